@@ -1,0 +1,68 @@
+"""Asynchronous successive halving: a pure scheduling core, and an engine around it.
+
+Importing this package loads neither torch nor the command line. The names below are the public ones;
+each is loaded from its module when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "ASHA": "asha_core.schedulers.asha",
+    "AshaError": "asha_core.errors",
+    "Best": "asha_core.schedulers.base",
+    "Choice": "asha_core.space",
+    "Configuration": "asha_core.space",
+    "Failed": "asha_core.messages",
+    "Float": "asha_core.space",
+    "Int": "asha_core.space",
+    "Job": "asha_core.messages",
+    "Lost": "asha_core.messages",
+    "RandomSearch": "asha_core.searchers.random_search",
+    "Refined": "asha_core.messages",
+    "Rejected": "asha_core.messages",
+    "Report": "asha_core.messages",
+    "Result": "asha_core.tuning",
+    "Scheduler": "asha_core.schedulers.base",
+    "SearchSpace": "asha_core.space",
+    "Verdict": "asha_core.messages",
+    "tune": "asha_core.tuning",
+}
+
+__all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604 - strings, built from the table above
+
+if TYPE_CHECKING:
+    from asha_core.errors import AshaError as AshaError
+    from asha_core.messages import Failed as Failed
+    from asha_core.messages import Job as Job
+    from asha_core.messages import Lost as Lost
+    from asha_core.messages import Refined as Refined
+    from asha_core.messages import Rejected as Rejected
+    from asha_core.messages import Report as Report
+    from asha_core.messages import Verdict as Verdict
+    from asha_core.schedulers.asha import ASHA as ASHA
+    from asha_core.schedulers.base import Best as Best
+    from asha_core.schedulers.base import Scheduler as Scheduler
+    from asha_core.searchers.random_search import RandomSearch as RandomSearch
+    from asha_core.space import Choice as Choice
+    from asha_core.space import Configuration as Configuration
+    from asha_core.space import Float as Float
+    from asha_core.space import Int as Int
+    from asha_core.space import SearchSpace as SearchSpace
+    from asha_core.tuning import Result as Result
+    from asha_core.tuning import tune as tune
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        value = globals()[name] = getattr(importlib.import_module(_HOME[name]), name)
+        return value
+    raise AttributeError(f"module 'asha_core' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

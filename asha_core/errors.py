@@ -1,0 +1,75 @@
+"""The exceptions that a user can meet.
+
+    AshaError                    a user's mistake: the CLI prints one line and exits with status 2
+    ├── SpaceError               a search space or one of its dimensions cannot be built
+    ├── ConfigurationError       a configuration does not belong to its search space
+    ├── SettingError             an option or argument is out of its range, or unknown
+    ├── ReportError              a task or a caller reported something that cannot be counted
+    ├── TaskError                a task cannot be imported, built, or has no data
+    ├── DeviceError              a GPU was asked for that is not there
+    ├── WorkerError              the worker processes cannot be started
+    ├── ResultsError             a results directory cannot be used
+    └── JournalError             a journal cannot be read
+
+Anything else that escapes is a defect of this package and shows its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class AshaError(Exception):
+    """Base of every error that says what the user can do about it."""
+
+
+class SpaceError(AshaError):
+    """A search space or one of its dimensions cannot be built."""
+
+
+class ConfigurationError(AshaError):
+    """A configuration does not belong to its search space."""
+
+
+class SettingError(AshaError):
+    """An option or argument is out of its range, or unknown."""
+
+
+class ReportError(AshaError):
+    """A report cannot be counted: wrong trial, wrong resource, or not a number."""
+
+
+class TaskError(AshaError):
+    """A task cannot be imported, built, or has no data."""
+
+
+class DeviceError(AshaError):
+    """A GPU was asked for that is not there."""
+
+
+class WorkerError(AshaError):
+    """The worker processes cannot be started."""
+
+
+class ResultsError(AshaError):
+    """A results directory cannot be used."""
+
+
+class JournalError(AshaError):
+    """A journal cannot be read."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """How an error names what is allowed: the nearest known name first, then all of them.
+
+    Args:
+        name: what the user wrote.
+        known: the names that would have been accepted.
+    Returns:
+        ``'; did you mean "x"? known: x, y, z'``, without the question when nothing is near.
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    question = f'; did you mean "{close[0]}"?' if close else ";"
+    return f"{question} known: {', '.join(names) or '(none)'}"

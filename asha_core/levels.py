@@ -1,0 +1,52 @@
+"""Integer rung levels.
+
+Levels are built by integer multiplication. ``log(243) / log(3)`` is 4.999... in floating point, and
+that is how several libraries lose a rung.
+"""
+
+from __future__ import annotations
+
+from asha_core.errors import SettingError
+
+
+def check_levels(min_resource: int, max_resource: int, reduction_factor: int) -> None:
+    """Raise ``SettingError`` unless the three are integers that make at least one rung."""
+    for name, value, least in (
+        ("min_resource", min_resource, 1),
+        ("max_resource", max_resource, 1),
+        ("reduction_factor", reduction_factor, 2),
+    ):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise SettingError(f"{name} is {value!r}: it must be an integer of at least {least}")
+    if min_resource > max_resource:
+        raise SettingError(
+            f"min_resource is {min_resource} and max_resource is {max_resource}: "
+            "min_resource must not be larger"
+        )
+
+
+def rung_levels(min_resource: int, max_resource: int, reduction_factor: int) -> tuple[int, ...]:
+    """The resources at which trials are compared: r, r*eta, r*eta^2, ... and always R itself.
+
+    Args:
+        min_resource: r, the resource of the bottom rung (peers: ``grace_period``).
+        max_resource: R, the resource of the last rung (peers: ``max_t``).
+        reduction_factor: eta.
+    Returns:
+        Strictly increasing levels; the last is ``max_resource`` even where it is not r*eta^k.
+    Raises:
+        SettingError: an argument is not an integer in its range.
+    Source: Li et al. 2020, arXiv:1810.05934, algorithm 2 (s = 0).
+
+    >>> rung_levels(1, 243, 3)
+    (1, 3, 9, 27, 81, 243)
+    >>> rung_levels(1, 200, 3)
+    (1, 3, 9, 27, 81, 200)
+    """
+    check_levels(min_resource, max_resource, reduction_factor)
+    levels = []
+    level = min_resource
+    while level < max_resource:
+        levels.append(level)
+        level *= reduction_factor
+    return (*levels, max_resource)

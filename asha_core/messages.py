@@ -1,0 +1,111 @@
+"""What the engine, the schedulers and the workers say to each other: small frozen dataclasses.
+
+Commands go down (``Job``), events come up (``Report``, ``Refined``, ``Rejected``, ``Failed``,
+``Lost``), and a scheduler answers each event with a ``Verdict``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from asha_core.space import Configuration
+
+
+class Verdict(Enum):
+    """What becomes of a trial after an event.
+
+    CONTINUE: it goes on. PAUSE: its job is done; it keeps its checkpoint and may be asked for again
+    with a later ``until``. STOP: it never runs again.
+    """
+
+    CONTINUE = "continue"
+    PAUSE = "pause"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Train one trial from ``start`` to ``until`` completed units of resource.
+
+    Args:
+        trial: the trial's number, counted from 0 in the order of sampling.
+        configuration: what to train with.
+        start: units completed before; 0 for a fresh trial.
+        until: the unit after which the job ends.
+        attempt: 0, and one more each time the job was lost with its worker.
+        seed: the trial's own seed, a function of (run seed, trial).
+        refine: a warm start may change the configuration before the first unit.
+    """
+
+    trial: int
+    configuration: Configuration
+    start: int
+    until: int
+    attempt: int
+    seed: int
+    refine: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The metric after ``resource`` completed units (1-based).
+
+    Args:
+        value: the metric that is optimised; NaN and infinities rank last.
+        seconds: time the worker spent on this unit, training and evaluation.
+        metrics: anything else worth keeping, as numbers.
+    """
+
+    trial: int
+    attempt: int
+    resource: int
+    value: float
+    seconds: float
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Refined:
+    """What the warm start made of a configuration, and what it cost in seconds.
+
+    ``diagnostics`` is JSON-able: the gradient by dimension, the step, losses, notes.
+    """
+
+    trial: int
+    configuration: Configuration
+    seconds: float
+    diagnostics: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The warm start screened the configuration out: it never enters a rung."""
+
+    trial: int
+    reason: str
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The task raised. ``kind`` is "error", or "invalid" if the configuration itself was at fault."""
+
+    trial: int
+    attempt: int
+    error: str
+    kind: str = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The worker vanished with the job; it is asked for again, a bounded number of times."""
+
+    trial: int
+    attempt: int
+    reason: str
+
+
+Event = Report | Refined | Rejected | Failed | Lost

@@ -1,0 +1,1 @@
+"""Successive-halving schedulers, one algorithm a file, behind one ask/tell contract."""

@@ -1,0 +1,61 @@
+"""ASHA, the promotion rule: asynchronous successive halving.
+
+When a slot is free, look from the top rung downwards (below the last). Of the n entries that a rung
+has received, *promoted ones included*, the best of the top floor(n/eta) that was not promoted yet
+goes up. If no rung has one, a new configuration starts at the bottom. Running trials do not count
+until they report.
+
+Source: Li, Jamieson, Rostamizadeh, Gonina, Ben-tzur, Hardt, Recht, Talwalkar 2020, "A System for
+Massively Parallel Hyperparameter Tuning", arXiv:1810.05934, algorithm 2.
+
+Peers mean other things by the name: Ray Tune's ``ASHAScheduler`` is the *stopping* rule (a trial
+that is not among the best so far is stopped for good, nothing is ever resumed); Optuna's
+``SuccessiveHalvingPruner`` stops as well, and lets max(floor(n/eta), 1) through.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asha_core.rung import Rung
+from asha_core.schedulers.base import Scheduler, Trial
+from asha_core.space import SearchSpace
+
+
+class ASHA(Scheduler):
+    """Promotion ASHA; see the module for the rule and ``Scheduler`` for the arguments.
+
+    >>> from asha_core import ASHA, Float, Report, SearchSpace
+    >>> scheduler = ASHA(SearchSpace({"x": Float(0, 1)}), max_resource=9, max_trials=3)
+    >>> for value in (0.1, 0.3, 0.2):
+    ...     job = scheduler.ask()
+    ...     verdict = scheduler.tell(Report(job.trial, job.attempt, job.until, value, seconds=1.0))
+    >>> job = scheduler.ask()
+    >>> job.trial, job.start, job.until
+    (1, 1, 3)
+    """
+
+    name = "asha"
+
+    def __init__(self, space: SearchSpace, **settings: Any) -> None:
+        super().__init__(space, **settings)
+        # the last rung compares nobody: its trials are done
+        self._rungs = [Rung(level, self.reduction_factor) for level in self.levels]
+
+    def _promotion(self) -> Trial | None:
+        for rung in range(len(self._rungs) - 2, -1, -1):
+            number = self._rungs[rung].promote()
+            if number is not None:
+                trial = self.trials[number]
+                trial.rung = rung + 1
+                return trial
+        return None
+
+    def _arrived(self, trial: Trial, loss: float) -> None:
+        self._rungs[trial.rung].add(trial.id, loss)
+
+    def _promoted(self, rung: int) -> int:
+        return self._rungs[rung].promoted
+
+    def _entries(self, rung: int) -> int:
+        return self._rungs[rung].n

@@ -1,0 +1,342 @@
+"""The search space: named dimensions, configurations, and maps to and from two coordinate systems.
+
+*Unit coordinates*: every dimension is [0, 1], uniform under the prior. Searchers draw there.
+*Search coordinates*: log10 of a log-scaled dimension, the native value otherwise. Warm starts move there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from asha_core.errors import ConfigurationError, SpaceError, nearest
+
+Value = float | int | str | bool | None
+
+
+def _check_number(kind: str, side: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise SpaceError(f"{kind} {side} bound is {value!r}: it must be a finite number")
+
+
+def _check_bounds(kind: str, lower: float, upper: float, log: bool) -> None:
+    _check_number(kind, "lower", lower)
+    _check_number(kind, "upper", upper)
+    if lower >= upper:
+        raise SpaceError(
+            f"{kind} bounds are lower={lower!r}, upper={upper!r}: "
+            "lower must be smaller than upper (are they swapped?)"
+        )
+    if log and lower <= 0:
+        raise SpaceError(
+            f"{kind} lower bound is {lower!r} with log=True: a logarithmic dimension needs a lower "
+            "bound above 0; use a small positive bound such as 1e-6, or log=False"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Float:
+    """A real dimension, uniform in its value or, with ``log``, in its logarithm.
+
+    Args:
+        lower, upper: inclusive bounds, lower < upper; lower > 0 with ``log``.
+        log: scale logarithmically.
+    Raises:
+        SpaceError: bounds swapped, not finite, or not positive with ``log``.
+    """
+
+    lower: float
+    upper: float
+    log: bool = False
+
+    _origin: float = field(init=False, repr=False, compare=False)  # of value, or of its logarithm
+    _span: float = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        _check_bounds("Float", self.lower, self.upper, self.log)
+        origin = math.log(self.lower) if self.log else float(self.lower)
+        end = math.log(self.upper) if self.log else float(self.upper)
+        object.__setattr__(self, "lower", float(self.lower))
+        object.__setattr__(self, "upper", float(self.upper))
+        object.__setattr__(self, "_origin", origin)
+        object.__setattr__(self, "_span", end - origin)
+
+    def from_unit(self, unit: float) -> float:
+        """The value at ``unit`` in [0, 1]; outside, the nearest bound."""
+        value = self._origin + unit * self._span
+        if self.log:
+            value = math.exp(value)
+        if value < self.lower:
+            return self.lower
+        return self.upper if value > self.upper else value
+
+    def to_unit(self, value: Value) -> float:
+        """Where in [0, 1] ``value`` lies."""
+        low, high = self.search_bounds
+        return (self.to_search(value) - low) / (high - low)
+
+    @property
+    def search_bounds(self) -> tuple[float, float]:
+        """The bounds in search coordinates."""
+        return self.to_search(self.lower), self.to_search(self.upper)
+
+    def to_search(self, value: Value) -> float:
+        """log10 of the value if logarithmic, the value otherwise."""
+        assert isinstance(value, int | float)
+        return math.log10(value) if self.log else float(value)
+
+    def from_search(self, coordinate: float) -> float:
+        """The value at a search coordinate, clamped to the bounds."""
+        low, high = self.search_bounds
+        if coordinate <= low:
+            return self.lower
+        if coordinate >= high:
+            return self.upper
+        value = 10.0**coordinate if self.log else coordinate
+        return min(max(value, self.lower), self.upper)
+
+    def check(self, name: str, value: object) -> float:
+        """``value`` as a float, or ``ConfigurationError``."""
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ConfigurationError(f"{name} is {value!r}: it must be a number")
+        if not self.lower <= value <= self.upper:
+            raise ConfigurationError(f"{name} is {value!r}: it must be in [{self.lower}, {self.upper}]")
+        return float(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Int:
+    """An integer dimension; every integer has the same prior probability, or, with ``log``, one
+    proportional to log((i+1)/i).
+
+    Args:
+        lower, upper: inclusive integer bounds, lower < upper; lower >= 1 with ``log``.
+        log: scale logarithmically.
+    Raises:
+        SpaceError: bounds swapped, not integers, or not positive with ``log``.
+    """
+
+    lower: int
+    upper: int
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        _check_bounds("Int", self.lower, self.upper, self.log)
+        if not (isinstance(self.lower, int) and isinstance(self.upper, int)):
+            raise SpaceError(
+                f"Int bounds are lower={self.lower!r}, upper={self.upper!r}: both must be integers "
+                "(use Float for a real dimension)"
+            )
+
+    def from_unit(self, unit: float) -> int:
+        """The integer whose share of [0, 1] holds ``unit``."""
+        if self.log:
+            low = math.log(self.lower)
+            value = math.floor(math.exp(low + unit * (math.log(self.upper + 1) - low)))
+        else:
+            value = math.floor(self.lower + unit * (self.upper - self.lower + 1))
+        return min(max(value, self.lower), self.upper)
+
+    def to_unit(self, value: Value) -> float:
+        """The middle of the share of [0, 1] that maps to ``value``."""
+        assert isinstance(value, int | float)
+        if self.log:
+            low, high = math.log(self.lower), math.log(self.upper + 1)
+            return (0.5 * (math.log(value) + math.log(value + 1)) - low) / (high - low)
+        return (value - self.lower + 0.5) / (self.upper - self.lower + 1)
+
+    def check(self, name: str, value: object) -> int:
+        """``value`` as an int, or ``ConfigurationError``."""
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ConfigurationError(f"{name} is {value!r}: it must be an integer")
+        if not self.lower <= value <= self.upper:
+            raise ConfigurationError(f"{name} is {value!r}: it must be in [{self.lower}, {self.upper}]")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of a few options, each equally likely.
+
+    Args:
+        options: at least one; strings, numbers, booleans or None, all different.
+    Raises:
+        SpaceError: no options, a repeated one, or one that JSON cannot hold.
+    """
+
+    options: tuple[Value, ...]
+
+    def __init__(self, options: Sequence[Value]) -> None:
+        if isinstance(options, str) or not isinstance(options, Sequence) or not options:
+            raise SpaceError(f"Choice options are {options!r}: give a list of at least one option")
+        for option in options:
+            if option is not None and not isinstance(option, str | int | float | bool):
+                raise SpaceError(
+                    f"Choice option {option!r} is a {type(option).__name__}: options must be strings, "
+                    "numbers, booleans or None (map richer objects from a string inside the task)"
+                )
+        # 1, 1.0 and True are equal to Python and different to a reader of the journal
+        if len({(type(option), option) for option in options}) < len(options):
+            raise SpaceError(f"Choice options are {options!r}: an option is repeated")
+        object.__setattr__(self, "options", tuple(options))
+
+    def from_unit(self, unit: float) -> Value:
+        """The option whose share of [0, 1] holds ``unit``."""
+        last = len(self.options) - 1
+        return self.options[min(max(math.floor(unit * len(self.options)), 0), last)]
+
+    def to_unit(self, value: Value) -> float:
+        """The middle of the option's share of [0, 1]."""
+        return (self._index(value) + 0.5) / len(self.options)
+
+    def _index(self, value: object) -> int:
+        for index, option in enumerate(self.options):
+            if type(option) is type(value) and option == value:
+                return index
+        raise ValueError(value)
+
+    def check(self, name: str, value: object) -> Value:
+        """``value`` itself, or ``ConfigurationError``."""
+        try:
+            return self.options[self._index(value)]
+        except ValueError:
+            raise ConfigurationError(
+                f"{name} is {value!r}: it must be one of {list(self.options)}"
+            ) from None
+
+
+Dimension = Float | Int | Choice
+_KINDS = {"float": Float, "int": Int, "choice": Choice}
+
+
+class Configuration(Mapping[str, Any]):
+    """One point of a search space: an immutable, hashable mapping from names to values."""
+
+    __slots__ = ("_names", "_values")
+
+    def __init__(self, names: tuple[str, ...], values: tuple[Value, ...]) -> None:
+        self._names = names
+        self._values = values
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return self._values[self._names.index(name)]
+        except ValueError:
+            raise KeyError(name) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __hash__(self) -> int:
+        return hash((self._names, self._values))
+
+    def __repr__(self) -> str:
+        return f"Configuration({dict(self)})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Configuration, (self._names, self._values)
+
+
+class SearchSpace(Mapping[str, Dimension]):
+    """Named dimensions, in the order in which they were given.
+
+    Args:
+        dimensions: name -> Float, Int or Choice; at least one.
+    Raises:
+        SpaceError: empty, a name that is not a string, or a value that is not a dimension.
+
+    >>> space = SearchSpace({"lr": Float(1e-4, 1.0, log=True), "layers": Int(1, 4)})
+    >>> space.from_unit([0.5, 0.99])["layers"]
+    4
+    """
+
+    __slots__ = ("_all", "_dimensions", "names")
+
+    def __init__(self, dimensions: Mapping[str, Dimension]) -> None:
+        if not isinstance(dimensions, Mapping) or not dimensions:
+            raise SpaceError(
+                "a search space needs at least one dimension: SearchSpace({'lr': Float(1e-4, 1.0)})"
+            )
+        for name, dimension in dimensions.items():
+            if not isinstance(name, str):
+                raise SpaceError(f"dimension name {name!r} is not a string")
+            if not isinstance(dimension, Float | Int | Choice):
+                raise SpaceError(f"dimension {name!r} is {dimension!r}: it must be a Float, Int or Choice")
+        self._dimensions = dict(dimensions)
+        self._all = tuple(self._dimensions.values())
+        self.names = tuple(self._dimensions)
+
+    def __getitem__(self, name: str) -> Dimension:
+        return self._dimensions[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._dimensions)
+
+    def __len__(self) -> int:
+        return len(self._dimensions)
+
+    def __repr__(self) -> str:
+        return f"SearchSpace({self._dimensions})"
+
+    def from_unit(self, unit: Sequence[float]) -> Configuration:
+        """The configuration at unit coordinates, shape (D,), in the order of ``names``."""
+        if len(unit) != len(self.names):
+            raise ConfigurationError(f"{len(unit)} unit coordinates for {len(self.names)} dimensions")
+        return Configuration(
+            self.names, tuple([d.from_unit(u) for d, u in zip(self._all, unit, strict=True)])
+        )
+
+    def to_unit(self, configuration: Mapping[str, Any]) -> list[float]:
+        """Unit coordinates of a configuration, shape (D,)."""
+        return [d.to_unit(configuration[name]) for name, d in self._dimensions.items()]
+
+    def configuration(self, values: Mapping[str, Any]) -> Configuration:
+        """A checked configuration from a plain mapping.
+
+        Raises:
+            ConfigurationError: a name is missing or unknown, or a value lies outside its dimension.
+        """
+        for name in values:
+            if name not in self._dimensions:
+                raise ConfigurationError(f"unknown dimension {name!r}{nearest(str(name), self.names)}")
+        missing = [name for name in self.names if name not in values]
+        if missing:
+            raise ConfigurationError(f"the configuration lacks {', '.join(missing)}")
+        return Configuration(
+            self.names, tuple(d.check(name, values[name]) for name, d in self._dimensions.items())
+        )
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """A JSON-able description; ``from_dict`` reads it back."""
+        description: dict[str, dict[str, Any]] = {}
+        for name, d in self._dimensions.items():
+            if isinstance(d, Choice):
+                description[name] = {"type": "choice", "options": list(d.options)}
+            else:
+                kind = "float" if isinstance(d, Float) else "int"
+                description[name] = {"type": kind, "lower": d.lower, "upper": d.upper, "log": d.log}
+        return description
+
+    @staticmethod
+    def from_dict(description: Mapping[str, Mapping[str, Any]]) -> SearchSpace:
+        """The inverse of ``to_dict``.
+
+        Raises:
+            SpaceError: an unknown type or unknown arguments.
+        """
+        dimensions: dict[str, Dimension] = {}
+        for name, entry in description.items():
+            arguments = dict(entry)
+            kind = arguments.pop("type", None)
+            if kind not in _KINDS:
+                raise SpaceError(f"dimension {name!r} has type {kind!r}{nearest(str(kind), _KINDS)}")
+            try:
+                dimensions[name] = _KINDS[kind](**arguments)
+            except TypeError as error:
+                raise SpaceError(f"dimension {name!r}: {error}") from None
+        return SearchSpace(dimensions)

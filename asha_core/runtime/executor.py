@@ -29,7 +29,7 @@ class Executor(Protocol):
 
     * ``free()`` lists the slots that can take a job now; ``submit`` to another is an error.
     * For each submitted job, exactly one closing event comes back (the report at ``job.until``,
-      ``Failed``, ``Rejected`` or ``Lost``), unless it was stopped or the executor closed.
+      ``Failed``, ``Rejected`` or ``Lost``), unless the executor is closed first.
     * The events of one job come in order. When its closing event is out, its slot is free, and its
       checkpoint is on disk.
     * ``close()`` may be called twice, and leaves no process behind.
@@ -46,10 +46,6 @@ class Executor(Protocol):
 
     def submit(self, job: Job, slot: int) -> None:
         """Hand a job to a free slot."""
-        ...
-
-    def stop(self, trial: int) -> None:
-        """End the trial's running job at its next report; without effect if it is not running."""
         ...
 
     def wait(self, timeout: float) -> list[ExecutorEvent]:

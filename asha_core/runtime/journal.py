@@ -51,9 +51,15 @@ def read_number(value: Any) -> float:
     return _ODD[value] if isinstance(value, str) else float(value)
 
 
+_encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
+
+
 def to_json(value: Any) -> str:
     """Strict JSON on one line: no NaN, no Infinity."""
-    return json.dumps(_plain(value), allow_nan=False, ensure_ascii=False, separators=(", ", ": "))
+    try:
+        return _encode(value)
+    except (ValueError, TypeError):  # a non-finite number, or a mapping that is not a dict
+        return _encode(_plain(value))
 
 
 def job_record(job: Job, slot: int) -> Record:

@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import Any
 
 from asha_core.rung import Rung
-from asha_core.schedulers.base import Scheduler, Trial
+from asha_core.schedulers.base import Scheduler, TrialState
 from asha_core.space import SearchSpace
 
 
@@ -42,7 +42,7 @@ class ASHA(Scheduler):
         # the last rung compares nobody: its trials are done
         self._rungs = [Rung(level, self.reduction_factor) for level in self.levels]
 
-    def _promotion(self) -> Trial | None:
+    def _promotion(self) -> TrialState | None:
         for rung in range(len(self._rungs) - 2, -1, -1):
             number = self._rungs[rung].promote()
             if number is not None:
@@ -51,7 +51,7 @@ class ASHA(Scheduler):
                 return trial
         return None
 
-    def _arrived(self, trial: Trial, loss: float) -> None:
+    def _arrived(self, trial: TrialState, loss: float) -> None:
         self._rungs[trial.rung].add(trial.id, loss)
 
     def _promoted(self, rung: int) -> int:

@@ -49,7 +49,7 @@ class Status(IntEnum):
     REJECTED = 5
 
 
-class Trial:
+class TrialState:
     """What a scheduler knows of one trial. Owned by the scheduler; others only read it."""
 
     __slots__ = (
@@ -160,24 +160,24 @@ class Scheduler(ABC):
         self.max_trials = max_trials
         self.max_retries = max_retries
         self.searcher: Searcher = searcher or RandomSearch(space, seed)
-        self.trials: list[Trial] = []
+        self.trials: list[TrialState] = []
         self.rejected = 0
         self.units = 0  # units of resource reported, each counted once
         self.best: Best | None = None
         self._best_loss = math.inf
         self._sign = -1.0 if mode == "max" else 1.0
-        self._lost: deque[Trial] = deque()
+        self._lost: deque[TrialState] = deque()
         self._running = [0] * len(self.levels)
         self._failed = [0] * len(self.levels)
 
     # -- what a subclass decides ---------------------------------------------------------------
 
     @abstractmethod
-    def _promotion(self) -> Trial | None:
+    def _promotion(self) -> TrialState | None:
         """Choose a paused trial to go on, set its ``rung``, and return it; None changes nothing."""
 
     @abstractmethod
-    def _arrived(self, trial: Trial, loss: float) -> None:
+    def _arrived(self, trial: TrialState, loss: float) -> None:
         """A trial reached (or failed on its way to) ``levels[trial.rung]`` with this loss."""
 
     @abstractmethod
@@ -204,7 +204,7 @@ class Scheduler(ABC):
             elif self.max_trials is None or len(self.trials) - self.rejected < self.max_trials:
                 number = len(self.trials)
                 seed = stream_seed(self.seed, "trial", number)
-                trial = Trial(number, self.searcher.propose(number), seed, self.levels[0])
+                trial = TrialState(number, self.searcher.propose(number), seed, self.levels[0])
                 self.trials.append(trial)
             else:
                 return None
@@ -245,7 +245,7 @@ class Scheduler(ABC):
                     self._lose(trial)
         return _VERDICT_OF[trial.status]
 
-    def _tell_report(self, trial: Trial, report: Report) -> None:
+    def _tell_report(self, trial: TrialState, report: Report) -> None:
         resource = report.resource
         if trial.status != Status.RUNNING or report.attempt != trial.attempt:
             return  # late: the trial is paused, over, or given to another worker
@@ -272,7 +272,7 @@ class Scheduler(ABC):
             trial.status = Status.DONE if last else Status.PAUSED
             self._arrived(trial, loss)
 
-    def _fail(self, trial: Trial, *, invalid: bool) -> None:
+    def _fail(self, trial: TrialState, *, invalid: bool) -> None:
         if invalid and trial.rung == 0:
             self._reject(trial)
             return
@@ -281,12 +281,12 @@ class Scheduler(ABC):
         trial.status = Status.FAILED
         self._arrived(trial, math.nan)
 
-    def _reject(self, trial: Trial) -> None:
+    def _reject(self, trial: TrialState) -> None:
         self._running[trial.rung] -= 1
         trial.status = Status.REJECTED
         self.rejected += 1
 
-    def _lose(self, trial: Trial) -> None:
+    def _lose(self, trial: TrialState) -> None:
         if trial.attempt >= self.max_retries:
             self._fail(trial, invalid=False)
             return
@@ -295,6 +295,11 @@ class Scheduler(ABC):
         self._lost.append(trial)
 
     # -- looking in ----------------------------------------------------------------------------
+
+    @property
+    def failures(self) -> int:
+        """How many trials failed for good."""
+        return sum(self._failed)
 
     def counts(self) -> Sequence[RungCounts]:
         """One ``RungCounts`` a rung, bottom first; O(rungs)."""

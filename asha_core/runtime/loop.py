@@ -1,0 +1,193 @@
+"""The engine's loop: one thread that talks to the scheduler, the executor and the journal.
+
+Each time round: hand jobs to free slots, wait for events, journal them, tell the scheduler. A record
+is in the journal before it has an effect: a job before it is submitted, an event before it is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from asha_core.messages import Event, Failed, Job, Lost, Refined, Rejected, Report
+from asha_core.runtime.budget import Budget, format_duration
+from asha_core.runtime.clock import Clock
+from asha_core.runtime.executor import Executor, ExecutorEvent, WorkerReady
+from asha_core.runtime.journal import Record, event_record, job_record
+from asha_core.runtime.observers import Observer, SearchView, SlotView
+from asha_core.schedulers.base import Best, Scheduler
+
+_TICK = 0.25
+
+
+class Journal(Protocol):
+    """Where records go."""
+
+    def append(self, t: float, records: Iterable[Record]) -> None:
+        """Keep records that happened at ``t``."""
+        ...
+
+    def close(self) -> None:
+        """No more records."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a search ended.
+
+    reason: "complete" (every configuration was seen through), "budget" or "interrupted".
+    seconds: wall-clock; gpu_seconds: devices held times wall-clock.
+    """
+
+    reason: str
+    best: Best | None
+    trials: int
+    units: int
+    failures: int
+    seconds: float
+    gpu_seconds: float
+    warm_start_seconds: float
+    training_seconds: float
+
+
+class Search:
+    """One search, from the first job to the outcome.
+
+    Args:
+        scheduler: decides. executor: runs. journal: remembers. clock: tells the time.
+        budget: when to stop.
+        observers: who watches.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        executor: Executor,
+        journal: Journal,
+        clock: Clock,
+        budget: Budget | None = None,
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        self._scheduler = scheduler
+        self._executor = executor
+        self._journal = journal
+        self._clock = clock
+        self._budget = budget or Budget()
+        self._observers = observers
+        slots = [SlotView(index, device) for index, device in enumerate(executor.devices)]
+        self.view = SearchView(scheduler, self._budget, slots)
+        self._slot_of: dict[int, int] = {}  # trial -> slot, for running trials
+
+    def run(self) -> Outcome:
+        """Search until the scheduler has nothing left, the budget is spent, or Ctrl-C.
+
+        The executor and the journal are closed on every way out.
+        """
+        for observer in self._observers:
+            observer.on_start(self.view)
+        try:
+            try:
+                reason = self._loop()
+            except KeyboardInterrupt:
+                reason = "interrupted"
+            self.view.now = self._clock.now()
+            self._journal.append(self.view.now, [{"type": "end", "reason": reason}])
+        finally:
+            self._executor.close()
+            self._journal.close()
+        outcome = self._outcome(reason)
+        for observer in self._observers:
+            observer.on_end(self.view, outcome)
+        return outcome
+
+    def _loop(self) -> str:
+        deadline = self._budget.deadline
+        while True:
+            self._hand_out()
+            if not self._slot_of:
+                return "complete"
+            timeout = _TICK
+            if deadline is not None:
+                timeout = min(_TICK, max(deadline - self._clock.now(), 0.0))
+            events = self._executor.wait(timeout)
+            self.view.now = self._clock.now()
+            if deadline is not None and self.view.now >= deadline:
+                # what came in time counts; what the clock cut off does not
+                return "budget"
+            if events:
+                self._journal.append(self.view.now, [event_record(event) for event in events])
+                for event in events:
+                    self._take_in(event)
+            for observer in self._observers:
+                observer.on_tick(self.view)
+
+    def _hand_out(self) -> None:
+        for slot in self._executor.free():
+            job = self._scheduler.ask()
+            if job is None:
+                return
+            self._journal.append(self._clock.now(), [job_record(job, slot)])
+            self._executor.submit(job, slot)
+            self._slot_of[job.trial] = slot
+            seat = self.view.slots[slot]
+            seat.job, seat.resource = job, job.start
+            for observer in self._observers:
+                observer.on_job(self.view, job, slot)
+
+    def _take_in(self, event: ExecutorEvent) -> None:
+        view = self.view
+        if isinstance(event, WorkerReady):
+            view.slots[event.slot].ready = True
+        else:
+            self._scheduler.tell(event)
+            self._account(event)
+        for observer in self._observers:
+            observer.on_event(view, event)
+
+    def _account(self, event: Event) -> None:
+        view = self.view
+        slot = self._slot_of.get(event.trial)
+        seat = view.slots[slot] if slot is not None else None
+        job = seat.job if seat is not None else None
+        closes = isinstance(event, Rejected | Failed | Lost)
+        if isinstance(event, Report):
+            view.training_seconds += event.seconds
+            if seat is not None:
+                seat.resource, seat.value = event.resource, event.value
+                seat.unit_seconds = event.seconds
+            closes = job is not None and event.resource >= job.until
+        elif isinstance(event, Refined):
+            view.warm_start_seconds += event.seconds
+        if closes and seat is not None:
+            del self._slot_of[event.trial]
+            seat.job = None
+
+    def _outcome(self, reason: str) -> Outcome:
+        view = self.view
+        return Outcome(
+            reason=reason,
+            best=self._scheduler.best,
+            trials=len(self._scheduler.trials) - self._scheduler.rejected,
+            units=self._scheduler.units,
+            failures=self._scheduler.failures,
+            seconds=view.now,
+            gpu_seconds=view.now * self._budget.devices,
+            warm_start_seconds=view.warm_start_seconds,
+            training_seconds=view.training_seconds,
+        )
+
+
+def describe_outcome(outcome: Outcome) -> str:
+    """How a search ended, in one line."""
+    how = {
+        "complete": "complete",
+        "budget": "stopped at its budget",
+        "interrupted": "interrupted",
+    }[outcome.reason]
+    failed = f", {outcome.failures} failed" if outcome.failures else ""
+    return (
+        f"search {how}: {outcome.trials} trials{failed}, {outcome.units} units "
+        f"in {format_duration(outcome.seconds)}"
+    )

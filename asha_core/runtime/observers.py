@@ -1,0 +1,132 @@
+"""Who watches a search: the live view, the leaderboard, anybody's own code.
+
+Observers are called by the engine's loop, in order, and own nothing of it. What they may look at is
+the ``SearchView``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from asha_core.messages import Failed, Job, Report
+from asha_core.plan import expected_units
+from asha_core.runtime.budget import Budget
+from asha_core.runtime.executor import ExecutorEvent
+from asha_core.schedulers.base import Scheduler
+from asha_core.space import Configuration
+
+if TYPE_CHECKING:
+    from asha_core.runtime.loop import Outcome
+
+
+@dataclass(slots=True)
+class SlotView:
+    """What one slot is doing."""
+
+    index: int
+    device: str
+    job: Job | None = None
+    resource: int = 0
+    value: float = math.nan
+    unit_seconds: float = math.nan  # of the last unit reported here
+    ready: bool = False
+
+
+@dataclass(slots=True)
+class SearchView:
+    """A running search as observers see it. Owned by the loop."""
+
+    scheduler: Scheduler
+    budget: Budget
+    slots: list[SlotView]
+    now: float = 0.0
+    warm_start_seconds: float = 0.0
+    training_seconds: float = 0.0
+
+    def progress(self) -> tuple[float, float] | None:
+        """(fraction done, seconds left) by the limit that is nearest to its end; None without a limit."""
+        estimates = []
+        deadline = self.budget.deadline
+        if deadline is not None:
+            estimates.append((min(self.now / deadline, 1.0), max(deadline - self.now, 0.0)))
+        scheduler = self.scheduler
+        if scheduler.max_trials is not None:
+            total = expected_units(scheduler.levels, scheduler.reduction_factor, scheduler.max_trials)
+            fraction = min(scheduler.units / total, 1.0)
+            left = self.now * (1 - fraction) / fraction if fraction > 0 else math.inf
+            estimates.append((fraction, left))
+        return min(estimates, key=lambda pair: pair[1]) if estimates else None
+
+
+class Observer:
+    """Base of observers; every method may be left as it is."""
+
+    def on_start(self, view: SearchView) -> None:
+        """The search begins."""
+
+    def on_job(self, view: SearchView, job: Job, slot: int) -> None:
+        """A job was journalled and handed to a slot."""
+
+    def on_event(self, view: SearchView, event: ExecutorEvent) -> None:
+        """An event was journalled and told to the scheduler."""
+
+    def on_tick(self, view: SearchView) -> None:
+        """The loop went round: at least four times a second."""
+
+    def on_end(self, view: SearchView, outcome: Outcome) -> None:
+        """The search is over."""
+
+
+@dataclass(slots=True)
+class Standing:
+    """One trial's place on the leaderboard."""
+
+    trial: int
+    value: float  # its best
+    resource: int  # where it had its best
+    reached: int  # the last unit it reported
+
+
+@dataclass(slots=True)
+class Leaderboard(Observer):
+    """The best value of every trial."""
+
+    mode: str
+    standings: dict[int, Standing] = field(default_factory=dict)
+
+    def on_event(self, view: SearchView, event: ExecutorEvent) -> None:
+        """Keep the trial's best."""
+        if not isinstance(event, Report) or not math.isfinite(event.value):
+            return
+        standing = self.standings.get(event.trial)
+        if standing is None:
+            self.standings[event.trial] = Standing(
+                event.trial, event.value, event.resource, event.resource
+            )
+            return
+        standing.reached = max(standing.reached, event.resource)
+        if (event.value > standing.value) if self.mode == "max" else (event.value < standing.value):
+            standing.value, standing.resource = event.value, event.resource
+
+    def top(self, count: int) -> list[Standing]:
+        """The best trials, best first; of equal values the one that had it first."""
+        sign = -1.0 if self.mode == "max" else 1.0
+        return sorted(self.standings.values(), key=lambda s: (sign * s.value, s.resource, s.trial))[:count]
+
+
+def describe(configuration: Configuration, names: Sequence[str] | None = None) -> str:
+    """A configuration on one line: ``lr=0.0123 momentum=0.9``."""
+    parts = []
+    for name in names or configuration:
+        value = configuration[name]
+        parts.append(f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}")
+    return " ".join(parts)
+
+
+def first_line(event: Failed) -> str:
+    """The error of a failed trial, short enough for one line."""
+    line = event.error.strip().splitlines()[-1] if event.error.strip() else event.kind
+    return line if len(line) <= 100 else line[:97] + "..."

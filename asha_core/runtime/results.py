@@ -1,0 +1,164 @@
+"""The results directory: who writes what where.
+
+    run.json             the manifest: resolved settings, versions, hardware, seeds (before the search)
+    journal.jsonl        every job and event (during)
+    results.json         best configurations, counts, time (after)
+    trials/<id>/log.txt  what the trial printed, and its traceback if it failed
+    checkpoints/         last and best state of each trial; best.pt is the best of all
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from asha_core.errors import ResultsError
+from asha_core.runtime.journal import to_json
+from asha_core.runtime.loop import Outcome
+from asha_core.runtime.observers import Leaderboard
+from asha_core.schedulers.base import Scheduler
+
+_PACKAGES = ("asha-core", "torch", "torchvision", "numpy", "scipy", "scikit-learn")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write an indented JSON file: whole or not at all."""
+    import json
+
+    text = json.dumps(json.loads(to_json(content)), indent=2, ensure_ascii=False)
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+class RunDirectory:
+    """The paths of one run.
+
+    Args:
+        path: the directory; ``create`` makes it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.manifest = path / "run.json"
+        self.journal = path / "journal.jsonl"
+        self.results = path / "results.json"
+        self.trials = path / "trials"
+        self.checkpoints = path / "checkpoints"
+        self.best_checkpoint = self.checkpoints / "best.pt"
+
+    def check(self) -> None:
+        """Raise ``ResultsError`` if the directory is used already or cannot be written; makes nothing."""
+        if self.path.exists():
+            if not self.path.is_dir():
+                raise ResultsError(f"results directory {self.path} is a file: name a new directory")
+            if any(self.path.iterdir()):
+                raise ResultsError(
+                    f"results directory {self.path} is not empty: name a new one with --results-dir, "
+                    "or remove it"
+                )
+        parent = self.path.absolute()
+        while not parent.exists():
+            parent = parent.parent
+        if not parent.is_dir():
+            raise ResultsError(f"results directory {self.path}: {parent} is not a directory")
+        if not os.access(parent, os.W_OK | os.X_OK):
+            raise ResultsError(f"results directory {self.path} cannot be made: {parent} is not writable")
+
+    def create(self) -> None:
+        """Make the directory and its rooms."""
+        self.check()
+        try:
+            self.trials.mkdir(parents=True)
+            self.checkpoints.mkdir()
+        except OSError as error:
+            raise ResultsError(f"results directory {self.path} cannot be made: {error.strerror}") from None
+
+    def trial_log(self, trial: int) -> Path:
+        """Where a trial's output goes."""
+        return self.trials / str(trial) / "log.txt"
+
+    def trial_checkpoint(self, trial: int, kind: str = "last") -> Path:
+        """Where a trial's checkpoint lies; ``kind`` is "last" or "best"."""
+        return self.checkpoints / f"trial-{trial}-{kind}.pt"
+
+
+def keep_best(directory: RunDirectory, scheduler: Scheduler) -> bool:
+    """Copy the best trial's best checkpoint to ``checkpoints/best.pt``; False if it saved none."""
+    if scheduler.best is None:
+        return False
+    source = directory.trial_checkpoint(scheduler.best.trial, "best")
+    if not source.exists():
+        return False
+    temporary = directory.best_checkpoint.with_suffix(".tmp")
+    shutil.copyfile(source, temporary)
+    os.replace(temporary, directory.best_checkpoint)
+    return True
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that results depend on."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def hardware(devices: list[str], names: list[str]) -> dict[str, Any]:
+    """What the search runs on. ``names``: the GPUs' product names, if any."""
+    return {
+        "machine": platform.machine(),
+        "system": f"{platform.system()} {platform.release()}",
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "devices": devices,
+        "gpus": names,
+    }
+
+
+def manifest(**sections: Any) -> dict[str, Any]:
+    """The content of run.json: schema, command, versions, then ``sections``."""
+    return {"schema": 1, "command": sys.argv, "versions": versions(), **sections}
+
+
+def summarise(
+    outcome: Outcome, scheduler: Scheduler, leaderboard: Leaderboard, metric: str, count: int = 10
+) -> dict[str, Any]:
+    """The content of results.json: how it ended, and the best configurations."""
+    top = [
+        {
+            "trial": standing.trial,
+            metric: standing.value,
+            "resource": standing.resource,
+            "reached": standing.reached,
+            "configuration": dict(scheduler.trials[standing.trial].configuration),
+        }
+        for standing in leaderboard.top(count)
+    ]
+    return {
+        "schema": 1,
+        "reason": outcome.reason,
+        "metric": metric,
+        "mode": scheduler.mode,
+        "best": top[0] if top else None,
+        "top": top,
+        "trials": outcome.trials,
+        "rejected": scheduler.rejected,
+        "failed": outcome.failures,
+        "units": outcome.units,
+        "seconds": outcome.seconds,
+        "gpu_hours": outcome.gpu_seconds / 3600,
+        "training_seconds": outcome.training_seconds,
+        "warm_start_seconds": outcome.warm_start_seconds,
+        "rungs": [
+            {"level": row.level, "reached": row.paused + row.promoted + row.done, "promoted": row.promoted}
+            for row in scheduler.counts()
+        ],
+    }

@@ -1,0 +1,8 @@
+"""Trials: the tasks that are tuned, and the workers that train them."""
+
+from __future__ import annotations
+
+from trials.task import FunctionTask, Task, TorchTask
+from trials.trial import Trial
+
+__all__ = ["FunctionTask", "Task", "TorchTask", "Trial"]

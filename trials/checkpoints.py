@@ -1,0 +1,100 @@
+"""Checkpoints: written whole or not at all, and loadable with ``torch.load(weights_only=True)``.
+
+A file holds {"format": 1, "resource": units completed, "configuration": {...}, "task": {...},
+"state": what the task saved}. Nothing in it can run code when it is loaded.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asha_core.errors import ReportError, ResultsError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+FORMAT = 1
+
+
+def check_state(state: Any, where: str = "state") -> None:
+    """Raise ``ReportError`` if ``state`` holds what ``weights_only`` loading would refuse."""
+    import torch
+
+    if state is None or isinstance(state, bool | int | float | str | bytes | torch.Tensor):
+        if type(state).__module__ == "numpy":  # numpy.float64 is a float, and refused
+            raise ReportError(f"{where} is a {type(state).__name__}: save float(x) instead")
+        return
+    if isinstance(state, Mapping):
+        for key, value in state.items():
+            check_state(key, f"a key of {where}")
+            check_state(value, f"{where}[{key!r}]")
+    elif isinstance(state, list | tuple | set):
+        for index, value in enumerate(state):
+            check_state(value, f"{where}[{index}]")
+    else:
+        raise ReportError(
+            f"{where} is a {type(state).__name__}: a checkpoint holds tensors, numbers, strings, lists "
+            "and dicts; for a numpy array save torch.from_numpy(array), for a module its state_dict()"
+        )
+
+
+def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
+    """Write ``content`` to ``path`` atomically: temporary file, fsync, rename."""
+    import torch
+
+    temporary = path.with_name(path.name + ".tmp")
+    with open(temporary, "wb") as file:
+        torch.save({"format": FORMAT, **content}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU.
+
+    Raises:
+        ResultsError: there is none, it is damaged, or it is of another format.
+    """
+    import torch
+
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise ResultsError(f"there is no checkpoint {path}") from None
+    except Exception as error:  # torch raises half a dozen types for a damaged file
+        raise ResultsError(f"checkpoint {path} is damaged: {error}") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ResultsError(f"{path} is not a checkpoint of format {FORMAT}")
+    return content
+
+
+def load_model(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
+    """Rebuild the trained model of a ``TorchTask`` from a checkpoint such as ``checkpoints/best.pt``.
+
+    Args:
+        path: a checkpoint, or a results directory, whose ``checkpoints/best.pt`` is taken.
+    Returns:
+        The model in eval mode on the CPU, and the checkpoint without its state (resource,
+        configuration, task).
+    Raises:
+        ResultsError: no such checkpoint, a damaged one, or one that no ``TorchTask`` wrote.
+
+    The task named in the checkpoint is imported: load only results whose task you trust.
+    """
+    from asha_core.space import Configuration
+    from trials.task import TaskSpec, TorchTask
+
+    path = Path(path)
+    content = load_checkpoint(path / "checkpoints" / "best.pt" if path.is_dir() else path)
+    state = content.pop("state")
+    task = TaskSpec(content["task"]["target"], content["task"]["options"]).build()
+    if not isinstance(task, TorchTask):
+        raise ResultsError(f"{path} was written by {content['task']['target']}, which is no TorchTask")
+    values = content["configuration"]
+    model = task.model(Configuration(tuple(values), tuple(values.values())))
+    model.load_state_dict(state["model"])
+    return model.eval(), content

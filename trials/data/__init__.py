@@ -1,0 +1,1 @@
+"""Data: batches from memory or from a data set, and augmentation."""

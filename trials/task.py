@@ -1,0 +1,276 @@
+"""What is tuned: the Task protocol, plain functions, and ``TorchTask`` for PyTorch users.
+
+Importing this module does not load torch, so that the command line can plan and refuse quickly.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import math
+import os
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asha_core.errors import AshaError, SettingError, TaskError, nearest
+from asha_core.space import Configuration, SearchSpace
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from trials.data.batches import Source
+    from trials.trial import Trial
+    from warmstart.base import Problem
+
+
+class Task(ABC):
+    """A problem to tune: a search space, a metric, and how to train one trial.
+
+    Class attributes that a task may set:
+        space: the search space (required).
+        metric: name of what ``trial.report`` reports. mode: "max" or "min".
+        unit: name of one unit of resource.
+        min_resource, max_resource, reduction_factor: defaults for the scheduler.
+
+    One instance lives in each worker process; it may keep what is slow to load (the data).
+    """
+
+    space: SearchSpace
+    metric: str = "accuracy"
+    mode: str = "max"
+    unit: str = "epoch"
+    min_resource: int = 1
+    max_resource: int = 81
+    reduction_factor: int = 3
+
+    def prepare(self) -> None:
+        """Called once before any worker starts: check for data, download it.
+
+        Raises:
+            TaskError: something is missing; the message says where to put it.
+        """
+
+    @abstractmethod
+    def run(self, trial: Trial) -> None:
+        """Train from ``trial.resume_from()`` to ``trial.until``, reporting every unit."""
+
+    def problem(self, seed: int, device: str) -> Problem:
+        """What a warm start may look at, for the trial with this seed."""
+        return PlainProblem(self.space)
+
+    def describe(self) -> dict[str, Any]:
+        """How to build this task again: {"target": "module:Name", "options": {...}}."""
+        kind = type(self)
+        return {"target": f"{kind.__module__}:{kind.__qualname__}", "options": {}}
+
+
+class PlainProblem:
+    """The problem of a task without a network to differentiate: a search space alone."""
+
+    def __init__(self, space: SearchSpace) -> None:
+        self.space = space
+
+    def losses(self, configuration: Configuration) -> Any:
+        """There are none."""
+        raise TaskError(
+            "this warm start needs a network to differentiate, and the task has none: subclass "
+            "trials.TorchTask, or use --variation baseline or random-warm"
+        )
+
+
+class FunctionTask(Task):
+    """A plain function ``train(trial)`` as a task.
+
+    Args:
+        function: defined at the top level of a module, so that worker processes can import it.
+        space: its search space. metric, mode: what it reports.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[Trial], None],
+        space: SearchSpace,
+        *,
+        metric: str = "value",
+        mode: str = "max",
+    ) -> None:
+        self.function = function
+        self.space = space
+        self.metric = metric
+        self.mode = mode
+        self.unit = "unit"
+
+    def run(self, trial: Trial) -> None:
+        """Call the function."""
+        self.function(trial)
+
+    def describe(self) -> dict[str, Any]:
+        """The function's module and name."""
+        name = getattr(self.function, "__qualname__", type(self.function).__qualname__)
+        return {"target": f"{self.function.__module__}:{name}", "options": {}}
+
+
+class TorchTask(Task):
+    """A PyTorch problem. Subclass it, and get the loop, checkpoints, AMP and warm starts.
+
+    Required: ``space``, ``model``, ``data``. Everything else has a default that fits classification
+    with SGD; override what differs. All randomness (initial weights, order of batches, augmentation,
+    dropout) comes from streams of the trial's seed, by unit, so a trial that was paused goes on to the
+    same curve, on any worker, to the last bit on a CPU.
+    """
+
+    batch_size: int = 128
+    eval_batch_size: int = 1024
+
+    @abstractmethod
+    def model(self, config: Configuration) -> nn.Module:
+        """A freshly initialised network. Called under the trial's own random state."""
+
+    @abstractmethod
+    def data(self) -> tuple[Source, Source]:
+        """(training, validation) data, loaded once a worker.
+
+        Each is a pair of tensors (inputs, targets), which is moved to the device as it is, or a
+        map-style ``torch.utils.data.Dataset`` of such pairs.
+        """
+
+    def loss(self, outputs: Tensor, targets: Tensor, config: Configuration) -> Tensor:
+        """Training loss: cross-entropy with ``config["label_smoothing"]``, if there is one."""
+        from torch.nn.functional import cross_entropy
+
+        return cross_entropy(outputs, targets, label_smoothing=config.get("label_smoothing", 0.0))
+
+    def heldout_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Validation loss: plain cross-entropy."""
+        from torch.nn.functional import cross_entropy
+
+        return cross_entropy(outputs, targets)
+
+    def score(self, outputs: Tensor, targets: Tensor) -> float:
+        """The metric over the whole validation set: the share of right classes."""
+        return (outputs.argmax(1) == targets).double().mean().item()
+
+    def optimizer(self, parameters: Iterable[nn.Parameter], config: Configuration) -> torch.optim.Optimizer:
+        """SGD with Nesterov momentum, from ``lr``, ``momentum`` and ``weight_decay``."""
+        from torch.optim import SGD
+
+        momentum = config.get("momentum", 0.9)
+        return SGD(
+            parameters,
+            lr=config["lr"],
+            momentum=momentum,
+            weight_decay=config.get("weight_decay", 0.0),
+            nesterov=momentum > 0,
+        )
+
+    def augment(self, inputs: Tensor, config: Configuration, generator: torch.Generator) -> Tensor:
+        """Training inputs as the network sees them; draw randomness from ``generator`` alone."""
+        return inputs
+
+    def normalize(self, inputs: Tensor) -> Tensor:
+        """Applied to every input, after augmentation: for example uint8 images to floats."""
+        return inputs
+
+    def schedule(self, progress: float) -> float:
+        """Factor on the learning rate at ``progress`` in [0, 1) of max_resource: cosine to 0."""
+        return 0.5 * (1.0 + math.cos(math.pi * progress))
+
+    def run(self, trial: Trial) -> None:
+        """The training loop; see ``trials.training``."""
+        from trials.training import train
+
+        train(self, trial)
+
+    def problem(self, seed: int, device: str) -> Problem:
+        """The network that the trial would start from, for a warm start."""
+        from trials.training import TrainingProblem
+
+        return TrainingProblem(self, seed, device)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSpec:
+    """How to build a task, here or in a worker: an import path and options.
+
+    target: "package.module:ClassName". options: keyword arguments of the class, JSON-able.
+    """
+
+    target: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def build(self) -> Task:
+        """Import and construct.
+
+        Raises:
+            TaskError: the module or class is not there, or is no Task.
+            SettingError: it does not take these options.
+        """
+        kind = self._import()
+        if isinstance(kind, Task):
+            task = kind
+        elif isinstance(kind, type) and issubclass(kind, Task):
+            check_options(kind, self.options, self.target)
+            try:
+                task = kind(**self.options)
+            except AshaError:
+                raise
+            except Exception as error:
+                raise TaskError(
+                    f"task {self.target} cannot be built: {type(error).__name__}: {error}"
+                ) from error
+        else:
+            raise TaskError(
+                f"task {self.target} is {kind!r}: it must be a subclass of trials.Task or "
+                "trials.TorchTask (for a plain function use asha_core.tune)"
+            )
+        if not isinstance(getattr(task, "space", None), SearchSpace):
+            raise TaskError(f"task {self.target} has no search space: set `space = SearchSpace({{...}})`")
+        if task.mode not in ("max", "min"):
+            raise TaskError(f'task {self.target} has mode {task.mode!r}: it must be "max" or "min"')
+        return task
+
+    def _import(self) -> Any:
+        module_name, _, name = self.target.partition(":")
+        if not module_name or not name:
+            raise TaskError(f"task {self.target!r}: write it as mypackage.mymodule:MyTask")
+        if os.getcwd() not in sys.path and "" not in sys.path:
+            sys.path.insert(0, os.getcwd())  # a script's entry point does not look there by itself
+        try:
+            module = importlib.import_module(module_name)
+        except AshaError as error:  # such as a search space with swapped bounds
+            raise TaskError(f"task {self.target}: {error}") from error
+        except ModuleNotFoundError as error:
+            raise TaskError(
+                f"task {self.target} cannot be imported: {error} (searched the current directory and "
+                f"{sys.executable}'s packages)"
+            ) from error
+        except Exception as error:
+            raise TaskError(
+                f"task {self.target} cannot be imported: {type(error).__name__}: {error}"
+            ) from error
+        try:
+            return getattr(module, name)
+        except AttributeError:
+            tasks = [n for n, v in vars(module).items() if isinstance(v, type) and issubclass(v, Task)]
+            raise TaskError(f"module {module_name} has no {name!r}{nearest(name, tasks)}") from None
+
+
+def option_names(kind: type[Task]) -> list[str]:
+    """The keyword arguments that a task class takes."""
+    if kind.__init__ is object.__init__:
+        return []
+    parameters = list(inspect.signature(kind.__init__).parameters.values())[1:]
+    return [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+
+
+def check_options(kind: type[Task], options: Mapping[str, Any], target: str) -> None:
+    """Raise ``SettingError`` for an option that the task class does not take."""
+    known = option_names(kind)
+    for name in options:
+        if name not in known:
+            raise SettingError(f"task {target} takes no option {name!r}{nearest(name, known)}")

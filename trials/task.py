@@ -55,6 +55,9 @@ class Task(ABC):
             TaskError: something is missing; the message says where to put it.
         """
 
+    def setup(self, device: str) -> None:
+        """Called once in each worker before its first job: load what is slow to load."""
+
     @abstractmethod
     def run(self, trial: Trial) -> None:
         """Train from ``trial.resume_from()`` to ``trial.until``, reporting every unit."""
@@ -180,6 +183,12 @@ class TorchTask(Task):
         """Factor on the learning rate at ``progress`` in [0, 1) of max_resource: cosine to 0."""
         return 0.5 * (1.0 + math.cos(math.pi * progress))
 
+    def setup(self, device: str) -> None:
+        """Load torch and the data."""
+        from trials.training import load_data
+
+        load_data(self, device)
+
     def run(self, trial: Trial) -> None:
         """The training loop; see ``trials.training``."""
         from trials.training import train
@@ -210,7 +219,7 @@ class TaskSpec:
             TaskError: the module or class is not there, or is no Task.
             SettingError: it does not take these options.
         """
-        kind = self._import()
+        kind = self.load()
         if isinstance(kind, Task):
             task = kind
         elif isinstance(kind, type) and issubclass(kind, Task):
@@ -234,7 +243,12 @@ class TaskSpec:
             raise TaskError(f'task {self.target} has mode {task.mode!r}: it must be "max" or "min"')
         return task
 
-    def _import(self) -> Any:
+    def load(self) -> Any:
+        """Import the class, without building it.
+
+        Raises:
+            TaskError: it is not there.
+        """
         module_name, _, name = self.target.partition(":")
         if not module_name or not name:
             raise TaskError(f"task {self.target!r}: write it as mypackage.mymodule:MyTask")

@@ -1,0 +1,1 @@
+"""The commands: the composition root, where scheduler, task, workers and console meet."""

@@ -1,0 +1,235 @@
+"""``asha-run``: one search from the command line.
+
+Everything is checked before a process is started or a file is written. Exit status: 0 done, 2 the
+user's mistake in one line, 130 interrupted, 1 anything else.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from asha_core.cli.options import parse_arguments
+from asha_core.errors import AshaError, SettingError, nearest
+
+if TYPE_CHECKING:
+    from asha_core.schedulers.base import Scheduler
+    from asha_core.tuning import Launch, Result
+    from trials.task import Task, TaskSpec
+
+DEFAULT_TRIALS = 100
+SCHEDULERS = {"asha": "asha_core.schedulers.asha:ASHA"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status."""
+    try:
+        return _run(parse_arguments(arguments))
+    except AshaError as error:
+        print(f"asha-run: error: {'; '.join(str(error).splitlines())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("asha-run: interrupted", file=sys.stderr)
+        return 130
+
+
+def _run(options: dict[str, Any]) -> int:
+    spec, task, scheduler, variation = resolve(options)
+    if options["plan"]:
+        from asha_core.cli.plan import print_plan
+
+        print_plan(options, task, scheduler)
+        return 0
+    plan = _launch_plan(options, spec, task, scheduler, variation)
+    for note in _notes(options, plan):
+        print(f"asha-run: {note}", file=sys.stderr)
+    from asha_core.tuning import launch
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    result = launch(plan)
+    if options["json"]:
+        from asha_core.runtime.journal import to_json
+
+        print(to_json({**result.summary, "results_dir": str(result.directory)}))
+    else:
+        _print_result(result, task, options["target"])
+    return 130 if result.outcome.reason == "interrupted" else 0
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def resolve(options: dict[str, Any]) -> tuple[TaskSpec, Task, Scheduler, str]:
+    """Task, scheduler and variation from the options; nothing is started.
+
+    Raises:
+        AshaError: one of them cannot be had.
+    """
+    from warmstart.base import VARIATIONS
+
+    scheduler_name, variation = split_variation(options["variation"], options["scheduler"])
+    if variation not in VARIATIONS:
+        raise SettingError(f"unknown variation {variation!r}{nearest(variation, VARIATIONS)}")
+    spec = task_spec(options)
+    task = spec.build()
+    max_trials = options["max_trials"]
+    if max_trials is None and options["budget"] is None and options["gpu_hours"] is None:
+        max_trials = DEFAULT_TRIALS
+    from asha_core.schedulers.asha import ASHA
+
+    def chosen(name: str) -> Any:
+        return getattr(task, name) if options[name] is None else options[name]
+
+    scheduler = ASHA(
+        task.space,
+        mode=task.mode,
+        min_resource=chosen("min_resource"),
+        max_resource=chosen("max_resource"),
+        reduction_factor=chosen("reduction_factor"),
+        seed=options["seed"],
+        max_trials=max_trials,
+    )
+    return spec, task, scheduler, variation
+
+
+def split_variation(variation: str, scheduler: str | None) -> tuple[str, str]:
+    """(scheduler, warm start) from ``--variation`` and ``--scheduler``.
+
+    >>> split_variation("asha-ohgw-1step", None)
+    ('asha', 'ohgw-1step')
+    """
+    if scheduler is not None and scheduler not in SCHEDULERS:
+        raise SettingError(f"unknown scheduler {scheduler!r}{nearest(scheduler, SCHEDULERS)}")
+    for name in sorted(SCHEDULERS, key=len, reverse=True):
+        if variation.startswith(f"{name}-"):
+            if scheduler not in (None, name):
+                raise SettingError(
+                    f"--variation {variation} names the scheduler {name}, and --scheduler says {scheduler}"
+                )
+            return name, variation[len(name) + 1 :]
+    return scheduler or "asha", variation
+
+
+def task_spec(options: dict[str, Any]) -> TaskSpec:
+    """The task that the options name, not built yet."""
+    from trials.task import TaskSpec, option_names
+    from trials.tasks import task_target
+
+    spec = TaskSpec(task_target(options["task"]), dict(options["task_option"]))
+    if options["data_dir"] is None:
+        return spec
+    kind = spec.load()
+    if not isinstance(kind, type) or "data_dir" not in option_names(kind):
+        raise SettingError(f"--data-dir {options['data_dir']}: task {options['task']} takes no data directory")
+    directory = str(Path(options["data_dir"]).absolute())
+    return TaskSpec(spec.target, {**spec.options, "data_dir": directory})
+
+
+def _launch_plan(
+    options: dict[str, Any], spec: TaskSpec, task: Task, scheduler: Scheduler, variation: str
+) -> Launch:
+    from asha_core.runtime.budget import Budget, parse_duration
+    from asha_core.runtime.console import PROGRESS
+    from asha_core.runtime.results import RunDirectory
+    from asha_core.tuning import INLINE, Launch, default_directory, short_name
+    from trials.devices import parse_devices
+
+    if options["progress"] not in PROGRESS:
+        raise SettingError(
+            f"unknown --progress {options['progress']!r}{nearest(options['progress'], PROGRESS)}"
+        )
+    inline = options["gpus"] == "inline"
+    devices = INLINE if inline else parse_devices(options["gpus"], options["workers_per_gpu"])
+    hours = options["gpu_hours"]
+    budget = Budget(
+        None if options["budget"] is None else parse_duration(options["budget"], "--budget"),
+        None if hours is None else hours * 3600,
+        devices.held,
+    )
+    if options["results_dir"] is None:
+        directory = default_directory(short_name(spec.target), scheduler.name, variation, scheduler.seed)
+    else:
+        directory = RunDirectory(Path(options["results_dir"]))
+    directory.check()
+    return Launch(
+        spec,
+        task,
+        scheduler,
+        variation,
+        devices,
+        budget,
+        directory,
+        progress=options["progress"],
+        target=options["target"],
+        inline=inline,
+        settings=options,
+        observers=() if budget.deadline is None else (_small_budget_warning(),),
+    )
+
+
+def _small_budget_warning() -> Any:
+    from asha_core.runtime.warnings import SmallBudget
+
+    return SmallBudget()
+
+
+def _notes(options: dict[str, Any], plan: Launch) -> list[str]:
+    notes = [plan.devices.note] if plan.devices.note else []
+    scheduler = plan.scheduler
+    if scheduler.max_trials == DEFAULT_TRIALS and options["max_trials"] is None:
+        notes.append(f"no limit given: stopping after {DEFAULT_TRIALS} trials (--max-trials, --budget)")
+    few = scheduler.max_trials
+    if few is not None and few < scheduler.reduction_factor and len(scheduler.levels) > 1:
+        notes.append(
+            f"warning: {few} trials with reduction factor {scheduler.reduction_factor} cannot finish the "
+            f"first rung: nothing will be promoted; use at least {scheduler.reduction_factor}"
+        )
+    return notes
+
+
+def _print_result(result: Result, task: Task, target: float | None) -> None:
+    from asha_core.runtime.console import format_table
+    from asha_core.runtime.observers import describe
+    from asha_core.space import Configuration
+
+    top = result.summary["top"]
+    if top:
+        rows = []
+        for entry in top:
+            values = entry["configuration"]
+            configuration = Configuration(tuple(values), tuple(values.values()))
+            rows.append(
+                (
+                    str(entry["trial"]),
+                    f"{entry[task.metric]:.4f}",
+                    str(entry["resource"]),
+                    str(entry["reached"]),
+                    describe(configuration),
+                )
+            )
+        header = ("trial", task.metric, f"at {task.unit}", "reached", "configuration")
+        print(f"\nbest configurations:\n{format_table(header, rows)}")
+    else:
+        print("\nno trial reported a finite value")
+    if target is not None:
+        print(f"\ntarget {target}: {_target_line(result, target)}")
+    print(f"\nresults: {result.directory}\nreport:  asha-report {result.directory}")
+
+
+def _target_line(result: Result, target: float) -> str:
+    from analysis.load import load
+    from analysis.metrics import time_to_target
+    from asha_core.runtime.budget import format_duration
+
+    reached = time_to_target(load(result.directory), target)
+    if reached.censored:
+        return f"not reached in {format_duration(reached.seconds)}"
+    return (
+        f"reached after {format_duration(reached.seconds)}, {reached.gpu_hours:.3g} GPU-hours, "
+        f"{reached.units} units"
+    )

@@ -1,0 +1,157 @@
+"""What a search tells people and programs while it runs: plain lines, JSON lines, or nothing.
+
+Everything goes to the standard error stream, so that standard output holds results alone. The rich
+live view is in ``live.py``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TextIO
+
+from asha_core.errors import SettingError, nearest
+from asha_core.messages import Failed, Job, Lost, Rejected, Report
+from asha_core.runtime.budget import format_duration
+from asha_core.runtime.executor import ExecutorEvent, WorkerReady
+from asha_core.runtime.journal import event_record, job_record, to_json
+from asha_core.runtime.loop import Outcome, describe_outcome
+from asha_core.runtime.observers import Observer, SearchView, describe, first_line
+
+PROGRESS = ("auto", "rich", "plain", "json", "none")
+_STATUS_SECONDS = 10.0
+
+
+def make_console(progress: str, title: str, metric: str, unit: str) -> Observer:
+    """The observer that ``--progress`` names.
+
+    Args:
+        progress: one of ``PROGRESS``; "auto" is rich on a terminal, plain elsewhere.
+        title: what is searched, in a few words. metric, unit: names for people.
+    Raises:
+        SettingError: another name.
+    """
+    if progress not in PROGRESS:
+        raise SettingError(f"progress is {progress!r}{nearest(progress, PROGRESS)}")
+    if progress == "auto":
+        import os
+
+        live = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        progress = "rich" if live else "plain"
+    if progress == "rich":
+        from asha_core.runtime.live import LiveView
+
+        return LiveView(title, metric, unit)
+    if progress == "plain":
+        return PlainLines(title, metric, unit)
+    return JsonLines() if progress == "json" else Observer()
+
+
+def notable(view: SearchView, event: ExecutorEvent) -> str | None:
+    """A line on an event that people want to hear of; None for the others."""
+    match event:
+        case Failed():
+            return f"trial {event.trial} failed: {first_line(event)} (trials/{event.trial}/log.txt)"
+        case Lost():
+            return f"trial {event.trial} lost: {event.reason}"
+        case Rejected():
+            return f"trial {event.trial} rejected before its first unit: {event.reason}"
+        case WorkerReady():
+            return f"worker {event.slot} ready on {event.device} after {event.seconds:.1f}s"
+    return None
+
+
+class NewBest:
+    """Notices when a report is the best so far."""
+
+    def __init__(self) -> None:
+        self._seen: tuple[int, int] | None = None
+
+    def line(self, view: SearchView, event: ExecutorEvent, metric: str, unit: str) -> str | None:
+        """A line if ``event`` made a new best."""
+        best = view.scheduler.best
+        if not isinstance(event, Report) or best is None or self._seen == (best.trial, best.resource):
+            return None
+        self._seen = (best.trial, best.resource)
+        return (
+            f"best {metric} {best.value:.4f} by trial {best.trial} at {unit} {best.resource}: "
+            f"{describe(best.configuration)}"
+        )
+
+
+class PlainLines(Observer):
+    """A line for each new best, failure and lost worker, and a status line every ten seconds."""
+
+    def __init__(self, title: str, metric: str, unit: str, stream: TextIO | None = None) -> None:
+        self._title = title
+        self._metric = metric
+        self._unit = unit
+        self._stream = stream
+        self._best = NewBest()
+        self._status_at = _STATUS_SECONDS
+
+    def _say(self, seconds: float, line: str) -> None:
+        print(f"[{format_duration(seconds):>7}] {line}", file=self._stream or sys.stderr, flush=True)
+
+    def on_start(self, view: SearchView) -> None:
+        """Say what is searched."""
+        self._say(0.0, self._title)
+
+    def on_event(self, view: SearchView, event: ExecutorEvent) -> None:
+        """Say what is notable."""
+        for line in (notable(view, event), self._best.line(view, event, self._metric, self._unit)):
+            if line is not None:
+                self._say(view.now, line)
+
+    def on_tick(self, view: SearchView) -> None:
+        """Say how far the search is, now and then."""
+        if view.now < self._status_at:
+            return
+        self._status_at = view.now + _STATUS_SECONDS
+        rungs = " ".join(
+            f"{row.level}:{row.paused + row.promoted + row.done}" for row in view.scheduler.counts()
+        )
+        progress = view.progress()
+        left = "" if progress is None else (
+            f", {progress[0]:.0%}, about {format_duration(progress[1])} left" if progress[0] > 0 else ""
+        )
+        self._say(
+            view.now,
+            f"{len(view.scheduler.trials)} trials, {view.scheduler.units} {self._unit}s, "
+            f"reached by {self._unit} {rungs}{left}",
+        )
+
+    def on_end(self, view: SearchView, outcome: Outcome) -> None:
+        """Say how it ended."""
+        self._say(outcome.seconds, describe_outcome(outcome))
+
+
+class JsonLines(Observer):
+    """Every job and event as one JSON object a line, for programs."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream
+
+    def _say(self, view: SearchView, record: dict[str, object]) -> None:
+        print(to_json({"t": round(view.now, 6), **record}), file=self._stream or sys.stderr, flush=True)
+
+    def on_job(self, view: SearchView, job: Job, slot: int) -> None:
+        """The job's record."""
+        self._say(view, job_record(job, slot))
+
+    def on_event(self, view: SearchView, event: ExecutorEvent) -> None:
+        """The event's record."""
+        self._say(view, event_record(event))
+
+    def on_end(self, view: SearchView, outcome: Outcome) -> None:
+        """How it ended."""
+        self._say(view, {"type": "end", "reason": outcome.reason})
+
+
+def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Right-aligned columns for any stream: no colours, no box, no wrapping."""
+    table = [header, *rows]
+    widths = [max(len(row[column]) for row in table) for column in range(len(header))]
+    return "\n".join(
+        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in table
+    )

@@ -1,0 +1,132 @@
+"""The live view: rungs, the best so far, progress, workers and recent events, redrawn in place."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from asha_core.runtime.budget import format_duration
+from asha_core.runtime.console import NewBest, notable
+from asha_core.runtime.executor import ExecutorEvent
+from asha_core.runtime.loop import Outcome, describe_outcome
+from asha_core.runtime.observers import Observer, SearchView, describe
+
+_FRAME_SECONDS = 0.25
+_RECENT = 6
+
+
+class LiveView(Observer):
+    """Redraws at most four times a second, whatever the rate of events.
+
+    Args:
+        title: what is searched. metric, unit: names for people. console: where to draw; standard error.
+    """
+
+    def __init__(self, title: str, metric: str, unit: str, console: Console | None = None) -> None:
+        self._title = title
+        self._metric = metric
+        self._unit = unit
+        self._console = console or Console(stderr=True)
+        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        self._recent: deque[tuple[float, str]] = deque(maxlen=_RECENT)
+        self._best = NewBest()
+        self._drawn = -math.inf
+
+    def on_start(self, view: SearchView) -> None:
+        """Begin to draw."""
+        self._live.start()
+        self._draw(view)
+
+    def on_event(self, view: SearchView, event: ExecutorEvent) -> None:
+        """Remember what is notable."""
+        for line in (notable(view, event), self._best.line(view, event, self._metric, self._unit)):
+            if line is not None:
+                self._recent.append((view.now, line))
+
+    def on_tick(self, view: SearchView) -> None:
+        """Redraw, if a frame is due."""
+        if view.now - self._drawn >= _FRAME_SECONDS:
+            self._draw(view)
+
+    def on_end(self, view: SearchView, outcome: Outcome) -> None:
+        """Clear the view and leave one line."""
+        self._live.stop()
+        self._console.print(Text(f"{self._title}\n{describe_outcome(outcome)}"))
+
+    def _draw(self, view: SearchView) -> None:
+        self._drawn = view.now
+        self._live.update(self.render(view), refresh=True)
+
+    def render(self, view: SearchView) -> Group:
+        """One frame."""
+        return Group(
+            self._progress(view), self._rungs(view), self._best_panel(view), self._workers(view), self._events()
+        )
+
+    def _progress(self, view: SearchView) -> Table:
+        row = Table.grid(padding=(0, 1), expand=True)
+        row.add_column(no_wrap=True)
+        row.add_column(ratio=1)
+        row.add_column(no_wrap=True, justify="right")
+        progress = view.progress()
+        fraction, left = progress if progress is not None else (0.0, math.inf)
+        parts = [f"{format_duration(view.now)} gone"]
+        if progress is not None:
+            parts.insert(0, f"{fraction:.0%}")
+            if math.isfinite(left):
+                parts.append(f"about {format_duration(left)} left")
+        bar = ProgressBar(total=1.0, completed=fraction, pulse=progress is None, animation_time=view.now)
+        row.add_row(Text(self._title, style="bold"), bar, ", ".join(parts))
+        return row
+
+    def _rungs(self, view: SearchView) -> Table:
+        table = Table(title=f"rungs ({self._unit}s)", title_justify="left", expand=True)
+        for name in ("rung", "running", "paused", "promoted", "done", "failed"):
+            table.add_column(name, justify="right")
+        for counts in reversed(view.scheduler.counts()):
+            numbers = (counts.running, counts.paused, counts.promoted, counts.done, counts.failed)
+            table.add_row(str(counts.level), *(str(number) if number else "·" for number in numbers))
+        return table
+
+    def _best_panel(self, view: SearchView) -> Panel:
+        best = view.scheduler.best
+        if best is None:
+            return Panel(Text("no report yet", style="dim"), title="best", title_align="left")
+        text = Text.assemble(
+            (f"{self._metric} {best.value:.4f}", "bold green"),
+            f"  trial {best.trial} at {self._unit} {best.resource}\n{describe(best.configuration)}",
+        )
+        return Panel(text, title="best", title_align="left")
+
+    def _workers(self, view: SearchView) -> Table:
+        table = Table(title="workers", title_justify="left", expand=True)
+        for name in ("worker", "device", "trial", f"{self._unit}", "value", f"{self._unit}s/min"):
+            table.add_column(name, justify="right")
+        for seat in view.slots:
+            if seat.job is None:
+                doing = ("·", "idle" if seat.ready else "starting", "·", "·")
+            else:
+                rate = 60 / seat.unit_seconds if seat.unit_seconds > 0 else math.nan
+                doing = (
+                    str(seat.job.trial),
+                    f"{seat.resource}/{seat.job.until}" if seat.ready else "starting",
+                    f"{seat.value:.4f}" if seat.resource > seat.job.start else "·",
+                    f"{rate:.1f}" if math.isfinite(rate) else "·",
+                )
+            table.add_row(str(seat.index), seat.device, *doing)
+        return table
+
+    def _events(self) -> Table:
+        table = Table.grid(padding=(0, 1), expand=True)
+        table.add_column(style="dim", no_wrap=True, justify="right")
+        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+        for seconds, line in reversed(self._recent):
+            table.add_row(format_duration(seconds), Text(line))
+        return table

@@ -1,0 +1,38 @@
+"""Warnings that only a running search can give."""
+
+from __future__ import annotations
+
+import sys
+
+from asha_core.messages import Report
+from asha_core.plan import expected_units
+from asha_core.runtime.budget import format_duration
+from asha_core.runtime.executor import ExecutorEvent
+from asha_core.runtime.observers import Observer, SearchView
+
+
+class SmallBudget(Observer):
+    """Warns once, after the first unit is timed, if the budget cannot finish one rung.
+
+    One rung is finished when eta trials have reached it and one of them can go on.
+    """
+
+    def __init__(self) -> None:
+        self._told = False
+
+    def on_event(self, view: SearchView, event: ExecutorEvent) -> None:
+        """Compare the budget with what the first reported unit took."""
+        deadline = view.budget.deadline
+        if self._told or deadline is None or not isinstance(event, Report) or event.seconds <= 0:
+            return
+        self._told = True
+        eta, levels = view.scheduler.reduction_factor, view.scheduler.levels
+        affordable = (deadline - view.now) * len(view.slots) / event.seconds + view.scheduler.units
+        needed = expected_units(levels[:1], eta, eta)
+        if affordable < needed:
+            print(
+                f"warning: a unit takes {format_duration(event.seconds)}, so the budget of "
+                f"{format_duration(deadline)} buys about {affordable:.0f} units, and the first rung needs "
+                f"{needed}: nothing will be promoted; give more time, or lower --min-resource",
+                file=sys.stderr,
+            )

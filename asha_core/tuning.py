@@ -1,0 +1,280 @@
+"""Put the parts together: ``tune`` for library users, ``launch`` for it and the command line."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asha_core.errors import SettingError
+from asha_core.runtime.budget import Budget, parse_duration
+from asha_core.runtime.clock import WallClock
+from asha_core.runtime.console import make_console
+from asha_core.runtime.executor import Executor
+from asha_core.runtime.journal import JournalWriter
+from asha_core.runtime.loop import Outcome, Search
+from asha_core.runtime.observers import Leaderboard, Observer
+from asha_core.runtime.results import (
+    RunDirectory,
+    hardware,
+    keep_best,
+    manifest,
+    summarise,
+    write_json,
+)
+from asha_core.schedulers.base import Best, Scheduler
+from asha_core.space import Configuration
+from trials.devices import Devices, Slot, parse_devices
+from trials.executors.inline import InlineExecutor
+from trials.executors.pool import ProcessPool
+from trials.task import FunctionTask, Task, TaskSpec
+from trials.worker import WorkerSettings
+from warmstart.base import build, variation
+
+if TYPE_CHECKING:
+    from trials.trial import Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a search found.
+
+    best: the best value reported, with its trial, resource and configuration; None if there was none.
+    outcome: how it ended. directory: where its journal, logs and checkpoints lie.
+    summary: the content of results.json.
+    """
+
+    best: Best | None
+    outcome: Outcome
+    directory: Path
+    summary: Mapping[str, Any]
+
+    @property
+    def best_configuration(self) -> Configuration | None:
+        """The configuration with the best value."""
+        return self.best.configuration if self.best is not None else None
+
+    @property
+    def best_value(self) -> float | None:
+        """The best value reported."""
+        return self.best.value if self.best is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Everything that a search is made of, checked and resolved; nothing is started or written yet.
+
+    task: the task itself, or how workers build it. built: the task in this process.
+    inline: run jobs in this process. settings: what the user asked for, for the manifest.
+    """
+
+    task: TaskSpec | Task
+    built: Task
+    scheduler: Scheduler
+    variation: str
+    devices: Devices
+    budget: Budget
+    directory: RunDirectory
+    progress: str = "auto"
+    target: float | None = None
+    inline: bool = False
+    settings: Mapping[str, Any] | None = None
+    observers: Sequence[Observer] = ()
+
+    @property
+    def name(self) -> str:
+        """The task's name for people: "digits"."""
+        target = self.task.target if isinstance(self.task, TaskSpec) else self.task.describe()["target"]
+        return short_name(target)
+
+    @property
+    def title(self) -> str:
+        """The search in a few words."""
+        where = "inline" if self.inline else f"{len(self.devices.slots)} x {self.devices.slots[0].label}"
+        if not self.inline and len({slot.label for slot in self.devices.slots}) > 1:
+            where = ", ".join(slot.label for slot in self.devices.slots)
+        scheduler = self.scheduler
+        return (
+            f"{self.name}: {scheduler.name} {self.variation}, seed {scheduler.seed}, "
+            f"rungs {'/'.join(map(str, scheduler.levels))}, {where}"
+        )
+
+
+def short_name(target: str) -> str:
+    """"trials.tasks.digits:Digits" -> "digits"."""
+    return target.rpartition(":")[2].lower()
+
+
+def launch(plan: Launch) -> Result:
+    """Run a search from its first file to its last.
+
+    Raises:
+        AshaError: the data is missing, the directory cannot be used, a worker cannot be started.
+    """
+    plan.directory.check()
+    plan.built.prepare()
+    chosen = variation(plan.variation)
+    build(chosen.strategy, chosen.settings)  # refuse before anything is written
+    plan.directory.create()
+    write_json(plan.directory.manifest, _manifest(plan))
+    settings = WorkerSettings(
+        plan.task,
+        str(plan.directory.path.absolute()),
+        plan.scheduler.levels[-1],
+        chosen.strategy,
+        dict(chosen.settings),
+    )
+    journal = JournalWriter(plan.directory.journal)
+    clock = WallClock()
+    try:
+        executor = _executor(plan, settings)
+    except BaseException:
+        journal.close()
+        _remove_unused(plan.directory)
+        raise
+    leaderboard = Leaderboard(plan.built.mode)
+    console = make_console(plan.progress, plan.title, plan.built.metric, plan.built.unit)
+    observers = [leaderboard, console, *plan.observers]
+    outcome = Search(plan.scheduler, executor, journal, clock, plan.budget, observers).run()
+    keep_best(plan.directory, plan.scheduler)
+    summary = summarise(outcome, plan.scheduler, leaderboard, plan.built.metric)
+    write_json(plan.directory.results, summary)
+    return Result(plan.scheduler.best, outcome, plan.directory.path, summary)
+
+
+def _executor(plan: Launch, settings: WorkerSettings) -> Executor:
+    if plan.inline:
+        return InlineExecutor(settings, plan.devices.slots[0].device)
+    return ProcessPool(settings, plan.devices.slots)
+
+
+def _remove_unused(directory: RunDirectory) -> None:
+    """Take back what ``create`` made for a search that never began."""
+    with suppress(OSError):
+        for file in (directory.journal, directory.manifest):
+            file.unlink(missing_ok=True)
+        for folder in (directory.trials, directory.checkpoints, directory.path):
+            folder.rmdir()
+
+
+def _manifest(plan: Launch) -> dict[str, Any]:
+    scheduler, task = plan.scheduler, plan.task
+    origin = (
+        {"target": task.target, "options": dict(task.options)}
+        if isinstance(task, TaskSpec)
+        else task.describe()
+    )
+    labels = [slot.label for slot in plan.devices.slots]
+    chosen = variation(plan.variation)
+    return manifest(
+        task={
+            "name": plan.name,
+            **origin,
+            "metric": plan.built.metric,
+            "mode": plan.built.mode,
+            "unit": plan.built.unit,
+        },
+        space=plan.built.space.to_dict(),
+        scheduler={
+            "name": scheduler.name,
+            "levels": list(scheduler.levels),
+            "reduction_factor": scheduler.reduction_factor,
+            "seed": scheduler.seed,
+            "max_trials": scheduler.max_trials,
+            "max_retries": scheduler.max_retries,
+        },
+        variation={
+            "name": plan.variation,
+            "strategy": chosen.strategy,
+            "settings": dict(chosen.settings),
+        },
+        budget=asdict(plan.budget),
+        target=plan.target,
+        hardware=hardware(labels, list(plan.devices.names)),
+        settings=dict(plan.settings or {}),
+    )
+
+
+def default_directory(name: str, scheduler: str, variation_name: str, seed: int) -> RunDirectory:
+    """A new directory under results/, named after what is run and when."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    stem = f"{name}-{scheduler}-{variation_name}-seed{seed}-{stamp}"
+    path = Path("results") / stem
+    number = 2
+    while path.exists():
+        path = Path("results") / f"{stem}-{number}"
+        number += 1
+    return RunDirectory(path)
+
+
+def tune(
+    train: Callable[[Trial], None] | Task,
+    scheduler: Scheduler,
+    *,
+    gpus: str = "auto",
+    workers_per_gpu: int | None = None,
+    budget: str | float | None = None,
+    variation: str = "baseline",
+    metric: str = "value",
+    results_dir: str | Path | None = None,
+    progress: str = "auto",
+    observers: Sequence[Observer] = (),
+) -> Result:
+    """Search in worker processes, from a script.
+
+    Args:
+        train: a function ``train(trial)`` at the top level of a module, or a ``Task``.
+        scheduler: such as ``ASHA(space, max_trials=100)``; give it ``max_trials``, or give a budget.
+        gpus: "auto", "cpu", "0,1,2,3", or "inline": in this very process, for debugging.
+        workers_per_gpu: workers on each GPU; on the CPU how many in all, by default one a core.
+        budget: wall-clock such as "90m", or seconds.
+        variation: the warm start; all but "baseline" and "random-warm" need a ``TorchTask``.
+        metric: what ``train`` reports, for people.
+        results_dir: a new directory; by default one under results/.
+        progress: "auto", "rich", "plain", "json" or "none".
+        observers: called along with the progress display; see ``asha_core.runtime.observers``.
+    Returns:
+        The best configuration and where everything lies.
+    Raises:
+        AshaError: an argument that cannot be used, in one line.
+
+    A script must call it under ``if __name__ == "__main__":``, because worker processes import it.
+    """
+    task: Task = (
+        train
+        if isinstance(train, Task)
+        else FunctionTask(train, scheduler.space, metric=metric, mode=scheduler.mode)
+    )
+    if task.mode != scheduler.mode:
+        raise SettingError(f"the task has mode {task.mode!r} and the scheduler {scheduler.mode!r}")
+    if scheduler.max_trials is None and budget is None:
+        raise SettingError("the search would never end: give the scheduler max_trials, or give a budget")
+    inline = gpus == "inline"
+    devices = INLINE if inline else parse_devices(gpus, workers_per_gpu)
+    limit = Budget(None if budget is None else parse_duration(budget), None, devices.held)
+    if results_dir is None:
+        name = short_name(task.describe()["target"])
+        directory = default_directory(name, scheduler.name, variation, scheduler.seed)
+    else:
+        directory = RunDirectory(Path(results_dir))
+    return launch(
+        Launch(
+            task,
+            task,
+            scheduler,
+            variation,
+            devices,
+            limit,
+            directory,
+            progress=progress,
+            inline=inline,
+            observers=observers,
+        )
+    )
+
+
+INLINE = Devices((Slot("inline", "cpu"),), held=1)
+

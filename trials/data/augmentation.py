@@ -1,0 +1,65 @@
+"""Augmentation on the device, vectorised: every image of a batch gets its own random draw.
+
+Every function takes a ``torch.Generator`` on the inputs' device and draws the same numbers whatever
+its strength, so that two strengths can be compared under the same randomness.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+_DEGREES = 20.0
+_SHIFT = 0.25  # of half the image: 1 pixel of 8
+_SCALE = 0.2
+
+
+def random_affine(images: Tensor, magnitude: float, generator: torch.Generator) -> Tensor:
+    """Rotate, shift and scale each image at random, in proportion to ``magnitude``.
+
+    Args:
+        images: (B, C, H, W) float.
+        magnitude: at least 0; at 1: up to 20 degrees, a quarter of half the image's width, 20% of scale.
+    Returns:
+        (B, C, H, W), bilinear, zeros outside; continuous in ``magnitude``, and the very input at 0.
+    """
+    draws = torch.rand(len(images), 4, generator=generator, device=images.device) * 2 - 1
+    if magnitude == 0:
+        return images
+    draws = (draws * magnitude).to(images.dtype)
+    angle = draws[:, 0] * math.radians(_DEGREES)
+    scale = 1 + draws[:, 1] * _SCALE
+    cosine, sine = torch.cos(angle) * scale, torch.sin(angle) * scale
+    rows = torch.stack(
+        [
+            torch.stack([cosine, -sine, draws[:, 2] * _SHIFT], dim=1),
+            torch.stack([sine, cosine, draws[:, 3] * _SHIFT], dim=1),
+        ],
+        dim=1,
+    )
+    grid = functional.affine_grid(rows, list(images.shape), align_corners=False)
+    return functional.grid_sample(images, grid, align_corners=False)
+
+
+def random_crop_flip(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
+    """Crop each image at a random place of its zero-padded self, and flip half of them left to right.
+
+    Args:
+        images: (B, C, H, W), any dtype. padding: pixels on each side.
+    Returns:
+        (B, C, H, W) of the same dtype.
+    """
+    count, _, height, width = images.shape
+    device = images.device
+    top, left = torch.randint(0, 2 * padding + 1, (2, count, 1), generator=generator, device=device)
+    flip = torch.rand(count, 1, generator=generator, device=device) < 0.5
+    padded = functional.pad(images, (padding,) * 4)
+    rows = top + torch.arange(height, device=device)
+    columns = torch.arange(width, device=device)
+    columns = left + torch.where(flip, columns.flip(0), columns)
+    batch = torch.arange(count, device=device)[:, None, None]
+    # indexing (B, C, H, W) by [b, :, h, w] puts the channels last
+    return padded[batch, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()

@@ -1,0 +1,153 @@
+"""What ``--gpus 0,1,2,3`` means: slots, and the environment that pins each worker to its GPU.
+
+A worker sees one GPU, as cuda:0: ``CUDA_VISIBLE_DEVICES`` is in its environment before its Python
+starts, so before anything can import torch. GPUs are found without loading torch in the engine.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from asha_core.errors import DeviceError, SettingError
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One GPU: its identifier for ``CUDA_VISIBLE_DEVICES``, and its product name."""
+
+    identifier: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where one worker runs.
+
+    label: for people ("gpu 2", "cpu"). device: for torch, inside the worker ("cuda:0", "cpu").
+    environment: set before the worker starts.
+    """
+
+    label: str
+    device: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """What a search runs on.
+
+    slots: one worker each. held: devices that are billed (GPUs, or worker processes on a CPU).
+    names: the GPUs' product names. note: one line for the user, if the choice needs one.
+    """
+
+    slots: tuple[Slot, ...]
+    held: int
+    names: tuple[str, ...] = ()
+    note: str = ""
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def visible_gpus() -> list[Gpu]:
+    """The GPUs that this process may use, in CUDA's order as ``nvidia-smi`` tells it."""
+    names = _installed_gpus()
+    mask = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if mask is None:
+        return [Gpu(str(index), name) for index, name in enumerate(names)]
+    gpus = []
+    for part in filter(None, (piece.strip() for piece in mask.split(","))):
+        if part.isdigit():
+            if int(part) >= len(names):
+                break  # CUDA stops at the first identifier that is not there
+            gpus.append(Gpu(part, names[int(part)]))
+        else:
+            gpus.append(Gpu(part, part))  # GPU-<uuid> or MIG-<uuid>
+    return gpus if names else []
+
+
+def _installed_gpus() -> list[str]:
+    program = shutil.which("nvidia-smi")
+    if program is not None:
+        command = [program, "--query-gpu=name", "--format=csv,noheader"]
+        try:
+            answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+        except (OSError, subprocess.SubprocessError):
+            return []
+        return [line.strip() for line in answer.stdout.splitlines() if line.strip()]
+    if any(map(os.path.exists, ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd"))):
+        import torch  # no nvidia-smi, but a driver: only torch can tell
+
+        mask = os.environ.get("CUDA_VISIBLE_DEVICES")
+        if mask is None:
+            return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return []
+
+
+def parse_devices(gpus: str, workers_per_gpu: int | None = None) -> Devices:
+    """The slots that ``--gpus`` and ``--workers-per-gpu`` ask for.
+
+    Args:
+        gpus: "auto", "cpu", or GPU numbers such as "0,1,2,3", counted among the visible ones.
+        workers_per_gpu: slots on each GPU, 1 by default; on the CPU the number of worker processes, by
+            default one a core.
+    Raises:
+        DeviceError: a GPU that is not there. SettingError: not a list of GPUs.
+    """
+    if workers_per_gpu is not None and workers_per_gpu < 1:
+        raise SettingError(f"workers-per-gpu is {workers_per_gpu}: it must be at least 1")
+    if gpus == "cpu":
+        return _on_cpu(workers_per_gpu)
+    if gpus == "auto":
+        found = visible_gpus()
+        if not found:
+            devices = _on_cpu(workers_per_gpu)
+            note = f"no GPU found: training on the CPU with {len(devices.slots)} worker processes"
+            return Devices(devices.slots, devices.held, note=note)
+        return _on_gpus(found, workers_per_gpu or 1)
+    numbers = _numbers(gpus)
+    found = visible_gpus()
+    for number in numbers:
+        if number >= len(found):
+            there = ", ".join(f"{i} ({gpu.name})" for i, gpu in enumerate(found)) or "none"
+            raise DeviceError(f"GPU {number} is not there; visible GPUs: {there} (--gpus cpu needs none)")
+    return _on_gpus([found[number] for number in numbers], workers_per_gpu or 1)
+
+
+def _numbers(text: str) -> list[int]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdigit() for part in parts):
+        raise SettingError(f'gpus is {text!r}: give numbers such as 0,1,2,3, or "auto", "cpu" or "inline"')
+    numbers = [int(part) for part in parts]
+    if len(set(numbers)) < len(numbers):
+        raise SettingError(f"gpus is {text!r}: a GPU is named twice (use --workers-per-gpu to share one)")
+    return numbers
+
+
+def _on_cpu(workers: int | None) -> Devices:
+    count = workers or cores()
+    threads = str(max(cores() // count, 1))
+    environment = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    return Devices((Slot("cpu", "cpu", environment),) * count, held=count)
+
+
+def _on_gpus(gpus: list[Gpu], workers_per_gpu: int) -> Devices:
+    threads = str(max(cores() // (len(gpus) * workers_per_gpu), 1))
+    slots = [
+        Slot(
+            f"gpu {gpu.identifier}",
+            "cuda:0",
+            {"CUDA_VISIBLE_DEVICES": gpu.identifier, "OMP_NUM_THREADS": threads},
+        )
+        for gpu in gpus
+        for _ in range(workers_per_gpu)
+    ]
+    return Devices(tuple(slots), held=len(gpus), names=tuple(gpu.name for gpu in gpus))

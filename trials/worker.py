@@ -1,0 +1,197 @@
+"""The worker: runs jobs, in its own process or (for debugging) in the engine's.
+
+A worker process owns the read end of one pipe (jobs) and the write end of another (events); nobody
+else holds either, so a worker that is killed can leave nothing behind but a closed pipe.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from asha_core.errors import AshaError, ReportError
+from asha_core.messages import Event, Failed, Job, Refined, Report
+from asha_core.runtime.results import RunDirectory
+from trials.task import Task, TaskSpec
+from trials.trial import Trial
+from warmstart.base import WarmStart, build
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """What every worker of a search is told once, when it starts.
+
+    task: how to build it, or the task itself. warm_start: name of the strategy, and its settings.
+    results: the results directory. max_resource: units of a complete trial.
+    """
+
+    task: TaskSpec | Task
+    results: str
+    max_resource: int
+    warm_start: str = "none"
+    warm_start_settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The worker can take jobs; ``seconds`` is what its set-up took."""
+
+    pid: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The worker cannot be set up: the user's mistake, in one line."""
+
+    error: str
+
+
+class JobRunner:
+    """Runs jobs of one search on one device.
+
+    Args:
+        settings: the search's. device: for torch.
+    """
+
+    def __init__(self, settings: WorkerSettings, device: str) -> None:
+        self._directory = RunDirectory(Path(settings.results))
+        self._device = device
+        self._max_resource = settings.max_resource
+        task = settings.task
+        self._task: Task = task.build() if isinstance(task, TaskSpec) else task
+        # the spec knows the options that the task was built with; a task itself does not
+        self._origin = (
+            {"target": task.target, "options": dict(task.options)}
+            if isinstance(task, TaskSpec)
+            else task.describe()
+        )
+        self._warm_start: WarmStart | None = (
+            None
+            if settings.warm_start == "none"
+            else build(settings.warm_start, settings.warm_start_settings)
+        )
+        self._task.setup(device)
+
+    def run(self, job: Job, send: Callable[[Event], None]) -> None:
+        """Run one job to its end; every way out sends one closing event."""
+        held: list[Report] = []
+
+        def deliver(report: Report) -> None:
+            # the last report closes the job, so it leaves only when the task has returned
+            if report.resource == job.until:
+                held.append(report)
+            else:
+                send(report)
+
+        try:
+            if job.refine and self._warm_start is not None:
+                job = self._refine(job, self._warm_start, send)
+            trial = Trial(
+                job,
+                mode=self._task.mode,
+                max_resource=self._max_resource,
+                device=self._device,
+                checkpoint=lambda kind: self._directory.trial_checkpoint(job.trial, kind),
+                task=self._origin,
+                send=deliver,
+            )
+            self._task.run(trial)
+            if not held:
+                raise ReportError(
+                    f"trial {job.trial} returned after unit {trial.done}, but its job ends at {job.until}: "
+                    "loop over trial.units() and report every unit"
+                )
+        except (Exception, SystemExit) as error:
+            traceback.print_exc()
+            kind = "setup" if isinstance(error, AshaError) else "error"
+            text = f"{type(error).__name__}: {error}" if kind == "error" else str(error)
+            send(Failed(job.trial, job.attempt, text, kind))
+        else:
+            send(held[0])
+
+    def _refine(self, job: Job, warm_start: WarmStart, send: Callable[[Event], None]) -> Job:
+        began = time.perf_counter()
+        problem = self._task.problem(job.seed, self._device)
+        outcome = warm_start.refine(problem, job.configuration, job.seed)
+        seconds = time.perf_counter() - began
+        send(Refined(job.trial, outcome.configuration, seconds, outcome.diagnostics))
+        return replace(job, configuration=outcome.configuration)
+
+
+@contextlib.contextmanager
+def output_to(path: Path) -> Iterator[None]:
+    """Everything that this process prints, C libraries included, goes to the end of a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = os.dup(1), os.dup(2)
+    target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        os.dup2(target, 1)
+        os.dup2(target, 2)
+        os.close(target)
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number, copy in zip((1, 2), kept, strict=True):
+            os.dup2(copy, number)
+            os.close(copy)
+
+
+def worker_log(results: Path, slot: int) -> Path:
+    """Where a worker's output goes that belongs to no trial."""
+    return results / "workers" / f"{slot}.log"
+
+
+def main(settings: WorkerSettings, device: str, slot: int, jobs: Connection, events: Connection) -> None:
+    """The worker process: set up, then job after job until the pipe closes."""
+    began = time.perf_counter()
+    os.setsid()  # Ctrl-C is the engine's to handle; and a kill takes the whole group along
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _leave_with_parent()
+    results = Path(settings.results)
+    with output_to(worker_log(results, slot)):
+        try:
+            runner = JobRunner(settings, device)
+        except AshaError as error:
+            events.send(Broken(str(error)))
+            return
+        events.send(Ready(os.getpid(), time.perf_counter() - began))
+        directory = RunDirectory(results)
+        while (job := _next(jobs)) is not None:
+            with output_to(directory.trial_log(job.trial)):
+                runner.run(job, events.send)
+
+
+def _next(jobs: Connection) -> Job | None:
+    try:
+        job: Job | None = jobs.recv()
+    except EOFError:  # the engine is gone
+        return None
+    return job
+
+
+def _leave_with_parent() -> None:
+    """Kill this worker and its children as soon as the engine is gone, however busy training is."""
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=watch, name="leave-with-parent", daemon=True).start()

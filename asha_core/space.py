@@ -202,9 +202,7 @@ class Choice:
         try:
             return self.options[self._index(value)]
         except ValueError:
-            raise ConfigurationError(
-                f"{name} is {value!r}: it must be one of {list(self.options)}"
-            ) from None
+            raise ConfigurationError(f"{name} is {value!r}: it must be one of {list(self.options)}") from None
 
 
 Dimension = Float | Int | Choice

@@ -104,7 +104,7 @@ class Launch:
 
 
 def short_name(target: str) -> str:
-    """"trials.tasks.digits:Digits" -> "digits"."""
+    """ "trials.tasks.digits:Digits" -> "digits"."""
     return target.rpartition(":")[2].lower()
 
 
@@ -277,4 +277,3 @@ def tune(
 
 
 INLINE = Devices((Slot("inline", "cpu"),), held=1)
-

@@ -13,7 +13,6 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asha_core.errors import AshaError, SettingError, TaskError, nearest
@@ -184,10 +183,13 @@ class TorchTask(Task):
         return 0.5 * (1.0 + math.cos(math.pi * progress))
 
     def setup(self, device: str) -> None:
-        """Load torch and the data."""
+        """Load torch and the data, and whatever PyTorch loads when an optimiser is first made."""
+        import torch
+
         from trials.training import load_data
 
         load_data(self, device)
+        torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
 
     def run(self, trial: Trial) -> None:
         """The training loop; see ``trials.training``."""

@@ -25,11 +25,21 @@ from warmstart.base import GroupSettings, Losses
 
 @contextmanager
 def own_randomness(seed: int, device: str) -> Iterator[None]:
-    """Torch's global generators seeded inside, and as they were outside."""
-    devices = [torch.device(device)] if device.startswith("cuda") else []
-    with torch.random.fork_rng(devices):
-        torch.manual_seed(seed)
+    """Torch's global generators (the CPU's, and the device's) seeded inside, and as before outside.
+
+    Not ``torch.random.fork_rng`` and ``manual_seed``: they visit every backend, two milliseconds a time.
+    """
+    cuda = device.startswith("cuda")
+    kept = torch.get_rng_state(), torch.cuda.get_rng_state(device) if cuda else None
+    torch.default_generator.manual_seed(seed)
+    if cuda:
+        torch.cuda.manual_seed(seed)
+    try:
         yield
+    finally:
+        torch.set_rng_state(kept[0])
+        if kept[1] is not None:
+            torch.cuda.set_rng_state(kept[1], device)
 
 
 def generator_for(seed: int, name: str, index: int, device: str = "cpu") -> torch.Generator:
@@ -68,9 +78,7 @@ def train(task: TorchTask, trial: Trial) -> None:
         precision.scaler.load_state_dict(state["scaler"])
     for unit in trial.units():
         with own_randomness(stream_seed(trial.seed, "unit", unit), device):
-            loss = _train_unit(
-                task, trial, unit, model, optimizer, peaks, precision, train_batches
-            )
+            loss = _train_unit(task, trial, unit, model, optimizer, peaks, precision, train_batches)
             score, valid_loss = evaluate(task, model, valid_batches)
         trial.save(
             {
@@ -115,9 +123,9 @@ def _train_unit(
         factor = task.schedule((unit - 1 + step / steps) / trial.max_resource)
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
             group["lr"] = peak * factor
-        inputs = task.normalize(task.augment(inputs, trial.config, noise))
+        augmented = task.normalize(task.augment(inputs, trial.config, noise))
         with precision.autocast():
-            loss = task.loss(model(inputs), targets, trial.config)
+            loss = task.loss(model(augmented), targets, trial.config)
         optimizer.zero_grad(set_to_none=True)
         precision.scaler.scale(loss).backward()
         precision.scaler.step(optimizer)

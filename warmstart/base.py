@@ -102,8 +102,8 @@ class WarmStart(Protocol):
 class Variation:
     """A named warm start with fixed settings: one arm of a study.
 
-    cost: about what it costs, in ordinary mini-batches, for D searched dimensions that act through the
-    loss or the augmentation instead of the optimiser.
+    cost: about what it costs, in ordinary mini-batches of arithmetic, with D searched dimensions that
+    act through the loss or the augmentation instead of the optimiser.
     """
 
     strategy: str
@@ -120,8 +120,8 @@ STRATEGIES = {
 VARIATIONS = {
     "baseline": Variation("none", {}, "0"),
     "random-warm": Variation("random", {"sigma": 0.01}, "0"),
-    "ohgw-1step": Variation("hypergradient", {"eta_h": 1e-3, "steps": 1}, "1 + 2D/3"),
-    "ohgw-3step": Variation("hypergradient", {"eta_h": 1e-3, "steps": 3}, "3 + 2D"),
+    "ohgw-1step": Variation("hypergradient", {"eta_h": 1e-3, "steps": 1}, "1 + D"),
+    "ohgw-3step": Variation("hypergradient", {"eta_h": 1e-3, "steps": 3}, "3 + 3D"),
 }
 
 

@@ -15,8 +15,8 @@ For a coordinate psi with tangent Z = dtheta/dpsi (Z_0 = 0; a dot is a derivativ
 
 and the hyper-gradient is <grad L_heldout(theta_H), Z_H>. Two routes:
 
-``one_step``   H = 1. Everything collapses to dot products with g_v = grad L_heldout(theta_1), and one
-               directional derivative of the training loss for a coordinate that acts through the loss.
+``one_step``   H = 1. Everything collapses to dot products with g_v = grad L_heldout(theta_1), and two
+               backward passes for each coordinate that acts through the loss.
 ``unrolled``   any H, by the tangents above; Hessian-vector products by double backward.
 
 How each optimiser setting depends on each coordinate is read off the task's own optimiser by central
@@ -30,7 +30,7 @@ Franceschi et al. 2017, arXiv:1703.01785 (forward mode).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -102,10 +102,6 @@ def _slopes(losses: Losses, space: SearchSpace, configuration: Configuration) ->
     return slopes
 
 
-def _by_parameter(groups: Sequence[GroupSettings]) -> dict[str, tuple[int, GroupSettings]]:
-    return {name: (index, group) for index, group in enumerate(groups) for name in group.parameters}
-
-
 def _gradients(loss: Tensor, parameters: Mapping[str, Tensor], *, graph: bool = False) -> Tensors:
     found = torch.autograd.grad(
         loss, list(parameters.values()), create_graph=graph, allow_unused=True, materialize_grads=True
@@ -120,27 +116,8 @@ def _leaves(parameters: Mapping[str, Tensor]) -> Tensors:
 def _dot(left: Mapping[str, Tensor], right: Mapping[str, Tensor], names: Sequence[str]) -> float:
     """Sum of products over the named tensors, accumulated in float64."""
     return float(
-        sum(
-            torch.dot(left[name].flatten().double(), right[name].flatten().double()).item()
-            for name in names
-        )
+        sum(torch.dot(left[name].flatten().double(), right[name].flatten().double()).item() for name in names)
     )
-
-
-def _directional(
-    loss: Callable[[Mapping[str, Tensor]], Tensor], parameters: Tensors, direction: Tensors
-) -> float:
-    """The derivative of ``loss`` along ``direction``: one forward-mode pass, two forwards' cost.
-
-    A layer without a forward-mode rule falls back to a backward pass, three forwards' cost.
-    """
-    try:
-        with torch.no_grad():
-            _, slope = torch.func.jvp(loss, (parameters,), (direction,))
-        return float(slope)
-    except (NotImplementedError, RuntimeError):
-        leaves = _leaves(parameters)
-        return _dot(_gradients(loss(leaves), leaves), direction, list(direction))
 
 
 def one_step(
@@ -187,8 +164,11 @@ def one_step(
             lr, momentum, decay = slope.settings[index]
             answer[coordinate] += lr * by_lr + momentum * by_momentum + decay * by_decay
 
-    scaled = {n: (-g.lr * kappa[i]) * g_v[n] for n, (i, g) in _by_parameter(groups).items()}
-    scaled |= {name: torch.zeros_like(value) for name, value in start.items() if name not in scaled}
+    scaled = {
+        name: (-group.lr * scale) * g_v[name]
+        for group, scale in zip(groups, kappa, strict=True)
+        for name in group.parameters
+    }
     for coordinate, slope in slopes.items():
         if slope.through_loss:
             dimension = space[coordinate]
@@ -196,7 +176,7 @@ def one_step(
             answer[coordinate] = _through_loss(
                 losses, dimension, configuration, coordinate, train, start, scaled
             )
-    return HyperGradient(answer, float(final))
+    return HyperGradient(answer, final.item())
 
 
 def _through_loss(
@@ -208,11 +188,16 @@ def _through_loss(
     start: Tensors,
     direction: Tensors,
 ) -> float:
-    step = _loss_step(dimension)
-    below, above, distance = neighbours(dimension, configuration, coordinate, step)
+    """d/dpsi of the training loss's directional derivative: two backward passes.
+
+    A backward pass rather than a forward-mode one: every layer has it, and PyTorch's forward mode
+    decomposes batch norm and others into slow pieces.
+    """
+    below, above, distance = neighbours(dimension, configuration, coordinate, _loss_step(dimension))
 
     def slope(at: Configuration) -> float:
-        return _directional(lambda p: losses.train_loss(p, train, at), start, direction)
+        leaves = _leaves(start)
+        return _dot(_gradients(losses.train_loss(leaves, train, at), leaves), direction, list(direction))
 
     return (slope(above) - slope(below)) / distance
 
@@ -276,7 +261,7 @@ def unrolled(
     final = losses.heldout_loss(leaves, heldout)
     g_v = _gradients(final, leaves)
     answer = {t.coordinate: _dot(g_v, t.z, list(t.z)) for t in tangents}
-    return HyperGradient(answer, float(final))
+    return HyperGradient(answer, final.item())
 
 
 def _hessian_times(gradient: Tensors, leaves: Tensors, vector: Tensors) -> Tensors:

@@ -82,7 +82,9 @@ _WHAT, _WHERE, _LIMITS, _RUNGS, _OUT = (
 )
 
 OPTIONS = (
-    Option("task", _text, "a name", "cifar10", "digits, cifar10, or mypackage.mymodule:MyTask", "TASK", _WHAT),
+    Option(
+        "task", _text, "a name", "cifar10", "digits, cifar10, or mypackage.mymodule:MyTask", "TASK", _WHAT
+    ),
     Option(
         "task-option",
         _text,
@@ -104,7 +106,9 @@ OPTIONS = (
     ),
     Option("scheduler", _text, "a name", None, "asha (the default)", "NAME", _WHAT),
     Option("seed", _integer, "an integer", 0, "seed of everything random", "N", _WHAT),
-    Option("data-dir", _text, "a path", None, "where the task's data lies, or is downloaded to", "DIR", _WHAT),
+    Option(
+        "data-dir", _text, "a path", None, "where the task's data lies, or is downloaded to", "DIR", _WHAT
+    ),
     Option(
         "gpus",
         _text,
@@ -189,7 +193,15 @@ OPTIONS = (
         _OUT,
     ),
     Option("progress", _text, "a name", "auto", "auto, rich, plain, json or none", "KIND", _OUT),
-    Option("plan", FLAG, "true or false", False, "print the rungs and what the budget buys; run nothing", "", _OUT),
+    Option(
+        "plan",
+        FLAG,
+        "true or false",
+        False,
+        "print the rungs and what the budget buys; run nothing",
+        "",
+        _OUT,
+    ),
     Option(
         "unit-seconds",
         _positive,

@@ -125,7 +125,9 @@ def task_spec(options: dict[str, Any]) -> TaskSpec:
         return spec
     kind = spec.load()
     if not isinstance(kind, type) or "data_dir" not in option_names(kind):
-        raise SettingError(f"--data-dir {options['data_dir']}: task {options['task']} takes no data directory")
+        raise SettingError(
+            f"--data-dir {options['data_dir']}: task {options['task']} takes no data directory"
+        )
     directory = str(Path(options["data_dir"]).absolute())
     return TaskSpec(spec.target, {**spec.options, "data_dir": directory})
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from asha_core.errors import SettingError, nearest
-from asha_core.messages import Failed, Job, Lost, Rejected, Report
+from asha_core.messages import Failed, Job, Lost, Rejected
 from asha_core.runtime.budget import format_duration
 from asha_core.runtime.executor import ExecutorEvent, WorkerReady
 from asha_core.runtime.journal import event_record, job_record, to_json
@@ -20,6 +20,7 @@ from asha_core.runtime.observers import Observer, SearchView, describe, first_li
 
 PROGRESS = ("auto", "rich", "plain", "json", "none")
 _STATUS_SECONDS = 10.0
+_BEST_SECONDS = 1.0
 
 
 def make_console(progress: str, title: str, metric: str, unit: str) -> Observer:
@@ -62,15 +63,15 @@ def notable(view: SearchView, event: ExecutorEvent) -> str | None:
 
 
 class NewBest:
-    """Notices when a report is the best so far."""
+    """Notices a new best, once a look."""
 
     def __init__(self) -> None:
         self._seen: tuple[int, int] | None = None
 
-    def line(self, view: SearchView, event: ExecutorEvent, metric: str, unit: str) -> str | None:
-        """A line if ``event`` made a new best."""
+    def line(self, view: SearchView, metric: str, unit: str) -> str | None:
+        """A line if there is a new best since the last look."""
         best = view.scheduler.best
-        if not isinstance(event, Report) or best is None or self._seen == (best.trial, best.resource):
+        if best is None or self._seen == (best.trial, best.resource):
             return None
         self._seen = (best.trial, best.resource)
         return (
@@ -89,6 +90,7 @@ class PlainLines(Observer):
         self._stream = stream
         self._best = NewBest()
         self._status_at = _STATUS_SECONDS
+        self._best_at = 0.0
 
     def _say(self, seconds: float, line: str) -> None:
         print(f"[{format_duration(seconds):>7}] {line}", file=self._stream or sys.stderr, flush=True)
@@ -99,12 +101,17 @@ class PlainLines(Observer):
 
     def on_event(self, view: SearchView, event: ExecutorEvent) -> None:
         """Say what is notable."""
-        for line in (notable(view, event), self._best.line(view, event, self._metric, self._unit)):
-            if line is not None:
-                self._say(view.now, line)
+        line = notable(view, event)
+        if line is not None:
+            self._say(view.now, line)
 
     def on_tick(self, view: SearchView) -> None:
-        """Say how far the search is, now and then."""
+        """Say what is the best, at most once a second, and how far the search is, now and then."""
+        if view.now >= self._best_at:
+            line = self._best.line(view, self._metric, self._unit)
+            if line is not None:
+                self._say(view.now, line)
+                self._best_at = view.now + _BEST_SECONDS
         if view.now < self._status_at:
             return
         self._status_at = view.now + _STATUS_SECONDS
@@ -112,8 +119,12 @@ class PlainLines(Observer):
             f"{row.level}:{row.paused + row.promoted + row.done}" for row in view.scheduler.counts()
         )
         progress = view.progress()
-        left = "" if progress is None else (
-            f", {progress[0]:.0%}, about {format_duration(progress[1])} left" if progress[0] > 0 else ""
+        left = (
+            ""
+            if progress is None
+            else (
+                f", {progress[0]:.0%}, about {format_duration(progress[1])} left" if progress[0] > 0 else ""
+            )
         )
         self._say(
             view.now,
@@ -123,6 +134,9 @@ class PlainLines(Observer):
 
     def on_end(self, view: SearchView, outcome: Outcome) -> None:
         """Say how it ended."""
+        line = self._best.line(view, self._metric, self._unit)
+        if line is not None:
+            self._say(outcome.seconds, line)
         self._say(outcome.seconds, describe_outcome(outcome))
 
 

@@ -46,9 +46,9 @@ class LiveView(Observer):
 
     def on_event(self, view: SearchView, event: ExecutorEvent) -> None:
         """Remember what is notable."""
-        for line in (notable(view, event), self._best.line(view, event, self._metric, self._unit)):
-            if line is not None:
-                self._recent.append((view.now, line))
+        line = notable(view, event)
+        if line is not None:
+            self._recent.append((view.now, line))
 
     def on_tick(self, view: SearchView) -> None:
         """Redraw, if a frame is due."""
@@ -62,12 +62,19 @@ class LiveView(Observer):
 
     def _draw(self, view: SearchView) -> None:
         self._drawn = view.now
+        line = self._best.line(view, self._metric, self._unit)
+        if line is not None:
+            self._recent.append((view.now, line))
         self._live.update(self.render(view), refresh=True)
 
     def render(self, view: SearchView) -> Group:
         """One frame."""
         return Group(
-            self._progress(view), self._rungs(view), self._best_panel(view), self._workers(view), self._events()
+            self._progress(view),
+            self._rungs(view),
+            self._best_panel(view),
+            self._workers(view),
+            self._events(),
         )
 
     def _progress(self, view: SearchView) -> Table:

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from asha_core.messages import Event, Failed, Job, Lost, Refined, Rejected, Report
+from asha_core.errors import TaskError
+from asha_core.messages import Event, Failed, Lost, Refined, Rejected, Report
 from asha_core.runtime.budget import Budget, format_duration
 from asha_core.runtime.clock import Clock
 from asha_core.runtime.executor import Executor, ExecutorEvent, WorkerReady
@@ -141,6 +142,9 @@ class Search:
         if isinstance(event, WorkerReady):
             view.slots[event.slot].ready = True
         else:
+            if isinstance(event, Failed) and event.kind == "setup" and self._scheduler.units == 0:
+                # a mistake that every trial will meet, such as an optimiser that the warm start refuses
+                raise TaskError(event.error)
             self._scheduler.tell(event)
             self._account(event)
         for observer in self._observers:

@@ -103,9 +103,7 @@ class Leaderboard(Observer):
             return
         standing = self.standings.get(event.trial)
         if standing is None:
-            self.standings[event.trial] = Standing(
-                event.trial, event.value, event.resource, event.resource
-            )
+            self.standings[event.trial] = Standing(event.trial, event.value, event.resource, event.resource)
             return
         standing.reached = max(standing.reached, event.resource)
         if (event.value > standing.value) if self.mode == "max" else (event.value < standing.value):

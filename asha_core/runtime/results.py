@@ -1,10 +1,10 @@
 """The results directory: who writes what where.
 
-    run.json             the manifest: resolved settings, versions, hardware, seeds (before the search)
-    journal.jsonl        every job and event (during)
-    results.json         best configurations, counts, time (after)
-    trials/<id>/log.txt  what the trial printed, and its traceback if it failed
-    checkpoints/         last and best state of each trial; best.pt is the best of all
+run.json             the manifest: resolved settings, versions, hardware, seeds (before the search)
+journal.jsonl        every job and event (during)
+results.json         best configurations, counts, time (after)
+trials/<id>/log.txt  what the trial printed, and its traceback if it failed
+checkpoints/         last and best state of each trial; best.pt is the best of all
 """
 
 from __future__ import annotations

@@ -211,9 +211,7 @@ class Scheduler(ABC):
         trial.status = Status.RUNNING
         self._running[trial.rung] += 1
         refine = trial.start == 0 and not trial.refined
-        return Job(
-            trial.id, trial.configuration, trial.start, trial.until, trial.attempt, trial.seed, refine
-        )
+        return Job(trial.id, trial.configuration, trial.start, trial.until, trial.attempt, trial.seed, refine)
 
     # -- tell ----------------------------------------------------------------------------------
 

@@ -47,9 +47,7 @@ class Cifar10(TorchTask):
     space = SPACE
     max_resource = 200
 
-    def __init__(
-        self, data_dir: str = "data", subset: float = 1.0, download: bool = True
-    ) -> None:
+    def __init__(self, data_dir: str = "data", subset: float = 1.0, download: bool = True) -> None:
         if not 0.001 <= subset <= 1:
             raise SettingError(f"cifar10 subset is {subset!r}: it must be a share between 0.001 and 1")
         self.data_dir = Path(data_dir)
@@ -96,9 +94,7 @@ class Cifar10(TorchTask):
         images = torch.from_numpy(files.data).permute(0, 3, 1, 2).contiguous()
         rows = list(range(len(labels)))
         if self.subset < 1:
-            rows, _ = train_test_split(
-                rows, train_size=self.subset, stratify=files.targets, random_state=0
-            )
+            rows, _ = train_test_split(rows, train_size=self.subset, stratify=files.targets, random_state=0)
         train, valid = train_test_split(
             rows, test_size=_VALIDATION, stratify=labels[rows].tolist(), random_state=0
         )

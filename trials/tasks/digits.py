@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from asha_core.errors import SettingError, nearest
 from asha_core.space import Configuration, Float, SearchSpace
-
 from trials.task import TorchTask
 
 if TYPE_CHECKING:

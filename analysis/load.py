@@ -1,0 +1,219 @@
+"""Read a results directory: the journal and the manifest, as arrays and plain objects."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asha_core.errors import ResultsError
+from asha_core.runtime.journal import Record, read_journal, read_number
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(slots=True)
+class TrialHistory:
+    """One trial, from proposal to its last report.
+
+    proposed: the searcher's configuration; configuration: the one that was trained (after the warm
+    start). resources, values: one entry a reported unit. state: "running" if the journal says no more.
+    """
+
+    id: int
+    proposed: dict[str, Any]
+    configuration: dict[str, Any]
+    resources: list[int] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    metrics: list[dict[str, float]] = field(default_factory=list)
+    warm_start_seconds: float = 0.0
+    diagnostics: dict[str, Any] = field(default_factory=dict)
+    state: str = "running"
+
+    @property
+    def reached(self) -> int:
+        """The last unit reported; 0 if none."""
+        return self.resources[-1] if self.resources else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One search. Arrays have one entry a report, shape (N,), in order of arrival.
+
+    t: seconds since the search began. value: the metric as reported, NaN and infinities included.
+    end: seconds at which the search ended, or the last record if it was killed.
+    reason: "complete", "budget", "interrupted", or "killed" if the journal has no end.
+    """
+
+    directory: Path
+    manifest: dict[str, Any]
+    records: list[Record]
+    trials: dict[int, TrialHistory]
+    t: Floats
+    trial: Ints
+    resource: Ints
+    value: Floats
+    units: Ints  # units of resource spent by all trials, up to and including this report
+    seconds: Floats  # training time of each report
+    end: float
+    reason: str
+    torn: bool
+
+    @property
+    def mode(self) -> str:
+        """ "max" or "min"."""
+        return str(self.manifest["task"]["mode"])
+
+    @property
+    def metric(self) -> str:
+        """The metric's name."""
+        return str(self.manifest["task"]["metric"])
+
+    @property
+    def unit(self) -> str:
+        """The name of a unit of resource."""
+        return str(self.manifest["task"]["unit"])
+
+    @property
+    def levels(self) -> list[int]:
+        """The rungs' levels."""
+        return list(self.manifest["scheduler"]["levels"])
+
+    @property
+    def devices(self) -> int:
+        """How many devices were held."""
+        return int(self.manifest["budget"]["devices"])
+
+    @property
+    def slots(self) -> int:
+        """How many workers there were."""
+        return len(self.manifest["hardware"]["devices"])
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the devices were GPUs."""
+        return bool(self.manifest["hardware"]["gpus"])
+
+    @property
+    def name(self) -> str:
+        """What was run, in a few words."""
+        m = self.manifest
+        return (
+            f"{m['task']['name']}, {m['scheduler']['name']} {m['variation']['name']}, "
+            f"seed {m['scheduler']['seed']}"
+        )
+
+
+def find_runs(paths: Sequence[str | Path]) -> list[Path]:
+    """Run directories among ``paths``: each is one, or holds some.
+
+    Raises:
+        ResultsError: a path is neither.
+    """
+    found: list[Path] = []
+    for path in map(Path, paths):
+        if (path / "journal.jsonl").exists():
+            found.append(path)
+            continue
+        below = sorted(journal.parent for journal in path.glob("*/journal.jsonl"))
+        if not below:
+            raise ResultsError(
+                f"{path} is not a results directory: it has no journal.jsonl, and no folder in it has one"
+                if path.exists()
+                else f"results directory {path} does not exist"
+            )
+        found += below
+    return found
+
+
+def load(directory: str | Path) -> Run:
+    """Read one run.
+
+    Raises:
+        ResultsError: no manifest, or a damaged one. JournalError: no journal, or a damaged one.
+    """
+    directory = Path(directory)
+    try:
+        manifest = json.loads((directory / "run.json").read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ResultsError(f"cannot read {directory / 'run.json'}: {error.strerror}") from None
+    except ValueError as error:
+        raise ResultsError(f"{directory / 'run.json'} is damaged: {error}") from None
+    journal = read_journal(directory / "journal.jsonl")
+    return _assemble(directory, manifest, journal.records, journal.torn)
+
+
+def _assemble(directory: Path, manifest: dict[str, Any], records: list[Record], torn: bool) -> Run:
+    trials: dict[int, TrialHistory] = {}
+    rows: list[tuple[float, int, int, float, int, float]] = []
+    units = 0
+    end, reason = (float(records[-1]["t"]) if records else 0.0), "killed"
+    last_level = manifest["scheduler"]["levels"][-1]
+    for record in records:
+        kind = record["type"]
+        if kind == "job":
+            if record["trial"] not in trials:
+                given = record["configuration"]
+                trials[record["trial"]] = TrialHistory(record["trial"], given, given)
+        elif kind == "end":
+            end, reason = float(record["t"]), record["reason"]
+        elif kind != "worker":
+            trial = trials[record["trial"]]
+            if kind != "report":
+                _tell(trial, record)
+            elif record["resource"] > trial.reached:  # repeated units count once, as in the scheduler
+                units += record["resource"] - trial.reached
+                value, seconds = read_number(record["value"]), float(record["seconds"])
+                trial.resources.append(record["resource"])
+                trial.values.append(value)
+                trial.seconds.append(seconds)
+                trial.metrics.append({k: read_number(v) for k, v in record.get("metrics", {}).items()})
+                trial.state = "done" if trial.reached == last_level else "paused"
+                rows.append((record["t"], trial.id, trial.reached, value, units, seconds))
+    columns = list(zip(*rows, strict=True)) if rows else [()] * 6
+    return Run(
+        directory=directory,
+        manifest=manifest,
+        records=records,
+        trials=trials,
+        t=np.array(columns[0], dtype=np.float64),
+        trial=np.array(columns[1], dtype=np.int64),
+        resource=np.array(columns[2], dtype=np.int64),
+        value=np.array(columns[3], dtype=np.float64),
+        units=np.array(columns[4], dtype=np.int64),
+        seconds=np.array(columns[5], dtype=np.float64),
+        end=end,
+        reason=reason,
+        torn=torn,
+    )
+
+
+def _tell(trial: TrialHistory, record: Record) -> None:
+    match record["type"]:
+        case "refined":
+            trial.configuration = record["configuration"]
+            trial.warm_start_seconds += float(record["seconds"])
+            trial.diagnostics = record["diagnostics"]
+        case "rejected":
+            trial.warm_start_seconds += float(record["seconds"])
+            trial.state = "rejected"
+        case "failed":
+            trial.state = "failed"
+
+
+def best_value(trial: TrialHistory, mode: str) -> tuple[float, int]:
+    """(best finite value, the unit at which it came); (NaN, 0) if there is none."""
+    best, at = math.nan, 0
+    for value, resource in zip(trial.values, trial.resources, strict=True):
+        better = value > best if mode == "max" else value < best
+        if math.isfinite(value) and (at == 0 or better):
+            best, at = value, resource
+    return best, at

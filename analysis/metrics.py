@@ -1,0 +1,133 @@
+"""What a search achieved, and what it cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.load import Floats, Ints, Run
+
+
+@dataclass(frozen=True, slots=True)
+class BestCurve:
+    """The best value so far, as a step function: one entry an improvement.
+
+    t: seconds. units: resource spent by all trials. value: the new best. trial: whose it is.
+    """
+
+    t: Floats
+    units: Ints
+    value: Floats
+    trial: Ints
+
+
+def best_so_far(run: Run) -> BestCurve:
+    """The improvements of the best finite value, in order of time."""
+    signed = run.value if run.mode == "max" else -run.value
+    signed = np.where(np.isfinite(signed), signed, -np.inf)
+    running = np.maximum.accumulate(signed) if len(signed) else signed
+    before = np.concatenate([[-np.inf], running[:-1]]) if len(signed) else signed
+    new = running > before
+    return BestCurve(run.t[new], run.units[new], run.value[new], run.trial[new])
+
+
+@dataclass(frozen=True, slots=True)
+class TimeToTarget:
+    """T@tau: what had been spent when the best value first reached the target.
+
+    censored: it never did; then the others are what was spent in all, a lower bound and no time.
+    gpu_hours: devices held times wall-clock (on a CPU: worker processes).
+    """
+
+    target: float
+    seconds: float
+    gpu_hours: float
+    units: int
+    censored: bool
+
+
+def time_to_target(run: Run, target: float) -> TimeToTarget:
+    """Seconds, GPU-hours and units until the best-so-far value first reaches ``target``.
+
+    The scheduler's and the warm start's own time is in it. A run that never gets there is
+    right-censored at its end.
+    """
+    curve = best_so_far(run)
+    reached = curve.value >= target if run.mode == "max" else curve.value <= target
+    if reached.any():
+        first = int(np.argmax(reached))
+        seconds, units = float(curve.t[first]), int(curve.units[first])
+    else:
+        seconds, units = run.end, int(run.units[-1]) if len(run.units) else 0
+    return TimeToTarget(target, seconds, seconds * run.devices / 3600, units, not reached.any())
+
+
+def area_under_curve(run: Run, budget: float | None = None, start: float = 0.0) -> float:
+    """Mean of the best-so-far value over [0, budget] seconds: the normalised area under its curve.
+
+    Args:
+        budget: seconds; by default to the run's end. Past the end the curve goes on flat.
+        start: what counts before the first report. 0 suits an accuracy; for an error give the worst
+            value, 1.
+    """
+    horizon = run.end if budget is None else budget
+    if horizon <= 0:
+        return start
+    curve = best_so_far(run)
+    inside = curve.t < horizon
+    edges = np.concatenate([[0.0], curve.t[inside], [horizon]])
+    heights = np.concatenate([[start], curve.value[inside]])
+    return float(np.dot(np.diff(edges), heights) / horizon)
+
+
+@dataclass(frozen=True, slots=True)
+class RungShare:
+    """How many trials reached a rung, of those that were started (rejected ones left out)."""
+
+    level: int
+    trials: int
+    share: float
+
+
+def rung_survival(run: Run) -> list[RungShare]:
+    """Survival of configurations by rung."""
+    started = [trial for trial in run.trials.values() if trial.state != "rejected"]
+    total = max(len(started), 1)
+    reached = [sum(trial.reached >= level for trial in started) for level in run.levels]
+    return [RungShare(level, n, n / total) for level, n in zip(run.levels, reached, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class TimeSplit:
+    """Where the workers' time went, in seconds summed over workers; the parts add up to the total.
+
+    training includes evaluation and writing checkpoints; starting is until a worker first is ready;
+    waiting is everything else: idle slots, messages, restarts, units that were cut off.
+    """
+
+    training: float
+    warm_start: float
+    starting: float
+    waiting: float
+
+    @property
+    def total(self) -> float:
+        """Workers times wall-clock."""
+        return self.training + self.warm_start + self.starting + self.waiting
+
+
+def time_split(run: Run) -> TimeSplit:
+    """Where the workers' time went."""
+    total = run.end * run.slots
+    training = sum(float(r["seconds"]) for r in run.records if r["type"] == "report")
+    warm_start = sum(trial.warm_start_seconds for trial in run.trials.values())
+    first_ready: dict[int, float] = {}
+    for record in run.records:
+        if record["type"] == "worker":
+            first_ready.setdefault(record["slot"], float(record["t"]))
+    starting = sum(first_ready.get(slot, run.end) for slot in range(run.slots))
+    if not first_ready and training:
+        starting = 0.0
+    waiting = max(total - training - warm_start - starting, 0.0)
+    return TimeSplit(training, warm_start, starting, waiting)

@@ -69,7 +69,7 @@ class Run:
 
     @property
     def mode(self) -> str:
-        """ "max" or "min"."""
+        """Whether larger values are better ("max") or smaller ("min")."""
         return str(self.manifest["task"]["mode"])
 
     @property

@@ -285,7 +285,7 @@ def _warm_rows(run: Run, warm: dict[str, Any]) -> Table:
 
 def _short(value: Any) -> str:
     if value is None:
-        return "–"
+        return "-"
     if isinstance(value, float):
         return f"{value:.3g}" if math.isfinite(value) else str(value)
     return str(value)
@@ -353,7 +353,7 @@ def _run_head(run: Run, summary: dict[str, Any]) -> list[str]:
     devices = ", ".join(sorted({*manifest["hardware"]["gpus"]})) or f"{run.slots} CPU workers"
     rungs = "/".join(map(str, run.levels))
     numbers = [
-        ("–" if summary["best"] is None else f"{summary['best']:.4f}", f"best {run.metric}"),
+        ("-" if summary["best"] is None else f"{summary['best']:.4f}", f"best {run.metric}"),
         (str(summary["trials"]), "configurations"),
         (str(summary["units"]), f"{run.unit}s trained"),
         (format_duration(run.end), "wall-clock"),

@@ -104,7 +104,7 @@ class Launch:
 
 
 def short_name(target: str) -> str:
-    """ "trials.tasks.digits:Digits" -> "digits"."""
+    """A task for people: "digits" for "trials.tasks.digits:Digits"."""
     return target.rpartition(":")[2].lower()
 
 

@@ -8,8 +8,8 @@ n               `SYSTEMS`, below: (n1, n2) for each system; slow ones get few tr
 How             Marginal cost: (time of n2 trials - time of n1 trials) / (n2 - n1), so that what is paid
                 once (imports, starting workers or a cluster, closing down) cancels out. Every run is a
                 fresh process, one at a time. The time is taken around the call that runs the search.
-                `--repeats` pairs for each system; the median of the pairs is reported, and all of them
-                are in the JSON file.
+                `--repeats` pairs for each system (two, if a pair takes more than 20 s); the median of the
+                pairs is reported, and all of them are in the JSON file.
 
 What each row does, and what its trials live in:
 
@@ -28,7 +28,7 @@ A trial that crashes takes its process along: the worker with asha-core (which s
 own with Ray Tune and Syne Tune, and the whole study's with Optuna.
 
     python benchmarks/engine_overhead.py                # about four minutes with every system installed
-    python benchmarks/engine_overhead.py --only asha    # ours alone, a few seconds
+    python benchmarks/engine_overhead.py --only asha    # ours alone; other rows of the JSON file stay
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 
 REPORTS = 9
 WORKERS = 2
+TODAY = date.today().isoformat()
+RESULTS = Path(__file__).parent / "results" / "engine_overhead.json"
 NOT_INSTALLED = 3  # exit status of a child whose system is not there
 
 
@@ -93,7 +95,8 @@ def asha(trials: int, folder: Path, min_resource: int) -> float:
         progress="none",
     )
     seconds = time.perf_counter() - began
-    assert result.outcome.trials == trials and result.outcome.failures == 0
+    assert result.outcome.trials == trials
+    assert result.outcome.failures == 0
     return seconds
 
 
@@ -141,7 +144,8 @@ def ray_tune(trials: int, folder: Path, reuse: bool | None) -> float:
     began = time.perf_counter()
     results = tuner.fit()
     seconds = time.perf_counter() - began
-    assert len(results) == trials and results.num_errors == 0
+    assert len(results) == trials
+    assert results.num_errors == 0
     assert all(result.metrics["training_iteration"] == REPORTS for result in results)
     ray.shutdown()
     return seconds
@@ -230,7 +234,8 @@ def optuna_sqlite(trials: int, folder: Path) -> float:
     for worker in workers:
         worker.join()
     seconds = time.perf_counter() - began
-    assert all(worker.exitcode == 0 for worker in workers) and len(study.trials) == trials
+    assert all(worker.exitcode == 0 for worker in workers)
+    assert len(study.trials) == trials
     return seconds
 
 
@@ -249,9 +254,9 @@ System = tuple[str, str, Callable[[int, Path], float], int, int]
 SYSTEMS: list[System] = [  # name, distribution, function, n1, n2
     ("asha-core, one job", "asha-core", asha_one_job, 200, 2200),
     ("asha-core, halving", "asha-core", asha_halving, 200, 2200),
-    ("Ray Tune", "ray", ray_fresh, 4, 16),
-    ("Ray Tune, reused", "ray", ray_reused, 20, 120),
-    ("Syne Tune", "syne-tune", syne_tune, 4, 16),
+    ("Ray Tune", "ray", ray_fresh, 2, 8),
+    ("Ray Tune, reused", "ray", ray_reused, 10, 60),
+    ("Syne Tune", "syne-tune", syne_tune, 4, 12),
     ("Optuna, SQLite", "optuna", optuna_sqlite, 10, 60),
     ("Optuna, threads", "optuna", optuna_threads, 200, 2200),
 ]
@@ -289,7 +294,7 @@ def version(distribution: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--only", metavar="TEXT", help="systems with TEXT in their names; writes no file")
+    parser.add_argument("--only", metavar="TEXT", default="", help="systems with TEXT in their names")
     parser.add_argument("--repeats", type=int, default=3, help="pairs of runs for each system")
     parser.add_argument("--child", nargs=2, metavar=("SYSTEM", "TRIALS"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -298,12 +303,17 @@ def main() -> None:
         return
 
     rows: list[dict[str, Any]] = []
-    reference: float | None = None  # ours
-    print(f"{'system':<22}{'version':<12}{'n1':>5}{'n2':>7}{'ms/trial':>11}{'min':>9}{'max':>9}{'ratio':>9}")
+    print(f"{'system':<22}{'version':<12}{'n1':>5}{'n2':>7}{'ms/trial':>11}{'min':>9}{'max':>9}")
     for name, distribution, _, n1, n2 in SYSTEMS:
-        if arguments.only and arguments.only.lower() not in name.lower():
+        if arguments.only.lower() not in name.lower():
             continue
-        row: dict[str, Any] = {"system": name, "version": version(distribution), "n1": n1, "n2": n2}
+        row: dict[str, Any] = {
+            "system": name,
+            "version": version(distribution),
+            "n1": n1,
+            "n2": n2,
+            "date": TODAY,
+        }
         rows.append(row)
         pairs: list[list[float]] = []
         status = "measured"
@@ -313,34 +323,43 @@ def main() -> None:
                 status = few if isinstance(few, str) else str(many)
                 break
             pairs.append([few, many])
+            if few + many > 20 and len(pairs) == 2:
+                break
         row |= {"status": status, "seconds": pairs}
         if status != "measured":
             print(f"{name:<22}{row['version']:<12.11}{n1:>5}{n2:>7}  {status}", flush=True)
             continue
         costs = [1000 * (many - few) / (n2 - n1) for few, many in pairs]
         cost = statistics.median(costs)
-        reference = reference or cost
-        row |= {"ms_per_trial": cost, "ms_per_trial_all": costs, "ratio": cost / reference}
+        row |= {"ms_per_trial": cost, "ms_per_trial_all": costs}
         print(
-            f"{name:<22}{row['version']:<12.11}{n1:>5}{n2:>7}{cost:>11.2f}{min(costs):>9.2f}{max(costs):>9.2f}"
-            f"{cost / reference:>9.2f}",
+            f"{name:<22}{row['version']:<12.11}{n1:>5}{n2:>7}{cost:>11.2f}{min(costs):>9.2f}{max(costs):>9.2f}",
             flush=True,
         )
 
-    if not arguments.only:
-        content = {
-            "benchmark": "engine_overhead",
-            "date": date.today().isoformat(),
-            "cores": os.cpu_count(),
-            "system": f"{platform.system()} {platform.machine()}",
-            "python": platform.python_version(),
-            "settings": {"reports": REPORTS, "workers": WORKERS, "repeats": arguments.repeats},
-            "rows": rows,
-        }
-        path = Path(__file__).parent / "results" / "engine_overhead.json"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(content, indent=2) + "\n")
-        print(f"\nwrote {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path.name}")
+    if arguments.only and RESULTS.exists():
+        before = {row["system"]: row for row in json.loads(RESULTS.read_text())["rows"]}
+        before |= {row["system"]: row for row in rows}
+        rows = [before[system[0]] for system in SYSTEMS if system[0] in before]
+    reference = next((row["ms_per_trial"] for row in rows if "ms_per_trial" in row), None)
+    print("\nratio to the first row:")
+    for row in rows:
+        if "ms_per_trial" in row:
+            row["ratio"] = row["ms_per_trial"] / reference
+            print(f"{row['system']:<22}{row['ratio']:>9.1f}   (measured on {row['date']})")
+
+    content = {
+        "benchmark": "engine_overhead",
+        "date": TODAY,
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "settings": {"reports": REPORTS, "workers": WORKERS, "repeats": arguments.repeats},
+        "rows": rows,
+    }
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(content, indent=2) + "\n")
+    print(f"\nwrote results/{RESULTS.name}")
 
 
 if __name__ == "__main__":

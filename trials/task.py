@@ -47,14 +47,14 @@ class Task(ABC):
     max_resource: int = 81
     reduction_factor: int = 3
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027 - a hook that may stay as it is
         """Called once before any worker starts: check for data, download it.
 
         Raises:
             TaskError: something is missing; the message says where to put it.
         """
 
-    def setup(self, device: str) -> None:
+    def setup(self, device: str) -> None:  # noqa: B027 - likewise
         """Called once in each worker before its first job: load what is slow to load."""
 
     @abstractmethod

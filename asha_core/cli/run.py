@@ -6,6 +6,7 @@ user's mistake in one line, 130 interrupted, 1 anything else.
 
 from __future__ import annotations
 
+import importlib
 import signal
 import sys
 from collections.abc import Sequence
@@ -80,12 +81,12 @@ def resolve(options: dict[str, Any]) -> tuple[TaskSpec, Task, Scheduler, str]:
     max_trials = options["max_trials"]
     if max_trials is None and options["budget"] is None and options["gpu_hours"] is None:
         max_trials = DEFAULT_TRIALS
-    from asha_core.schedulers.asha import ASHA
+    module, _, kind = SCHEDULERS[scheduler_name].partition(":")
 
     def chosen(name: str) -> Any:
         return getattr(task, name) if options[name] is None else options[name]
 
-    scheduler = ASHA(
+    scheduler: Scheduler = getattr(importlib.import_module(module), kind)(
         task.space,
         mode=task.mode,
         min_resource=chosen("min_resource"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 
 from asha_core.errors import SettingError
@@ -26,10 +27,8 @@ def parse_duration(text: str | float, option: str = "budget") -> float:
     if _PART.sub("", compact) == "" and compact:
         seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(compact))
     else:
-        try:
+        with suppress(ValueError):
             seconds = float(compact)
-        except ValueError:
-            pass
     if not (math.isfinite(seconds) and seconds > 0):
         raise SettingError(f"{option} is {text!r}: give a time above zero such as 3h, 90m, 1h30m or 600s")
     return seconds

@@ -30,17 +30,24 @@ def random_affine(images: Tensor, magnitude: float, generator: torch.Generator) 
     if magnitude == 0:
         return images
     draws = (draws * magnitude).to(images.dtype)
-    angle = draws[:, 0] * math.radians(_DEGREES)
-    scale = 1 + draws[:, 1] * _SCALE
+    angle, scale = draws[:, 0] * math.radians(_DEGREES), 1 + draws[:, 1] * _SCALE
+    return affine(images, angle, scale, draws[:, 2:] * _SHIFT)
+
+
+def affine(images: Tensor, angle: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Sample each image on a grid that is rotated, scaled and shifted about its centre.
+
+    Args:
+        images: (B, C, H, W) float.
+        angle: (B,) radians. scale: (B,) of the grid; above 1 the image shrinks.
+        shift: (B, 2) of the grid, x and y, in half widths of the image.
+    Returns:
+        (B, C, H, W), bilinear, zeros outside; differentiable in all arguments.
+    """
     cosine, sine = torch.cos(angle) * scale, torch.sin(angle) * scale
-    rows = torch.stack(
-        [
-            torch.stack([cosine, -sine, draws[:, 2] * _SHIFT], dim=1),
-            torch.stack([sine, cosine, draws[:, 3] * _SHIFT], dim=1),
-        ],
-        dim=1,
-    )
-    grid = functional.affine_grid(rows, list(images.shape), align_corners=False)
+    x = torch.stack([cosine, -sine, shift[:, 0]], dim=1)
+    y = torch.stack([sine, cosine, shift[:, 1]], dim=1)
+    grid = functional.affine_grid(torch.stack([x, y], dim=1), list(images.shape), align_corners=False)
     return functional.grid_sample(images, grid, align_corners=False)
 
 

@@ -14,7 +14,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -51,22 +51,18 @@ class _Worker:
 
     def submit(self, job: Job) -> None:
         self.job = job
-        try:
+        with suppress(OSError):  # it died a moment ago: wait() will find out
             self.jobs.send(job)
-        except OSError:
-            pass  # it died a moment ago: wait() will find out
 
     def kill(self) -> None:
         """End the process and its whole group, at once."""
         pid = self.process.pid
         if pid is not None and self.process.exitcode is None:
-            try:
+            with suppress(ProcessLookupError):
                 if os.getpgid(pid) == pid:
                     os.killpg(pid, signal.SIGKILL)
                 else:
                     self.process.kill()  # it has not got a group of its own yet
-            except ProcessLookupError:
-                pass
         self.process.join()
         self.jobs.close()
         self.events.close()
@@ -179,10 +175,8 @@ class ProcessPool:
         """End every worker: idle ones are asked to leave, busy ones are killed with their children."""
         for worker in self._workers:
             if worker.job is None:
-                try:
+                with suppress(OSError):
                     worker.jobs.send(None)
-                except OSError:
-                    pass
         patience = time.monotonic() + _EXIT_SECONDS
         for worker in self._workers:
             if worker.job is None:

@@ -1,0 +1,3 @@
+from asha_core import Float, SearchSpace
+
+SPACE = SearchSpace({"lr": Float(1.0, 0.1)})

@@ -1,0 +1,210 @@
+"""One contract, over every executor; then what processes alone can do: die."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asha_core.errors import TaskError, WorkerError
+from asha_core.messages import Event, Failed, Job, Lost, Report
+from asha_core.runtime.executor import Executor, WorkerReady
+from asha_core.runtime.results import RunDirectory
+from tests.trials import jobs
+from trials.devices import Slot
+from trials.executors.inline import InlineExecutor
+from trials.executors.pool import ProcessPool
+from trials.task import Task
+from trials.worker import WorkerSettings
+
+Make = Callable[..., Executor]
+
+
+@pytest.fixture(params=["inline", "pool"])
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
+    yield from _maker(request.param, tmp_path)
+
+
+@pytest.fixture
+def make_pool(tmp_path: Path) -> Iterator[Make]:
+    yield from _maker("pool", tmp_path)
+
+
+def _maker(kind: str, tmp_path: Path) -> Iterator[Make]:
+    made: list[Executor] = []
+
+    def build(task: Any, slots: int = 1, environment: dict[str, str] | None = None) -> Executor:
+        directory = RunDirectory(tmp_path / "run")
+        directory.create()
+        task = task if isinstance(task, Task) else jobs.function_task(task)
+        settings = WorkerSettings(task, str(directory.path), max_resource=9)
+        executor: Executor = (
+            InlineExecutor(settings)
+            if kind == "inline"
+            else ProcessPool(settings, [Slot(f"slot {i}", "cpu", environment or {}) for i in range(slots)])
+        )
+        made.append(executor)
+        return executor
+
+    yield build
+    for executor in made:
+        executor.close()
+
+
+def finish(executor: Executor, job: Job, slot: int = 0) -> list[Event]:
+    """Submit a job and collect its events, the closing one last."""
+    executor.submit(job, slot)
+    events: list[Event] = []
+    patience = time.monotonic() + 60
+    while time.monotonic() < patience:
+        for event in executor.wait(1.0):
+            if isinstance(event, WorkerReady):
+                continue
+            events.append(event)
+            if isinstance(event, Failed | Lost) or (
+                isinstance(event, Report) and event.resource >= job.until
+            ):
+                return events
+    raise AssertionError(f"no closing event, only {events}")
+
+
+def test_a_job_reports_every_unit_in_order_and_frees_its_slot(make: Make) -> None:
+    executor = make(jobs.work)
+    assert list(executor.free()) == [0]
+    events = finish(executor, jobs.job(until=3))
+    assert [(e.resource, e.value, e.metrics["doubled"]) for e in events if isinstance(e, Report)] == [
+        (1, 0.25, 0.5),
+        (2, 0.5, 1.0),
+        (3, 0.75, 1.5),
+    ]
+    assert list(executor.free()) == [0]
+
+
+def test_a_job_goes_on_from_the_checkpoint_of_the_last(make: Make) -> None:
+    executor = make(jobs.work)
+    finish(executor, jobs.job(until=1))
+    events = finish(executor, jobs.job(start=1, until=3))
+    assert [(e.resource, e.value) for e in events if isinstance(e, Report)] == [(2, 0.5), (3, 0.75)]
+
+
+def test_a_checkpoint_saved_after_the_last_report_is_there_for_the_next_job(make: Make) -> None:
+    executor = make(jobs.saves_late)
+    finish(executor, jobs.job(until=1))
+    events = finish(executor, jobs.job(start=1, until=2))
+    assert [(e.resource, e.value) for e in events if isinstance(e, Report)] == [(2, 2.0)]
+
+
+def test_a_raised_exception_is_failed_with_its_traceback_and_the_slot_lives_on(
+    make: Make, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    executor = make(jobs.fails_at_unit_two)
+    *_, last = finish(executor, jobs.job(trial=4, until=3))
+    assert isinstance(last, Failed)
+    assert last.error == "ValueError: no such luck"
+    log = tmp_path / "run" / "trials" / "4" / "log.txt"
+    text = log.read_text() if log.exists() else "".join(capfd.readouterr())
+    assert "about to fail" in text
+    assert "Traceback" in text
+    assert list(executor.free()) == [0]
+    assert isinstance(finish(executor, jobs.job(trial=5, until=1))[-1], Report)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (jobs.never_reports, "trial 0 returned after unit 0, but its job ends at 3"),
+        (jobs.runs_past_its_end, "trial 0 reported resource 4, but its job ends at 3"),
+        (jobs.exits, "SystemExit: leaving"),
+        (jobs.reports_text, "value is 'good': report a number"),
+    ],
+)
+def test_a_task_that_breaks_the_rules_is_told_so(make: Make, function: Any, message: str) -> None:
+    *_, last = finish(make(function), jobs.job(until=3))
+    assert isinstance(last, Failed)
+    assert message in last.error
+
+
+def test_a_busy_slot_refuses_a_second_job(make: Make) -> None:
+    executor = make(jobs.sleeps)
+    executor.submit(jobs.job(), 0)
+    assert list(executor.free()) == []
+    with pytest.raises(ValueError, match="slot 0 is not free"):
+        executor.submit(jobs.job(trial=1), 0)
+
+
+def test_closing_twice_is_fine(make: Make) -> None:
+    executor = make(jobs.work)
+    executor.close()
+    executor.close()
+
+
+def test_a_trial_resumes_on_another_worker(make_pool: Make) -> None:
+    pool = make_pool(jobs.work, slots=2)
+    finish(pool, jobs.job(until=1), slot=0)
+    events = finish(pool, jobs.job(start=1, until=2), slot=1)
+    assert [(e.resource, e.value) for e in events if isinstance(e, Report)] == [(2, 0.5)]
+
+
+def test_a_killed_worker_is_lost_once_replaced_and_its_job_can_go_on(make_pool: Make, tmp_path: Path) -> None:
+    pool = make_pool(jobs.kills_itself_once, environment={"ASHA_TEST_FLAG": str(tmp_path / "flag")})
+    events = finish(pool, jobs.job(until=4))
+    assert isinstance(events[-1], Lost)
+    assert "SIGKILL" in events[-1].reason
+    # reports that left the worker before it died are not lost with it
+    assert [e.resource for e in events[:-1] if isinstance(e, Report)] == [1, 2]
+    again = finish(pool, jobs.job(until=4, attempt=1))
+    assert [e.resource for e in again if isinstance(e, Report)] == [3, 4]
+
+
+def test_a_worker_killed_while_idle_is_replaced_without_a_word(make_pool: Make) -> None:
+    pool = make_pool(jobs.work)
+    finish(pool, jobs.job(until=1))
+    victim = pool._workers[0].process.pid  # type: ignore[attr-defined]
+    os.kill(victim, signal.SIGKILL)
+    patience = time.monotonic() + 30
+    while pool._workers[0].process.pid == victim and time.monotonic() < patience:  # type: ignore[attr-defined]
+        assert not [e for e in pool.wait(0.2) if not isinstance(e, WorkerReady)]
+    assert isinstance(finish(pool, jobs.job(trial=1, until=1))[-1], Report)
+
+
+def test_workers_are_pinned_before_anything_can_import_torch(make_pool: Make, tmp_path: Path) -> None:
+    pool = make_pool(jobs.tells_its_environment, environment={"CUDA_VISIBLE_DEVICES": "7"})
+    before = os.environ.get("CUDA_VISIBLE_DEVICES")
+    *_, last = finish(pool, jobs.job(until=1))
+    assert isinstance(last, Report)
+    assert last.value == 7.0
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") == before
+    log = (tmp_path / "run" / "trials" / "0" / "log.txt").read_text()
+    assert "pinned=7 torch=False" in log
+    assert "from a child process" in log
+
+
+def test_close_kills_what_runs_and_leaves_no_process(make_pool: Make) -> None:
+    pool = make_pool(jobs.sleeps, slots=2)
+    pids = [worker.process.pid for worker in pool._workers]  # type: ignore[attr-defined]
+    pool.submit(jobs.job(), 0)
+    while not any(isinstance(event, WorkerReady) for event in pool.wait(1.0)):
+        pass
+    began = time.monotonic()
+    pool.close()
+    assert time.monotonic() - began < 20
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_a_task_that_cannot_be_set_up_stops_the_search_with_its_own_words(make_pool: Make) -> None:
+    pool = make_pool(jobs.CannotSetUp())
+    with pytest.raises(TaskError, match="the data is not there: put it somewhere"):
+        finish(pool, jobs.job())
+
+
+def test_a_worker_that_dies_while_starting_is_tried_again_and_then_reported(make_pool: Make) -> None:
+    pool = make_pool(jobs.DiesInSetUp())
+    with pytest.raises(WorkerError, match="worker 0 exited with status 3 while starting: a driver crashed"):
+        finish(pool, jobs.job())

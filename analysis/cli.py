@@ -40,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # the reader of our output, such as `head`, has left
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - so that the last flush is silent
+        return 1
 
 
 def _report(options: argparse.Namespace) -> int:

@@ -22,7 +22,7 @@ from analysis.metrics import (
     time_split,
     time_to_target,
 )
-from asha_core.runtime.budget import format_duration
+from asha_core.runtime.budget import counted, format_duration
 from asha_core.runtime.results import write_json
 
 _RELATIVE = (0.9, 0.95, 0.99)
@@ -91,7 +91,7 @@ def _ranking(run: Run, count: int) -> list[dict[str, Any]]:
     return [
         {
             "trial": trial.id,
-            run.metric: value,
+            "value": value,
             "resource": resource,
             "reached": trial.reached,
             "configuration": trial.configuration,
@@ -180,11 +180,12 @@ def in_words(run: Run, summary: dict[str, Any]) -> str:
         "complete": "It saw every configuration through",
         "budget": "It stopped at its budget",
         "interrupted": "It was interrupted",
+        "error": "An error ended it",
         "killed": "Its journal has no end: the search was killed, or is still running",
     }[run.reason]
     sentences = [
-        f"The search tried {summary['trials']} configurations in {format_duration(run.end)} on "
-        f"{run.slots} worker{'s' * (run.slots != 1)}, {summary['units']} {run.unit}s in all. {ended}."
+        f"The search tried {counted(summary['trials'], 'configuration')} in {format_duration(run.end)} on "
+        f"{counted(run.slots, 'worker')}, {counted(summary['units'], run.unit)} in all. {ended}."
     ]
     if summary["best"] is None:
         sentences.append("No trial reported a finite value.")
@@ -195,7 +196,7 @@ def in_words(run: Run, summary: dict[str, Any]) -> str:
             "chosen as the best of many on that same data, so expect a little less on new data."
         )
     if summary["failed"]:
-        sentences.append(f"{summary['failed']} trials failed; their logs say why.")
+        sentences.append(f"{counted(summary['failed'], 'trial')} failed; the logs say why.")
     warm = summary["warm_start"]
     if warm is not None:
         share = warm["seconds"] / max(summary["time_split"]["total"], 1e-9)
@@ -262,7 +263,7 @@ def _top_rows(run: Run, summary: dict[str, Any], count: int) -> Table:
     rows = [
         [
             str(entry["trial"]),
-            f"{entry[run.metric]:.4f}",
+            f"{entry['value']:.4f}",
             str(entry["resource"]),
             str(entry["reached"]),
             *(_short(entry["configuration"][name]) for name in names),

@@ -33,7 +33,8 @@ class Job:
     Args:
         trial: the trial's number, counted from 0 in the order of sampling.
         configuration: what to train with.
-        start: units completed before; 0 for a fresh trial.
+        start: units completed and reported before; 0 for a fresh trial. Checkpoints of later units
+            are not to be used: their reports never arrived.
         until: the unit after which the job ends.
         attempt: 0, and one more each time the job was lost with its worker.
         seed: the trial's own seed, a function of (run seed, trial).

@@ -17,8 +17,14 @@ Value = float | int | str | bool | None
 
 
 def _check_number(kind: str, side: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise SpaceError(f"{kind} {side} bound is {value!r}: it must be a finite number")
+    try:
+        finite = math.isfinite(value)
+    except OverflowError:  # an integer that no float holds
+        finite = False
+    if not finite:
+        raise SpaceError(f"{kind} {side} bound is {str(value)[:20]}: it must be a finite number")
 
 
 def _check_bounds(kind: str, lower: float, upper: float, log: bool) -> None:
@@ -29,6 +35,8 @@ def _check_bounds(kind: str, lower: float, upper: float, log: bool) -> None:
             f"{kind} bounds are lower={lower!r}, upper={upper!r}: "
             "lower must be smaller than upper (are they swapped?)"
         )
+    if not math.isfinite(float(upper) - float(lower)):
+        raise SpaceError(f"{kind} bounds are lower={lower!r}, upper={upper!r}: they are too far apart")
     if log and lower <= 0:
         raise SpaceError(
             f"{kind} lower bound is {lower!r} with log=True: a logarithmic dimension needs a lower "
@@ -136,7 +144,7 @@ class Int:
             low = math.log(self.lower)
             value = math.floor(math.exp(low + unit * (math.log(self.upper + 1) - low)))
         else:
-            value = math.floor(self.lower + unit * (self.upper - self.lower + 1))
+            value = self.lower + math.floor(unit * (self.upper - self.lower + 1))
         return min(max(value, self.lower), self.upper)
 
     def to_unit(self, value: Value) -> float:
@@ -177,6 +185,8 @@ class Choice:
                     f"Choice option {option!r} is a {type(option).__name__}: options must be strings, "
                     "numbers, booleans or None (map richer objects from a string inside the task)"
                 )
+            if isinstance(option, float) and not math.isfinite(option):
+                raise SpaceError(f"Choice option {option!r}: a number must be finite")
         # 1, 1.0 and True are equal to Python and different to a reader of the journal
         if len({(type(option), option) for option in options}) < len(options):
             raise SpaceError(f"Choice options are {options!r}: an option is repeated")
@@ -231,7 +241,7 @@ class Configuration(Mapping[str, Any]):
         return len(self._names)
 
     def __hash__(self) -> int:
-        return hash((self._names, self._values))
+        return hash(frozenset(zip(self._names, self._values, strict=True)))  # as ==: in any order
 
     def __repr__(self) -> str:
         return f"Configuration({dict(self)})"

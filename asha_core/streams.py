@@ -28,12 +28,10 @@ def uniforms(seed: int, name: str, index: int, count: int) -> list[float]:
         ``count`` floats with 53 random bits each.
     """
     numbers: list[float] = []
-    block = 0
-    while len(numbers) < count:
+    for block in range(-(-count // 8)):
         digest = blake2b(f"{seed}/{name}/{index}/{block}".encode()).digest()
-        numbers.extend([(word >> 11) * _TO_UNIT for word in _EIGHT_WORDS(digest)])
-        block += 1
-    del numbers[count:]
+        words = _EIGHT_WORDS(digest)[: count - 8 * block]
+        numbers += [(word >> 11) * _TO_UNIT for word in words]
     return numbers
 
 

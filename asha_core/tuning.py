@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asha_core.errors import SettingError
+from asha_core.errors import SettingError, TaskError
 from asha_core.runtime.budget import Budget, parse_duration
 from asha_core.runtime.clock import WallClock
 from asha_core.runtime.console import make_console
@@ -133,12 +133,18 @@ def launch(plan: Launch) -> Result:
         executor = _executor(plan, settings)
     except BaseException:
         journal.close()
-        _remove_unused(plan.directory)
+        shutil.rmtree(plan.directory.path, ignore_errors=True)  # made a moment ago, and never used
         raise
     leaderboard = Leaderboard(plan.built.mode)
     console = make_console(plan.progress, plan.title, plan.built.metric, plan.built.unit)
     observers = [leaderboard, console, *plan.observers]
-    outcome = Search(plan.scheduler, executor, journal, clock, plan.budget, observers).run()
+    search = Search(plan.scheduler, executor, journal, clock, plan.budget, observers)
+    try:
+        outcome = search.run()
+    except TaskError:
+        if plan.scheduler.units == 0:  # the user's mistake, said in one line: nothing else to keep
+            shutil.rmtree(plan.directory.path, ignore_errors=True)
+        raise
     keep_best(plan.directory, plan.scheduler)
     summary = summarise(outcome, plan.scheduler, leaderboard, plan.built.metric)
     write_json(plan.directory.results, summary)
@@ -149,15 +155,6 @@ def _executor(plan: Launch, settings: WorkerSettings) -> Executor:
     if plan.inline:
         return InlineExecutor(settings, plan.devices.slots[0].device)
     return ProcessPool(settings, plan.devices.slots)
-
-
-def _remove_unused(directory: RunDirectory) -> None:
-    """Take back what ``create`` made for a search that never began."""
-    with suppress(OSError):
-        for file in (directory.journal, directory.manifest):
-            file.unlink(missing_ok=True)
-        for folder in (directory.trials, directory.checkpoints, directory.path):
-            folder.rmdir()
 
 
 def _manifest(plan: Launch) -> dict[str, Any]:
@@ -219,6 +216,7 @@ def tune(
     budget: str | float | None = None,
     variation: str = "baseline",
     metric: str = "value",
+    target: float | None = None,
     results_dir: str | Path | None = None,
     progress: str = "auto",
     observers: Sequence[Observer] = (),
@@ -233,6 +231,7 @@ def tune(
         budget: wall-clock such as "90m", or seconds.
         variation: the warm start; all but "baseline" and "random-warm" need a ``TorchTask``.
         metric: what ``train`` reports, for people.
+        target: a value whose time to reach the report gives; the search goes on past it.
         results_dir: a new directory; by default one under results/.
         progress: "auto", "rich", "plain", "json" or "none".
         observers: called along with the progress display; see ``asha_core.runtime.observers``.
@@ -270,6 +269,7 @@ def tune(
             limit,
             directory,
             progress=progress,
+            target=target,
             inline=inline,
             observers=observers,
         )

@@ -91,9 +91,20 @@ def load_model(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     path = Path(path)
     content = load_checkpoint(path / "checkpoints" / "best.pt" if path.is_dir() else path)
     state = content.pop("state")
-    task = TaskSpec(content["task"]["target"], content["task"]["options"]).build()
-    if not isinstance(task, TorchTask):
-        raise ResultsError(f"{path} was written by {content['task']['target']}, which is no TorchTask")
+    target, options = content["task"]["target"], content["task"]["options"]
+    kind = TaskSpec(target).load()
+    if not (isinstance(kind, type) and issubclass(kind, TorchTask)):
+        raise ResultsError(
+            f"{path} was written by {target}, which is no TorchTask: read what it saved with "
+            "trials.checkpoints.load_checkpoint(path)['state']"
+        )
+    if options is None:
+        raise ResultsError(
+            f"{path} does not say with which arguments {target} was made: build the model yourself, and "
+            "load_state_dict(trials.checkpoints.load_checkpoint(path)['state']['model'])"
+        )
+    task = TaskSpec(target, options).build()
+    assert isinstance(task, TorchTask)
     values = content["configuration"]
     model = task.model(Configuration(tuple(values), tuple(values.values())))
     model.load_state_dict(state["model"])

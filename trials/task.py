@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import math
 import os
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from asha_core.errors import AshaError, SettingError, TaskError, nearest
 from asha_core.space import Configuration, SearchSpace
@@ -46,6 +47,16 @@ class Task(ABC):
     min_resource: int = 1
     max_resource: int = 81
     reduction_factor: int = 3
+    _arguments: Mapping[str, Any]
+
+    def __new__(cls, *positional: Any, **named: Any) -> Self:
+        """Remember the arguments, so that ``describe`` can tell how to build the task again."""
+        task = super().__new__(cls)
+        task._arguments = {}
+        if cls.__init__ is not object.__init__:
+            bound = inspect.signature(cls.__init__).bind_partial(task, *positional, **named)
+            task._arguments = dict(list(bound.arguments.items())[1:])
+        return task
 
     def prepare(self) -> None:  # noqa: B027 - a hook that may stay as it is
         """Called once before any worker starts: check for data, download it.
@@ -66,9 +77,18 @@ class Task(ABC):
         return PlainProblem(self.space)
 
     def describe(self) -> dict[str, Any]:
-        """How to build this task again: {"target": "module:Name", "options": {...}}."""
+        """How to build this task again: {"target": "module:Name", "options": {...}}.
+
+        The options are the constructor's arguments; None if JSON cannot hold them, and then a
+        checkpoint cannot be turned back into a model by itself.
+        """
         kind = type(self)
-        return {"target": f"{kind.__module__}:{kind.__qualname__}", "options": {}}
+        options: dict[str, Any] | None = dict(self._arguments)
+        try:
+            json.dumps(options)
+        except (TypeError, ValueError):
+            options = None
+        return {"target": f"{kind.__module__}:{kind.__qualname__}", "options": options}
 
 
 class PlainProblem:

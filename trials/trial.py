@@ -73,21 +73,29 @@ class Trial:
     def resume_from(self) -> Any:
         """What ``save`` kept last, on this worker or another; None for a fresh trial.
 
-        A damaged checkpoint restarts the trial from its first unit, with a line in the trial's log.
+        A checkpoint of a unit whose report never arrived (the worker was killed in between) is passed
+        over for the one before it, and so is a damaged one, with a line in the trial's log.
+
+        Raises:
+            ReportError: called inside the loop over ``units()``.
         """
-        path = self._checkpoint("last")
-        if not path.exists():
-            if self._start:
-                print(f"no checkpoint at {path}: the trial restarts from unit 1", flush=True)
-            return None
-        try:
-            content = load_checkpoint(path)
-        except ResultsError as error:
-            print(f"{error}; the trial restarts from unit 1", flush=True)
-            return None
-        # a restart after a crash may find a checkpoint past this job's start, never past its end
-        self._done = self._saved = self.resumed = int(content["resource"])
-        return content["state"]
+        if self._unit:
+            raise ReportError(f"trial {self.id}: call resume_from() before the loop over units()")
+        for kind in ("last", "previous"):
+            path = self._checkpoint(kind)
+            if not path.exists():
+                continue
+            try:
+                content = load_checkpoint(path)
+            except ResultsError as error:
+                print(f"{error}; passed over", flush=True)
+                continue
+            if content["resource"] <= self._start:
+                self._done = self._saved = self.resumed = int(content["resource"])
+                return content["state"]
+        if self._start:
+            print(f"no checkpoint up to unit {self._start}: the trial restarts from unit 1", flush=True)
+        return None
 
     def units(self) -> Iterator[int]:
         """The units that this job still has to train, counted from 1.
@@ -119,8 +127,11 @@ class Trial:
                 "which unit the state belongs to"
             )
         check_state(state)
+        last = self._checkpoint("last")
+        if last.exists() and self._saved != unit:
+            os.replace(last, self._checkpoint("previous"))
         save_checkpoint(
-            self._checkpoint("last"),
+            last,
             {
                 "resource": unit,
                 "configuration": dict(self.config),

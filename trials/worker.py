@@ -63,9 +63,11 @@ class JobRunner:
 
     Args:
         settings: the search's. device: for torch.
+        inline: not in a worker process, whose output goes to the trial's log anyway.
     """
 
-    def __init__(self, settings: WorkerSettings, device: str) -> None:
+    def __init__(self, settings: WorkerSettings, device: str, *, inline: bool = False) -> None:
+        self._inline = inline
         self._directory = RunDirectory(Path(settings.results))
         self._device = device
         self._max_resource = settings.max_resource
@@ -115,6 +117,11 @@ class JobRunner:
                 )
         except (Exception, SystemExit) as error:
             traceback.print_exc()
+            if self._inline:  # its output is on the terminal, not in the trial's log
+                log = self._directory.trial_log(job.trial)
+                log.parent.mkdir(parents=True, exist_ok=True)
+                with open(log, "a", encoding="utf-8") as file:
+                    traceback.print_exc(file=file)
             kind = "setup" if isinstance(error, AshaError) else "error"
             text = f"{type(error).__name__}: {error}" if kind == "error" else str(error)
             send(Failed(job.trial, job.attempt, text, kind))

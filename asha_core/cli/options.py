@@ -278,7 +278,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> dict[str, Any]:
     for word in unknown:
         if word.startswith("--"):
             name = word[2:].partition("=")[0]
-            raise SettingError(f"unknown option --{name}{nearest(name, (o.name for o in OPTIONS))}")
+            names = [f"--{option.name}" for option in OPTIONS]
+            raise SettingError(f"unknown option --{name}{nearest(f'--{name}', names)}")
     if unknown:
         raise SettingError(f"unexpected argument {unknown[0]!r}: options begin with --")
     given = {key: value for key, value in vars(known).items() if value is not None}

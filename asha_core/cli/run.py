@@ -7,6 +7,7 @@ user's mistake in one line, 130 interrupted, 1 anything else.
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -36,6 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("asha-run: interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # the reader of our output, such as `head`, has left
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - so that the last flush is silent
+        return 1
 
 
 def _run(options: dict[str, Any]) -> int:
@@ -58,7 +62,9 @@ def _run(options: dict[str, Any]) -> int:
         print(to_json({**result.summary, "results_dir": str(result.directory)}))
     else:
         _print_result(result, task, options["target"])
-    return 130 if result.outcome.reason == "interrupted" else 0
+    if result.outcome.reason == "interrupted":
+        return 130
+    return 0 if result.best is not None else 1
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -79,8 +85,6 @@ def resolve(options: dict[str, Any]) -> tuple[TaskSpec, Task, Scheduler, str]:
     spec = task_spec(options)
     task = spec.build()
     max_trials = options["max_trials"]
-    if max_trials is None and options["budget"] is None and options["gpu_hours"] is None:
-        max_trials = DEFAULT_TRIALS
     module, _, kind = SCHEDULERS[scheduler_name].partition(":")
 
     def chosen(name: str) -> Any:
@@ -95,7 +99,15 @@ def resolve(options: dict[str, Any]) -> tuple[TaskSpec, Task, Scheduler, str]:
         seed=options["seed"],
         max_trials=max_trials,
     )
+    if max_trials is None and options["budget"] is None and options["gpu_hours"] is None:
+        # enough for one of them to be expected at the last rung
+        scheduler.max_trials = max(DEFAULT_TRIALS, whole_bracket(scheduler))
     return spec, task, scheduler, variation
+
+
+def whole_bracket(scheduler: Scheduler) -> int:
+    """The least number of trials of which one is expected to reach the last rung."""
+    return int(scheduler.reduction_factor ** (len(scheduler.levels) - 1))
 
 
 def split_variation(variation: str, scheduler: str | None) -> tuple[str, str]:
@@ -106,6 +118,8 @@ def split_variation(variation: str, scheduler: str | None) -> tuple[str, str]:
     """
     if scheduler is not None and scheduler not in SCHEDULERS:
         raise SettingError(f"unknown scheduler {scheduler!r}{nearest(scheduler, SCHEDULERS)}")
+    if variation in SCHEDULERS:
+        variation = f"{variation}-baseline"
     for name in sorted(SCHEDULERS, key=len, reverse=True):
         if variation.startswith(f"{name}-"):
             if scheduler not in (None, name):
@@ -184,13 +198,18 @@ def _small_budget_warning() -> Any:
 def _notes(options: dict[str, Any], plan: Launch) -> list[str]:
     notes = [plan.devices.note] if plan.devices.note else []
     scheduler = plan.scheduler
-    if scheduler.max_trials == DEFAULT_TRIALS and options["max_trials"] is None:
-        notes.append(f"no limit given: stopping after {DEFAULT_TRIALS} trials (--max-trials, --budget)")
     few = scheduler.max_trials
+    if few is not None and options["max_trials"] is None:
+        notes.append(f"no limit given: stopping after {few} trials (--max-trials, --budget)")
     if few is not None and few < scheduler.reduction_factor and len(scheduler.levels) > 1:
         notes.append(
             f"warning: {few} trials with reduction factor {scheduler.reduction_factor} cannot finish the "
             f"first rung: nothing will be promoted; use at least {scheduler.reduction_factor}"
+        )
+    elif few is not None and few < whole_bracket(scheduler):
+        notes.append(
+            f"note: of {few} trials none is expected to reach the last rung ({scheduler.levels[-1]}): "
+            f"that takes {whole_bracket(scheduler)}, or a lower --max-resource"
         )
     return notes
 
@@ -209,7 +228,7 @@ def _print_result(result: Result, task: Task, target: float | None) -> None:
             rows.append(
                 (
                     str(entry["trial"]),
-                    f"{entry[task.metric]:.4f}",
+                    f"{entry['value']:.4f}",
                     str(entry["resource"]),
                     str(entry["reached"]),
                     describe(configuration),
@@ -227,12 +246,13 @@ def _print_result(result: Result, task: Task, target: float | None) -> None:
 def _target_line(result: Result, target: float) -> str:
     from analysis.load import load
     from analysis.metrics import time_to_target
-    from asha_core.runtime.budget import format_duration
+    from asha_core.runtime.budget import counted, format_duration
 
-    reached = time_to_target(load(result.directory), target)
+    run = load(result.directory)
+    reached = time_to_target(run, target)
     if reached.censored:
         return f"not reached in {format_duration(reached.seconds)}"
     return (
-        f"reached after {format_duration(reached.seconds)}, {reached.gpu_hours:.3g} GPU-hours, "
-        f"{reached.units} units"
+        f"reached after {format_duration(reached.seconds)}, {reached.gpu_hours:.3g} "
+        f"{'GPU' if run.on_gpu else 'worker'}-hours, {counted(reached.units, run.unit)}"
     )

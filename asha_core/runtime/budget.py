@@ -50,6 +50,11 @@ def format_duration(seconds: float) -> str:
     return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things: ``"1 epoch"``, ``"2 epochs"``."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """Limits on time. None: no such limit.

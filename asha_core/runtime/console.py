@@ -12,11 +12,11 @@ from typing import TextIO
 
 from asha_core.errors import SettingError, nearest
 from asha_core.messages import Failed, Job, Lost, Rejected
-from asha_core.runtime.budget import format_duration
+from asha_core.runtime.budget import counted, format_duration
 from asha_core.runtime.executor import ExecutorEvent, WorkerReady
 from asha_core.runtime.journal import event_record, job_record, to_json
 from asha_core.runtime.loop import Outcome, describe_outcome
-from asha_core.runtime.observers import Observer, SearchView, describe, first_line
+from asha_core.runtime.observers import Observer, SearchView, describe, one_line
 
 PROGRESS = ("auto", "rich", "plain", "json", "none")
 _STATUS_SECONDS = 10.0
@@ -52,11 +52,11 @@ def notable(view: SearchView, event: ExecutorEvent) -> str | None:
     """A line on an event that people want to hear of; None for the others."""
     match event:
         case Failed():
-            return f"trial {event.trial} failed: {first_line(event)} (trials/{event.trial}/log.txt)"
+            return f"trial {event.trial} failed: {one_line(event.error)} (trials/{event.trial}/log.txt)"
         case Lost():
-            return f"trial {event.trial} lost: {event.reason}"
+            return f"trial {event.trial} lost: {one_line(event.reason)}"
         case Rejected():
-            return f"trial {event.trial} rejected before its first unit: {event.reason}"
+            return f"trial {event.trial} rejected before its first unit: {one_line(event.reason)}"
         case WorkerReady():
             return f"worker {event.slot} ready on {event.device} after {event.seconds:.1f}s"
     return None
@@ -128,8 +128,10 @@ class PlainLines(Observer):
         )
         self._say(
             view.now,
-            f"{len(view.scheduler.trials)} trials, {view.scheduler.units} {self._unit}s, "
-            f"reached by {self._unit} {rungs}{left}",
+            f"{counted(len(view.scheduler.trials), 'trial')}, {counted(view.scheduler.units, self._unit)}, "
+            f"reached by {self._unit} {rungs}{left}"
+            if any(seat.ready for seat in view.slots)
+            else "workers are starting",
         )
 
     def on_end(self, view: SearchView, outcome: Outcome) -> None:
@@ -137,7 +139,7 @@ class PlainLines(Observer):
         line = self._best.line(view, self._metric, self._unit)
         if line is not None:
             self._say(outcome.seconds, line)
-        self._say(outcome.seconds, describe_outcome(outcome))
+        self._say(outcome.seconds, describe_outcome(outcome, self._unit))
 
 
 class JsonLines(Observer):

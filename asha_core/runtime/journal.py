@@ -166,7 +166,10 @@ class JournalWriter:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = open(path, "x", encoding="utf-8")  # noqa: SIM115 - closed by close()
+        # a lone surrogate, which UTF-8 does not have, becomes a JSON escape
+        self._file = open(  # noqa: SIM115 - closed by close()
+            path, "x", encoding="utf-8", errors="backslashreplace"
+        )
         header = {"type": "journal", "schema": SCHEMA, "created": datetime.now(UTC).isoformat()}
         self._file.write(to_json(header) + "\n")
         self._file.flush()

@@ -58,7 +58,7 @@ class LiveView(Observer):
     def on_end(self, view: SearchView, outcome: Outcome) -> None:
         """Clear the view and leave one line."""
         self._live.stop()
-        self._console.print(Text(f"{self._title}\n{describe_outcome(outcome)}"))
+        self._console.print(Text(f"{self._title}\n{describe_outcome(outcome, self._unit)}"))
 
     def _draw(self, view: SearchView) -> None:
         self._drawn = view.now

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from asha_core.errors import TaskError
 from asha_core.messages import Event, Failed, Lost, Refined, Rejected, Report
-from asha_core.runtime.budget import Budget, format_duration
+from asha_core.runtime.budget import Budget, counted, format_duration
 from asha_core.runtime.clock import Clock
 from asha_core.runtime.executor import Executor, ExecutorEvent, WorkerReady
 from asha_core.runtime.journal import Record, event_record, job_record
@@ -93,8 +93,10 @@ class Search:
                 reason = self._loop()
             except KeyboardInterrupt:
                 reason = "interrupted"
-            self.view.now = self._clock.now()
-            self._journal.append(self.view.now, [{"type": "end", "reason": reason}])
+            self._end(reason)
+        except BaseException:
+            self._end("error")
+            raise
         finally:
             self._executor.close()
             self._journal.close()
@@ -102,6 +104,10 @@ class Search:
         for observer in self._observers:
             observer.on_end(self.view, outcome)
         return outcome
+
+    def _end(self, reason: str) -> None:
+        self.view.now = self._clock.now()
+        self._journal.append(self.view.now, [{"type": "end", "reason": reason}])
 
     def _loop(self) -> str:
         deadline = self._budget.deadline
@@ -183,7 +189,7 @@ class Search:
         )
 
 
-def describe_outcome(outcome: Outcome) -> str:
+def describe_outcome(outcome: Outcome, unit: str = "unit") -> str:
     """How a search ended, in one line."""
     how = {
         "complete": "complete",
@@ -192,6 +198,6 @@ def describe_outcome(outcome: Outcome) -> str:
     }[outcome.reason]
     failed = f", {outcome.failures} failed" if outcome.failures else ""
     return (
-        f"search {how}: {outcome.trials} trials{failed}, {outcome.units} units "
+        f"search {how}: {counted(outcome.trials, 'trial')}{failed}, {counted(outcome.units, unit)} "
         f"in {format_duration(outcome.seconds)}"
     )

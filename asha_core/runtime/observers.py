@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from asha_core.messages import Failed, Job, Report
+from asha_core.messages import Job, Report
 from asha_core.plan import expected_units
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.executor import ExecutorEvent
@@ -54,8 +54,10 @@ class SearchView:
             estimates.append((min(self.now / deadline, 1.0), max(deadline - self.now, 0.0)))
         scheduler = self.scheduler
         if scheduler.max_trials is not None:
-            total = expected_units(scheduler.levels, scheduler.reduction_factor, scheduler.max_trials)
-            fraction = min(scheduler.units / total, 1.0)
+            expected = expected_units(scheduler.levels, scheduler.reduction_factor, scheduler.max_trials)
+            # promotions can exceed the plan: what is running is still to come, whatever was expected
+            running = sum(seat.job.until - seat.resource for seat in self.slots if seat.job is not None)
+            fraction = scheduler.units / max(expected, scheduler.units + running)
             left = self.now * (1 - fraction) / fraction if fraction > 0 else math.inf
             estimates.append((fraction, left))
         return min(estimates, key=lambda pair: pair[1]) if estimates else None
@@ -124,7 +126,8 @@ def describe(configuration: Configuration, names: Sequence[str] | None = None) -
     return " ".join(parts)
 
 
-def first_line(event: Failed) -> str:
-    """The error of a failed trial, short enough for one line."""
-    line = event.error.strip().splitlines()[-1] if event.error.strip() else event.kind
-    return line if len(line) <= 100 else line[:97] + "..."
+def one_line(text: str, width: int = 100) -> str:
+    """The last line of a text, which of a traceback is the error, short and printable."""
+    lines = text.strip().splitlines() or [""]
+    line = "".join(character if character.isprintable() else "?" for character in lines[-1].strip())
+    return line if len(line) <= width else line[: width - 3] + "..."

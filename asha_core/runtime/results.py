@@ -4,7 +4,7 @@ run.json             the manifest: resolved settings, versions, hardware, seeds 
 journal.jsonl        every job and event (during)
 results.json         best configurations, counts, time (after)
 trials/<id>/log.txt  what the trial printed, and its traceback if it failed
-checkpoints/         last and best state of each trial; best.pt is the best of all
+checkpoints/         last, previous and best state of each trial; best.pt is the best of all
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class RunDirectory:
         return self.trials / str(trial) / "log.txt"
 
     def trial_checkpoint(self, trial: int, kind: str = "last") -> Path:
-        """Where a trial's checkpoint lies; ``kind`` is "last" or "best"."""
+        """Where a trial's checkpoint lies; ``kind`` is "last", "previous" or "best"."""
         return self.checkpoints / f"trial-{trial}-{kind}.pt"
 
 
@@ -135,7 +135,7 @@ def summarise(
     top = [
         {
             "trial": standing.trial,
-            metric: standing.value,
+            "value": standing.value,
             "resource": standing.resource,
             "reached": standing.reached,
             "configuration": dict(scheduler.trials[standing.trial].configuration),

@@ -15,11 +15,8 @@ that is not among the best so far is stopped for good, nothing is ever resumed);
 
 from __future__ import annotations
 
-from typing import Any
-
 from asha_core.rung import Rung
 from asha_core.schedulers.base import Scheduler, TrialState
-from asha_core.space import SearchSpace
 
 
 class ASHA(Scheduler):
@@ -37,8 +34,7 @@ class ASHA(Scheduler):
 
     name = "asha"
 
-    def __init__(self, space: SearchSpace, **settings: Any) -> None:
-        super().__init__(space, **settings)
+    def _begin(self) -> None:
         # the last rung compares nobody: its trials are done
         self._rungs = [Rung(level, self.reduction_factor) for level in self.levels]
 

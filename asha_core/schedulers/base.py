@@ -82,7 +82,8 @@ class TrialState:
 class RungCounts:
     """How many trials are where, for one rung.
 
-    running: training towards ``level``; paused: reached it and wait; promoted: went on from it;
+    running: on their way to ``level`` (in a worker, or waiting for one after theirs was lost);
+    paused: reached it and wait; promoted: went on from it;
     done: reached it and it is the last; failed: failed on the way to it.
     """
 
@@ -112,6 +113,15 @@ _VERDICT_OF = {
     Status.FAILED: Verdict.STOP,
     Status.REJECTED: Verdict.STOP,
 }
+
+
+def _as_float(report: Report) -> float:
+    try:
+        return float(report.value)
+    except (TypeError, ValueError, OverflowError):
+        raise ReportError(
+            f"trial {report.trial} reported {report.value!r} at resource {report.resource}: report a number"
+        ) from None
 
 
 class Scheduler(ABC):
@@ -170,7 +180,13 @@ class Scheduler(ABC):
         self._running = [0] * len(self.levels)
         self._failed = [0] * len(self.levels)
 
+        self._begin()
+
     # -- what a subclass decides ---------------------------------------------------------------
+
+    @abstractmethod
+    def _begin(self) -> None:
+        """Make the subclass's own state; the arguments are checked and set."""
 
     @abstractmethod
     def _promotion(self) -> TrialState | None:
@@ -195,6 +211,8 @@ class Scheduler(ABC):
         if self._lost:
             trial = self._lost.popleft()
             trial.attempt += 1
+            trial.start = trial.resource  # units that were reported are not trained again
+            self._running[trial.rung] -= 1  # counted while it waited
         else:
             promoted = self._promotion()
             if promoted is not None:
@@ -222,9 +240,9 @@ class Scheduler(ABC):
             ReportError: the event names an unknown trial, or a report cannot be counted.
         """
         if not 0 <= event.trial < len(self.trials):
+            known = f"only trials 0 to {len(self.trials) - 1} were" if self.trials else "no trial was"
             raise ReportError(
-                f"{type(event).__name__} for trial {event.trial}: only trials 0 to "
-                f"{len(self.trials) - 1} were asked for"
+                f"{type(event).__name__} for trial {event.trial}: {known} asked for; ask() first"
             )
         trial = self.trials[event.trial]
         if isinstance(event, Report):
@@ -258,12 +276,13 @@ class Scheduler(ABC):
                 f"trial {trial.id} reported resource {resource}, but its job ends at {trial.until}: "
                 "stop at `job.until`, or report every unit"
             )
+        value = report.value if type(report.value) is float else _as_float(report)
         self.units += resource - trial.resource
         trial.resource = resource
-        loss = self._sign * report.value
+        loss = self._sign * value
         if loss < self._best_loss and math.isfinite(loss):
             self._best_loss = loss
-            self.best = Best(trial.id, resource, report.value, trial.configuration)
+            self.best = Best(trial.id, resource, value, trial.configuration)
         if resource == trial.until:
             self._running[trial.rung] -= 1
             last = trial.rung == len(self.levels) - 1
@@ -288,7 +307,6 @@ class Scheduler(ABC):
         if trial.attempt >= self.max_retries:
             self._fail(trial, invalid=False)
             return
-        self._running[trial.rung] -= 1
         trial.status = Status.WAITING
         self._lost.append(trial)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from asha_core import ASHA, Float, SearchSpace, tune
 from asha_core.cli.options import OPTIONS, parse_arguments
 from asha_core.cli.run import main, split_variation
 from asha_core.errors import SettingError
@@ -72,7 +73,7 @@ def test_a_variation_may_name_its_scheduler(
 
 
 BAD = [
-    (["--max-trails", "3"], 'unknown option --max-trails; did you mean "max-trials"'),
+    (["--max-trails", "3"], 'unknown option --max-trails; did you mean "--max-trials"'),
     (["digits"], "unexpected argument 'digits'"),
     (["--max-trials", "many"], "--max-trials is 'many': it must be an integer of at least 1"),
     (["--max-trials", "0"], "--max-trials is '0'"),
@@ -181,8 +182,7 @@ def test_help_and_plan_load_neither_torch_nor_rich() -> None:
         assert "asha" in done.stdout
 
 
-def test_unread_settings_are_errors_in_python_too() -> None:
+def test_a_search_without_an_end_is_refused_in_python_too() -> None:
+    endless = ASHA(SearchSpace({"x": Float(0, 1)}))
     with pytest.raises(SettingError, match="would never end"):
-        from asha_core import ASHA, Float, SearchSpace, tune
-
-        tune(print, ASHA(SearchSpace({"x": Float(0, 1)})))  # type: ignore[arg-type]
+        tune(print, endless)  # type: ignore[arg-type]

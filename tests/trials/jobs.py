@@ -73,6 +73,19 @@ def kills_itself_once(trial: Trial) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+def killed_between_save_and_report(trial: Trial) -> None:
+    """Dies once with its last unit's checkpoint on disk and its report unsent."""
+    state = trial.resume_from() or {"sum": 0.0}
+    for unit in trial.units():
+        state["sum"] += trial.config["x"]
+        trial.save(state)
+        flag = Path(os.environ["ASHA_TEST_FLAG"])
+        if unit == trial.until and not flag.exists():
+            flag.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        trial.report(state["sum"])
+
+
 def always_dies(trial: Trial) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 

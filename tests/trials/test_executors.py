@@ -107,7 +107,7 @@ def test_a_raised_exception_is_failed_with_its_traceback_and_the_slot_lives_on(
     assert isinstance(last, Failed)
     assert last.error == "ValueError: no such luck"
     log = tmp_path / "run" / "trials" / "4" / "log.txt"
-    text = log.read_text() if log.exists() else "".join(capfd.readouterr())
+    text = log.read_text() + "".join(capfd.readouterr())
     assert "about to fail" in text
     assert "Traceback" in text
     assert list(executor.free()) == [0]
@@ -159,6 +159,26 @@ def test_a_killed_worker_is_lost_once_replaced_and_its_job_can_go_on(make_pool: 
     assert [e.resource for e in events[:-1] if isinstance(e, Report)] == [1, 2]
     again = finish(pool, jobs.job(until=4, attempt=1))
     assert [e.resource for e in again if isinstance(e, Report)] == [3, 4]
+
+
+@pytest.mark.parametrize("until", [1, 3])
+def test_a_worker_killed_between_save_and_report_costs_that_unit_alone(
+    until: int, make_pool: Make, tmp_path: Path
+) -> None:
+    pool = make_pool(
+        jobs.killed_between_save_and_report, environment={"ASHA_TEST_FLAG": str(tmp_path / "flag")}
+    )
+    *reports, lost = finish(pool, jobs.job(until=until))
+    assert isinstance(lost, Lost)
+    told = [e.resource for e in reports if isinstance(e, Report)]
+    assert told == list(range(1, until))
+    again = finish(pool, jobs.job(start=until - 1, until=until, attempt=1))
+    assert [(e.resource, e.value) for e in again if isinstance(e, Report)] == [(until, 0.25 * until)]
+
+
+def test_a_task_that_cannot_be_sent_to_a_worker_is_explained(make_pool: Make) -> None:
+    with pytest.raises(WorkerError, match=r"cannot be sent to worker processes.*top level.*inline"):
+        make_pool(lambda trial: None)
 
 
 def test_a_worker_killed_while_idle_is_replaced_without_a_word(make_pool: Make) -> None:

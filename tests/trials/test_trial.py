@@ -86,6 +86,25 @@ def test_a_damaged_checkpoint_restarts_the_trial_and_says_so(
     assert "is damaged" in capsys.readouterr().out
 
 
+def test_a_checkpoint_whose_report_never_arrived_is_passed_over(tmp_path: Path) -> None:
+    handle, _ = trial(tmp_path, until=3)
+    for unit in handle.units():
+        handle.save({"unit": unit})
+        if unit == 3:
+            break  # killed here
+        handle.report(unit)
+    again, _ = trial(tmp_path, start=2, until=3)
+    assert again.resume_from() == {"unit": 2}
+    assert next(again.units()) == 3
+
+
+def test_resuming_inside_the_loop_is_refused(tmp_path: Path) -> None:
+    handle, _ = trial(tmp_path)
+    with pytest.raises(ReportError, match="before the loop"):
+        for _ in handle.units():
+            handle.resume_from()
+
+
 def test_saving_outside_the_loop_is_refused(tmp_path: Path) -> None:
     handle, _ = trial(tmp_path)
     with pytest.raises(ReportError, match=r"outside of `for unit in trial\.units\(\)`"):

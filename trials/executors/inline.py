@@ -17,7 +17,7 @@ class InlineExecutor:
     """
 
     def __init__(self, settings: WorkerSettings, device: str = "cpu") -> None:
-        self._runner = JobRunner(settings, device)
+        self._runner = JobRunner(settings, device, inline=True)
         self._device = device
         self._job: Job | None = None
         self._announced = False

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 import time
@@ -45,7 +46,13 @@ class _Worker:
             daemon=False,  # a daemon may not have children, and data loaders have
         )
         with _environment(slot.environment):
-            self.process.start()
+            try:
+                self.process.start()
+            except (pickle.PicklingError, AttributeError, TypeError) as error:
+                raise WorkerError(
+                    f"the task cannot be sent to worker processes ({error}): define it at the top level of a "
+                    'module, with arguments that pickle; or run it here, with gpus="inline"'
+                ) from error
         jobs_far.close()
         events_far.close()
 

@@ -1,0 +1,143 @@
+"""The report: complete, self-contained, and drawn by a real browser without a complaint."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from analysis.cli import main
+from tests.analysis.test_metrics import REPORTS, write_run
+
+REFINED = tuple(
+    {
+        "t": 1.5,
+        "type": "refined",
+        "trial": trial,
+        "configuration": {"lr": 0.1 + trial / 100},
+        "seconds": 0.1,
+        "diagnostics": {
+            "strategy": "hypergradient",
+            "gradient": {"lr": 0.5},
+            "step": {"lr": -5e-4 * (trial + 1)},
+        },
+    }
+    for trial in range(3)
+)
+FIGURES = ("best_so_far", "rung_survival", "time_split", "learning_curves", "warm_start")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return write_run(tmp_path / "run <1>", REPORTS, end=10.0, extra=REFINED)
+
+
+def test_a_report_has_tables_figures_numbers_and_a_page(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(run), "--target", "0.8"]) == 0
+    printed = capsys.readouterr().out
+    assert "The best score on validation data is 0.9000, by trial 1, after 8.0s" in printed
+    assert re.search(r"0\.8\s+8\.0s\s+0\.00444\s+5\s+reached", printed)
+    for name in FIGURES:
+        assert (run / "figures" / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+        assert (run / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    numbers = json.loads((run / "comparison.json").read_text())["runs"][0]
+    assert numbers["time_to_target"] == [
+        {"target": 0.8, "seconds": 8.0, "gpu_hours": 8 * 2 / 3600, "units": 5, "censored": False}
+    ]
+    assert numbers["warm_start"]["median_abs_step"]["lr"] == pytest.approx(1e-3)
+
+
+class Outside(HTMLParser):
+    """Collects every reference that a page makes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.references: list[str] = []
+        self.images = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.images += tag == "img"
+        self.references += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data")]
+
+
+def test_the_page_refers_to_nothing_outside_itself(run: Path) -> None:
+    main([str(run)])
+    text = (run / "report.html").read_text()
+    page = Outside()
+    page.feed(text)
+    assert page.images == len(FIGURES)
+    assert all(reference.startswith("data:") for reference in page.references)
+    assert "url(" not in text
+    assert "@import" not in text
+    assert "run &lt;1&gt;" in text  # names are escaped
+
+
+def test_a_browser_draws_the_page_without_errors(run: Path, tmp_path: Path) -> None:
+    browser = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
+    if browser is None:
+        pytest.skip("no Chromium here")
+    main([str(run)])
+    picture = tmp_path / "page.png"
+    done = subprocess.run(
+        [
+            *(browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+            *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+            *(f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--v=0"),
+            *("--window-size=1100,2400", f"--screenshot={picture}", (run / "report.html").as_uri()),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert "CONSOLE" not in done.stderr, done.stderr
+    from matplotlib.image import imread
+
+    pixels = imread(picture)
+    assert pixels.shape[:2] == (2400, 1100)
+    assert len({tuple(p) for p in pixels[::7, ::7].reshape(-1, pixels.shape[2]).tolist()}) > 20
+
+
+def test_several_runs_stand_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a", "b"):
+        write_run(tmp_path / name, REPORTS, end=10.0)
+    assert main([str(tmp_path)]) == 0
+    assert (tmp_path / "report.html").exists()
+    assert len(json.loads((tmp_path / "comparison.json").read_text())["runs"]) == 2
+    assert main([str(tmp_path / "a"), str(tmp_path / "b")]) == 2
+    assert "--output" in capsys.readouterr().err
+
+
+def test_mixed_metrics_damage_and_emptiness_are_said_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_run(tmp_path / "a", REPORTS)
+    write_run(tmp_path / "b", REPORTS, mode="min")
+    assert main([str(tmp_path)]) == 2
+    assert "different metrics" in capsys.readouterr().err
+    (tmp_path / "b" / "journal.jsonl").write_text('{"type": "journal", "schema": 1}\nrubbish\n{}\n')
+    assert main([str(tmp_path / "b")]) == 2
+    error = capsys.readouterr().err
+    assert "line 2, is damaged" in error
+    assert error.count("\n") == 1
+    assert main([str(tmp_path / "nothing")]) == 2
+
+
+def test_a_run_without_a_single_report_still_has_a_page(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", [], end=1.0)
+    assert main([str(tmp_path / "a")]) == 0
+    assert "No trial reported a finite value" in (tmp_path / "a" / "report.html").read_text()
+
+
+def test_analysis_never_loads_torch(run: Path) -> None:
+    code = "import sys; from analysis.cli import main; main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code, str(run)], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr

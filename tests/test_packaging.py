@@ -1,0 +1,110 @@
+"""The wheel, installed without the repository, runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import venv
+import zipfile
+from email.parser import Parser
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)],
+        check=True,
+        capture_output=True,
+        # build in a copy, so that no build/ folder is left in the checkout
+        env={**os.environ, "DIST_EXTRA_CONFIG": str(_build_base(folder))},
+    )
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def _build_base(folder: Path) -> Path:
+    config = folder / "extra.cfg"
+    config.write_text(f"[build]\nbuild_base = {folder / 'build'}\n[egg_info]\negg_base = {folder}\n")
+    return config
+
+
+def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {name.split("/")[0] for name in names if ".dist-info" not in name}
+    assert tops == {"asha_core", "trials", "warmstart", "analysis"}
+    for package in tops:
+        assert f"{package}/py.typed" in names
+    sources = {str(p.relative_to(ROOT)) for package in tops for p in (ROOT / package).rglob("*.py")}
+    assert sources == {name for name in names if name.endswith(".py")}
+
+
+def test_the_metadata_names_the_dependencies_and_the_licence(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    (name,) = (n for n in archive.namelist() if n.endswith("METADATA"))
+    fields = Parser().parsestr(archive.read(name).decode())
+    required = {line.split(">")[0] for line in fields.get_all("Requires-Dist", []) if "extra" not in line}
+    wanted = {"torch", "torchvision", "numpy", "scipy", "matplotlib", "rich", "scikit-learn", "PyYAML"}
+    assert {r.lower() for r in required} == {w.lower() for w in wanted}
+    assert fields["Requires-Python"] == ">=3.11"
+    assert fields["License-File"] == "LICENSE"
+
+
+def test_a_clean_environment_runs_a_search_and_a_report_from_the_wheel(wheel: Path, tmp_path: Path) -> None:
+    """The wheel is new; its dependencies, torch among them, are borrowed from this environment."""
+    home = tmp_path / "venv"
+    venv.create(home, with_pip=False)
+    python = home / "bin" / "python"
+    site = next((home / "lib").glob("python*/site-packages"))
+    subprocess.run(
+        [sys.executable, "-m", "pip", "--python", str(python), "install", "-q", "--no-deps", str(wheel)],
+        check=True,
+        capture_output=True,
+    )
+    borrowed = Path(metadata.distribution("torch").locate_file(""))
+    # a plain path entry: our own editable install's import hook is a .pth file there, and is not run
+    (site / "borrowed.pth").write_text(f"{borrowed}\n")
+    where = subprocess.run(
+        [str(python), "-c", "import asha_core; print(asha_core.__file__)"],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    ).stdout
+    assert str(site) in where
+    asha_run = home / "bin" / "asha-run"
+    assert (
+        "--variation"
+        in subprocess.run([asha_run, "--help"], check=True, capture_output=True, text=True).stdout
+    )
+    done = subprocess.run(
+        [
+            *(asha_run, "--task", "digits", "--task-option", "model=mlp", "--variation", "ohgw-1step"),
+            *("--gpus", "cpu", "--max-trials", "4", "--max-resource", "3", "--results-dir", "run", "--json"),
+        ],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=170,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["trials"] == 4
+    subprocess.run([home / "bin" / "asha-report", "run"], check=True, capture_output=True, cwd=tmp_path)
+    assert (tmp_path / "run" / "report.html").exists()
+
+
+def test_torch_and_torchvision_match() -> None:
+    import torch
+    import torchvision
+
+    boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0]])
+    assert torchvision.ops.nms(boxes, torch.tensor([1.0]), 0.5).tolist() == [0]

@@ -190,7 +190,7 @@ def _launch_plan(
 
 
 def _small_budget_warning() -> Any:
-    from asha_core.runtime.warnings import SmallBudget
+    from asha_core.runtime.small_budget import SmallBudget
 
     return SmallBudget()
 

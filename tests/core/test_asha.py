@@ -94,7 +94,7 @@ class Oracle:
         """(trial, start, until, attempt) of the job that is due."""
         if self.lost:
             trial = self.lost[0]
-            return trial.number, trial.start, trial.until, trial.attempt + 1
+            return trial.number, trial.resource, trial.until, trial.attempt + 1
         candidate = self.promotable()
         if candidate is not None:
             rung, number = candidate
@@ -109,6 +109,7 @@ class Oracle:
         if self.lost:
             trial = self.lost.pop(0)
             trial.attempt += 1
+            trial.start = trial.resource  # units that were reported are not trained again
         elif job.start == 0:
             trial = OracleTrial(job.trial, job.configuration, job.until)
             self.trials.append(trial)
@@ -224,7 +225,7 @@ class AshaMachine(RuleBasedStateMachine):
             if job.attempt > 0 and self.oracle.lost:
                 previous = [j for j in self.jobs if (j.trial, j.until) == (job.trial, job.until)][-1]
                 assert (job.start, job.attempt, job.seed) == (
-                    previous.start,
+                    max(previous.start, self.oracle.trials[job.trial].resource),
                     previous.attempt + 1,
                     previous.seed,
                 )
@@ -366,7 +367,7 @@ class AshaMachine(RuleBasedStateMachine):
         assert list(self.scheduler.counts()) == [
             RungCounts(
                 level,
-                running=tally[rung, "running"],
+                running=tally[rung, "running"] + tally[rung, "waiting"],
                 paused=tally[rung, "paused"],
                 promoted=sum(trial.rung > rung for trial in oracle.trials),
                 done=tally[rung, "done"],
@@ -683,7 +684,7 @@ def test_units_repeated_after_a_retry_count_once():
     for resource in (1, 2):
         scheduler.tell(Report(0, 0, resource, 0.5, 1.0))
     scheduler.tell(Lost(0, 0, "killed"))
-    scheduler.ask()
+    assert scheduler.ask().start == 2  # what was reported is not trained again
     verdicts = [scheduler.tell(Report(0, 1, resource, 0.9, 1.0)) for resource in (1, 2, 3)]
     assert verdicts == [Verdict.CONTINUE, Verdict.CONTINUE, Verdict.PAUSE]
     assert scheduler.units == 3

@@ -1,4 +1,4 @@
-"""Warnings that only a running search can give."""
+"""The warning that only a running search can give: its budget is too small for its units."""
 
 from __future__ import annotations
 

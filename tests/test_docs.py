@@ -1,0 +1,103 @@
+"""What the documents say is true: Python runs, commands are understood, links lead somewhere."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import asha_core
+from asha_core.cli.options import OPTIONS, parse_arguments
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted(
+    [
+        ROOT / "README.md",
+        ROOT / "CHANGELOG.md",
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "benchmarks").rglob("*.md"),
+    ]
+)
+NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_the_readmes_python_runs(number: int, tmp_path: Path) -> None:
+    code = blocks(ROOT / "README.md", "python")
+    assert len(code) == 3
+    (tmp_path / "mysearch.py").write_text(code[number])
+    done = subprocess.run(
+        [sys.executable, "mysearch.py"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=170,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert re.search(r"0\.\d+|1\.0", done.stdout)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_asha_run_in_a_page_is_understood(page: Path) -> None:
+    for block in blocks(page, "console") + blocks(page, "sh") + blocks(page, ""):
+        for line in re.findall(r"^\$ (?:.*&& )?asha-run (.*)$", block, re.MULTILINE):
+            words = shlex.split(line.split("#")[0].split(">")[0].split("|")[0])
+            if {"--help", "--version"} & set(words) or "--config" in words:
+                continue
+            if "asha-run: error" in block:
+                continue  # a page that shows what a mistake looks like
+            parse_arguments(words)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
+        if not target.startswith(("http://", "https://")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_no_page_names_a_path_of_somebodys_machine(page: Path) -> None:
+    assert not re.search(r"(?<![\w.])/(root|home|work)/", page.read_text())
+
+
+def test_every_option_is_in_the_reference() -> None:
+    text = (ROOT / "docs" / "reference" / "command-line.md").read_text()
+    missing = [option.name for option in OPTIONS if f"--{option.name}" not in text]
+    assert not missing
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    text = (ROOT / "docs" / "reference" / "python-api.md").read_text()
+    missing = [name for name in asha_core.__all__ if name not in text and name != "__version__"]
+    assert not missing
+
+
+def test_every_decision_is_in_the_index() -> None:
+    folder = ROOT / "docs" / "decisions"
+    index = (folder / "README.md").read_text()
+    assert not [page.name for page in folder.glob("0*.md") if page.name not in index]
+
+
+def test_the_examples_in_docstrings_are_right() -> None:
+    tried = 0
+    for package in ("asha_core", "warmstart", "analysis"):
+        root = importlib.import_module(package)
+        for found in pkgutil.walk_packages(root.__path__, f"{package}."):
+            result = doctest.testmod(importlib.import_module(found.name))
+            assert result.failed == 0, found.name
+            tried += result.attempted
+    assert tried >= 8

@@ -57,7 +57,8 @@ def _report(options: argparse.Namespace) -> int:
     output = Path(options.output) if options.output else _default_output(options.results, paths)
     if output.exists() and not os.access(output, os.W_OK):
         raise ResultsError(f"{output} is not writable: name another directory with --output")
-    from analysis.report import summary_of, targets_for, text_tables, write_report
+    from analysis.report import summary_of, targets_for, write_report
+    from analysis.tables import text_tables
 
     try:
         written = write_report(runs, output, options.target)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import html
-import math
-import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,14 +11,13 @@ import numpy as np
 
 from analysis.load import Run, best_value
 from analysis.metrics import (
-    TimeToTarget,
     area_under_curve,
     best_so_far,
     rung_survival,
     time_split,
     time_to_target,
 )
-from asha_core.runtime.budget import counted, format_duration
+from analysis.page import html_page
 from asha_core.runtime.results import write_json
 
 _RELATIVE = (0.9, 0.95, 0.99)
@@ -167,239 +162,7 @@ def write_report(runs: Sequence[Run], output: Path, targets: Sequence[float] = (
         if summaries[index]["warm_start"]:
             figures.append(plots.save_figure(moved, folder / f"warm_start{suffix}", (6.4, 3.0)))
     page = output / "report.html"
-    page.write_text(_page(runs, summaries, [png for _, png in figures], relative=not asked), encoding="utf-8")
+    page.write_text(
+        html_page(runs, summaries, [png for _, png in figures], relative=not asked), encoding="utf-8"
+    )
     return Written(page, comparison, [path for pair in figures for path in pair])
-
-
-# -- words and tables ------------------------------------------------------------------------------
-
-
-def in_words(run: Run, summary: dict[str, Any]) -> str:
-    """What the search found, in a few plain sentences."""
-    ended = {
-        "complete": "It saw every configuration through",
-        "budget": "It stopped at its budget",
-        "interrupted": "It was interrupted",
-        "error": "An error ended it",
-        "killed": "Its journal has no end: the search was killed, or is still running",
-    }[run.reason]
-    sentences = [
-        f"The search tried {counted(summary['trials'], 'configuration')} in {format_duration(run.end)} on "
-        f"{counted(run.slots, 'worker')}, {counted(summary['units'], run.unit)} in all. {ended}."
-    ]
-    if summary["best"] is None:
-        sentences.append("No trial reported a finite value.")
-    else:
-        sentences.append(
-            f"The best {run.metric} on validation data is {summary['best']:.4f}, by trial "
-            f"{summary['best_trial']}, after {format_duration(summary['best_after_seconds'])}. It was "
-            "chosen as the best of many on that same data, so expect a little less on new data."
-        )
-    if summary["failed"]:
-        sentences.append(f"{counted(summary['failed'], 'trial')} failed; the logs say why.")
-    warm = summary["warm_start"]
-    if warm is not None:
-        share = warm["seconds"] / max(summary["time_split"]["total"], 1e-9)
-        sentences.append(
-            f"The warm start ({summary['variation']}) took {format_duration(warm['seconds'])}, "
-            f"{share:.1%} of the workers' time. One search cannot say whether it helped: that takes many "
-            "paired seeds."
-        )
-    return " ".join(sentences)
-
-
-def text_tables(runs: Sequence[Run], summaries: Sequence[dict[str, Any]]) -> str:
-    """The main tables for a terminal."""
-    from asha_core.runtime.console import format_table
-
-    parts = []
-    for run, summary in zip(runs, summaries, strict=True):
-        parts.append(f"{run.name}\n\n{textwrap.fill(in_words(run, summary), 100)}")
-        header, rows = _target_rows(run, summary)
-        if rows:
-            parts.append(format_table(header, rows))
-        parts.append(format_table(*_rung_rows(run, summary)))
-        parts.append(format_table(*_time_rows(summary)))
-        parts.append(format_table(*_top_rows(run, summary, 5)))
-    return "\n\n".join(parts)
-
-
-Table = tuple[list[str], list[list[str]]]
-
-
-def _target_rows(run: Run, summary: dict[str, Any]) -> Table:
-    hours = "GPU-hours" if run.on_gpu else "worker-hours"
-    rows = []
-    for entry in summary["time_to_target"]:
-        reached = TimeToTarget(**entry)
-        more = "> " if reached.censored else ""
-        rows.append(
-            [
-                f"{reached.target:g}",
-                more + format_duration(reached.seconds),
-                f"{more}{reached.gpu_hours:.3g}",
-                f"{more}{reached.units}",
-                "not reached" if reached.censored else "reached",
-            ]
-        )
-    return [f"{run.metric} target", "time", hours, f"{run.unit}s", ""], rows
-
-
-def _rung_rows(run: Run, summary: dict[str, Any]) -> Table:
-    rows = [[str(r["level"]), str(r["trials"]), f"{r['share']:.1%}"] for r in summary["rungs"]]
-    return [f"rung ({run.unit}s)", "trials", "share"], rows
-
-
-def _time_rows(summary: dict[str, Any]) -> Table:
-    split = summary["time_split"]
-    names = {"training": "training", "warm_start": "warm start", "starting": "starting", "waiting": "waiting"}
-    total = max(split["total"], 1e-9)
-    rows = [[label, f"{split[key]:.1f}", f"{split[key] / total:.1%}"] for key, label in names.items()]
-    return ["workers' time", "seconds", "share"], rows
-
-
-def _top_rows(run: Run, summary: dict[str, Any], count: int) -> Table:
-    names = list(run.manifest["space"])
-    rows = [
-        [
-            str(entry["trial"]),
-            f"{entry['value']:.4f}",
-            str(entry["resource"]),
-            str(entry["reached"]),
-            *(_short(entry["configuration"][name]) for name in names),
-        ]
-        for entry in summary["top"][:count]
-    ]
-    return ["trial", run.metric, f"at {run.unit}", "reached", *names], rows
-
-
-def _warm_rows(run: Run, warm: dict[str, Any]) -> Table:
-    rows = []
-    for name, entry in run.manifest["space"].items():
-        label = f"log10 {name}" if entry.get("log") else name
-        row = [
-            _short(warm[key][name]) for key in ("median_abs_gradient", "median_abs_step", "largest_abs_step")
-        ]
-        rows.append([label, *row])
-    return ["search coordinate", "median |gradient|", "median |step|", "largest |step|"], rows
-
-
-def _short(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:.3g}" if math.isfinite(value) else str(value)
-    return str(value)
-
-
-# -- the page --------------------------------------------------------------------------------------
-
-_CSS = """
-:root { color-scheme: light; }
-body { font: 15px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif; color: #1c1e21; margin: 0;
-       background: #f5f6f8; }
-main { max-width: 1060px; margin: 0 auto; padding: 28px 20px 60px; }
-h1 { font-size: 24px; margin: 0 0 4px; } h2 { font-size: 17px; margin: 30px 0 10px; }
-.sub { color: #606770; margin: 0 0 18px; }
-.card { background: #fff; border: 1px solid #e2e4e8; border-radius: 8px; padding: 16px 18px; }
-.numbers { display: flex; flex-wrap: wrap; gap: 12px; margin: 16px 0; }
-.numbers div { background: #fff; border: 1px solid #e2e4e8; border-radius: 8px; padding: 10px 16px; }
-.numbers b { display: block; font-size: 21px; } .numbers span { color: #606770; font-size: 13px; }
-.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(440px, 1fr)); gap: 14px; }
-.grid figure { margin: 0; background: #fff; border: 1px solid #e2e4e8; border-radius: 8px; padding: 8px; }
-img { width: 100%; height: auto; display: block; }
-table { border-collapse: collapse; background: #fff; font-variant-numeric: tabular-nums; }
-th, td { padding: 5px 12px; text-align: right; border-bottom: 1px solid #eceef1; white-space: nowrap; }
-th { color: #606770; font-weight: 600; } .scroll { overflow-x: auto; }
-th:first-child, td:first-child { text-align: left; }
-footer { color: #606770; font-size: 13px; margin-top: 34px; }
-code { background: #eceef1; padding: 1px 5px; border-radius: 4px; }
-"""
-
-
-def _page(
-    runs: Sequence[Run], summaries: Sequence[dict[str, Any]], images: Sequence[Path], *, relative: bool
-) -> str:
-    title = runs[0].name if len(runs) == 1 else f"{len(runs)} searches"
-    body = [f"<h1>{html.escape(title)}</h1>"]
-    for run, summary in zip(runs, summaries, strict=True):
-        if len(runs) > 1:
-            body.append(f"<h2>{html.escape(run.name)}</h2>")
-        body += _run_head(run, summary)
-    body.append('<h2>Figures</h2><div class="grid">')
-    body += [_image(path) for path in images]
-    body.append("</div>")
-    for run, summary in zip(runs, summaries, strict=True):
-        if len(runs) > 1:
-            body.append(f"<h2>{html.escape(run.name)}</h2>")
-        body += _run_tables(run, summary, relative=relative)
-    versions = runs[0].manifest["versions"]
-    shown = ", ".join(f"{name} {version}" for name, version in versions.items())
-    folders = " ".join(str(run.directory) for run in runs)
-    body.append(
-        f"<footer>Made from the journals by <code>asha-report {html.escape(folders)}</code>. "
-        f"{html.escape(shown)}.</footer>"
-    )
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<link rel="icon" href="data:,">'
-        f"<title>{html.escape(title)}</title><style>{_CSS}</style></head>"
-        f"<body><main>{''.join(body)}</main></body></html>\n"
-    )
-
-
-def _run_head(run: Run, summary: dict[str, Any]) -> list[str]:
-    manifest = run.manifest
-    devices = ", ".join(sorted({*manifest["hardware"]["gpus"]})) or f"{run.slots} CPU workers"
-    rungs = "/".join(map(str, run.levels))
-    numbers = [
-        ("-" if summary["best"] is None else f"{summary['best']:.4f}", f"best {run.metric}"),
-        (str(summary["trials"]), "configurations"),
-        (str(summary["units"]), f"{run.unit}s trained"),
-        (format_duration(run.end), "wall-clock"),
-        (f"{summary['gpu_hours']:.3g}", "GPU-hours" if run.on_gpu else "worker-hours"),
-    ]
-    if summary["auc"] is not None:
-        numbers.append((f"{summary['auc']:.4f}", "mean best-so-far over the run (AUC)"))
-    cells = "".join(f"<div><b>{html.escape(n)}</b><span>{html.escape(w)}</span></div>" for n, w in numbers)
-    return [
-        f'<p class="sub">rungs {rungs} {html.escape(run.unit)}s, on {html.escape(devices)}</p>',
-        f'<div class="card">{html.escape(in_words(run, summary))}</div>',
-        f'<div class="numbers">{cells}</div>',
-    ]
-
-
-def _run_tables(run: Run, summary: dict[str, Any], *, relative: bool) -> list[str]:
-    parts = []
-    header, rows = _target_rows(run, summary)
-    if rows:
-        note = " (90, 95 and 99% of the best value)" if relative else ""
-        parts += [f"<h2>Time to target{note}</h2>", _html_table(header, rows)]
-    parts += ["<h2>Best configurations</h2>", _html_table(*_top_rows(run, summary, 10))]
-    if summary["warm_start"] is not None:
-        warm = summary["warm_start"]
-        skipped = f", {warm['skipped']} of them left as they were (non-finite)" if warm["skipped"] else ""
-        parts += [
-            "<h2>Warm start</h2>",
-            f"<p>{warm['trials']} configurations{skipped}; median {warm['median_seconds']:.3f} s each. "
-            "Gradients are nats of held-out loss per search coordinate.</p>",
-            _html_table(*_warm_rows(run, warm)),
-        ]
-    parts += ["<h2>Rungs</h2>", _html_table(*_rung_rows(run, summary))]
-    parts += ["<h2>Where the time went</h2>", _html_table(*_time_rows(summary))]
-    return parts
-
-
-def _html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def _image(path: Path) -> str:
-    data = base64.b64encode(path.read_bytes()).decode()
-    name = html.escape(path.stem.replace("_", " "))
-    return f'<figure><img alt="{name}" src="data:image/png;base64,{data}"></figure>'

@@ -15,8 +15,8 @@ from asha_core.runtime.clock import WallClock
 from asha_core.runtime.console import make_console
 from asha_core.runtime.executor import Executor
 from asha_core.runtime.journal import JournalWriter
-from asha_core.runtime.loop import Outcome, Search
-from asha_core.runtime.observers import Leaderboard, Observer
+from asha_core.runtime.loop import Search
+from asha_core.runtime.observers import Leaderboard, Observer, Outcome
 from asha_core.runtime.results import (
     RunDirectory,
     hardware,
@@ -27,10 +27,11 @@ from asha_core.runtime.results import (
 )
 from asha_core.schedulers.base import Best, Scheduler
 from asha_core.space import Configuration
-from trials.devices import Devices, Slot, parse_devices
+from trials.devices import INLINE, Devices, parse_devices
 from trials.executors.inline import InlineExecutor
 from trials.executors.pool import ProcessPool
-from trials.task import FunctionTask, Task, TaskSpec
+from trials.spec import TaskSpec
+from trials.task import FunctionTask, Task
 from trials.worker import WorkerSettings
 from warmstart.base import build, variation
 
@@ -251,8 +252,7 @@ def tune(
         raise SettingError(f"the task has mode {task.mode!r} and the scheduler {scheduler.mode!r}")
     if scheduler.max_trials is None and budget is None:
         raise SettingError("the search would never end: give the scheduler max_trials, or give a budget")
-    inline = gpus == "inline"
-    devices = INLINE if inline else parse_devices(gpus, workers_per_gpu)
+    devices = parse_devices(gpus, workers_per_gpu)
     limit = Budget(None if budget is None else parse_duration(budget), None, devices.held)
     if results_dir is None:
         name = short_name(task.describe()["target"])
@@ -270,10 +270,7 @@ def tune(
             directory,
             progress=progress,
             target=target,
-            inline=inline,
+            inline=devices is INLINE,
             observers=observers,
         )
     )
-
-
-INLINE = Devices((Slot("inline", "cpu"),), held=1)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from trials.rebuild import load_model
+from trials.spec import TaskSpec
 from trials.task import FunctionTask, Task, TorchTask
 from trials.trial import Trial
 
-__all__ = ["FunctionTask", "Task", "TorchTask", "Trial"]
+__all__ = ["FunctionTask", "Task", "TaskSpec", "TorchTask", "Trial", "load_model"]

@@ -50,6 +50,9 @@ class Devices:
     note: str = ""
 
 
+INLINE = Devices((Slot("inline", "cpu"),), held=1)
+
+
 def cores() -> int:
     """How many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -96,7 +99,8 @@ def parse_devices(gpus: str, workers_per_gpu: int | None = None) -> Devices:
     """The slots that ``--gpus`` and ``--workers-per-gpu`` ask for.
 
     Args:
-        gpus: "auto", "cpu", or GPU numbers such as "0,1,2,3", counted among the visible ones.
+        gpus: "auto", "cpu", "inline" (``INLINE``: this very process), or GPU numbers such as "0,1,2,3",
+            counted among the visible ones.
         workers_per_gpu: slots on each GPU, 1 by default; on the CPU the number of worker processes, by
             default one a core.
     Raises:
@@ -104,6 +108,8 @@ def parse_devices(gpus: str, workers_per_gpu: int | None = None) -> Devices:
     """
     if workers_per_gpu is not None and workers_per_gpu < 1:
         raise SettingError(f"workers-per-gpu is {workers_per_gpu}: it must be at least 1")
+    if gpus == "inline":
+        return INLINE
     if gpus == "cpu":
         return _on_cpu(workers_per_gpu)
     if gpus == "auto":

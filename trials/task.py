@@ -5,18 +5,14 @@ Importing this module does not load torch, so that the command line can plan and
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import json
 import math
-import os
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
-from asha_core.errors import AshaError, SettingError, TaskError, nearest
+from asha_core.errors import TaskError
 from asha_core.space import Configuration, SearchSpace
 
 if TYPE_CHECKING:
@@ -222,91 +218,3 @@ class TorchTask(Task):
         from trials.training import TrainingProblem
 
         return TrainingProblem(self, seed, device)
-
-
-@dataclass(frozen=True, slots=True)
-class TaskSpec:
-    """How to build a task, here or in a worker: an import path and options.
-
-    target: "package.module:ClassName". options: keyword arguments of the class, JSON-able.
-    """
-
-    target: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    def build(self) -> Task:
-        """Import and construct.
-
-        Raises:
-            TaskError: the module or class is not there, or is no Task.
-            SettingError: it does not take these options.
-        """
-        kind = self.load()
-        if isinstance(kind, Task):
-            task = kind
-        elif isinstance(kind, type) and issubclass(kind, Task):
-            check_options(kind, self.options, self.target)
-            try:
-                task = kind(**self.options)
-            except AshaError:
-                raise
-            except Exception as error:
-                raise TaskError(
-                    f"task {self.target} cannot be built: {type(error).__name__}: {error}"
-                ) from error
-        else:
-            raise TaskError(
-                f"task {self.target} is {kind!r}: it must be a subclass of trials.Task or "
-                "trials.TorchTask (for a plain function use asha_core.tune)"
-            )
-        if not isinstance(getattr(task, "space", None), SearchSpace):
-            raise TaskError(f"task {self.target} has no search space: set `space = SearchSpace({{...}})`")
-        if task.mode not in ("max", "min"):
-            raise TaskError(f'task {self.target} has mode {task.mode!r}: it must be "max" or "min"')
-        return task
-
-    def load(self) -> Any:
-        """Import the class, without building it.
-
-        Raises:
-            TaskError: it is not there.
-        """
-        module_name, _, name = self.target.partition(":")
-        if not module_name or not name:
-            raise TaskError(f"task {self.target!r}: write it as mypackage.mymodule:MyTask")
-        if os.getcwd() not in sys.path and "" not in sys.path:
-            sys.path.insert(0, os.getcwd())  # a script's entry point does not look there by itself
-        try:
-            module = importlib.import_module(module_name)
-        except AshaError as error:  # such as a search space with swapped bounds
-            raise TaskError(f"task {self.target}: {error}") from error
-        except ModuleNotFoundError as error:
-            raise TaskError(
-                f"task {self.target} cannot be imported: {error} (searched the current directory and "
-                f"{sys.executable}'s packages)"
-            ) from error
-        except Exception as error:
-            raise TaskError(
-                f"task {self.target} cannot be imported: {type(error).__name__}: {error}"
-            ) from error
-        try:
-            return getattr(module, name)
-        except AttributeError:
-            tasks = [n for n, v in vars(module).items() if isinstance(v, type) and issubclass(v, Task)]
-            raise TaskError(f"module {module_name} has no {name!r}{nearest(name, tasks)}") from None
-
-
-def option_names(kind: type[Task]) -> list[str]:
-    """The keyword arguments that a task class takes."""
-    if kind.__init__ is object.__init__:
-        return []
-    parameters = list(inspect.signature(kind.__init__).parameters.values())[1:]
-    return [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-
-
-def check_options(kind: type[Task], options: Mapping[str, Any], target: str) -> None:
-    """Raise ``SettingError`` for an option that the task class does not take."""
-    known = option_names(kind)
-    for name in options:
-        if name not in known:
-            raise SettingError(f"task {target} takes no option {name!r}{nearest(name, known)}")

@@ -187,6 +187,8 @@ class Trial:
 
 def _number(value: SupportsFloat, name: str) -> float:
     try:
+        if isinstance(value, str | bytes):  # float("0.5") is a number to Python, and a mistake here
+            raise TypeError
         return float(value)
     except (TypeError, ValueError):
         raise ReportError(f"{name} is {value!r}: report a number, such as trial.report(0.93)") from None

@@ -23,7 +23,8 @@ from typing import Any
 from asha_core.errors import AshaError, ReportError
 from asha_core.messages import Event, Failed, Job, Refined, Report
 from asha_core.runtime.results import RunDirectory
-from trials.task import Task, TaskSpec
+from trials.spec import TaskSpec
+from trials.task import Task
 from trials.trial import Trial
 from warmstart.base import WarmStart, build
 

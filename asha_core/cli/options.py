@@ -7,10 +7,13 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asha_core.errors import SettingError, nearest
-from asha_core.runtime.budget import parse_duration
+from asha_core.runtime.budget import Budget, parse_duration
+
+if TYPE_CHECKING:
+    from trials.devices import Devices
 
 FLAG = "flag"
 
@@ -351,3 +354,21 @@ def _read_config(path: Path) -> dict[str, Any]:
         if value is not None:
             values[name] = value
     return values
+
+
+def devices_and_budget(options: Mapping[str, Any]) -> tuple[Devices, Budget]:
+    """What the options say of where to run and when to stop.
+
+    Raises:
+        AshaError: a GPU that is not there, or a list or time that cannot be read.
+    """
+    from trials.devices import parse_devices
+
+    devices = parse_devices(options["gpus"], options["workers_per_gpu"])
+    hours = options["gpu_hours"]
+    budget = Budget(
+        None if options["budget"] is None else parse_duration(options["budget"], "--budget"),
+        None if hours is None else hours * 3600,
+        devices.held,
+    )
+    return devices, budget

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from asha_core.cli.options import devices_and_budget
 from asha_core.plan import affordable_trials, expected_units, plan_rungs
-from asha_core.runtime.budget import Budget, format_duration, parse_duration
+from asha_core.runtime.budget import format_duration
 from asha_core.runtime.console import format_table
 from asha_core.runtime.journal import to_json
 from asha_core.schedulers.base import Scheduler
@@ -16,18 +17,8 @@ if TYPE_CHECKING:
 
 def print_plan(options: dict[str, Any], task: Task, scheduler: Scheduler) -> None:
     """The rungs, and how many trials reach each, as a table or (with ``--json``) as an object."""
-    from asha_core.tuning import INLINE
-    from trials.devices import parse_devices
-
-    inline = options["gpus"] == "inline"
-    devices = INLINE if inline else parse_devices(options["gpus"], options["workers_per_gpu"])
-    hours = options["gpu_hours"]
-    limit = Budget(
-        None if options["budget"] is None else parse_duration(options["budget"], "--budget"),
-        None if hours is None else hours * 3600,
-        devices.held,
-    ).deadline
-    plan = make_plan(scheduler, limit, options["unit_seconds"], len(devices.slots))
+    devices, budget = devices_and_budget(options)
+    plan = make_plan(scheduler, budget.deadline, options["unit_seconds"], len(devices.slots))
     print(to_json(plan) if options["json"] else _as_text(plan, task))
 
 

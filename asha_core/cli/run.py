@@ -15,13 +15,14 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from asha_core.cli.options import parse_arguments
+from asha_core.cli.options import devices_and_budget, parse_arguments
 from asha_core.errors import AshaError, SettingError, nearest
 
 if TYPE_CHECKING:
     from asha_core.schedulers.base import Scheduler
     from asha_core.tuning import Launch, Result
-    from trials.task import Task, TaskSpec
+    from trials.spec import TaskSpec
+from trials.task import Task
 
 DEFAULT_TRIALS = 100
 SCHEDULERS = {"asha": "asha_core.schedulers.asha:ASHA"}
@@ -132,7 +133,7 @@ def split_variation(variation: str, scheduler: str | None) -> tuple[str, str]:
 
 def task_spec(options: dict[str, Any]) -> TaskSpec:
     """The task that the options name, not built yet."""
-    from trials.task import TaskSpec, option_names
+    from trials.spec import TaskSpec, option_names
     from trials.tasks import task_target
 
     spec = TaskSpec(task_target(options["task"]), dict(options["task_option"]))
@@ -150,24 +151,16 @@ def task_spec(options: dict[str, Any]) -> TaskSpec:
 def _launch_plan(
     options: dict[str, Any], spec: TaskSpec, task: Task, scheduler: Scheduler, variation: str
 ) -> Launch:
-    from asha_core.runtime.budget import Budget, parse_duration
     from asha_core.runtime.console import PROGRESS
     from asha_core.runtime.results import RunDirectory
-    from asha_core.tuning import INLINE, Launch, default_directory, short_name
-    from trials.devices import parse_devices
+    from asha_core.tuning import Launch, default_directory, short_name
+    from trials.devices import INLINE
 
     if options["progress"] not in PROGRESS:
         raise SettingError(
             f"unknown --progress {options['progress']!r}{nearest(options['progress'], PROGRESS)}"
         )
-    inline = options["gpus"] == "inline"
-    devices = INLINE if inline else parse_devices(options["gpus"], options["workers_per_gpu"])
-    hours = options["gpu_hours"]
-    budget = Budget(
-        None if options["budget"] is None else parse_duration(options["budget"], "--budget"),
-        None if hours is None else hours * 3600,
-        devices.held,
-    )
+    devices, budget = devices_and_budget(options)
     if options["results_dir"] is None:
         directory = default_directory(short_name(spec.target), scheduler.name, variation, scheduler.seed)
     else:
@@ -183,7 +176,7 @@ def _launch_plan(
         directory,
         progress=options["progress"],
         target=options["target"],
-        inline=inline,
+        inline=devices is INLINE,
         settings=options,
         observers=() if budget.deadline is None else (_small_budget_warning(),),
     )

@@ -142,15 +142,15 @@ def read_event(record: Record) -> Event | None:
                 record["attempt"],
                 record["resource"],
                 read_number(record["value"]),
-                record["seconds"],
+                read_number(record["seconds"]),
                 {name: read_number(value) for name, value in record.get("metrics", {}).items()},
             )
         case "refined":
             values = record["configuration"]
             configuration = Configuration(tuple(values), tuple(values.values()))
-            return Refined(trial, configuration, record["seconds"], record["diagnostics"])
+            return Refined(trial, configuration, read_number(record["seconds"]), record["diagnostics"])
         case "rejected":
-            return Rejected(trial, record["reason"], record["seconds"])
+            return Rejected(trial, record["reason"], read_number(record["seconds"]))
         case "failed":
             return Failed(trial, record["attempt"], record["error"], record["kind"])
         case "lost":

@@ -13,10 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from asha_core.runtime.budget import format_duration
-from asha_core.runtime.console import NewBest, notable
 from asha_core.runtime.executor import ExecutorEvent
-from asha_core.runtime.loop import Outcome, describe_outcome
-from asha_core.runtime.observers import Observer, SearchView, describe
+from asha_core.runtime.notices import NewBest, notable
+from asha_core.runtime.observers import Observer, Outcome, SearchView, describe, describe_outcome
 
 _FRAME_SECONDS = 0.25
 _RECENT = 6
@@ -56,9 +55,12 @@ class LiveView(Observer):
             self._draw(view)
 
     def on_end(self, view: SearchView, outcome: Outcome) -> None:
-        """Clear the view and leave one line."""
-        self._live.stop()
+        """Leave what was searched and how it ended."""
         self._console.print(Text(f"{self._title}\n{describe_outcome(outcome, self._unit)}"))
+
+    def close(self) -> None:
+        """Clear the view and give the terminal back."""
+        self._live.stop()
 
     def _draw(self, view: SearchView) -> None:
         self._drawn = view.now

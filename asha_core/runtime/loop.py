@@ -7,17 +7,17 @@ is in the journal before it has an effect: a job before it is submitted, an even
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
 from typing import Protocol
 
 from asha_core.errors import TaskError
 from asha_core.messages import Event, Failed, Lost, Refined, Rejected, Report
-from asha_core.runtime.budget import Budget, counted, format_duration
+from asha_core.runtime.budget import Budget
 from asha_core.runtime.clock import Clock
 from asha_core.runtime.executor import Executor, ExecutorEvent, WorkerReady
 from asha_core.runtime.journal import Record, event_record, job_record
-from asha_core.runtime.observers import Observer, SearchView, SlotView
-from asha_core.schedulers.base import Best, Scheduler
+from asha_core.runtime.observers import Observer, Outcome, SearchView, SlotView
+from asha_core.schedulers.base import Scheduler
 
 _TICK = 0.25
 
@@ -32,25 +32,6 @@ class Journal(Protocol):
     def close(self) -> None:
         """No more records."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a search ended.
-
-    reason: "complete" (every configuration was seen through), "budget" or "interrupted".
-    seconds: wall-clock; gpu_seconds: devices held times wall-clock.
-    """
-
-    reason: str
-    best: Best | None
-    trials: int
-    units: int
-    failures: int
-    seconds: float
-    gpu_seconds: float
-    warm_start_seconds: float
-    training_seconds: float
 
 
 class Search:
@@ -86,10 +67,10 @@ class Search:
 
         The executor and the journal are closed on every way out.
         """
-        for observer in self._observers:
-            observer.on_start(self.view)
         try:
             try:
+                for observer in self._observers:
+                    observer.on_start(self.view)
                 reason = self._loop()
             except KeyboardInterrupt:
                 reason = "interrupted"
@@ -98,8 +79,11 @@ class Search:
             self._end("error")
             raise
         finally:
-            self._executor.close()
-            self._journal.close()
+            with ExitStack() as stack:  # whatever one of them raises, the others are closed too
+                for observer in self._observers:
+                    stack.callback(observer.close)
+                stack.callback(self._journal.close)
+                stack.callback(self._executor.close)
         outcome = self._outcome(reason)
         for observer in self._observers:
             observer.on_end(self.view, outcome)
@@ -187,17 +171,3 @@ class Search:
             warm_start_seconds=view.warm_start_seconds,
             training_seconds=view.training_seconds,
         )
-
-
-def describe_outcome(outcome: Outcome, unit: str = "unit") -> str:
-    """How a search ended, in one line."""
-    how = {
-        "complete": "complete",
-        "budget": "stopped at its budget",
-        "interrupted": "interrupted",
-    }[outcome.reason]
-    failed = f", {outcome.failures} failed" if outcome.failures else ""
-    return (
-        f"search {how}: {counted(outcome.trials, 'trial')}{failed}, {counted(outcome.units, unit)} "
-        f"in {format_duration(outcome.seconds)}"
-    )

@@ -9,17 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from asha_core.messages import Job, Report
 from asha_core.plan import expected_units
-from asha_core.runtime.budget import Budget
+from asha_core.runtime.budget import Budget, counted, format_duration
 from asha_core.runtime.executor import ExecutorEvent
-from asha_core.schedulers.base import Scheduler
+from asha_core.schedulers.base import Best, Scheduler
 from asha_core.space import Configuration
-
-if TYPE_CHECKING:
-    from asha_core.runtime.loop import Outcome
 
 
 @dataclass(slots=True)
@@ -63,6 +59,25 @@ class SearchView:
         return min(estimates, key=lambda pair: pair[1]) if estimates else None
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a search ended.
+
+    reason: "complete" (every configuration was seen through), "budget" or "interrupted".
+    seconds: wall-clock; gpu_seconds: devices held times wall-clock.
+    """
+
+    reason: str
+    best: Best | None
+    trials: int
+    units: int
+    failures: int
+    seconds: float
+    gpu_seconds: float
+    warm_start_seconds: float
+    training_seconds: float
+
+
 class Observer:
     """Base of observers; every method may be left as it is."""
 
@@ -79,7 +94,10 @@ class Observer:
         """The loop went round: at least four times a second."""
 
     def on_end(self, view: SearchView, outcome: Outcome) -> None:
-        """The search is over."""
+        """The search is over, and nothing went wrong."""
+
+    def close(self) -> None:
+        """Give back what is held, such as the terminal; called on every way out, before ``on_end``."""
 
 
 @dataclass(slots=True)
@@ -115,6 +133,20 @@ class Leaderboard(Observer):
         """The best trials, best first; of equal values the one that had it first."""
         sign = -1.0 if self.mode == "max" else 1.0
         return sorted(self.standings.values(), key=lambda s: (sign * s.value, s.resource, s.trial))[:count]
+
+
+def describe_outcome(outcome: Outcome, unit: str = "unit") -> str:
+    """How a search ended, in one line."""
+    how = {
+        "complete": "complete",
+        "budget": "stopped at its budget",
+        "interrupted": "interrupted",
+    }[outcome.reason]
+    failed = f", {outcome.failures} failed" if outcome.failures else ""
+    return (
+        f"search {how}: {counted(outcome.trials, 'trial')}{failed}, {counted(outcome.units, unit)} "
+        f"in {format_duration(outcome.seconds)}"
+    )
 
 
 def describe(configuration: Configuration, names: Sequence[str] | None = None) -> str:

@@ -19,8 +19,7 @@ from typing import Any
 
 from asha_core.errors import ResultsError
 from asha_core.runtime.journal import to_json
-from asha_core.runtime.loop import Outcome
-from asha_core.runtime.observers import Leaderboard
+from asha_core.runtime.observers import Leaderboard, Outcome
 from asha_core.schedulers.base import Scheduler
 
 _PACKAGES = ("asha-core", "torch", "torchvision", "numpy", "scipy", "scikit-learn")

@@ -117,6 +117,8 @@ _VERDICT_OF = {
 
 def _as_float(report: Report) -> float:
     try:
+        if isinstance(report.value, str | bytes):
+            raise TypeError
         return float(report.value)
     except (TypeError, ValueError, OverflowError):
         raise ReportError(
@@ -253,7 +255,7 @@ class Scheduler(ABC):
                     trial.configuration = event.configuration
                     trial.refined = True
             elif isinstance(event, Rejected):
-                self._reject(trial)
+                self._fail(trial, invalid=True)
             elif event.attempt == trial.attempt:
                 if isinstance(event, Failed):
                     self._fail(trial, invalid=event.kind == "invalid")

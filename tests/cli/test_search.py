@@ -18,7 +18,7 @@ import torch
 from analysis import load
 from asha_core.runtime.journal import read_event, read_journal
 from asha_core.schedulers.asha import ASHA
-from trials.checkpoints import load_model
+from trials import load_model
 from trials.tasks.digits import SPACE, Digits
 from trials.training import evaluate, load_data
 

@@ -24,8 +24,8 @@ from asha_core.runtime.journal import (
     read_journal,
     to_json,
 )
-from asha_core.runtime.loop import Search, describe_outcome
-from asha_core.runtime.observers import Leaderboard, Observer, SearchView
+from asha_core.runtime.loop import Search
+from asha_core.runtime.observers import Leaderboard, Observer, SearchView, describe_outcome
 from asha_core.schedulers.asha import ASHA
 
 

@@ -11,8 +11,7 @@ from torch import nn
 
 from asha_core import ASHA, AshaError, Configuration, Float, SearchSpace, tune
 from tests.trials.jobs import work
-from trials import TorchTask
-from trials.checkpoints import load_model
+from trials import TorchTask, load_model
 
 
 class Sized(TorchTask):

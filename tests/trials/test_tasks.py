@@ -14,7 +14,7 @@ from torchvision.transforms.functional import affine as torchvision_affine
 from asha_core import AshaError, RandomSearch
 from trials.data.augmentation import affine, random_affine, random_crop_flip
 from trials.models.resnet import resnet20
-from trials.task import TaskSpec
+from trials.spec import TaskSpec
 from trials.tasks import TASKS, task_target
 from trials.tasks.cifar import Cifar10
 from trials.tasks.digits import Digits

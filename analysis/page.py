@@ -1,0 +1,124 @@
+"""The HTML page: one file, nothing outside of it."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from analysis.load import Run
+from analysis.tables import in_words, rung_rows, target_rows, time_rows, top_rows, warm_rows
+from asha_core.runtime.budget import format_duration
+
+_CSS = """
+:root { color-scheme: light; }
+body { font: 15px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif; color: #1c1e21; margin: 0;
+       background: #f5f6f8; }
+main { max-width: 1060px; margin: 0 auto; padding: 28px 20px 60px; }
+h1 { font-size: 24px; margin: 0 0 4px; } h2 { font-size: 17px; margin: 30px 0 10px; }
+.sub { color: #606770; margin: 0 0 18px; }
+.card { background: #fff; border: 1px solid #e2e4e8; border-radius: 8px; padding: 16px 18px; }
+.numbers { display: flex; flex-wrap: wrap; gap: 12px; margin: 16px 0; }
+.numbers div { background: #fff; border: 1px solid #e2e4e8; border-radius: 8px; padding: 10px 16px; }
+.numbers b { display: block; font-size: 21px; } .numbers span { color: #606770; font-size: 13px; }
+.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(440px, 1fr)); gap: 14px; }
+.grid figure { margin: 0; background: #fff; border: 1px solid #e2e4e8; border-radius: 8px; padding: 8px; }
+img { width: 100%; height: auto; display: block; }
+table { border-collapse: collapse; background: #fff; font-variant-numeric: tabular-nums; }
+th, td { padding: 5px 12px; text-align: right; border-bottom: 1px solid #eceef1; white-space: nowrap; }
+th { color: #606770; font-weight: 600; } .scroll { overflow-x: auto; }
+th:first-child, td:first-child { text-align: left; }
+footer { color: #606770; font-size: 13px; margin-top: 34px; }
+code { background: #eceef1; padding: 1px 5px; border-radius: 4px; }
+"""
+
+
+def html_page(
+    runs: Sequence[Run], summaries: Sequence[dict[str, Any]], images: Sequence[Path], *, relative: bool
+) -> str:
+    """The whole page."""
+    title = runs[0].name if len(runs) == 1 else f"{len(runs)} searches"
+    body = [f"<h1>{html.escape(title)}</h1>"]
+    for run, summary in zip(runs, summaries, strict=True):
+        if len(runs) > 1:
+            body.append(f"<h2>{html.escape(run.name)}</h2>")
+        body += _run_head(run, summary)
+    body.append('<h2>Figures</h2><div class="grid">')
+    body += [_image(path) for path in images]
+    body.append("</div>")
+    for run, summary in zip(runs, summaries, strict=True):
+        if len(runs) > 1:
+            body.append(f"<h2>{html.escape(run.name)}</h2>")
+        body += _run_tables(run, summary, relative=relative)
+    versions = runs[0].manifest["versions"]
+    shown = ", ".join(f"{name} {version}" for name, version in versions.items())
+    folders = " ".join(str(run.directory) for run in runs)
+    body.append(
+        f"<footer>Made from the journals by <code>asha-report {html.escape(folders)}</code>. "
+        f"{html.escape(shown)}.</footer>"
+    )
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<link rel="icon" href="data:,">'
+        f"<title>{html.escape(title)}</title><style>{_CSS}</style></head>"
+        f"<body><main>{''.join(body)}</main></body></html>\n"
+    )
+
+
+def _run_head(run: Run, summary: dict[str, Any]) -> list[str]:
+    manifest = run.manifest
+    devices = ", ".join(sorted({*manifest["hardware"]["gpus"]})) or f"{run.slots} CPU workers"
+    rungs = "/".join(map(str, run.levels))
+    numbers = [
+        ("-" if summary["best"] is None else f"{summary['best']:.4f}", f"best {run.metric}"),
+        (str(summary["trials"]), "configurations"),
+        (str(summary["units"]), f"{run.unit}s trained"),
+        (format_duration(run.end), "wall-clock"),
+        (f"{summary['gpu_hours']:.3g}", "GPU-hours" if run.on_gpu else "worker-hours"),
+    ]
+    if summary["auc"] is not None:
+        numbers.append((f"{summary['auc']:.4f}", "mean best-so-far over the run (AUC)"))
+    cells = "".join(f"<div><b>{html.escape(n)}</b><span>{html.escape(w)}</span></div>" for n, w in numbers)
+    return [
+        f'<p class="sub">rungs {rungs} {html.escape(run.unit)}s, on {html.escape(devices)}</p>',
+        f'<div class="card">{html.escape(in_words(run, summary))}</div>',
+        f'<div class="numbers">{cells}</div>',
+    ]
+
+
+def _run_tables(run: Run, summary: dict[str, Any], *, relative: bool) -> list[str]:
+    parts = []
+    header, rows = target_rows(run, summary)
+    if rows:
+        note = " (90, 95 and 99% of the best value)" if relative else ""
+        parts += [f"<h2>Time to target{note}</h2>", _html_table(header, rows)]
+    parts += ["<h2>Best configurations</h2>", _html_table(*top_rows(run, summary, 10))]
+    if summary["warm_start"] is not None:
+        warm = summary["warm_start"]
+        skipped = f", {warm['skipped']} of them left as they were (non-finite)" if warm["skipped"] else ""
+        parts += [
+            "<h2>Warm start</h2>",
+            f"<p>{warm['trials']} configurations{skipped}; median {warm['median_seconds']:.3f} s each. "
+            "Gradients are nats of held-out loss per search coordinate.</p>",
+            _html_table(*warm_rows(run, warm)),
+        ]
+    parts += ["<h2>Rungs</h2>", _html_table(*rung_rows(run, summary))]
+    parts += ["<h2>Where the time went</h2>", _html_table(*time_rows(summary))]
+    return parts
+
+
+def _html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _image(path: Path) -> str:
+    data = base64.b64encode(path.read_bytes()).decode()
+    name = html.escape(path.stem.replace("_", " "))
+    return f'<figure><img alt="{name}" src="data:image/png;base64,{data}"></figure>'

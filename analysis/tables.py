@@ -1,0 +1,136 @@
+"""A summary in words and in tables, for the terminal and for the page."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+from analysis.load import Run
+from analysis.metrics import TimeToTarget
+from asha_core.runtime.budget import counted, format_duration
+
+
+def in_words(run: Run, summary: dict[str, Any]) -> str:
+    """What the search found, in a few plain sentences."""
+    ended = {
+        "complete": "It saw every configuration through",
+        "budget": "It stopped at its budget",
+        "interrupted": "It was interrupted",
+        "error": "An error ended it",
+        "killed": "Its journal has no end: the search was killed, or is still running",
+    }[run.reason]
+    sentences = [
+        f"The search tried {counted(summary['trials'], 'configuration')} in {format_duration(run.end)} on "
+        f"{counted(run.slots, 'worker')}, {counted(summary['units'], run.unit)} in all. {ended}."
+    ]
+    if summary["best"] is None:
+        sentences.append("No trial reported a finite value.")
+    else:
+        sentences.append(
+            f"The best {run.metric} on validation data is {summary['best']:.4f}, by trial "
+            f"{summary['best_trial']}, after {format_duration(summary['best_after_seconds'])}. It was "
+            "chosen as the best of many on that same data, so expect a little less on new data."
+        )
+    if summary["failed"]:
+        sentences.append(f"{counted(summary['failed'], 'trial')} failed; the logs say why.")
+    warm = summary["warm_start"]
+    if warm is not None:
+        share = warm["seconds"] / max(summary["time_split"]["total"], 1e-9)
+        sentences.append(
+            f"The warm start ({summary['variation']}) took {format_duration(warm['seconds'])}, "
+            f"{share:.1%} of the workers' time. One search cannot say whether it helped: that takes many "
+            "paired seeds."
+        )
+    return " ".join(sentences)
+
+
+def text_tables(runs: Sequence[Run], summaries: Sequence[dict[str, Any]]) -> str:
+    """The main tables for a terminal."""
+    from asha_core.runtime.console import format_table
+
+    parts = []
+    for run, summary in zip(runs, summaries, strict=True):
+        parts.append(f"{run.name}\n\n{textwrap.fill(in_words(run, summary), 100)}")
+        header, rows = target_rows(run, summary)
+        if rows:
+            parts.append(format_table(header, rows))
+        parts.append(format_table(*rung_rows(run, summary)))
+        parts.append(format_table(*time_rows(summary)))
+        parts.append(format_table(*top_rows(run, summary, 5)))
+    return "\n\n".join(parts)
+
+
+Table = tuple[list[str], list[list[str]]]
+
+
+def target_rows(run: Run, summary: dict[str, Any]) -> Table:
+    """T@tau: what had been spent when each target was reached."""
+    hours = "GPU-hours" if run.on_gpu else "worker-hours"
+    rows = []
+    for entry in summary["time_to_target"]:
+        reached = TimeToTarget(**entry)
+        more = "> " if reached.censored else ""
+        rows.append(
+            [
+                f"{reached.target:g}",
+                more + format_duration(reached.seconds),
+                f"{more}{reached.gpu_hours:.3g}",
+                f"{more}{reached.units}",
+                "not reached" if reached.censored else "reached",
+            ]
+        )
+    return [f"{run.metric} target", "time", hours, f"{run.unit}s", ""], rows
+
+
+def rung_rows(run: Run, summary: dict[str, Any]) -> Table:
+    """Survival by rung."""
+    rows = [[str(r["level"]), str(r["trials"]), f"{r['share']:.1%}"] for r in summary["rungs"]]
+    return [f"rung ({run.unit}s)", "trials", "share"], rows
+
+
+def time_rows(summary: dict[str, Any]) -> Table:
+    """Where the workers' time went."""
+    split = summary["time_split"]
+    names = {"training": "training", "warm_start": "warm start", "starting": "starting", "waiting": "waiting"}
+    total = max(split["total"], 1e-9)
+    rows = [[label, f"{split[key]:.1f}", f"{split[key] / total:.1%}"] for key, label in names.items()]
+    return ["workers' time", "seconds", "share"], rows
+
+
+def top_rows(run: Run, summary: dict[str, Any], count: int) -> Table:
+    """The best configurations."""
+    names = list(run.manifest["space"])
+    rows = [
+        [
+            str(entry["trial"]),
+            f"{entry['value']:.4f}",
+            str(entry["resource"]),
+            str(entry["reached"]),
+            *(short(entry["configuration"][name]) for name in names),
+        ]
+        for entry in summary["top"][:count]
+    ]
+    return ["trial", run.metric, f"at {run.unit}", "reached", *names], rows
+
+
+def warm_rows(run: Run, warm: dict[str, Any]) -> Table:
+    """What the warm start measured and moved, by coordinate."""
+    rows = []
+    for name, entry in run.manifest["space"].items():
+        label = f"log10 {name}" if entry.get("log") else name
+        row = [
+            short(warm[key][name]) for key in ("median_abs_gradient", "median_abs_step", "largest_abs_step")
+        ]
+        rows.append([label, *row])
+    return ["search coordinate", "median |gradient|", "median |step|", "largest |step|"], rows
+
+
+def short(value: Any) -> str:
+    """A value in a few characters."""
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.3g}" if math.isfinite(value) else str(value)
+    return str(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from analysis.load import Run
 from analysis.metrics import TimeToTarget
 from asha_core.runtime.budget import counted, format_duration
+from asha_core.runtime.observers import short
 
 
 def in_words(run: Run, summary: dict[str, Any]) -> str:
@@ -125,12 +125,3 @@ def warm_rows(run: Run, warm: dict[str, Any]) -> Table:
         ]
         rows.append([label, *row])
     return ["search coordinate", "median |gradient|", "median |step|", "largest |step|"], rows
-
-
-def short(value: Any) -> str:
-    """A value in a few characters."""
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:.3g}" if math.isfinite(value) else str(value)
-    return str(value)

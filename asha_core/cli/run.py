@@ -209,25 +209,22 @@ def _notes(options: dict[str, Any], plan: Launch) -> list[str]:
 
 def _print_result(result: Result, task: Task, target: float | None) -> None:
     from asha_core.runtime.console import format_table
-    from asha_core.runtime.observers import describe
-    from asha_core.space import Configuration
+    from asha_core.runtime.observers import short
 
     top = result.summary["top"]
     if top:
-        rows = []
-        for entry in top:
-            values = entry["configuration"]
-            configuration = Configuration(tuple(values), tuple(values.values()))
-            rows.append(
-                (
-                    str(entry["trial"]),
-                    f"{entry['value']:.4f}",
-                    str(entry["resource"]),
-                    str(entry["reached"]),
-                    describe(configuration),
-                )
-            )
-        header = ("trial", task.metric, f"at {task.unit}", "reached", "configuration")
+        names = list(top[0]["configuration"])
+        rows = [
+            [
+                str(entry["trial"]),
+                f"{entry['value']:.4f}",
+                str(entry["resource"]),
+                str(entry["reached"]),
+                *(short(entry["configuration"][name]) for name in names),
+            ]
+            for entry in top
+        ]
+        header = ["trial", task.metric, f"at {task.unit}", "reached", *names]
         print(f"\nbest configurations:\n{format_table(header, rows)}")
     else:
         print("\nno trial reported a finite value")

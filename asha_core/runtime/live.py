@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 
+from rich import box
 from rich.console import Console, Group
 from rich.live import Live
 from rich.panel import Panel
@@ -96,7 +97,7 @@ class LiveView(Observer):
         return row
 
     def _rungs(self, view: SearchView) -> Table:
-        table = Table(title=f"rungs ({self._unit}s)", title_justify="left", expand=True)
+        table = Table(title=f"rungs ({self._unit}s)", title_justify="left", box=box.SIMPLE_HEAD, expand=True)
         for name in ("rung", "running", "paused", "promoted", "done", "failed"):
             table.add_column(name, justify="right")
         for counts in reversed(view.scheduler.counts()):
@@ -115,7 +116,7 @@ class LiveView(Observer):
         return Panel(text, title="best", title_align="left")
 
     def _workers(self, view: SearchView) -> Table:
-        table = Table(title="workers", title_justify="left", expand=True)
+        table = Table(title="workers", title_justify="left", box=box.SIMPLE_HEAD, expand=True)
         for name in ("worker", "device", "trial", f"{self._unit}", "value", f"{self._unit}s/min"):
             table.add_column(name, justify="right")
         for seat in view.slots:

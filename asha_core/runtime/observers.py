@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from asha_core.messages import Job, Report
 from asha_core.plan import expected_units
@@ -150,12 +151,17 @@ def describe_outcome(outcome: Outcome, unit: str = "unit") -> str:
 
 
 def describe(configuration: Configuration, names: Sequence[str] | None = None) -> str:
-    """A configuration on one line: ``lr=0.0123 momentum=0.9``."""
+    """A configuration on one line: ``lr=0.0123 layers=3``."""
     parts = []
     for name in names or configuration:
         value = configuration[name]
-        parts.append(f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}")
+        parts.append(f"{name}={short(value)}")
     return " ".join(parts)
+
+
+def short(value: Any) -> str:
+    """A value in a few characters: floats with four digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def one_line(text: str, width: int = 100) -> str:

@@ -88,8 +88,7 @@ class Launch:
     @property
     def name(self) -> str:
         """The task's name for people: "digits"."""
-        target = self.task.target if isinstance(self.task, TaskSpec) else self.task.describe()["target"]
-        return short_name(target)
+        return short_name(self.built.describe()["target"])
 
     @property
     def title(self) -> str:
@@ -159,18 +158,13 @@ def _executor(plan: Launch, settings: WorkerSettings) -> Executor:
 
 
 def _manifest(plan: Launch) -> dict[str, Any]:
-    scheduler, task = plan.scheduler, plan.task
-    origin = (
-        {"target": task.target, "options": dict(task.options)}
-        if isinstance(task, TaskSpec)
-        else task.describe()
-    )
+    scheduler = plan.scheduler
     labels = [slot.label for slot in plan.devices.slots]
     chosen = variation(plan.variation)
     return manifest(
         task={
             "name": plan.name,
-            **origin,
+            **plan.built.describe(),
             "metric": plan.built.metric,
             "mode": plan.built.mode,
             "unit": plan.built.unit,

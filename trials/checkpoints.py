@@ -63,7 +63,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise ResultsError(f"there is no checkpoint {path}") from None
     except Exception as error:  # torch raises half a dozen types for a damaged file
-        raise ResultsError(f"checkpoint {path} is damaged: {error}") from None
+        # not its text, which advises to load with weights_only=False
+        raise ResultsError(f"checkpoint {path} is damaged ({type(error).__name__})") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ResultsError(f"{path} is not a checkpoint of format {FORMAT}")
     return content

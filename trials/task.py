@@ -9,7 +9,7 @@ import inspect
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Self
 
 from asha_core.errors import TaskError
@@ -43,15 +43,20 @@ class Task(ABC):
     min_resource: int = 1
     max_resource: int = 81
     reduction_factor: int = 3
-    _arguments: Mapping[str, Any]
+    _arguments: dict[str, Any]
 
     def __new__(cls, *positional: Any, **named: Any) -> Self:
         """Remember the arguments, so that ``describe`` can tell how to build the task again."""
         task = super().__new__(cls)
         task._arguments = {}
         if cls.__init__ is not object.__init__:
-            bound = inspect.signature(cls.__init__).bind_partial(task, *positional, **named)
-            task._arguments = dict(list(bound.arguments.items())[1:])
+            signature = inspect.signature(cls.__init__)
+            bound = signature.bind_partial(task, *positional, **named).arguments
+            for name, parameter in list(signature.parameters.items())[1:]:
+                if parameter.kind is parameter.VAR_KEYWORD:
+                    task._arguments |= bound.get(name, {})
+                elif name in bound:
+                    task._arguments[name] = bound[name]
         return task
 
     def prepare(self) -> None:  # noqa: B027 - a hook that may stay as it is

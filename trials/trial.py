@@ -62,6 +62,7 @@ class Trial:
         self._done = 0
         self._unit = 0  # the unit that units() gave last
         self._saved = 0  # the unit of the last save
+        self._last_is_good = False  # a file that resume_from() passed over must not push out the one before
         self._value = math.nan  # the last one reported
         self._since = time.perf_counter()
 
@@ -91,6 +92,7 @@ class Trial:
                 print(f"{error}; passed over", flush=True)
                 continue
             if content["resource"] <= self._start:
+                self._last_is_good = kind == "last"
                 self._done = self._saved = self.resumed = int(content["resource"])
                 return content["state"]
         if self._start:
@@ -128,7 +130,7 @@ class Trial:
             )
         check_state(state)
         last = self._checkpoint("last")
-        if last.exists() and self._saved != unit:
+        if self._last_is_good and self._saved != unit:
             os.replace(last, self._checkpoint("previous"))
         save_checkpoint(
             last,
@@ -139,7 +141,7 @@ class Trial:
                 "state": state,
             },
         )
-        self._saved = unit
+        self._saved, self._last_is_good = unit, True
         if self._done == unit:
             self._keep_if_best(self._value)
 

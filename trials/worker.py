@@ -74,12 +74,7 @@ class JobRunner:
         self._max_resource = settings.max_resource
         task = settings.task
         self._task: Task = task.build() if isinstance(task, TaskSpec) else task
-        # the spec knows the options that the task was built with; a task itself does not
-        self._origin = (
-            {"target": task.target, "options": dict(task.options)}
-            if isinstance(task, TaskSpec)
-            else task.describe()
-        )
+        self._origin = self._task.describe()
         self._warm_start: WarmStart | None = (
             None
             if settings.warm_start == "none"
@@ -117,7 +112,8 @@ class JobRunner:
                     "loop over trial.units() and report every unit"
                 )
         except (Exception, SystemExit) as error:
-            traceback.print_exc()
+            if not (self._inline and isinstance(error, AshaError)):  # one line is enough on a terminal
+                traceback.print_exc()
             if self._inline:  # its output is on the terminal, not in the trial's log
                 log = self._directory.trial_log(job.trial)
                 log.parent.mkdir(parents=True, exist_ok=True)

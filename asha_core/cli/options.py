@@ -136,7 +136,8 @@ OPTIONS = (
         _positive_integer,
         "an integer of at least 1",
         None,
-        "configurations to start (100, if no other limit is given)",
+        "configurations to start (without any limit: 100, or as many as it takes for one to be expected at "
+        "the last rung)",
         "N",
         _LIMITS,
     ),

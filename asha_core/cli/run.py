@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from asha_core.schedulers.base import Scheduler
     from asha_core.tuning import Launch, Result
     from trials.spec import TaskSpec
-from trials.task import Task
+    from trials.task import Task
 
 DEFAULT_TRIALS = 100
 SCHEDULERS = {"asha": "asha_core.schedulers.asha:ASHA"}

@@ -20,8 +20,8 @@ class Sized(TorchTask):
     space = SearchSpace({"lr": Float(1e-3, 1.0, log=True)})
     batch_size = 8
 
-    def __init__(self, hidden: int = 4, extra: Any = None) -> None:
-        self.hidden = hidden
+    def __init__(self, hidden: int = 4, extra: Any = None, **more: int) -> None:
+        self.hidden = hidden + more.get("and_more", 0)
 
     def model(self, config: Configuration) -> nn.Module:
         return nn.Sequential(nn.Linear(2, self.hidden), nn.ReLU(), nn.Linear(self.hidden, 2))
@@ -37,11 +37,11 @@ def search(task: Any, folder: Path) -> Path:
     return tune(task, scheduler, gpus="inline", results_dir=folder / "run", progress="none").directory
 
 
-@pytest.mark.parametrize("task", [Sized(7), Sized(hidden=7)])
+@pytest.mark.parametrize("task", [Sized(7), Sized(hidden=7), Sized(4, and_more=3)])
 def test_a_model_is_rebuilt_with_its_tasks_arguments(task: Sized, tmp_path: Path) -> None:
     model, described = load_model(search(task, tmp_path))
     assert model[0].out_features == 7  # type: ignore[index,union-attr]
-    assert described["task"]["options"] == {"hidden": 7}
+    assert described["task"]["options"] in ({"hidden": 7}, {"hidden": 4, "and_more": 3})
 
 
 def test_arguments_that_json_cannot_hold_are_told_when_it_matters(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -75,15 +76,19 @@ def test_the_best_checkpoint_is_that_of_the_best_value_across_jobs(
     assert load_checkpoint(tmp_path / "last.pt")["resource"] == 5
 
 
-def test_a_damaged_checkpoint_restarts_the_trial_and_says_so(
+def test_a_damaged_checkpoint_is_passed_over_and_that_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     handle, _ = trial(tmp_path, until=2)
     train(handle, [0.1, 0.2])
     (tmp_path / "last.pt").write_bytes(b"not a checkpoint")
     again, _ = trial(tmp_path, start=2, until=3)
-    assert again.resume_from() is None
-    assert "is damaged" in capsys.readouterr().out
+    assert again.resume_from() == {"unit": 1}
+    assert re.search(r"last\.pt is damaged \(\w+\); passed over\n$", capsys.readouterr().out)
+    (tmp_path / "previous.pt").write_bytes(b"")
+    afresh, _ = trial(tmp_path, start=2, until=3)
+    assert afresh.resume_from() is None
+    assert "the trial restarts from unit 1" in capsys.readouterr().out
 
 
 def test_a_checkpoint_whose_report_never_arrived_is_passed_over(tmp_path: Path) -> None:
@@ -96,6 +101,21 @@ def test_a_checkpoint_whose_report_never_arrived_is_passed_over(tmp_path: Path) 
     again, _ = trial(tmp_path, start=2, until=3)
     assert again.resume_from() == {"unit": 2}
     assert next(again.units()) == 3
+
+
+def test_a_second_kill_still_finds_the_good_checkpoint(tmp_path: Path) -> None:
+    first, _ = trial(tmp_path, until=3)
+    for unit in first.units():
+        first.save({"unit": unit})
+        if unit == 3:
+            break  # killed before its report
+        first.report(unit)
+    for _ in range(2):
+        again, _ = trial(tmp_path, start=2, until=3)
+        assert again.resume_from() == {"unit": 2}
+        for unit in again.units():
+            again.save({"unit": unit})
+            break  # and killed there once more
 
 
 def test_resuming_inside_the_loop_is_refused(tmp_path: Path) -> None:

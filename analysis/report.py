@@ -142,25 +142,30 @@ def write_report(runs: Sequence[Run], output: Path, targets: Sequence[float] = (
     asked = bool(targets) or any(run.manifest.get("target") is not None for run in runs)
     target = chosen[-1] if asked else None
     figures = [
-        plots.save_figure(lambda axes: plots.plot_best_so_far(axes, runs, target), folder / "best_so_far"),
-        plots.save_figure(lambda axes: plots.plot_rung_survival(axes, runs), folder / "rung_survival"),
+        plots.save_figure(lambda axes: plots.plot_best_so_far(axes, runs, target), folder / "best_so_far")
     ]
-    split_size = (6.4, 2.0 + 0.4 * len(runs))
-    figures.append(
-        plots.save_figure(lambda axes: plots.plot_time_split(axes, runs), folder / "time_split", split_size)
-    )
     for index, run in enumerate(runs):
         suffix = f"_{index}" if len(runs) > 1 else ""
 
         def curves(axes: Any, run: Run = run) -> None:
             plots.plot_learning_curves(axes, run)
 
+        figures.append(plots.save_figure(curves, folder / f"learning_curves{suffix}"))
+    figures.append(
+        plots.save_figure(lambda axes: plots.plot_rung_survival(axes, runs), folder / "rung_survival")
+    )
+    for index, run in enumerate(runs):
+        suffix = f"_{index}" if len(runs) > 1 else ""
+
         def moved(axes: Any, run: Run = run) -> None:
             plots.plot_warm_start(axes, run)
 
-        figures.append(plots.save_figure(curves, folder / f"learning_curves{suffix}"))
         if summaries[index]["warm_start"]:
-            figures.append(plots.save_figure(moved, folder / f"warm_start{suffix}", (6.4, 3.0)))
+            figures.append(plots.save_figure(moved, folder / f"warm_start{suffix}"))
+    size = (6.4, 2.0 + 0.4 * len(runs))
+    figures.append(
+        plots.save_figure(lambda axes: plots.plot_time_split(axes, runs), folder / "time_split", size)
+    )
     page = output / "report.html"
     page.write_text(
         html_page(runs, summaries, [png for _, png in figures], relative=not asked), encoding="utf-8"

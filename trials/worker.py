@@ -14,7 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -131,7 +131,7 @@ class JobRunner:
         outcome = warm_start.refine(problem, job.configuration, job.seed)
         seconds = time.perf_counter() - began
         send(Refined(job.trial, outcome.configuration, seconds, outcome.diagnostics))
-        return replace(job, configuration=outcome.configuration)
+        return job._replace(configuration=outcome.configuration)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,114 @@
+"""Checks that need a GPU, in one command: python benchmarks/gpu/check.py [--device cuda:0]
+
+1. A paused trial goes on to the uninterrupted one's curve, within 1% of accuracy (mixed precision).
+2. A warm start with a step of zero leaves the trial as it was, within the same tolerance; the hyper-gradient
+   on the GPU agrees with the CPU's within 2% of its largest entry.
+3. A search with two workers on one GPU: each worker sees exactly one device.
+
+Needs no data and no network: the digits task. With --device cpu it checks itself, without part 3.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from asha_core import Job, RandomSearch, Refined, Report
+from asha_core.runtime.results import RunDirectory
+from trials.tasks.digits import Digits
+from trials.training import TrainingProblem
+from trials.worker import JobRunner, WorkerSettings
+from warmstart.hypergradient import HyperGradient
+
+TOLERANCE = 0.01
+
+
+def curve(
+    folder: Path, device: str, pieces: list[int], warm_start: str = "none", **settings: Any
+) -> list[float]:
+    """The validation accuracies of one trial, in jobs that end at ``pieces``."""
+    directory = RunDirectory(folder)
+    directory.create()
+    configuration, start, values = RandomSearch(Digits.space, 0).propose(10), 0, []
+    for until in pieces:
+        runner = JobRunner(WorkerSettings(Digits(), str(folder), 9, warm_start, settings), device)
+        sent: list[Any] = []
+        runner.run(Job(0, configuration, start, until, 0, 123, refine=start == 0), sent.append)
+        values += [event.value for event in sent if isinstance(event, Report)]
+        configuration = next((e.configuration for e in sent if isinstance(e, Refined)), configuration)
+        start = until
+    return values
+
+
+def close(name: str, left: list[float], right: list[float]) -> bool:
+    worst = max(abs(a - b) for a, b in zip(left, right, strict=True))
+    print(f"{'ok  ' if worst <= TOLERANCE else 'FAIL'} {name}: largest difference {worst:.4f}")
+    return worst <= TOLERANCE
+
+
+def gradients_agree(device: str) -> bool:
+    # magnitude 0: the augmentation's own draws come from the device's generator, and would differ
+    values = {**RandomSearch(Digits.space, 0).propose(10), "magnitude": 0.0}
+    configuration = Digits.space.configuration(values)
+    found = []
+    for place in ("cpu", device):
+        problem = TrainingProblem(Digits(), 5, place)
+        found.append(HyperGradient(eta_h=0.0).refine(problem, configuration, 5).diagnostics["gradient"])
+    names = [name for name in found[0] if name != "magnitude"]
+    largest = max(abs(found[0][name]) for name in names)
+    worst = max(abs(found[0][name] - found[1][name]) for name in names) / largest
+    print(
+        f"{'ok  ' if worst <= 0.02 else 'FAIL'} hyper-gradient, CPU against {device}: "
+        f"{worst:.3%} of the largest entry"
+    )
+    return worst <= 0.02
+
+
+def search(folder: Path) -> bool:
+    command = [sys.executable, "-c", "from asha_core.cli.run import main; raise SystemExit(main())"]
+    options = [
+        *("--task", "digits", "--gpus", "0", "--workers-per-gpu", "2", "--variation", "ohgw-1step"),
+        *("--max-trials", "12", "--json"),
+    ]
+    done = subprocess.run(
+        [*command, *options, "--results-dir", str(folder)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        print(f"FAIL search on the GPU: {done.stderr[-2000:]}")
+        return False
+    result = json.loads(done.stdout)
+    good = result["best"]["value"] > 0.9 and result["failed"] == 0
+    print(f"{'ok  ' if good else 'FAIL'} search on the GPU: best {result['best']['value']:.3f}")
+    return good
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="cuda:0")
+    device = parser.parse_args().device
+    if device != "cpu" and not torch.cuda.is_available():
+        sys.exit("no GPU here: nothing was checked")
+    if device != "cpu":
+        print(torch.cuda.get_device_name(device), torch.__version__)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        whole = curve(folder / "whole", device, [4])
+        checks = [
+            close("pause and resume", curve(folder / "paused", device, [1, 3, 4]), whole),
+            close("no trace", curve(folder / "warm", device, [4], "hypergradient", eta_h=0.0), whole),
+            gradients_agree(device),
+        ]
+        if device != "cpu":
+            checks.append(search(folder / "search"))
+    sys.exit(0 if all(checks) else 1)
+
+
+if __name__ == "__main__":
+    main()

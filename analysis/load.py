@@ -32,6 +32,7 @@ class TrialHistory:
     configuration: dict[str, Any]
     resources: list[int] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
+    order: list[int] = field(default_factory=list)  # the report's index in the run's arrays
     seconds: list[float] = field(default_factory=list)
     metrics: list[dict[str, float]] = field(default_factory=list)
     warm_start_seconds: float = 0.0
@@ -148,7 +149,12 @@ def load(directory: str | Path) -> Run:
     except ValueError as error:
         raise ResultsError(f"{directory / 'run.json'} is damaged: {error}") from None
     journal = read_journal(directory / "journal.jsonl")
-    return _assemble(directory, manifest, journal.records, journal.torn)
+    try:
+        return _assemble(directory, manifest, journal.records, journal.torn)
+    except (KeyError, TypeError) as error:
+        raise ResultsError(
+            f"{directory}: run.json or journal.jsonl lacks what this version expects ({error})"
+        ) from error
 
 
 def _assemble(directory: Path, manifest: dict[str, Any], records: list[Record], torn: bool) -> Run:
@@ -168,12 +174,13 @@ def _assemble(directory: Path, manifest: dict[str, Any], records: list[Record], 
         elif kind != "worker":
             trial = trials[record["trial"]]
             if kind != "report":
-                _tell(trial, record)
+                _tell(trial, record, manifest)
             elif record["resource"] > trial.reached:  # repeated units count once, as in the scheduler
                 units += record["resource"] - trial.reached
                 value, seconds = read_number(record["value"]), float(record["seconds"])
                 trial.resources.append(record["resource"])
                 trial.values.append(value)
+                trial.order.append(len(rows))
                 trial.seconds.append(seconds)
                 trial.metrics.append({k: read_number(v) for k, v in record.get("metrics", {}).items()})
                 trial.state = "done" if trial.reached == last_level else "paused"
@@ -196,7 +203,7 @@ def _assemble(directory: Path, manifest: dict[str, Any], records: list[Record], 
     )
 
 
-def _tell(trial: TrialHistory, record: Record) -> None:
+def _tell(trial: TrialHistory, record: Record, manifest: dict[str, Any]) -> None:
     match record["type"]:
         case "refined":
             trial.configuration = record["configuration"]
@@ -206,14 +213,17 @@ def _tell(trial: TrialHistory, record: Record) -> None:
             trial.warm_start_seconds += float(record["seconds"])
             trial.state = "rejected"
         case "failed":
+            below_first_rung = trial.reached < manifest["scheduler"]["levels"][0]
+            trial.state = "rejected" if record["kind"] == "invalid" and below_first_rung else "failed"
+        case "lost" if record["attempt"] >= manifest["scheduler"]["max_retries"]:
             trial.state = "failed"
 
 
-def best_value(trial: TrialHistory, mode: str) -> tuple[float, int]:
-    """(best finite value, the unit at which it came); (NaN, 0) if there is none."""
-    best, at = math.nan, 0
-    for value, resource in zip(trial.values, trial.resources, strict=True):
+def best_value(trial: TrialHistory, mode: str) -> tuple[float, int, int]:
+    """(best finite value, the unit at which it came, its place among all reports); (NaN, 0, 0) if none."""
+    best, at, place = math.nan, 0, 0
+    for value, resource, order in zip(trial.values, trial.resources, trial.order, strict=True):
         better = value > best if mode == "max" else value < best
         if math.isfinite(value) and (at == 0 or better):
-            best, at = value, resource
-    return best, at
+            best, at, place = value, resource, order
+    return best, at, place

@@ -78,11 +78,11 @@ def summary_of(run: Run, targets: Sequence[float]) -> dict[str, Any]:
 def _ranking(run: Run, count: int) -> list[dict[str, Any]]:
     entries = []
     for trial in run.trials.values():
-        value, resource = best_value(trial, run.mode)
+        value, resource, order = best_value(trial, run.mode)
         if resource:
-            entries.append((value, resource, trial))
+            entries.append((value, order, resource, trial))
     sign = -1 if run.mode == "max" else 1
-    entries.sort(key=lambda entry: (sign * entry[0], entry[1], entry[2].id))
+    entries.sort(key=lambda entry: (sign * entry[0], entry[1]))
     return [
         {
             "trial": trial.id,
@@ -91,7 +91,7 @@ def _ranking(run: Run, count: int) -> list[dict[str, Any]]:
             "reached": trial.reached,
             "configuration": trial.configuration,
         }
-        for value, resource, trial in entries[:count]
+        for value, _, resource, trial in entries[:count]
     ]
 
 

@@ -17,6 +17,7 @@ _HOME = {
     "Best": "asha_core.schedulers.base",
     "Choice": "asha_core.space",
     "Configuration": "asha_core.space",
+    "ConfigurationError": "asha_core.errors",
     "Failed": "asha_core.messages",
     "Float": "asha_core.space",
     "Int": "asha_core.space",
@@ -37,6 +38,7 @@ __all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604 - strings, built from
 
 if TYPE_CHECKING:
     from asha_core.errors import AshaError as AshaError
+    from asha_core.errors import ConfigurationError as ConfigurationError
     from asha_core.messages import Failed as Failed
     from asha_core.messages import Job as Job
     from asha_core.messages import Lost as Lost

@@ -93,7 +93,11 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The task raised. ``kind`` is "error", or "invalid" if the configuration itself was at fault."""
+    """The task raised.
+
+    kind: "error"; "setup" if it was an ``AshaError``, a mistake that other trials may share; or "invalid" if
+    it was a ``ConfigurationError``: this configuration cannot be trained, and counts nowhere.
+    """
 
     trial: int
     attempt: int

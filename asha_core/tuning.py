@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import sys
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from asha_core.errors import SettingError, TaskError
+from asha_core.errors import AshaError, SettingError
 from asha_core.runtime.budget import Budget, parse_duration
 from asha_core.runtime.clock import WallClock
 from asha_core.runtime.console import make_console
@@ -25,6 +30,7 @@ from asha_core.runtime.results import (
     summarise,
     write_json,
 )
+from asha_core.runtime.small_budget import SmallBudget
 from asha_core.schedulers.base import Best, Scheduler
 from asha_core.space import Configuration
 from trials.devices import INLINE, Devices, parse_devices
@@ -32,7 +38,7 @@ from trials.executors.inline import InlineExecutor
 from trials.executors.pool import ProcessPool
 from trials.spec import TaskSpec
 from trials.task import FunctionTask, Task
-from trials.worker import WorkerSettings
+from trials.worker import INTERRUPTS, WorkerSettings
 from warmstart.base import build, variation
 
 if TYPE_CHECKING:
@@ -108,47 +114,104 @@ def short_name(target: str) -> str:
     return target.rpartition(":")[2].lower()
 
 
-def launch(plan: Launch) -> Result:
+def launch(plan: Launch, *, then_exit: bool = False) -> Result:
     """Run a search from its first file to its last.
 
+    Args:
+        then_exit: the process ends after this; once interrupted, it is not disturbed again.
     Raises:
-        AshaError: the data is missing, the directory cannot be used, a worker cannot be started.
+        AshaError: the data is missing, the directory cannot be used, a worker cannot be started. A search
+            that had reports before an error leaves its results behind; one that had none, nothing.
     """
+    if plan.scheduler.trials:
+        raise SettingError("this scheduler has been used by a search: make a new one")
     plan.directory.check()
     plan.built.prepare()
     chosen = variation(plan.variation)
     build(chosen.strategy, chosen.settings)  # refuse before anything is written
-    plan.directory.create()
-    write_json(plan.directory.manifest, _manifest(plan))
-    settings = WorkerSettings(
-        plan.task,
-        str(plan.directory.path.absolute()),
-        plan.scheduler.levels[-1],
-        chosen.strategy,
-        dict(chosen.settings),
-    )
-    journal = JournalWriter(plan.directory.journal)
-    clock = WallClock()
-    try:
-        executor = _executor(plan, settings)
-    except BaseException:
-        journal.close()
-        shutil.rmtree(plan.directory.path, ignore_errors=True)  # made a moment ago, and never used
-        raise
     leaderboard = Leaderboard(plan.built.mode)
-    console = make_console(plan.progress, plan.title, plan.built.metric, plan.built.unit)
-    observers = [leaderboard, console, *plan.observers]
-    search = Search(plan.scheduler, executor, journal, clock, plan.budget, observers)
-    try:
-        outcome = search.run()
-    except TaskError:
-        if plan.scheduler.units == 0:  # the user's mistake, said in one line: nothing else to keep
-            shutil.rmtree(plan.directory.path, ignore_errors=True)
-        raise
-    keep_best(plan.directory, plan.scheduler)
-    summary = summarise(outcome, plan.scheduler, leaderboard, plan.built.metric)
-    write_json(plan.directory.results, summary)
+    observers = [leaderboard, *_displays(plan), *plan.observers]
+    with _one_interrupt(then_exit=then_exit), _directory(plan):
+        write_json(plan.directory.manifest, _manifest(plan))
+        settings = WorkerSettings(
+            plan.task,
+            str(plan.directory.path.absolute()),
+            plan.scheduler.levels[-1],
+            chosen.strategy,
+            dict(chosen.settings),
+        )
+        journal = JournalWriter(plan.directory.journal)
+        clock = WallClock()
+        try:
+            executor = _executor(plan, settings)
+        except BaseException:
+            journal.close()
+            raise
+        search = Search(plan.scheduler, executor, journal, clock, plan.budget, observers)
+        try:
+            outcome = search.run()
+        except BaseException:
+            if plan.scheduler.units:
+                _write_results(plan, leaderboard, search.outcome("error"))
+            raise
+        summary = _write_results(plan, leaderboard, outcome)
     return Result(plan.scheduler.best, outcome, plan.directory.path, summary)
+
+
+def _displays(plan: Launch) -> list[Observer]:
+    """The console, and the warnings that go with one for people."""
+    console = make_console(plan.progress, plan.title, plan.built.metric, plan.built.unit)
+    if plan.progress in ("json", "none"):
+        return [console]
+    if plan.devices.note:
+        print(plan.devices.note, file=sys.stderr)
+    return [console, SmallBudget()]
+
+
+@contextmanager
+def _directory(plan: Launch) -> Iterator[None]:
+    """The results directory, made; taken back if an error ends the search before its first report."""
+    there = plan.directory.path.exists()
+    plan.directory.create()
+    try:
+        yield
+    except AshaError:
+        if plan.scheduler.units == 0:
+            shutil.rmtree(plan.directory.path, ignore_errors=True)
+            if there:
+                plan.directory.path.mkdir()
+        raise
+
+
+@contextmanager
+def _one_interrupt(*, then_exit: bool) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM raises KeyboardInterrupt; more of them do not disturb the way out.
+
+    That way takes seconds: running jobs are killed, results are written.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        for each in INTERRUPTS:
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in INTERRUPTS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if not (then_exit and signal.getsignal(number) is signal.SIG_IGN):
+                signal.signal(number, handler)
+
+
+def _write_results(plan: Launch, leaderboard: Leaderboard, outcome: Outcome) -> dict[str, Any]:
+    checkpoint = keep_best(plan.directory, plan.scheduler)
+    summary = summarise(outcome, plan.scheduler, leaderboard, plan.built.metric, checkpoint)
+    write_json(plan.directory.results, summary)
+    return summary
 
 
 def _executor(plan: Launch, settings: WorkerSettings) -> Executor:

@@ -7,6 +7,7 @@ A file holds {"format": 1, "resource": units completed, "configuration": {...}, 
 from __future__ import annotations
 
 import os
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,21 +21,22 @@ def check_state(state: Any, where: str = "state") -> None:
     """Raise ``ReportError`` if ``state`` holds what ``weights_only`` loading would refuse."""
     import torch
 
-    if state is None or isinstance(state, bool | int | float | str | bytes | torch.Tensor):
-        if type(state).__module__ == "numpy":  # numpy.float64 is a float, and refused
-            raise ReportError(f"{where} is a {type(state).__name__}: save float(x) instead")
+    # exact types: a subclass, such as numpy.float64, a named tuple or an enum, is not loaded back
+    kind = type(state)
+    if state is None or kind in (bool, int, float, str, bytes, torch.Tensor, torch.nn.Parameter, torch.Size):
         return
-    if isinstance(state, Mapping):
+    if kind in (dict, OrderedDict):
         for key, value in state.items():
             check_state(key, f"a key of {where}")
             check_state(value, f"{where}[{key!r}]")
-    elif isinstance(state, list | tuple | set):
+    elif kind in (list, tuple, set):
         for index, value in enumerate(state):
             check_state(value, f"{where}[{index}]")
     else:
         raise ReportError(
-            f"{where} is a {type(state).__name__}: a checkpoint holds tensors, numbers, strings, lists "
-            "and dicts; for a numpy array save torch.from_numpy(array), for a module its state_dict()"
+            f"{where} is a {kind.__name__}: a checkpoint holds tensors, plain numbers, strings, lists and "
+            "dicts; save float(x) for a numpy number, torch.from_numpy(array) for an array, a module's "
+            "state_dict()"
         )
 
 

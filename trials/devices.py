@@ -68,12 +68,12 @@ def visible_gpus() -> list[Gpu]:
         return [Gpu(str(index), name) for index, name in enumerate(names)]
     gpus = []
     for part in filter(None, (piece.strip() for piece in mask.split(","))):
-        if part.isdigit():
-            if int(part) >= len(names):
-                break  # CUDA stops at the first identifier that is not there
+        if part.isdecimal() and int(part) < len(names):
             gpus.append(Gpu(part, names[int(part)]))
+        elif part.startswith(("GPU-", "MIG-")):
+            gpus.append(Gpu(part, part))
         else:
-            gpus.append(Gpu(part, part))  # GPU-<uuid> or MIG-<uuid>
+            break  # CUDA stops at the first identifier that is not there, such as -1
     return gpus if names else []
 
 
@@ -130,7 +130,7 @@ def parse_devices(gpus: str, workers_per_gpu: int | None = None) -> Devices:
 
 def _numbers(text: str) -> list[int]:
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdigit() for part in parts):
+    if not all(part.isdecimal() for part in parts):
         raise SettingError(f'gpus is {text!r}: give numbers such as 0,1,2,3, or "auto", "cpu" or "inline"')
     numbers = [int(part) for part in parts]
     if len(set(numbers)) < len(numbers):
@@ -140,20 +140,26 @@ def _numbers(text: str) -> list[int]:
 
 def _on_cpu(workers: int | None) -> Devices:
     count = workers or cores()
-    threads = str(max(cores() // count, 1))
-    environment = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    environment = {"CUDA_VISIBLE_DEVICES": "", **_threads(count)}
     return Devices((Slot("cpu", "cpu", environment),) * count, held=count)
 
 
 def _on_gpus(gpus: list[Gpu], workers_per_gpu: int) -> Devices:
-    threads = str(max(cores() // (len(gpus) * workers_per_gpu), 1))
+    threads = _threads(len(gpus) * workers_per_gpu)
     slots = [
         Slot(
             f"gpu {gpu.identifier}",
             "cuda:0",
-            {"CUDA_VISIBLE_DEVICES": gpu.identifier, "OMP_NUM_THREADS": threads},
+            # numbered as nvidia-smi numbers them; CUDA's own default is the fastest first
+            {"CUDA_VISIBLE_DEVICES": gpu.identifier, "CUDA_DEVICE_ORDER": "PCI_BUS_ID", **threads},
         )
         for gpu in gpus
         for _ in range(workers_per_gpu)
     ]
     return Devices(tuple(slots), held=len(gpus), names=tuple(gpu.name for gpu in gpus))
+
+
+def _threads(workers: int) -> dict[str, str]:
+    """A fair share of the cores for each worker, unless the user has set it."""
+    share = str(max(cores() // workers, 1))
+    return {name: share for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS") if name not in os.environ}

@@ -71,6 +71,8 @@ class TaskSpec:
             module = importlib.import_module(module_name)
         except AshaError as error:  # such as a search space with swapped bounds
             raise TaskError(f"task {self.target}: {error}") from error
+        except SystemExit as error:
+            raise TaskError(f"task {self.target} cannot be imported: its module exits ({error})") from error
         except ModuleNotFoundError as error:
             raise TaskError(
                 f"task {self.target} cannot be imported: {error} (searched the current directory and "

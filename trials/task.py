@@ -8,8 +8,10 @@ from __future__ import annotations
 import inspect
 import json
 import math
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from asha_core.errors import TaskError
@@ -89,7 +91,20 @@ class Task(ABC):
             json.dumps(options)
         except (TypeError, ValueError):
             options = None
-        return {"target": f"{kind.__module__}:{kind.__qualname__}", "options": options}
+        return {"target": f"{_module(kind)}:{kind.__qualname__}", "options": options}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickled without the data that a worker has loaded."""
+        return {name: value for name, value in self.__dict__.items() if name != "_batches"}
+
+
+def _module(thing: Any) -> str:
+    """Where a class or function is defined; for a script, the name that others can import it under."""
+    module: str = thing.__module__
+    if module in ("__main__", "__mp_main__"):
+        script = getattr(sys.modules[module], "__file__", None)
+        return Path(script).stem if script else "__main__"
+    return module
 
 
 class PlainProblem:
@@ -135,7 +150,7 @@ class FunctionTask(Task):
     def describe(self) -> dict[str, Any]:
         """The function's module and name."""
         name = getattr(self.function, "__qualname__", type(self.function).__qualname__)
-        return {"target": f"{self.function.__module__}:{name}", "options": {}}
+        return {"target": f"{_module(self.function)}:{name}", "options": {}}
 
 
 class TorchTask(Task):

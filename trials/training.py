@@ -6,11 +6,13 @@ weights and optimiser state has to be kept for a bitwise resume.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -25,19 +27,25 @@ from warmstart.base import GroupSettings, Losses
 
 @contextmanager
 def own_randomness(seed: int, device: str) -> Iterator[None]:
-    """Torch's global generators (the CPU's, and the device's) seeded inside, and as before outside.
+    """The global generators of torch (the CPU's, and the device's), numpy and ``random``: seeded inside,
+    and as before outside.
 
     Not ``torch.random.fork_rng`` and ``manual_seed``: they visit every backend, two milliseconds a time.
     """
     cuda = device.startswith("cuda")
     kept = torch.get_rng_state(), torch.cuda.get_rng_state(device) if cuda else None
+    others = random.getstate(), np.random.get_state()
     torch.default_generator.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
     if cuda:
         torch.cuda.manual_seed(seed)
     try:
         yield
     finally:
         torch.set_rng_state(kept[0])
+        random.setstate(others[0])
+        np.random.set_state(others[1])
         if kept[1] is not None:
             torch.cuda.set_rng_state(kept[1], device)
 
@@ -75,7 +83,8 @@ def train(task: TorchTask, trial: Trial) -> None:
     if state is not None:
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
-        precision.scaler.load_state_dict(state["scaler"])
+        if state["scaler"] and precision.scaler.is_enabled():  # it may come from another kind of device
+            precision.scaler.load_state_dict(state["scaler"])
     for unit in trial.units():
         with own_randomness(stream_seed(trial.seed, "unit", unit), device):
             loss = _train_unit(task, trial, unit, model, optimizer, peaks, precision, train_batches)
@@ -95,7 +104,7 @@ class _Precision:
 
     def __init__(self, device: str) -> None:
         self.cuda = device.startswith("cuda")
-        half = self.cuda and not torch.cuda.is_bf16_supported()
+        half = self.cuda and not torch.cuda.is_bf16_supported(including_emulation=False)
         self.dtype = torch.float16 if half else torch.bfloat16
         self.scaler = torch.amp.GradScaler("cuda", enabled=half)
 
@@ -188,7 +197,8 @@ class TrainingProblem:
                 return task.heldout_loss(forward(theta, task.normalize(half.inputs)), half.targets)
 
         def halves(draw: int) -> tuple[_Half, _Half]:
-            x, y = batches.draw(task.batch_size, generator_for(seed, "warm-start", draw))
+            with own_randomness(stream_seed(seed, "warm-start-data", draw), device):  # a Dataset may draw
+                x, y = batches.draw(task.batch_size, generator_for(seed, "warm-start", draw))
             if len(x) < 2:
                 raise TaskError("a warm start needs a mini-batch of at least 2 samples, to split in halves")
             half, noise = len(x) // 2, stream_seed(seed, "warm-start-noise", draw)
@@ -224,6 +234,8 @@ def sgd_settings(optimizer: torch.optim.Optimizer, model: nn.Module) -> list[Gro
             f"hyper-gradient warm starts differentiate torch.optim.SGD, and optimizer() gave "
             f"{type(optimizer).__name__}: use SGD, or --variation baseline or random-warm"
         )
+    if any(group["maximize"] for group in optimizer.param_groups):
+        raise TaskError("hyper-gradient warm starts descend, and optimizer() gave SGD(maximize=True)")
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     return [
         GroupSettings(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any, SupportsFloat
 
 from asha_core.errors import ReportError, ResultsError
 from asha_core.messages import Job, Report
+from asha_core.runtime.results import read_best_note, write_best_note
 from asha_core.space import Configuration
 from trials.checkpoints import check_state, load_checkpoint, save_checkpoint
 
@@ -92,6 +93,7 @@ class Trial:
                 print(f"{error}; passed over", flush=True)
                 continue
             if content["resource"] <= self._start:
+                self._drop_unreported_best()
                 self._last_is_good = kind == "last"
                 self._done = self._saved = self.resumed = int(content["resource"])
                 return content["state"]
@@ -170,21 +172,34 @@ class Trial:
         seconds, self._since = now - self._since, now
         self._send(Report(self.id, self._attempt, unit, number, seconds, extra))
 
+    def _drop_unreported_best(self) -> None:
+        """Forget a best whose report never arrived."""
+        note = self._best_note()
+        if note is not None and note["resource"] > self._start:
+            self._checkpoint("best").unlink(missing_ok=True)
+            self._checkpoint("best").with_suffix(".json").unlink(missing_ok=True)
+
+    def _best_note(self) -> dict[str, Any] | None:
+        return read_best_note(self._checkpoint("best"))
+
     def _keep_if_best(self, value: float) -> None:
         """Hard-link the checkpoint just written as the trial's best, if it is."""
         if not math.isfinite(value):
             return
+        before = self._best_note()
+        if before is not None and not (
+            value > before["value"] if self._mode == "max" else value < before["value"]
+        ):
+            return
         best = self._checkpoint("best")
-        note = best.with_suffix(".json")  # the best value, so that a later job knows it
-        if note.exists():
-            before = float(json.loads(note.read_text())["value"])
-            if not (value > before if self._mode == "max" else value < before):
-                return
         temporary = best.with_name(best.name + ".tmp")
         temporary.unlink(missing_ok=True)
-        os.link(self._checkpoint("last"), temporary)
+        try:
+            os.link(self._checkpoint("last"), temporary)
+        except OSError:  # a file system without hard links
+            shutil.copyfile(self._checkpoint("last"), temporary)
         os.replace(temporary, best)
-        note.write_text(json.dumps({"value": value, "resource": self._done}))
+        write_best_note(best, value, self._done)
 
 
 def _number(value: SupportsFloat, name: str) -> float:

@@ -20,13 +20,15 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from asha_core.errors import AshaError, ReportError
+from asha_core.errors import AshaError, ConfigurationError, ReportError
 from asha_core.messages import Event, Failed, Job, Refined, Report
 from asha_core.runtime.results import RunDirectory
 from trials.spec import TaskSpec
 from trials.task import Task
 from trials.trial import Trial
 from warmstart.base import WarmStart, build
+
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +121,10 @@ class JobRunner:
                 log.parent.mkdir(parents=True, exist_ok=True)
                 with open(log, "a", encoding="utf-8") as file:
                     traceback.print_exc(file=file)
+            text = str(error) if isinstance(error, AshaError) else f"{type(error).__name__}: {error}"
             kind = "setup" if isinstance(error, AshaError) else "error"
-            text = f"{type(error).__name__}: {error}" if kind == "error" else str(error)
+            if isinstance(error, ConfigurationError):
+                kind = "invalid"
             send(Failed(job.trial, job.attempt, text, kind))
         else:
             send(held[0])
@@ -165,6 +169,7 @@ def main(settings: WorkerSettings, device: str, slot: int, jobs: Connection, eve
     began = time.perf_counter()
     os.setsid()  # Ctrl-C is the engine's to handle; and a kill takes the whole group along
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)  # the engine started this process without
     _leave_with_parent()
     results = Path(settings.results)
     with output_to(worker_log(results, slot)):
@@ -172,6 +177,12 @@ def main(settings: WorkerSettings, device: str, slot: int, jobs: Connection, eve
             runner = JobRunner(settings, device)
         except AshaError as error:
             events.send(Broken(str(error)))
+            return
+        except Exception as error:
+            traceback.print_exc()
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{Path(place.filename).name}, line {place.lineno}"
+            events.send(Broken(f"the task cannot be set up: {type(error).__name__}: {error} ({where})"))
             return
         events.send(Ready(os.getpid(), time.perf_counter() - began))
         directory = RunDirectory(results)

@@ -21,6 +21,7 @@ and the hyper-gradient is <grad L_heldout(theta_H), Z_H>. Two routes:
 
 How each optimiser setting depends on each coordinate is read off the task's own optimiser by central
 differences on plain numbers (exact to 1e-8), so any mapping (lr = lr0 * batch/256, say) is right.
+A coordinate that moves a setting is taken not to act through the loss as well.
 How the training loss depends on a coordinate is a central difference too: exact for label smoothing,
 which enters linearly, and right for losses that cannot take a tensor in place of a number.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from asha_core.cli.options import devices_and_budget
 from asha_core.plan import affordable_trials, expected_units, plan_rungs
@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from trials.task import Task
 
 
-def print_plan(options: dict[str, Any], task: Task, scheduler: Scheduler) -> None:
+def print_plan(
+    options: dict[str, Any], task: Task, scheduler: Scheduler, results: TextIO | None = None
+) -> None:
     """The rungs, and how many trials reach each, as a table or (with ``--json``) as an object."""
     devices, budget = devices_and_budget(options)
     plan = make_plan(scheduler, budget.deadline, options["unit_seconds"], len(devices.slots))
-    print(to_json(plan) if options["json"] else _as_text(plan, task))
+    print(_as_text(plan, task) if results is None else to_json(plan), file=results)
 
 
 def make_plan(

@@ -6,14 +6,13 @@ user's mistake in one line, 130 interrupted, 1 anything else.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from asha_core.cli.options import devices_and_budget, parse_arguments
 from asha_core.errors import AshaError, SettingError, nearest
@@ -44,32 +43,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: dict[str, Any]) -> int:
+    if not options["json"]:
+        return _search(options)
+    results = sys.stdout
+    with contextlib.redirect_stdout(sys.stderr):  # what a task prints is not the result
+        return _search(options, results)
+
+
+def _search(options: dict[str, Any], results: TextIO | None = None) -> int:
+    """Resolve, plan or run.
+
+    Args:
+        results: where one JSON object goes; None: tables for people, on standard output.
+    """
     spec, task, scheduler, variation = resolve(options)
     if options["plan"]:
         from asha_core.cli.plan import print_plan
 
-        print_plan(options, task, scheduler)
+        print_plan(options, task, scheduler, results)
         return 0
     plan = _launch_plan(options, spec, task, scheduler, variation)
-    for note in _notes(options, plan):
-        print(f"asha-run: {note}", file=sys.stderr)
+    if options["progress"] not in ("json", "none"):
+        for note in _notes(options, plan):
+            print(f"asha-run: {note}", file=sys.stderr)
     from asha_core.tuning import launch
 
-    signal.signal(signal.SIGTERM, _interrupt)
-    result = launch(plan)
-    if options["json"]:
+    result = launch(plan, then_exit=True)
+    if results is not None:
         from asha_core.runtime.journal import to_json
 
-        print(to_json({**result.summary, "results_dir": str(result.directory)}))
+        print(to_json({**result.summary, "results_dir": str(result.directory)}), file=results)
     else:
         _print_result(result, task, options["target"])
     if result.outcome.reason == "interrupted":
         return 130
     return 0 if result.best is not None else 1
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def resolve(options: dict[str, Any]) -> tuple[TaskSpec, Task, Scheduler, str]:
@@ -178,18 +186,11 @@ def _launch_plan(
         target=options["target"],
         inline=devices is INLINE,
         settings=options,
-        observers=() if budget.deadline is None else (_small_budget_warning(),),
     )
 
 
-def _small_budget_warning() -> Any:
-    from asha_core.runtime.small_budget import SmallBudget
-
-    return SmallBudget()
-
-
 def _notes(options: dict[str, Any], plan: Launch) -> list[str]:
-    notes = [plan.devices.note] if plan.devices.note else []
+    notes: list[str] = []
     scheduler = plan.scheduler
     few = scheduler.max_trials
     if few is not None and options["max_trials"] is None:
@@ -226,6 +227,12 @@ def _print_result(result: Result, task: Task, target: float | None) -> None:
         ]
         header = ["trial", task.metric, f"at {task.unit}", "reached", *names]
         print(f"\nbest configurations:\n{format_table(header, rows)}")
+        kept = result.summary["best_checkpoint"]
+        if kept is not None and kept["resource"] != top[0]["resource"]:
+            print(
+                f"\nnote: checkpoints/best.pt is of {task.unit} {kept['resource']} ({kept['value']:.4f}), "
+                "the best that the trial saved"
+            )
     else:
         print("\nno trial reported a finite value")
     if target is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import deque
 
 from rich import box
@@ -34,7 +35,12 @@ class LiveView(Observer):
         self._metric = metric
         self._unit = unit
         self._console = console or Console(stderr=True)
-        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        self._live = Live(
+            console=self._console,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=sys.stdout.isatty(),  # a redirected one stays where the user sent it
+        )
         self._recent: deque[tuple[float, str]] = deque(maxlen=_RECENT)
         self._best = NewBest()
         self._drawn = -math.inf

@@ -20,6 +20,8 @@ from asha_core.runtime.observers import Observer, Outcome, SearchView, SlotView
 from asha_core.schedulers.base import Scheduler
 
 _TICK = 0.25
+_MISTAKES = 3  # setup failures without a report that end a search
+_REJECTIONS = 100  # likewise, invalid configurations
 
 
 class Journal(Protocol):
@@ -60,6 +62,7 @@ class Search:
         self._observers = observers
         slots = [SlotView(index, device) for index, device in enumerate(executor.devices)]
         self.view = SearchView(scheduler, self._budget, slots)
+        self._mistakes = 0
         self._slot_of: dict[int, int] = {}  # trial -> slot, for running trials
 
     def run(self) -> Outcome:
@@ -84,7 +87,7 @@ class Search:
                     stack.callback(observer.close)
                 stack.callback(self._journal.close)
                 stack.callback(self._executor.close)
-        outcome = self._outcome(reason)
+        outcome = self.outcome(reason)
         for observer in self._observers:
             observer.on_end(self.view, outcome)
         return outcome
@@ -104,13 +107,12 @@ class Search:
                 timeout = min(_TICK, max(deadline - self._clock.now(), 0.0))
             events = self._executor.wait(timeout)
             self.view.now = self._clock.now()
-            if deadline is not None and self.view.now >= deadline:
-                # what came in time counts; what the clock cut off does not
-                return "budget"
-            if events:
+            if events:  # those that came with the deadline still count
                 self._journal.append(self.view.now, [event_record(event) for event in events])
                 for event in events:
                     self._take_in(event)
+            if deadline is not None and self.view.now >= deadline:
+                return "budget"
             for observer in self._observers:
                 observer.on_tick(self.view)
 
@@ -132,13 +134,27 @@ class Search:
         if isinstance(event, WorkerReady):
             view.slots[event.slot].ready = True
         else:
-            if isinstance(event, Failed) and event.kind == "setup" and self._scheduler.units == 0:
-                # a mistake that every trial will meet, such as an optimiser that the warm start refuses
-                raise TaskError(event.error)
             self._scheduler.tell(event)
             self._account(event)
+            if isinstance(event, Failed):
+                self._give_up_on_a_hopeless_task(event)
         for observer in self._observers:
             observer.on_event(view, event)
+
+    def _give_up_on_a_hopeless_task(self, event: Failed) -> None:
+        """Stop a search that never had a report, when the next trials would fail as the first ones did."""
+        scheduler = self._scheduler
+        if scheduler.units:
+            return
+        if event.kind == "setup":
+            self._mistakes += 1
+            if self._mistakes >= min(_MISTAKES, scheduler.max_trials or _MISTAKES):
+                raise TaskError(event.error)
+        elif scheduler.rejected >= _REJECTIONS:
+            raise TaskError(
+                f"the first {scheduler.rejected} configurations were all rejected, the last one with: "
+                f"{event.error}"
+            )
 
     def _account(self, event: Event) -> None:
         view = self.view
@@ -158,7 +174,8 @@ class Search:
             del self._slot_of[event.trial]
             seat.job = None
 
-    def _outcome(self, reason: str) -> Outcome:
+    def outcome(self, reason: str) -> Outcome:
+        """What has been achieved and spent up to now."""
         view = self.view
         return Outcome(
             reason=reason,

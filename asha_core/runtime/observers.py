@@ -106,34 +106,38 @@ class Standing:
     """One trial's place on the leaderboard."""
 
     trial: int
-    value: float  # its best
-    resource: int  # where it had its best
-    reached: int  # the last unit it reported
+    value: float = math.nan  # its best; NaN before the first finite one
+    resource: int = 0  # where it had its best
+    order: int = 0  # how many reports had come before that one
+    reached: int = 0  # the last unit it reported
 
 
 @dataclass(slots=True)
 class Leaderboard(Observer):
-    """The best value of every trial."""
+    """The best value of every trial; repeated units count once, as in the scheduler."""
 
     mode: str
     standings: dict[int, Standing] = field(default_factory=dict)
+    reports: int = 0
 
     def on_event(self, view: SearchView, event: ExecutorEvent) -> None:
         """Keep the trial's best."""
-        if not isinstance(event, Report) or not math.isfinite(event.value):
+        if not isinstance(event, Report):
             return
-        standing = self.standings.get(event.trial)
-        if standing is None:
-            self.standings[event.trial] = Standing(event.trial, event.value, event.resource, event.resource)
+        standing = self.standings.setdefault(event.trial, Standing(event.trial))
+        if event.resource <= standing.reached:
             return
-        standing.reached = max(standing.reached, event.resource)
-        if (event.value > standing.value) if self.mode == "max" else (event.value < standing.value):
-            standing.value, standing.resource = event.value, event.resource
+        standing.reached = event.resource
+        self.reports += 1
+        better = event.value > standing.value if self.mode == "max" else event.value < standing.value
+        if math.isfinite(event.value) and (better or standing.resource == 0):
+            standing.value, standing.resource, standing.order = event.value, event.resource, self.reports
 
     def top(self, count: int) -> list[Standing]:
         """The best trials, best first; of equal values the one that had it first."""
         sign = -1.0 if self.mode == "max" else 1.0
-        return sorted(self.standings.values(), key=lambda s: (sign * s.value, s.resource, s.trial))[:count]
+        ranked = [standing for standing in self.standings.values() if standing.resource]
+        return sorted(ranked, key=lambda s: (sign * s.value, s.order))[:count]
 
 
 def describe_outcome(outcome: Outcome, unit: str = "unit") -> str:
@@ -142,6 +146,7 @@ def describe_outcome(outcome: Outcome, unit: str = "unit") -> str:
         "complete": "complete",
         "budget": "stopped at its budget",
         "interrupted": "interrupted",
+        "error": "ended by an error",
     }[outcome.reason]
     failed = f", {outcome.failures} failed" if outcome.failures else ""
     return (

@@ -9,6 +9,7 @@ checkpoints/         last, previous and best state of each trial; best.pt is the
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
@@ -27,12 +28,24 @@ _PACKAGES = ("asha-core", "torch", "torchvision", "numpy", "scipy", "scikit-lear
 
 def write_json(path: Path, content: Any) -> None:
     """Write an indented JSON file: whole or not at all."""
-    import json
-
     text = json.dumps(json.loads(to_json(content)), indent=2, ensure_ascii=False)
     temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text + "\n", encoding="utf-8")
+    temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
     os.replace(temporary, path)
+
+
+def write_best_note(best: Path, value: float, resource: int) -> None:
+    """Keep beside a trial's best checkpoint which value it had, and after how many units."""
+    write_json(best.with_suffix(".json"), {"value": value, "resource": resource})
+
+
+def read_best_note(best: Path) -> dict[str, Any] | None:
+    """What ``write_best_note`` kept; None if there is none, or no checkpoint, or it cannot be read."""
+    try:
+        note = json.loads(best.with_suffix(".json").read_text(encoding="utf-8"))
+        return {"value": float(note["value"]), "resource": int(note["resource"])} if best.exists() else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 class RunDirectory:
@@ -53,6 +66,12 @@ class RunDirectory:
 
     def check(self) -> None:
         """Raise ``ResultsError`` if the directory is used already or cannot be written; makes nothing."""
+        try:
+            self._check()
+        except OSError as error:
+            raise ResultsError(f"results directory {self.path} cannot be used: {error.strerror}") from None
+
+    def _check(self) -> None:
         if self.path.exists():
             if not self.path.is_dir():
                 raise ResultsError(f"results directory {self.path} is a file: name a new directory")
@@ -87,17 +106,23 @@ class RunDirectory:
         return self.checkpoints / f"trial-{trial}-{kind}.pt"
 
 
-def keep_best(directory: RunDirectory, scheduler: Scheduler) -> bool:
-    """Copy the best trial's best checkpoint to ``checkpoints/best.pt``; False if it saved none."""
+def keep_best(directory: RunDirectory, scheduler: Scheduler) -> dict[str, Any] | None:
+    """Copy the best trial's best checkpoint to ``checkpoints/best.pt``.
+
+    Returns:
+        Which value it had and after how many units; None if the trial saved none. A task that does not
+        save every unit may have saved another than its best.
+    """
     if scheduler.best is None:
-        return False
+        return None
     source = directory.trial_checkpoint(scheduler.best.trial, "best")
-    if not source.exists():
-        return False
+    note = read_best_note(source)
+    if note is None:
+        return None
     temporary = directory.best_checkpoint.with_suffix(".tmp")
     shutil.copyfile(source, temporary)
     os.replace(temporary, directory.best_checkpoint)
-    return True
+    return note
 
 
 def versions() -> dict[str, str]:
@@ -128,9 +153,18 @@ def manifest(**sections: Any) -> dict[str, Any]:
 
 
 def summarise(
-    outcome: Outcome, scheduler: Scheduler, leaderboard: Leaderboard, metric: str, count: int = 10
+    outcome: Outcome,
+    scheduler: Scheduler,
+    leaderboard: Leaderboard,
+    metric: str,
+    checkpoint: dict[str, Any] | None,
+    count: int = 10,
 ) -> dict[str, Any]:
-    """The content of results.json: how it ended, and the best configurations."""
+    """The content of results.json: how it ended, and the best configurations.
+
+    Args:
+        checkpoint: what ``keep_best`` returned. count: how many configurations.
+    """
     top = [
         {
             "trial": standing.trial,
@@ -147,6 +181,7 @@ def summarise(
         "metric": metric,
         "mode": scheduler.mode,
         "best": top[0] if top else None,
+        "best_checkpoint": checkpoint,
         "top": top,
         "trials": outcome.trials,
         "rejected": scheduler.rejected,

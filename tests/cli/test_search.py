@@ -18,6 +18,7 @@ import torch
 from analysis import load
 from asha_core.runtime.journal import read_event, read_journal
 from asha_core.schedulers.asha import ASHA
+from tests.trials.jobs import alive
 from trials import load_model
 from trials.tasks.digits import SPACE, Digits
 from trials.training import evaluate, load_data
@@ -154,6 +155,8 @@ class MyTask(TorchTask):
         y = (x.sum(1) > 0).long()
         return (x[:64], y[:64]), (x[64:], y[64:])
 
+print("hello from the import")
+
 class Explodes(MyTask):
     def loss(self, outputs, targets, config):
         raise RuntimeError("it went up in flames")
@@ -178,12 +181,24 @@ def test_ones_own_task_from_the_current_directory(user: Path) -> None:
     assert json.loads((user / "run" / "results.json").read_text())["best"]["value"] > 0.8
 
 
-def test_inline_runs_in_this_very_process(user: Path) -> None:
+def test_inline_runs_in_this_very_process_and_prints_do_not_spoil_the_json(user: Path) -> None:
     done = search(
-        *("--task", "mytask:MyTask", "--gpus", "inline", "--max-trials", "3", "--results-dir", "run"),
+        *(
+            "--task",
+            "mytask:MyTask",
+            "--gpus",
+            "inline",
+            "--max-trials",
+            "3",
+            "--results-dir",
+            "run",
+            "--json",
+        ),
         cwd=user,
     )
     assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["trials"] == 3
+    assert "hello from the import" in done.stderr
     workers = [r for r in read_journal(user / "run" / "journal.jsonl").records if r["type"] == "worker"]
     assert len(workers) == 1
 
@@ -221,7 +236,8 @@ def running(tmp_path: Path) -> Iterator[tuple[Path, subprocess.Popen[str], list[
     journal = tmp_path / "run" / "journal.jsonl"
     patience = time.monotonic() + 120
     while time.monotonic() < patience:
-        if journal.exists() and journal.read_text().count('"report"') >= 3:
+        text = journal.read_text() if journal.exists() else ""
+        if text.count('"report"') >= 3 and text.count('"worker"') >= 2:
             break
         time.sleep(0.2)
     yield tmp_path / "run", process, worker_ids(journal)
@@ -242,13 +258,6 @@ def gone(pids: list[int], seconds: float) -> bool:
     return False
 
 
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 Running = tuple[Path, "subprocess.Popen[str]", list[int]]
 
 
@@ -262,6 +271,17 @@ def test_interrupted_it_exits_130_with_results_and_no_orphans(number: int, runni
     assert gone(workers, 5)
     assert json.loads((directory / "results.json").read_text())["reason"] == "interrupted"
     assert load(directory).reason == "interrupted"
+
+
+def test_an_impatient_second_interrupt_neither_hangs_nor_loses_the_results(running: Running) -> None:
+    directory, process, workers = running
+    for _ in range(4):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.06)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert gone(workers, 5)
+    assert json.loads((directory / "results.json").read_text())["reason"] == "interrupted"
 
 
 def test_killed_it_leaves_a_readable_journal_and_no_orphans(running: Running) -> None:
@@ -297,7 +317,8 @@ def test_a_budget_in_time_is_kept(tmp_path: Path) -> None:
     process = start(tmp_path, "--budget", "12s")
     began = time.monotonic()
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 0
     assert time.monotonic() - began < 40
     assert "stopped at its budget" in errors
-    assert load(tmp_path / "run").reason == "budget"
+    run = load(tmp_path / "run")
+    assert run.reason == "budget"
+    assert process.returncode == (0 if len(run.t) else 1)  # on a busy machine twelve seconds can pass in vain

@@ -344,7 +344,7 @@ def test_the_journal_is_closed_though_the_executor_cannot_be():
     assert journal.closed == 1
 
 
-def test_a_mistake_that_every_trial_would_meet_ends_the_search_at_once():
+def test_a_mistake_that_every_trial_would_meet_ends_the_search_soon():
     clock, journal = ManualClock(), ClosingJournal()
     executor = FakeExecutor(
         clock, 2, lambda job, _: [Failed(job.trial, job.attempt, "no such optimiser", "setup")]
@@ -352,8 +352,24 @@ def test_a_mistake_that_every_trial_would_meet_ends_the_search_at_once():
     with pytest.raises(TaskError, match="no such optimiser"):
         Search(asha(), executor, journal, clock).run()
     assert (executor.closed, journal.closed) == (1, 1)
-    assert len(executor.submitted) == 2
-    assert any(record["type"] == "failed" for record in journal.records)
+    assert sum(record["type"] == "failed" for record in journal.records) >= 3
+
+
+def test_one_such_mistake_is_the_trials_own():
+    def work(job, resource):
+        if job.trial == 0:
+            return [Failed(job.trial, job.attempt, "no such optimiser", "setup")]
+        return train(job, resource)
+
+    outcome, _, _, _ = run(asha(), work=work, slots=1)
+    assert (outcome.reason, outcome.failures) == ("complete", 1)
+
+
+def test_a_space_without_a_valid_configuration_does_not_search_for_ever():
+    clock = ManualClock()
+    executor = FakeExecutor(clock, 2, lambda job, _: [Failed(job.trial, job.attempt, "odd width", "invalid")])
+    with pytest.raises(TaskError, match=r"first 10\d configurations were all rejected.*odd width"):
+        Search(asha(max_trials=5), executor, ClosingJournal(), clock).run()
 
 
 def test_after_a_report_the_same_failure_is_the_trials_own():
@@ -508,7 +524,7 @@ def test_the_leaderboard_ranks_each_trial_by_its_best():
     for standing in top:
         assert standing.value == max(value for value, _ in values[standing.trial])
         assert (standing.value, standing.resource) in values[standing.trial]
-        assert standing.reached == max(resource for _, resource in values[standing.trial])
+        assert standing.reached == scheduler.trials[standing.trial].resource
     assert [s.value for s in top] == sorted((s.value for s in top), reverse=True)
     assert (top[0].trial, top[0].value) == (scheduler.best.trial, scheduler.best.value)
     assert board.top(3) == top[:3]

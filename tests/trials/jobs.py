@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from asha_core import ASHA, Float, Job, SearchSpace
+from asha_core import ASHA, ConfigurationError, Float, Job, SearchSpace
 from trials.task import FunctionTask, Task
 from trials.trial import Trial
 
@@ -86,6 +86,36 @@ def killed_between_save_and_report(trial: Trial) -> None:
         trial.report(state["sum"])
 
 
+def dies_with_a_child(trial: Trial) -> None:
+    child = os.fork()
+    if child == 0:
+        time.sleep(300)
+        os._exit(0)
+    Path(os.environ["ASHA_TEST_FLAG"]).write_text(str(child))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def refuses(trial: Trial) -> None:
+    raise ConfigurationError("x is too small")
+
+
+def every_third(trial: Trial) -> None:
+    """Saves every third unit; better and better, then worse."""
+    trial.resume_from()
+    for unit in trial.units():
+        if unit % 3 == 0:
+            trial.save({"unit": unit})
+        trial.report(min(unit, 8))
+
+
 def always_dies(trial: Trial) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -111,6 +141,16 @@ class CannotSetUp(Task):
         from asha_core.errors import TaskError
 
         raise TaskError("the data is not there: put it somewhere")
+
+    def run(self, trial: Trial) -> None:
+        raise AssertionError
+
+
+class RaisesInSetUp(Task):
+    space = SPACE
+
+    def setup(self, device: str) -> None:
+        {}["rows"]
 
     def run(self, trial: Trial) -> None:
         raise AssertionError

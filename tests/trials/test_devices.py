@@ -51,8 +51,14 @@ def test_numbers_count_among_the_visible_ones(monkeypatch: pytest.MonkeyPatch) -
     assert parse_devices("0").slots[0].environment["CUDA_VISIBLE_DEVICES"] == "1"
     with pytest.raises(DeviceError, match=r"GPU 1 is not there; visible GPUs: 0 \(NVIDIA H200\)"):
         parse_devices("0,1")
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert visible_gpus() == []
+    for nothing in ("", "-1", "none", "NoDevFiles", "7"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", nothing)
+        assert visible_gpus() == []
+        assert {slot.device for slot in parse_devices("auto").slots} == {"cpu"}
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,-1,0")
+    assert [gpu.identifier for gpu in visible_gpus()] == ["1"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-abc")
+    assert parse_devices("0").slots[0].environment["CUDA_VISIBLE_DEVICES"] == "GPU-abc"
 
 
 @pytest.mark.usefixtures("gpus")
@@ -72,15 +78,19 @@ def test_without_gpus_auto_is_the_cpu_with_one_line() -> None:
         parse_devices("0")
 
 
-def test_on_the_cpu_workers_share_the_cores() -> None:
+def test_on_the_cpu_workers_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     devices = parse_devices("cpu", 2 * cores())
     assert len(devices.slots) == 2 * cores()
     assert devices.slots[0].environment["OMP_NUM_THREADS"] == "1"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "3")  # the user's own choice stands
+        assert "OMP_NUM_THREADS" not in parse_devices("cpu").slots[0].environment
     assert devices.slots[0].environment["CUDA_VISIBLE_DEVICES"] == ""
     assert parse_devices("cpu", 1).slots[0].environment["OMP_NUM_THREADS"] == str(cores())
 
 
-@pytest.mark.parametrize("text", ["", "a", "0,,1", "-1", "0 1", "gpu"])
+@pytest.mark.parametrize("text", ["", "a", "0,,1", "-1", "0 1", "gpu", "²"])
 def test_what_is_no_list_of_gpus_is_refused(text: str) -> None:
     with pytest.raises(SettingError, match="give numbers such as 0,1,2,3"):
         parse_devices(text)

@@ -157,8 +157,24 @@ def test_a_killed_worker_is_lost_once_replaced_and_its_job_can_go_on(make_pool: 
     assert "SIGKILL" in events[-1].reason
     # reports that left the worker before it died are not lost with it
     assert [e.resource for e in events[:-1] if isinstance(e, Report)] == [1, 2]
-    again = finish(pool, jobs.job(until=4, attempt=1))
+    again = finish(pool, jobs.job(start=2, until=4, attempt=1))
     assert [e.resource for e in again if isinstance(e, Report)] == [3, 4]
+
+
+def test_a_killed_worker_is_noticed_though_its_child_lives_on_and_the_child_is_ended(
+    make_pool: Make, tmp_path: Path
+) -> None:
+    """A forked child holds the worker's pipes open, as a data loader's would."""
+    pool = make_pool(jobs.dies_with_a_child, environment={"ASHA_TEST_FLAG": str(tmp_path / "child")})
+    began = time.monotonic()
+    *_, last = finish(pool, jobs.job())
+    assert isinstance(last, Lost)
+    assert time.monotonic() - began < 30  # the child would sleep for 300
+    child = int((tmp_path / "child").read_text())
+    patience = time.monotonic() + 10
+    while jobs.alive(child) and time.monotonic() < patience:
+        time.sleep(0.1)
+    assert not jobs.alive(child)
 
 
 @pytest.mark.parametrize("until", [1, 3])
@@ -222,6 +238,18 @@ def test_a_task_that_cannot_be_set_up_stops_the_search_with_its_own_words(make_p
     pool = make_pool(jobs.CannotSetUp())
     with pytest.raises(TaskError, match="the data is not there: put it somewhere"):
         finish(pool, jobs.job())
+
+
+def test_an_exception_in_set_up_is_one_line_with_its_place(make_pool: Make) -> None:
+    pool = make_pool(jobs.RaisesInSetUp())
+    with pytest.raises(TaskError, match=r"cannot be set up: KeyError: 'rows' \(jobs\.py, line \d+\)"):
+        finish(pool, jobs.job())
+
+
+def test_an_impossible_configuration_is_invalid(make: Make) -> None:
+    *_, last = finish(make(jobs.refuses), jobs.job())
+    assert isinstance(last, Failed)
+    assert (last.kind, last.error) == ("invalid", "x is too small")
 
 
 def test_a_worker_that_dies_while_starting_is_tried_again_and_then_reported(make_pool: Make) -> None:

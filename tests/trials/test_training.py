@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -98,6 +100,25 @@ def test_a_warm_start_of_size_zero_leaves_the_trial_bitwise_as_it_was(run: Run) 
     extra = len(warm_task.losses_seen) - len(plain_task.losses_seen)
     assert extra > 0
     assert warm_task.losses_seen[extra : extra + 20] == plain_task.losses_seen[:20]
+
+
+class NumpyNoise(Digits):
+    """Augments with numpy's and Python's global generators, as many libraries do."""
+
+    def augment(self, inputs: Tensor, config: Configuration, generator: torch.Generator) -> Tensor:
+        noise = np.random.normal(size=tuple(inputs.shape)) * random.random()
+        return inputs + 0.1 * torch.as_tensor(noise, dtype=inputs.dtype)
+
+
+def test_numpys_and_pythons_generators_are_the_trials_own_too(run: Run) -> None:
+    whole, _ = run(NumpyNoise(), [3])
+    np.random.seed(99)
+    random.seed(99)
+    before = np.random.get_state()[1].copy(), random.getstate()  # type: ignore[index,union-attr]
+    warm, _ = run(NumpyNoise(), [1, 3], "hypergradient", eta_h=0.0)
+    assert curve(warm) == curve(whole)
+    assert (np.random.get_state()[1] == before[0]).all()  # type: ignore[index]
+    assert random.getstate() == before[1]
 
 
 def test_training_leaves_global_generators_as_they_were(run: Run) -> None:

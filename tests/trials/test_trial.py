@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import torch
 
 from asha_core.errors import ReportError, ResultsError
 from asha_core.messages import Report
+from asha_core.runtime.results import read_best_note
 from tests.trials.jobs import job
 from trials.checkpoints import check_state, load_checkpoint, save_checkpoint
 from trials.trial import Trial
@@ -89,6 +92,34 @@ def test_a_damaged_checkpoint_is_passed_over_and_that_is_said(
     afresh, _ = trial(tmp_path, start=2, until=3)
     assert afresh.resume_from() is None
     assert "the trial restarts from unit 1" in capsys.readouterr().out
+
+
+def test_a_torn_note_on_the_best_costs_nothing_but_the_note(tmp_path: Path) -> None:
+    handle, _ = trial(tmp_path, until=2)
+    train(handle, [0.1, 0.2])
+    (tmp_path / "best.json").write_text("")
+    again, sent = trial(tmp_path, start=2, until=3)
+    train(again, [0.1, 0.2, 0.15])
+    assert [report.resource for report in sent] == [3]
+    assert load_checkpoint(tmp_path / "best.pt")["resource"] == 3
+
+
+def test_a_best_that_was_never_reported_is_forgotten(tmp_path: Path) -> None:
+    handle, _ = trial(tmp_path, until=2)
+    train(handle, [0.7, 0.9])  # the worker is killed before the second report leaves it
+    again, _ = trial(tmp_path, start=1, until=2)
+    train(again, [0.7, 0.8])
+    assert read_best_note(tmp_path / "best.pt") == {"value": 0.8, "resource": 2}
+
+
+def test_without_hard_links_the_best_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("no hard links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    handle, _ = trial(tmp_path, until=2)
+    train(handle, [0.1, 0.2])
+    assert load_checkpoint(tmp_path / "best.pt")["resource"] == 2
 
 
 def test_a_checkpoint_whose_report_never_arrived_is_passed_over(tmp_path: Path) -> None:
@@ -172,6 +203,7 @@ def test_states_come_back_as_they_were(state: Any, tmp_path: Path) -> None:
         ({"a": np.zeros(2)}, r"state\['a'\] is a ndarray.*torch\.from_numpy"),
         ({"a": [1, object()]}, r"state\['a'\]\[1\] is a object"),
         (np.float64(1.0), r"float\(x\)"),
+        ({"d": defaultdict(int)}, r"state\['d'\] is a defaultdict"),
         (torch.nn.Linear(1, 1), "state_dict"),
     ],
 )

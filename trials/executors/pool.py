@@ -24,7 +24,7 @@ from asha_core.errors import TaskError, WorkerError
 from asha_core.messages import Event, Failed, Job, Lost, Rejected, Report
 from asha_core.runtime.executor import ExecutorEvent, WorkerReady
 from trials.devices import Slot
-from trials.worker import Broken, Ready, WorkerSettings, main, worker_log
+from trials.worker import INTERRUPTS, Broken, Ready, WorkerSettings, main, worker_log
 
 _START_TRIES = 2
 _EXIT_SECONDS = 2.0
@@ -62,15 +62,16 @@ class _Worker:
             self.jobs.send(job)
 
     def kill(self) -> None:
-        """End the process and its whole group, at once."""
-        pid = self.process.pid
-        if pid is not None and self.process.exitcode is None:
-            with suppress(ProcessLookupError):
-                if os.getpgid(pid) == pid:
-                    os.killpg(pid, signal.SIGKILL)
-                else:
-                    self.process.kill()  # it has not got a group of its own yet
+        """End the process and its whole group, at once; also what a dead one left of its group."""
+        if self.process.exitcode is None:
+            self.process.kill()  # it may not have a group of its own yet
+        assert self.process.pid is not None
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.join()
+
+    def forget(self) -> None:
+        """Close the engine's ends of the pipes."""
         self.jobs.close()
         self.events.close()
 
@@ -92,7 +93,8 @@ class ProcessPool:
         self._workers: list[_Worker] = []
         try:
             for index, slot in enumerate(slots):
-                self._workers.append(_Worker(settings, slot, index))
+                with _no_interrupts():
+                    self._workers.append(_Worker(settings, slot, index))
         except BaseException:
             self.close()
             raise
@@ -121,10 +123,14 @@ class ProcessPool:
             sources[worker.process.sentinel] = index
         answered = {sources[source] for source in wait(list(sources), timeout)}  # type: ignore[index]
         events: list[ExecutorEvent] = []
-        for index in sorted(answered):
-            worker = self._workers[index]
-            # first the pulse, then the pipe: a worker found dead has sent all that it ever will
+        for index, worker in enumerate(self._workers):
+            # not by its answer alone: a forked child of a dead worker holds its pipes and sentinel open
             dead = not worker.process.is_alive()
+            if dead:
+                worker.kill()  # the children; then the pipe has an end
+            if not (dead or index in answered):
+                continue
+            # a worker found dead has sent all that it ever will
             closed = self._drain(index, worker, events)
             if dead or closed:
                 events += self._replace(index, worker)
@@ -152,12 +158,14 @@ class ProcessPool:
 
     def _replace(self, index: int, worker: _Worker) -> list[ExecutorEvent]:
         worker.kill()
+        worker.forget()
         job, code = worker.job, worker.process.exitcode
         if not worker.ready:
             self._failed_starts[index] += 1
             if self._failed_starts[index] >= _START_TRIES:
                 raise WorkerError(self._why_no_start(index, code))
-        fresh = self._workers[index] = _Worker(self._settings, self._slots[index], index)
+        with _no_interrupts():
+            fresh = self._workers[index] = _Worker(self._settings, self._slots[index], index)
         if job is None:
             return []
         if not worker.ready:  # the job had not begun
@@ -179,17 +187,35 @@ class ProcessPool:
         return f"worker {index} {_ending(code)} while starting{detail}"
 
     def close(self) -> None:
-        """End every worker: idle ones are asked to leave, busy ones are killed with their children."""
+        """End every worker: busy ones are killed with their children, idle ones are asked to leave."""
+        idle = []
         for worker in self._workers:
-            if worker.job is None:
+            if worker.job is not None:
+                worker.kill()
+            else:
+                idle.append(worker)
                 with suppress(OSError):
                     worker.jobs.send(None)
         patience = time.monotonic() + _EXIT_SECONDS
-        for worker in self._workers:
-            if worker.job is None:
-                worker.process.join(max(patience - time.monotonic(), 0.0))
+        for worker in idle:
+            worker.process.join(max(patience - time.monotonic(), 0.0))
             worker.kill()
+        for worker in self._workers:
+            worker.forget()
         self._workers.clear()
+
+
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Hold back Ctrl-C and SIGTERM: a worker is started and known, or neither.
+
+    The new process inherits the mask, so that Ctrl-C does not reach it while it imports; ``main`` lifts it.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _closes(event: Event, job: Job) -> bool:

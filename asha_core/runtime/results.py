@@ -13,7 +13,9 @@ import json
 import os
 import platform
 import shutil
+import subprocess
 import sys
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -147,9 +149,29 @@ def hardware(devices: list[str], names: list[str]) -> dict[str, Any]:
     }
 
 
+def commit() -> str | None:
+    """The commit of the checkout that this package runs from; None if it is installed, or git cannot tell."""
+    checkout = Path(__file__).resolve().parents[2]
+    if not (checkout / ".git").exists():
+        return None
+    command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
 def manifest(**sections: Any) -> dict[str, Any]:
-    """The content of run.json: schema, command, versions, then ``sections``."""
-    return {"schema": 1, "command": sys.argv, "versions": versions(), **sections}
+    """The content of run.json: schema, time, command, versions, commit, then ``sections``."""
+    created = datetime.now(UTC).isoformat()
+    return {
+        "schema": 1,
+        "created": created,
+        "command": sys.argv,
+        "versions": versions(),
+        "commit": commit(),
+        **sections,
+    }
 
 
 def summarise(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -123,6 +124,7 @@ def test_the_manifest_says_what_was_run(
     assert manifest["scheduler"]["levels"] == [1, 3, 9]
     assert torch.__version__.startswith(manifest["versions"]["torch"])  # less the build (+cu132)
     assert manifest["target"] == 0.9
+    assert manifest["commit"] is None or re.fullmatch(r"[0-9a-f]{40}(-dirty)?", manifest["commit"])
 
 
 def test_two_variations_meet_the_same_configurations(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
@@ -147,13 +147,14 @@ def launch(plan: Launch, *, then_exit: bool = False) -> Result:
         except BaseException:
             journal.close()
             raise
-        search = Search(plan.scheduler, executor, journal, clock, plan.budget, observers)
-        try:
-            outcome = search.run()
-        except BaseException:
-            if plan.scheduler.units:
-                _write_results(plan, leaderboard, search.outcome("error"))
-            raise
+        with closing(executor):
+            search = Search(plan.scheduler, executor, journal, clock, plan.budget, observers)
+            try:
+                outcome = search.run()
+            except BaseException:
+                if plan.scheduler.units:
+                    _write_results(plan, leaderboard, search.outcome("error"))
+                raise
         summary = _write_results(plan, leaderboard, outcome)
     return Result(plan.scheduler.best, outcome, plan.directory.path, summary)
 

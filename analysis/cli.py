@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,13 @@ class _Parser(argparse.ArgumentParser):
         raise SettingError(message)
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="asha-report",
@@ -25,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("results", nargs="+", help="results directories, or folders that hold some")
     parser.add_argument("--output", metavar="DIR", help="where to write (the results directory itself)")
     parser.add_argument(
-        "--target", type=float, action="append", default=[], metavar="TAU", help="T@tau; may be repeated"
+        "--target", type=_finite, action="append", default=[], metavar="TAU", help="T@tau; may be repeated"
     )
     parser.add_argument("--json", action="store_true", help="print comparison.json on standard output")
     return parser

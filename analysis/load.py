@@ -113,6 +113,15 @@ class Run:
         )
 
 
+def labels(runs: Sequence[Run]) -> list[str]:
+    """A name for each run; with its directory where two would have the same."""
+    names = [run.name for run in runs]
+    return [
+        f"{name} ({run.directory.name})" if names.count(name) > 1 else name
+        for name, run in zip(names, runs, strict=True)
+    ]
+
+
 def find_runs(paths: Sequence[str | Path]) -> list[Path]:
     """Run directories among ``paths``: each is one, or holds some.
 

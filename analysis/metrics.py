@@ -102,8 +102,9 @@ def rung_survival(run: Run) -> list[RungShare]:
 class TimeSplit:
     """Where the workers' time went, in seconds summed over workers; the parts add up to the total.
 
-    training includes evaluation and writing checkpoints; starting is until a worker first is ready;
-    waiting is everything else: idle slots, messages, restarts, units that were cut off.
+    training includes evaluation and writing checkpoints; starting is until a worker first is ready,
+    and setting up those that replace others; waiting is everything else: idle slots, messages, units that
+    were cut off.
     """
 
     training: float
@@ -123,10 +124,13 @@ def time_split(run: Run) -> TimeSplit:
     training = sum(float(r["seconds"]) for r in run.records if r["type"] == "report")
     warm_start = sum(trial.warm_start_seconds for trial in run.trials.values())
     first_ready: dict[int, float] = {}
+    again = 0.0  # workers that replaced others
     for record in run.records:
         if record["type"] == "worker":
+            if record["slot"] in first_ready:
+                again += float(record["seconds"])
             first_ready.setdefault(record["slot"], float(record["t"]))
-    starting = sum(first_ready.get(slot, run.end) for slot in range(run.slots))
+    starting = again + sum(first_ready.get(slot, run.end) for slot in range(run.slots))
     if not first_ready and training:
         starting = 0.0
     waiting = max(total - training - warm_start - starting, 0.0)

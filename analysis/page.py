@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from analysis.load import Run
+from analysis.load import Run, labels
 from analysis.tables import in_words, rung_rows, target_rows, time_rows, top_rows, warm_rows
 from asha_core.runtime.budget import format_duration
 
@@ -41,16 +41,16 @@ def html_page(
     """The whole page."""
     title = runs[0].name if len(runs) == 1 else f"{len(runs)} searches"
     body = [f"<h1>{html.escape(title)}</h1>"]
-    for run, summary in zip(runs, summaries, strict=True):
+    for label, run, summary in zip(labels(runs), runs, summaries, strict=True):
         if len(runs) > 1:
-            body.append(f"<h2>{html.escape(run.name)}</h2>")
+            body.append(f"<h2>{html.escape(label)}</h2>")
         body += _run_head(run, summary)
     body.append('<h2>Figures</h2><div class="grid">')
     body += [_image(path) for path in images]
     body.append("</div>")
-    for run, summary in zip(runs, summaries, strict=True):
+    for label, run, summary in zip(labels(runs), runs, summaries, strict=True):
         if len(runs) > 1:
-            body.append(f"<h2>{html.escape(run.name)}</h2>")
+            body.append(f"<h2>{html.escape(label)}</h2>")
         body += _run_tables(run, summary, relative=relative)
     versions = runs[0].manifest["versions"]
     shown = ", ".join(f"{name} {version}" for name, version in versions.items())
@@ -82,8 +82,16 @@ def _run_head(run: Run, summary: dict[str, Any]) -> list[str]:
     if summary["auc"] is not None:
         numbers.append((f"{summary['auc']:.4f}", "mean best-so-far over the run (AUC)"))
     cells = "".join(f"<div><b>{html.escape(n)}</b><span>{html.escape(w)}</span></div>" for n, w in numbers)
+    about = [f"rungs {rungs} {run.unit}s", f"on {devices}"]
+    limit = manifest["budget"]["seconds"]
+    if limit is not None:
+        about.append(f"budget {format_duration(limit)}")
+    if "created" in manifest:
+        about.append(f"begun {manifest['created'][:16].replace('T', ' ')} UTC")
+    if manifest.get("commit"):
+        about.append(f"commit {manifest['commit'][:10]}")
     return [
-        f'<p class="sub">rungs {rungs} {html.escape(run.unit)}s, on {html.escape(devices)}</p>',
+        f'<p class="sub">{html.escape(", ".join(about))}</p>',
         f'<div class="card">{html.escape(in_words(run, summary))}</div>',
         f'<div class="numbers">{cells}</div>',
     ]

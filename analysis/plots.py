@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.load import Run
+from analysis.load import Run, labels
 from analysis.metrics import best_so_far, rung_survival, time_split
 
 # Okabe and Ito 2008
@@ -70,7 +70,7 @@ def plot_best_so_far(axes: Axes, runs: Sequence[Run], target: float | None = Non
         times = np.append(curve.t, run.end) / scale
         values = np.append(curve.value, curve.value[-1])
         colour = PALETTE[index % len(PALETTE)]
-        label = run.name if len(runs) > 1 else None
+        label = labels(runs)[index] if len(runs) > 1 else None
         axes.step(times, values, where="post", color=colour, label=label)
         axes.plot(curve.t[-1] / scale, curve.value[-1], "o", color=colour, markersize=5)
         worst.append(float(curve.value[0]))
@@ -139,7 +139,7 @@ def plot_rung_survival(axes: Axes, runs: Sequence[Run]) -> None:
             [share.share * 100 for share in shares],
             width * 0.95,
             color=PALETTE[index % len(PALETTE)],
-            label=run.name if len(runs) > 1 else "this search",
+            label=labels(runs)[index] if len(runs) > 1 else "this search",
         )
         if len(runs) <= 2:
             axes.bar_label(bars, [str(share.trials) for share in shares], padding=2, fontsize=9)
@@ -167,7 +167,11 @@ def plot_time_split(axes: Axes, runs: Sequence[Run]) -> None:
         label = f"{name} ({share[0]:.1f}%)" if len(runs) == 1 else name
         axes.barh(range(len(runs)), share, left=left, color=colour, label=label, height=0.6)
         left += share
-    axes.set_yticks(range(len(runs)), [run.name for run in runs] if len(runs) > 1 else [""])
+    if len(runs) > 1:
+        axes.set_yticks(range(len(runs)), labels(runs))
+        axes.invert_yaxis()
+    else:
+        axes.set_yticks([])
     axes.set_xlim(0, 100)
     axes.set_xlabel("share of workers x wall-clock (%)")
     axes.set_title("Where the time went")
@@ -197,7 +201,7 @@ def plot_warm_start(axes: Axes, run: Run) -> None:
     labels = [f"log10 {name}" if logarithmic[name].get("log") else name for name in names]
     axes.set_yticks(range(1, len(names) + 1), labels)
     ticks = np.arange(np.floor(min(map(np.min, data))), np.ceil(max(map(np.max, data))) + 1)
-    ticks = ticks[:: max(len(ticks) // 7, 1)]
+    ticks = ticks[:: max(-(-len(ticks) // 6), 1)]
     axes.set_xticks(ticks, [f"$10^{{{int(tick)}}}$" for tick in ticks])
     axes.set_xlabel("size of the step (search coordinates)")
     axes.set_title(f"What the warm start moved ({len(data[0])} trials)")

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from analysis.load import Run
+from analysis.load import Run, labels
 from analysis.metrics import TimeToTarget
 from asha_core.runtime.budget import counted, format_duration
 from asha_core.runtime.observers import short
@@ -51,8 +51,8 @@ def text_tables(runs: Sequence[Run], summaries: Sequence[dict[str, Any]]) -> str
     from asha_core.runtime.console import format_table
 
     parts = []
-    for run, summary in zip(runs, summaries, strict=True):
-        parts.append(f"{run.name}\n\n{textwrap.fill(in_words(run, summary), 100)}")
+    for label, run, summary in zip(labels(runs), runs, summaries, strict=True):
+        parts.append(f"{label}\n\n{textwrap.fill(in_words(run, summary), 100)}")
         header, rows = target_rows(run, summary)
         if rows:
             parts.append(format_table(header, rows))

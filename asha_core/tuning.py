@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from asha_core.errors import AshaError, SettingError
+from asha_core.errors import AshaError, SettingError, TaskError
 from asha_core.runtime.budget import Budget, parse_duration
 from asha_core.runtime.clock import WallClock
 from asha_core.runtime.console import make_console
@@ -76,6 +76,7 @@ class Launch:
 
     task: the task itself, or how workers build it. built: the task in this process.
     inline: run jobs in this process. settings: what the user asked for, for the manifest.
+    notes: lines for the user, said when the search begins.
     """
 
     task: TaskSpec | Task
@@ -90,6 +91,7 @@ class Launch:
     inline: bool = False
     settings: Mapping[str, Any] | None = None
     observers: Sequence[Observer] = ()
+    notes: Sequence[str] = ()
 
     @property
     def name(self) -> str:
@@ -126,12 +128,17 @@ def launch(plan: Launch, *, then_exit: bool = False) -> Result:
     if plan.scheduler.trials:
         raise SettingError("this scheduler has been used by a search: make a new one")
     plan.directory.check()
-    plan.built.prepare()
     chosen = variation(plan.variation)
-    build(chosen.strategy, chosen.settings)  # refuse before anything is written
+    warm_start = build(chosen.strategy, chosen.settings)
+    if warm_start.needs_losses and not plan.built.has_losses():
+        plan.built.problem(0, "cpu").losses(Configuration((), ()))  # says what is missing
+    _prepare(plan.built)
     leaderboard = Leaderboard(plan.built.mode)
     observers = [leaderboard, *_displays(plan), *plan.observers]
     with _one_interrupt(then_exit=then_exit), _directory(plan):
+        if plan.progress not in ("json", "none"):
+            for note in filter(None, (plan.devices.note, *plan.notes)):
+                print(note, file=sys.stderr)
         write_json(plan.directory.manifest, _manifest(plan))
         settings = WorkerSettings(
             plan.task,
@@ -159,13 +166,20 @@ def launch(plan: Launch, *, then_exit: bool = False) -> Result:
     return Result(plan.scheduler.best, outcome, plan.directory.path, summary)
 
 
+def _prepare(task: Task) -> None:
+    try:
+        task.prepare()
+    except AshaError:
+        raise
+    except Exception as error:
+        raise TaskError(f"the task cannot be prepared: {type(error).__name__}: {error}") from error
+
+
 def _displays(plan: Launch) -> list[Observer]:
     """The console, and the warnings that go with one for people."""
     console = make_console(plan.progress, plan.title, plan.built.metric, plan.built.unit)
     if plan.progress in ("json", "none"):
         return [console]
-    if plan.devices.note:
-        print(plan.devices.note, file=sys.stderr)
     return [console, SmallBudget()]
 
 
@@ -209,7 +223,11 @@ def _one_interrupt(*, then_exit: bool) -> Iterator[None]:
 
 
 def _write_results(plan: Launch, leaderboard: Leaderboard, outcome: Outcome) -> dict[str, Any]:
-    checkpoint = keep_best(plan.directory, plan.scheduler)
+    try:
+        checkpoint = keep_best(plan.directory, plan.scheduler)
+    except OSError as error:  # such as a full disk: the summary may still fit
+        print(f"checkpoints/best.pt cannot be written: {error.strerror}", file=sys.stderr)
+        checkpoint = None
     summary = summarise(outcome, plan.scheduler, leaderboard, plan.built.metric, checkpoint)
     write_json(plan.directory.results, summary)
     return summary

@@ -85,7 +85,11 @@ class TaskSpec:
         try:
             return getattr(module, name)
         except AttributeError:
-            tasks = [n for n, v in vars(module).items() if isinstance(v, type) and issubclass(v, Task)]
+            tasks = [
+                n
+                for n, v in vars(module).items()
+                if isinstance(v, type) and issubclass(v, Task) and v.__module__ == module_name
+            ]
             raise TaskError(f"module {module_name} has no {name!r}{nearest(name, tasks)}") from None
 
 

@@ -79,6 +79,10 @@ class Task(ABC):
         """What a warm start may look at, for the trial with this seed."""
         return PlainProblem(self.space)
 
+    def has_losses(self) -> bool:
+        """Whether ``problem`` has a network to differentiate."""
+        return type(self).problem is not Task.problem
+
     def describe(self) -> dict[str, Any]:
         """How to build this task again: {"target": "module:Name", "options": {...}}.
 

@@ -83,9 +83,13 @@ class Outcome:
 
 
 class WarmStart(Protocol):
-    """One strategy."""
+    """One strategy.
+
+    needs_losses: it asks the problem for its network; a task without one is refused before a search.
+    """
 
     name: str
+    needs_losses: bool
 
     def refine(self, problem: Problem, configuration: Configuration, seed: int) -> Outcome:
         """A better configuration, or the same one.

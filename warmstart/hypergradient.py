@@ -32,6 +32,7 @@ class HyperGradient:
     """
 
     name = "hypergradient"
+    needs_losses = True
 
     def __init__(self, eta_h: float = 1e-3, steps: int = 1, lookahead: int | None = None) -> None:
         if not (eta_h >= 0 and math.isfinite(eta_h)):

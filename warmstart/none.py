@@ -10,6 +10,7 @@ class NoWarmStart:
     """Leaves every configuration as it is."""
 
     name = "none"
+    needs_losses = False
 
     def refine(self, problem: Problem, configuration: Configuration, seed: int) -> Outcome:
         """The same configuration."""

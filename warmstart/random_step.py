@@ -18,6 +18,7 @@ class RandomStep:
     """
 
     name = "random"
+    needs_losses = False
 
     def __init__(self, sigma: float = 0.01) -> None:
         if not (sigma > 0 and math.isfinite(sigma)):

@@ -30,7 +30,8 @@ def make_plan(
     """What the budget buys, as a JSON-able object.
 
     Args:
-        deadline: seconds of wall-clock; None: no such limit.
+        deadline: seconds of wall-clock; None: no such limit. Without ``unit_seconds`` it is not known
+            whether it comes before ``max_trials``.
         unit_seconds: what one unit takes; None: not known, so a limit in time buys an unknown number.
         slots: workers.
     Returns:
@@ -40,9 +41,6 @@ def make_plan(
     if deadline is not None and unit_seconds is not None:
         bought = affordable_trials(levels, eta, deadline * slots / unit_seconds)
         trials = bought if trials is None else min(trials, bought)
-    elif trials is None or deadline is not None:
-        # a limit in time alone, or beside one in trials: which comes first is not known
-        trials = scheduler.max_trials
     units = None if trials is None else expected_units(levels, eta, trials)
     seconds = None if units is None or unit_seconds is None else units * unit_seconds / slots
     rungs = [] if trials is None else plan_rungs(levels, eta, trials)

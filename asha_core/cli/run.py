@@ -10,7 +10,7 @@ import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -45,9 +45,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: dict[str, Any]) -> int:
     if not options["json"]:
         return _search(options)
-    results = sys.stdout
-    with contextlib.redirect_stdout(sys.stderr):  # what a task prints is not the result
+    with _standard_output_kept() as results:
         return _search(options, results)
+
+
+@contextlib.contextmanager
+def _standard_output_kept() -> Iterator[TextIO]:
+    """Standard output for the result alone: what a task or its children print goes to standard error."""
+    results = sys.stdout
+    try:
+        number = sys.stdout.fileno()
+    except (OSError, ValueError):  # not a file, as under a test's capture
+        number = -1
+    with contextlib.redirect_stdout(sys.stderr):
+        if number < 0:
+            yield results
+            return
+        results.flush()
+        kept = os.dup(number)
+        os.dup2(sys.stderr.fileno(), number)
+        try:
+            with os.fdopen(os.dup(kept), "w") as copy:
+                yield copy
+        finally:
+            os.dup2(kept, number)
+            os.close(kept)
 
 
 def _search(options: dict[str, Any], results: TextIO | None = None) -> int:
@@ -63,9 +85,6 @@ def _search(options: dict[str, Any], results: TextIO | None = None) -> int:
         print_plan(options, task, scheduler, results)
         return 0
     plan = _launch_plan(options, spec, task, scheduler, variation)
-    if options["progress"] not in ("json", "none"):
-        for note in _notes(options, plan):
-            print(f"asha-run: {note}", file=sys.stderr)
     from asha_core.tuning import launch
 
     result = launch(plan, then_exit=True)
@@ -186,12 +205,12 @@ def _launch_plan(
         target=options["target"],
         inline=devices is INLINE,
         settings=options,
+        notes=_notes(options, scheduler),
     )
 
 
-def _notes(options: dict[str, Any], plan: Launch) -> list[str]:
+def _notes(options: dict[str, Any], scheduler: Scheduler) -> list[str]:
     notes: list[str] = []
-    scheduler = plan.scheduler
     few = scheduler.max_trials
     if few is not None and options["max_trials"] is None:
         notes.append(f"no limit given: stopping after {few} trials (--max-trials, --budget)")

@@ -6,10 +6,8 @@ import math
 import sys
 from collections import deque
 
-from rich import box
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -77,18 +75,23 @@ class LiveView(Observer):
         self._live.update(self.render(view), refresh=True)
 
     def render(self, view: SearchView) -> Group:
-        """One frame."""
-        return Group(
+        """One frame, made to fit the terminal: with less room there are fewer events."""
+        parts: list[RenderableType] = [
+            Text(self._title, style="bold", no_wrap=True, overflow="ellipsis"),
             self._progress(view),
+            Text(),
             self._rungs(view),
-            self._best_panel(view),
+            Text(),
+            self._best_lines(view),
+            Text(),
             self._workers(view),
-            self._events(),
-        )
+        ]
+        used = 8 + len(view.scheduler.levels) + 2 + len(view.slots)
+        room = max(self._console.height - used - 1, 2)
+        return Group(*parts, Text(), self._events(room))
 
     def _progress(self, view: SearchView) -> Table:
         row = Table.grid(padding=(0, 1), expand=True)
-        row.add_column(no_wrap=True)
         row.add_column(ratio=1)
         row.add_column(no_wrap=True, justify="right")
         progress = view.progress()
@@ -99,32 +102,29 @@ class LiveView(Observer):
             if math.isfinite(left):
                 parts.append(f"about {format_duration(left)} left")
         bar = ProgressBar(total=1.0, completed=fraction, pulse=progress is None, animation_time=view.now)
-        row.add_row(Text(self._title, style="bold"), bar, ", ".join(parts))
+        row.add_row(bar, ", ".join(parts))
         return row
 
     def _rungs(self, view: SearchView) -> Table:
-        table = Table(title=f"rungs ({self._unit}s)", title_justify="left", box=box.SIMPLE_HEAD, expand=True)
-        for name in ("rung", "running", "paused", "promoted", "done", "failed"):
-            table.add_column(name, justify="right")
+        table = _table(f"rung ({self._unit}s)", "running", "paused", "promoted", "done", "failed")
         for counts in reversed(view.scheduler.counts()):
             numbers = (counts.running, counts.paused, counts.promoted, counts.done, counts.failed)
             table.add_row(str(counts.level), *(str(number) if number else "·" for number in numbers))
         return table
 
-    def _best_panel(self, view: SearchView) -> Panel:
+    def _best_lines(self, view: SearchView) -> Text:
         best = view.scheduler.best
         if best is None:
-            return Panel(Text("no report yet", style="dim"), title="best", title_align="left")
-        text = Text.assemble(
-            (f"{self._metric} {best.value:.4f}", "bold green"),
+            return Text("no report yet\n", style="dim")
+        return Text.assemble(
+            (f"best {self._metric} {best.value:.4f}", "bold green"),
             f"  trial {best.trial} at {self._unit} {best.resource}\n{describe(best.configuration)}",
+            overflow="ellipsis",
+            no_wrap=True,
         )
-        return Panel(text, title="best", title_align="left")
 
     def _workers(self, view: SearchView) -> Table:
-        table = Table(title="workers", title_justify="left", box=box.SIMPLE_HEAD, expand=True)
-        for name in ("worker", "device", "trial", f"{self._unit}", "value", f"{self._unit}s/min"):
-            table.add_column(name, justify="right")
+        table = _table("worker", "device", "trial", self._unit, "value", f"{self._unit}s/min")
         for seat in view.slots:
             if seat.job is None:
                 doing = ("·", "idle" if seat.ready else "starting", "·", "·")
@@ -139,10 +139,18 @@ class LiveView(Observer):
             table.add_row(str(seat.index), seat.device, *doing)
         return table
 
-    def _events(self) -> Table:
+    def _events(self, room: int) -> Table:
         table = Table.grid(padding=(0, 1), expand=True)
         table.add_column(style="dim", no_wrap=True, justify="right")
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-        for seconds, line in reversed(self._recent):
+        for seconds, line in list(reversed(self._recent))[:room]:
             table.add_row(format_duration(seconds), Text(line))
         return table
+
+
+def _table(*columns: str) -> Table:
+    """Right-aligned columns without a box: every line counts on a small terminal."""
+    table = Table(box=None, expand=True, pad_edge=False, header_style="dim")
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table

@@ -6,6 +6,7 @@ is in the journal before it has an effect: a job before it is submitted, an even
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from typing import Protocol
@@ -102,6 +103,8 @@ class Search:
             self._hand_out()
             if not self._slot_of:
                 return "complete"
+            for observer in self._observers:
+                observer.on_tick(self.view)
             timeout = _TICK
             if deadline is not None:
                 timeout = min(_TICK, max(deadline - self._clock.now(), 0.0))
@@ -113,8 +116,6 @@ class Search:
                     self._take_in(event)
             if deadline is not None and self.view.now >= deadline:
                 return "budget"
-            for observer in self._observers:
-                observer.on_tick(self.view)
 
     def _hand_out(self) -> None:
         for slot in self._executor.free():
@@ -168,6 +169,8 @@ class Search:
                 seat.resource, seat.value = event.resource, event.value
                 seat.unit_seconds = event.seconds
             closes = job is not None and event.resource >= job.until
+        elif isinstance(event, Lost) and seat is not None:
+            seat.ready, seat.unit_seconds = False, math.nan  # its worker is being replaced
         elif isinstance(event, Refined):
             view.warm_start_seconds += event.seconds
         if closes and seat is not None:

@@ -170,7 +170,8 @@ def short(value: Any) -> str:
 
 
 def one_line(text: str, width: int = 100) -> str:
-    """The last line of a text, which of a traceback is the error, short and printable."""
+    """The first line of an error, or the last one of a traceback, short and printable."""
     lines = text.strip().splitlines() or [""]
-    line = "".join(character if character.isprintable() else "?" for character in lines[-1].strip())
+    chosen = lines[-1] if lines[0].startswith("Traceback") else lines[0]
+    line = "".join(character if character.isprintable() else "?" for character in chosen.strip())
     return line if len(line) <= width else line[: width - 3] + "..."

@@ -8,11 +8,12 @@ from asha_core.messages import Report
 from asha_core.plan import expected_units
 from asha_core.runtime.budget import format_duration
 from asha_core.runtime.executor import ExecutorEvent
-from asha_core.runtime.observers import Observer, SearchView
+from asha_core.runtime.observers import Observer, Outcome, SearchView
 
 
 class SmallBudget(Observer):
-    """Warns once, after the first unit is timed, if the budget cannot finish one rung.
+    """Warns once if the budget cannot finish one rung: after the first unit is timed, or, if there never was
+    one, at the end.
 
     One rung is finished when eta trials have reached it and one of them can go on.
     """
@@ -34,5 +35,14 @@ class SmallBudget(Observer):
                 f"warning: a unit takes {format_duration(event.seconds)}, so the budget of "
                 f"{format_duration(deadline)} buys about {affordable:.0f} units, and the first rung needs "
                 f"{needed}: nothing will be promoted; give more time, or lower --min-resource",
+                file=sys.stderr,
+            )
+
+    def on_end(self, view: SearchView, outcome: Outcome) -> None:
+        """Say it if not even one trial reached the first rung."""
+        if not self._told and outcome.reason == "budget":
+            print(
+                f"warning: the budget of {format_duration(outcome.seconds)} ended before the first unit was "
+                "reported; starting the workers is in it too: give more time",
                 file=sys.stderr,
             )

@@ -112,6 +112,9 @@ def test_several_runs_stand_side_by_side(tmp_path: Path, capsys: pytest.CaptureF
     assert main([str(tmp_path)]) == 0
     assert (tmp_path / "report.html").exists()
     assert len(json.loads((tmp_path / "comparison.json").read_text())["runs"]) == 2
+    page = (tmp_path / "report.html").read_text()
+    assert "seed 0 (a)" in page  # the same task, variation and seed: told apart by their directories
+    assert "seed 0 (b)" in page
     assert main([str(tmp_path / "a"), str(tmp_path / "b")]) == 2
     assert "--output" in capsys.readouterr().err
 

@@ -157,7 +157,13 @@ class MyTask(TorchTask):
         y = (x.sum(1) > 0).long()
         return (x[:64], y[:64]), (x[64:], y[64:])
 
+import os
 print("hello from the import")
+os.system("echo hello from a child")
+
+class Unprepared(MyTask):
+    def prepare(self):
+        raise OSError("the share is not mounted")
 
 class Explodes(MyTask):
     def loss(self, outputs, targets, config):
@@ -183,6 +189,15 @@ def test_ones_own_task_from_the_current_directory(user: Path) -> None:
     assert json.loads((user / "run" / "results.json").read_text())["best"]["value"] > 0.8
 
 
+def test_what_fails_in_prepare_is_one_line_before_anything_is_written(user: Path) -> None:
+    done = search("--task", "mytask:Unprepared", "--gpus", "cpu", "--results-dir", "run", cwd=user)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        "asha-run: error: the task cannot be prepared: OSError: the share is not mounted"
+    )
+    assert not (user / "run").exists()
+
+
 def test_inline_runs_in_this_very_process_and_prints_do_not_spoil_the_json(user: Path) -> None:
     done = search(
         *(
@@ -201,6 +216,7 @@ def test_inline_runs_in_this_very_process_and_prints_do_not_spoil_the_json(user:
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["trials"] == 3
     assert "hello from the import" in done.stderr
+    assert "hello from a child" in done.stderr
     workers = [r for r in read_journal(user / "run" / "journal.jsonl").records if r["type"] == "worker"]
     assert len(workers) == 1
 

@@ -21,7 +21,15 @@ from asha_core.runtime.executor import WorkerReady
 from asha_core.runtime.journal import JournalWriter, NullJournal, read_journal, to_json
 from asha_core.runtime.live import LiveView
 from asha_core.runtime.loop import Search
-from asha_core.runtime.observers import Observer, SearchView, SlotView, describe, describe_outcome
+from asha_core.runtime.observers import (
+    Observer,
+    SearchView,
+    SlotView,
+    describe,
+    describe_outcome,
+    one_line,
+)
+from asha_core.runtime.small_budget import SmallBudget
 
 ESCAPE = "\x1b"
 
@@ -242,8 +250,8 @@ def test_a_frame_shows_rungs_best_progress_and_workers():
 
 def test_a_frame_shows_the_rungs_top_first():
     text = shown(midway())
-    table = text[text.index("rungs") : text.index("best")]
-    assert [int(n) for n in re.findall(r"^[ │]*(\d+) ", table, re.MULTILINE)] == [27, 9, 3, 1]
+    table = text[text.index("rung (") : text.index("best")]
+    assert [int(n) for n in re.findall(r"^ *(\d+) ", table, re.MULTILINE)] == [27, 9, 3, 1]
 
 
 def test_a_frame_before_the_first_report_and_without_limits():
@@ -324,3 +332,29 @@ def test_a_configuration_on_one_line():
     assert describe(configuration) == "lr=0.01235 layers=3 act=réLU"
     assert describe(configuration, ["layers"]) == "layers=3"
     assert "\n" not in to_json(dict(configuration))
+
+
+def test_a_frame_fits_a_small_terminal_with_the_shape_of_the_main_job():
+    scheduler = asha(max_resource=200, max_trials=243)
+    slots = [SlotView(index, f"gpu {index}", ready=True) for index in range(4)]
+    console = Console(file=io.StringIO(), width=80, height=24, force_terminal=True, color_system=None)
+    live = LiveView("cifar10: asha ohgw-1step, seed 0, rungs 1/3/9/27/81/200", "accuracy", "epoch", console)
+    for number in range(9):
+        live.on_event(SearchView(scheduler, Budget(), slots), Failed(number, 0, f"error {number}"))
+    console.print(live.render(SearchView(scheduler, Budget(seconds=100), slots, now=54.0)))
+    lines = console.file.getvalue().splitlines()
+    assert len(lines) <= 24
+    text = "\n".join(lines)
+    for part in ("54%", "about 46s left", "gpu 3", "trial 8 failed", "200"):
+        assert part in text
+
+
+def test_an_error_of_several_lines_is_known_by_its_first():
+    cuda = "RuntimeError: CUDA error: device-side assert triggered\nCompile with `TORCH_USE_CUDA_DSA`..."
+    assert one_line(cuda) == "RuntimeError: CUDA error: device-side assert triggered"
+    assert one_line("Traceback (most recent call last):\n  File x\nValueError: no") == "ValueError: no"
+
+
+def test_a_budget_that_ends_before_the_first_unit_says_so(capsys):
+    _, _ = run(SmallBudget(), work=lambda job, _: [], budget=Budget(seconds=2))
+    assert "ended before the first unit was reported" in capsys.readouterr().err

@@ -175,16 +175,14 @@ class ProcessPool:
 
     def _why_no_start(self, index: int, code: int | None) -> str:
         log = worker_log(Path(self._settings.results), index)
-        lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
-        detail = (
-            f": {lines[-1]}"
-            if lines
-            else (
-                ': a script that calls tune() must do so under `if __name__ == "__main__":`, and the '
-                "function it tunes must be importable (not defined in a notebook or in python -c)"
+        if not log.exists():  # it died before its own first line
+            return (
+                f"worker {index} {_ending(code)} while starting: a script that calls tune() must do so "
+                'under `if __name__ == "__main__":`, and the function it tunes must be importable (not '
+                "defined in a notebook or in python -c)"
             )
-        )
-        return f"worker {index} {_ending(code)} while starting{detail}"
+        lines = log.read_text(errors="replace").strip().splitlines()
+        return f"worker {index} {_ending(code)} while starting" + (f": {lines[-1]}" if lines else "")
 
     def close(self) -> None:
         """End every worker: busy ones are killed with their children, idle ones are asked to leave."""

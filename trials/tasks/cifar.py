@@ -67,9 +67,12 @@ class Cifar10(TorchTask):
             raise TaskError(f"CIFAR-10 is not in {self.data_dir} and download=false: {where}")
         from torchvision.datasets import CIFAR10
 
+        there = self.data_dir.exists()
         try:
             CIFAR10(str(self.data_dir), download=True)
         except Exception as error:  # no network, no room, no permission, a bad checksum
+            if not there and self.data_dir.exists() and not any(self.data_dir.iterdir()):
+                self.data_dir.rmdir()
             raise TaskError(
                 f"CIFAR-10 is not in {self.data_dir} and cannot be downloaded ({error}): {where}"
             ) from error
@@ -88,8 +91,12 @@ class Cifar10(TorchTask):
 
         try:
             files = CIFAR10(str(self.data_dir), train=True, download=False)
-        except RuntimeError as error:
-            raise TaskError(f"CIFAR-10 in {self.data_dir} is missing or damaged: {error}") from None
+        except (RuntimeError, OSError, EOFError):
+            folder = self.data_dir / "cifar-10-batches-py"
+            raise TaskError(
+                f"CIFAR-10 in {folder} is damaged (a file is missing, or has another checksum than the "
+                "published one): remove the folder and put it there again"
+            ) from None
         labels = torch.tensor(files.targets)
         images = torch.from_numpy(files.data).permute(0, 3, 1, 2).contiguous()
         rows = list(range(len(labels)))

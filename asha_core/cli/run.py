@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -245,7 +246,7 @@ def _print_result(result: Result, task: Task, target: float | None) -> None:
             for entry in top
         ]
         header = ["trial", task.metric, f"at {task.unit}", "reached", *names]
-        print(f"\nbest configurations:\n{format_table(header, rows)}")
+        print(f"\nbest configurations:\n{format_table(header, rows, _terminal_width())}")
         kept = result.summary["best_checkpoint"]
         if kept is not None and kept["resource"] != top[0]["resource"]:
             print(
@@ -257,6 +258,11 @@ def _print_result(result: Result, task: Task, target: float | None) -> None:
     if target is not None:
         print(f"\ntarget {target}: {_target_line(result, target)}")
     print(f"\nresults: {result.directory}\nreport:  asha-report {result.directory}")
+
+
+def _terminal_width() -> int | None:
+    """Characters a line, if standard output is a terminal."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def _target_line(result: Result, target: float) -> str:

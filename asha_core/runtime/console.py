@@ -21,6 +21,7 @@ from asha_core.runtime.observers import Observer, Outcome, SearchView, describe_
 PROGRESS = ("auto", "rich", "plain", "json", "none")
 _STATUS_SECONDS = 10.0
 _BEST_SECONDS = 1.0
+_LEAST_HEADING = 6
 
 
 def make_console(progress: str, title: str, metric: str, unit: str) -> Observer:
@@ -132,10 +133,20 @@ class JsonLines(Observer):
         self._say(view, {"type": "end", "reason": outcome.reason})
 
 
-def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Right-aligned columns for any stream: no colours, no box, no wrapping."""
-    table = [header, *rows]
-    widths = [max(len(row[column]) for row in table) for column in range(len(header))]
+def format_table(header: Sequence[str], rows: Sequence[Sequence[str]], width: int | None = None) -> str:
+    """Right-aligned columns for any stream: no colours, no box, no wrapping.
+
+    Args:
+        width: characters a line; where the columns need more, long headings are cut short. None: no limit.
+    """
+    columns = range(len(header))
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in columns]
+    if width is not None and sum(widths) + 2 * len(widths) - 2 > width:
+        cells = [max((len(row[column]) for row in rows), default=0) for column in columns]
+        widths = [min(w, max(cell, _LEAST_HEADING)) for w, cell in zip(widths, cells, strict=True)]
+        header = [
+            name if len(name) <= w else f"{name[: w - 1]}…" for name, w in zip(header, widths, strict=True)
+        ]
     return "\n".join(
-        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in table
+        "  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in [header, *rows]
     )

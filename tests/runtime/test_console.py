@@ -358,3 +358,11 @@ def test_an_error_of_several_lines_is_known_by_its_first():
 def test_a_budget_that_ends_before_the_first_unit_says_so(capsys):
     _, _ = run(SmallBudget(), work=lambda job, _: [], budget=Budget(seconds=2))
     assert "ended before the first unit was reported" in capsys.readouterr().err
+
+
+def test_a_table_that_is_too_wide_cuts_its_headings_not_its_cells():
+    header, row = ("trial", "weight_decay", "label_smoothing"), ("23", "0.0002879", "0.1476")
+    assert "label_smoothing" in format_table(header, [row], 200)
+    narrow = format_table(header, [row], 30)
+    assert all(len(line) <= 30 for line in narrow.splitlines())
+    assert narrow.splitlines()[1].split() == list(row)

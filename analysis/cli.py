@@ -65,7 +65,7 @@ def _report(options: argparse.Namespace) -> int:
     output = Path(options.output) if options.output else _default_output(options.results, paths)
     if output.exists() and not os.access(output, os.W_OK):
         raise ResultsError(f"{output} is not writable: name another directory with --output")
-    from analysis.report import summary_of, targets_for, write_report
+    from analysis.report import write_report
     from analysis.tables import text_tables
 
     try:
@@ -75,8 +75,7 @@ def _report(options: argparse.Namespace) -> int:
     if options.json:
         print(written.comparison.read_text(encoding="utf-8"), end="")
     else:
-        targets = targets_for(runs, options.target)
-        print(text_tables(runs, [summary_of(run, targets) for run in runs]))
+        print(text_tables(runs, written.summaries))
         print(f"\nreport:  {written.page}\nfigures: {output / 'figures'}\nnumbers: {written.comparison}")
     return 0
 

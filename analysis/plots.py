@@ -17,6 +17,7 @@ from analysis.metrics import best_so_far, rung_survival, time_split
 
 # Okabe and Ito 2008
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+SIZE = (6.4, 4.0)  # inches
 _STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -35,7 +36,7 @@ _STYLE: dict[Any, Any] = {
 
 
 def save_figure(
-    draw: Callable[[Axes], None], stem: Path, size: tuple[float, float] = (6.4, 4.0)
+    draw: Callable[[Axes], None], stem: Path, size: tuple[float, float] = SIZE
 ) -> tuple[Path, Path]:
     """Draw on a fresh figure and write it as ``stem``.pdf and ``stem``.png; returns both paths."""
     with mpl.rc_context(_STYLE):

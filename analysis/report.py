@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from analysis.metrics import (
 from analysis.page import html_page
 from asha_core.runtime.results import write_json
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 _RELATIVE = (0.9, 0.95, 0.99)
 
 
@@ -30,6 +34,7 @@ class Written:
     page: Path
     comparison: Path
     figures: list[Path]
+    summaries: list[dict[str, Any]]  # one a run, as in comparison.json
 
 
 def targets_for(runs: Sequence[Run], targets: Sequence[float]) -> list[float]:
@@ -141,33 +146,24 @@ def write_report(runs: Sequence[Run], output: Path, targets: Sequence[float] = (
     write_json(comparison, {"schema": 1, "metric": metric, "mode": mode, "runs": summaries})
     asked = bool(targets) or any(run.manifest.get("target") is not None for run in runs)
     target = chosen[-1] if asked else None
-    figures = [
-        plots.save_figure(lambda axes: plots.plot_best_so_far(axes, runs, target), folder / "best_so_far")
+    suffixes = [f"_{index}" if len(runs) > 1 else "" for index in range(len(runs))]
+    draw: list[tuple[Callable[[Axes], None], str, tuple[float, float]]] = [
+        (partial(plots.plot_best_so_far, runs=runs, target=target), "best_so_far", plots.SIZE),
+        *(
+            (partial(plots.plot_learning_curves, run=run), f"learning_curves{suffix}", plots.SIZE)
+            for run, suffix in zip(runs, suffixes, strict=True)
+        ),
+        (partial(plots.plot_rung_survival, runs=runs), "rung_survival", plots.SIZE),
+        *(
+            (partial(plots.plot_warm_start, run=run), f"warm_start{suffix}", plots.SIZE)
+            for run, suffix, summary in zip(runs, suffixes, summaries, strict=True)
+            if summary["warm_start"]
+        ),
+        (partial(plots.plot_time_split, runs=runs), "time_split", (6.4, 2.0 + 0.4 * len(runs))),
     ]
-    for index, run in enumerate(runs):
-        suffix = f"_{index}" if len(runs) > 1 else ""
-
-        def curves(axes: Any, run: Run = run) -> None:
-            plots.plot_learning_curves(axes, run)
-
-        figures.append(plots.save_figure(curves, folder / f"learning_curves{suffix}"))
-    figures.append(
-        plots.save_figure(lambda axes: plots.plot_rung_survival(axes, runs), folder / "rung_survival")
-    )
-    for index, run in enumerate(runs):
-        suffix = f"_{index}" if len(runs) > 1 else ""
-
-        def moved(axes: Any, run: Run = run) -> None:
-            plots.plot_warm_start(axes, run)
-
-        if summaries[index]["warm_start"]:
-            figures.append(plots.save_figure(moved, folder / f"warm_start{suffix}"))
-    size = (6.4, 2.0 + 0.4 * len(runs))
-    figures.append(
-        plots.save_figure(lambda axes: plots.plot_time_split(axes, runs), folder / "time_split", size)
-    )
+    figures = [plots.save_figure(function, folder / name, size) for function, name, size in draw]
     page = output / "report.html"
     page.write_text(
         html_page(runs, summaries, [png for _, png in figures], relative=not asked), encoding="utf-8"
     )
-    return Written(page, comparison, [path for pair in figures for path in pair])
+    return Written(page, comparison, [path for pair in figures for path in pair], summaries)

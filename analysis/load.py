@@ -30,6 +30,7 @@ class TrialHistory:
     id: int
     proposed: dict[str, Any]
     configuration: dict[str, Any]
+    first: int  # the level at which it is first compared
     resources: list[int] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
     order: list[int] = field(default_factory=list)  # the report's index in the run's arrays
@@ -82,6 +83,17 @@ class Run:
     def unit(self) -> str:
         """The name of a unit of resource."""
         return str(self.manifest["task"]["unit"])
+
+    @property
+    def dimensions(self) -> dict[str, dict[str, Any]]:
+        """The search space: each dimension's description by its name."""
+        space = self.manifest["space"]
+        return dict(space["dimensions"]) if "constraints" in space else dict(space)  # before 0.2
+
+    @property
+    def brackets(self) -> list[int]:
+        """The levels at which trials begin to be compared: one a bracket."""
+        return list(self.manifest["scheduler"].get("brackets", self.levels[:1]))
 
     @property
     def levels(self) -> list[int]:
@@ -177,7 +189,7 @@ def _assemble(directory: Path, manifest: dict[str, Any], records: list[Record], 
         if kind == "job":
             if record["trial"] not in trials:
                 given = record["configuration"]
-                trials[record["trial"]] = TrialHistory(record["trial"], given, given)
+                trials[record["trial"]] = TrialHistory(record["trial"], given, given, record["until"])
         elif kind == "end":
             end, reason = float(record["t"]), record["reason"]
         elif kind != "worker":
@@ -222,7 +234,7 @@ def _tell(trial: TrialHistory, record: Record, manifest: dict[str, Any]) -> None
             trial.warm_start_seconds += float(record["seconds"])
             trial.state = "rejected"
         case "failed":
-            below_first_rung = trial.reached < manifest["scheduler"]["levels"][0]
+            below_first_rung = trial.reached < trial.first
             trial.state = "rejected" if record["kind"] == "invalid" and below_first_rung else "failed"
         case "lost" if record["attempt"] >= manifest["scheduler"]["max_retries"]:
             trial.state = "failed"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.load import Floats, Ints, Run
+from analysis.load import Floats, Ints, Run, best_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,32 @@ def rung_survival(run: Run) -> list[RungShare]:
     total = max(len(started), 1)
     reached = [sum(trial.reached >= level for trial in started) for level in run.levels]
     return [RungShare(level, n, n / total) for level, n in zip(run.levels, reached, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class BracketShare:
+    """One kind of bracket: those that begin at ``level``.
+
+    trials: how many began in them (rejected ones left out). reached: how many of those reached each rung,
+    from ``level`` on. best: the best finite value; None if there is none.
+    """
+
+    level: int
+    trials: int
+    reached: list[int]
+    best: float | None
+
+
+def bracket_survival(run: Run) -> list[BracketShare]:
+    """What became of the trials of each bracket, the one that begins lowest first."""
+    shares = []
+    for level in run.brackets:
+        began = [t for t in run.trials.values() if t.first == level and t.state != "rejected"]
+        reached = [sum(t.reached >= rung for t in began) for rung in run.levels if rung >= level]
+        values = [value for value, at, _ in (best_value(t, run.mode) for t in began) if at]
+        best = (max if run.mode == "max" else min)(values, default=None)
+        shares.append(BracketShare(level, len(began), reached, best))
+    return shares
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.load import Run, labels
-from analysis.tables import in_words, rung_rows, target_rows, time_rows, top_rows, warm_rows
+from analysis.tables import bracket_rows, in_words, rung_rows, target_rows, time_rows, top_rows, warm_rows
 from asha_core.runtime.budget import format_duration
 
 _CSS = """
@@ -106,14 +106,19 @@ def _run_tables(run: Run, summary: dict[str, Any], *, relative: bool) -> list[st
     parts += ["<h2>Best configurations</h2>", _html_table(*top_rows(run, summary, 10))]
     if summary["warm_start"] is not None:
         warm = summary["warm_start"]
-        skipped = f", {warm['skipped']} of them left as they were (non-finite)" if warm["skipped"] else ""
+        why = "; ".join(warm["skipped_because"])
+        skipped = f", {warm['skipped']} of them left as they were ({why})" if warm["skipped"] else ""
         parts += [
             "<h2>Warm start</h2>",
-            f"<p>{warm['trials']} configurations{skipped}; median {warm['median_seconds']:.3f} s each. "
+            f"<p>{warm['trials']} configurations{html.escape(skipped)}; median "
+            f"{warm['median_seconds']:.3f} s each. "
             "Gradients are nats of held-out loss per search coordinate.</p>",
             _html_table(*warm_rows(run, warm)),
         ]
     parts += ["<h2>Rungs</h2>", _html_table(*rung_rows(run, summary))]
+    header, rows = bracket_rows(run, summary)
+    if rows:
+        parts += ["<h2>Brackets</h2>", _html_table(header, rows)]
     parts += ["<h2>Where the time went</h2>", _html_table(*time_rows(summary))]
     return parts
 

@@ -132,11 +132,12 @@ def plot_learning_curves(axes: Axes, run: Run) -> None:
 def plot_rung_survival(axes: Axes, runs: Sequence[Run]) -> None:
     """The share of configurations that reached each rung, and the share that eta alone would let up."""
     width = 0.8 / len(runs)
+    levels = sorted({level for run in runs for level in run.levels})  # not every scheduler has the same
     for index, run in enumerate(runs):
         shares = rung_survival(run)
-        places = np.arange(len(shares)) + (index - (len(runs) - 1) / 2) * width
+        places = np.array([levels.index(share.level) for share in shares], dtype=float)
         bars = axes.bar(
-            places,
+            places + (index - (len(runs) - 1) / 2) * width,
             [share.share * 100 for share in shares],
             width * 0.95,
             color=PALETTE[index % len(PALETTE)],
@@ -144,9 +145,11 @@ def plot_rung_survival(axes: Axes, runs: Sequence[Run]) -> None:
         )
         if len(runs) <= 2:
             axes.bar_label(bars, [str(share.trials) for share in shares], padding=2, fontsize=9)
-    levels, eta = runs[0].levels, runs[0].manifest["scheduler"]["reduction_factor"]
-    ideal = [100 / eta**k for k in range(len(levels))]
-    axes.plot(range(len(levels)), ideal, "k_", markersize=16, label=f"1 in {eta} a rung")
+    eta = runs[0].manifest["scheduler"]["reduction_factor"]
+    one = all(run.levels == levels and run.manifest["scheduler"]["reduction_factor"] == eta for run in runs)
+    if one and all(len(run.brackets) == 1 for run in runs):  # several brackets have no common share
+        ideal = [100 / eta**k for k in range(len(levels))]
+        axes.plot(range(len(levels)), ideal, "k_", markersize=16, label=f"1 in {eta} a rung")
     axes.set_xticks(range(len(levels)), [str(level) for level in levels])
     axes.set_xlabel(f"rung ({runs[0].unit}s)")
     axes.set_ylabel("configurations that reached it (%)")
@@ -190,7 +193,7 @@ def plot_warm_start(axes: Axes, run: Run) -> None:
     if not names:
         _nothing(axes)
         return
-    logarithmic = run.manifest["space"]
+    logarithmic = run.dimensions
     data = [np.log10(np.maximum(steps[name], 1e-12)) for name in names]
     axes.boxplot(
         data,

@@ -14,6 +14,7 @@ from analysis.load import Run, best_value
 from analysis.metrics import (
     area_under_curve,
     best_so_far,
+    bracket_survival,
     rung_survival,
     time_split,
     time_to_target,
@@ -74,6 +75,7 @@ def summary_of(run: Run, targets: Sequence[float]) -> dict[str, Any]:
         "auc": area_under_curve(run) if run.mode == "max" and found else None,
         "time_to_target": [asdict(time_to_target(run, target)) for target in targets],
         "rungs": [asdict(share) for share in rung_survival(run)],
+        "brackets": [asdict(share) for share in bracket_survival(run)],
         "time_split": {**asdict(split), "total": split.total},
         "warm_start": _warm_start(run),
         "top": ranking,
@@ -105,7 +107,7 @@ def _warm_start(run: Run) -> dict[str, Any] | None:
     refined = [trial for trial in run.trials.values() if trial.diagnostics]
     if not refined:
         return None
-    names = list(run.manifest["space"])
+    names = list(run.dimensions)
     steps: dict[str, list[float]] = {name: [] for name in names}
     slopes: dict[str, list[float]] = {name: [] for name in names}
     for trial in refined:
@@ -120,6 +122,7 @@ def _warm_start(run: Run) -> dict[str, Any] | None:
     return {
         "trials": len(refined),
         "skipped": sum("note" in trial.diagnostics for trial in refined),
+        "skipped_because": sorted({t.diagnostics["note"] for t in refined if "note" in t.diagnostics}),
         "seconds": sum(seconds),
         "median_seconds": float(np.median(seconds)),
         "median_abs_gradient": {n: float(np.median(v)) if v else None for n, v in slopes.items()},

@@ -33,6 +33,12 @@ def in_words(run: Run, summary: dict[str, Any]) -> str:
             f"{summary['best_trial']}, after {format_duration(summary['best_after_seconds'])}. It was "
             "chosen as the best of many on that same data, so expect a little less on new data."
         )
+    furthest = max((trial.reached for trial in run.trials.values()), default=0)
+    if run.manifest["scheduler"]["name"] == "pasha" and 0 < furthest < run.levels[-1]:
+        sentences.append(
+            f"PASHA trained nobody beyond {run.unit} {furthest} of {run.levels[-1]}: the ranking of the best "
+            "was stable enough."
+        )
     if summary["failed"]:
         sentences.append(f"{counted(summary['failed'], 'trial')} failed; the logs say why.")
     warm = summary["warm_start"]
@@ -57,6 +63,9 @@ def text_tables(runs: Sequence[Run], summaries: Sequence[dict[str, Any]]) -> str
         if rows:
             parts.append(format_table(header, rows))
         parts.append(format_table(*rung_rows(run, summary)))
+        header, rows = bracket_rows(run, summary)
+        if rows:
+            parts.append(format_table(header, rows))
         parts.append(format_table(*time_rows(summary)))
         parts.append(format_table(*top_rows(run, summary, 5)))
     return "\n\n".join(parts)
@@ -90,6 +99,21 @@ def rung_rows(run: Run, summary: dict[str, Any]) -> Table:
     return [f"rung ({run.unit}s)", "trials", "share"], rows
 
 
+def bracket_rows(run: Run, summary: dict[str, Any]) -> Table:
+    """What became of the trials of each bracket; no rows where there is one bracket."""
+    rows = [
+        [
+            str(b["level"]),
+            str(b["trials"]),
+            " > ".join(map(str, b["reached"])),
+            "-" if b["best"] is None else short(b["best"]),
+        ]
+        for b in summary["brackets"]
+    ]
+    header = [f"bracket from {run.unit}", "trials", "reached, rung by rung", f"best {run.metric}"]
+    return header, rows if len(rows) > 1 else []
+
+
 def time_rows(summary: dict[str, Any]) -> Table:
     """Where the workers' time went."""
     split = summary["time_split"]
@@ -101,14 +125,14 @@ def time_rows(summary: dict[str, Any]) -> Table:
 
 def top_rows(run: Run, summary: dict[str, Any], count: int) -> Table:
     """The best configurations."""
-    names = list(run.manifest["space"])
+    names = list(run.dimensions)
     rows = [
         [
             str(entry["trial"]),
             f"{entry['value']:.4f}",
             str(entry["resource"]),
             str(entry["reached"]),
-            *(short(entry["configuration"][name]) for name in names),
+            *(short(entry["configuration"].get(name, "-")) for name in names),
         ]
         for entry in summary["top"][:count]
     ]
@@ -118,10 +142,11 @@ def top_rows(run: Run, summary: dict[str, Any], count: int) -> Table:
 def warm_rows(run: Run, warm: dict[str, Any]) -> Table:
     """What the warm start measured and moved, by coordinate."""
     rows = []
-    for name, entry in run.manifest["space"].items():
+    for name, entry in run.dimensions.items():
         label = f"log10 {name}" if entry.get("log") else name
         row = [
-            short(warm[key][name]) for key in ("median_abs_gradient", "median_abs_step", "largest_abs_step")
+            "-" if warm[key][name] is None else short(warm[key][name])
+            for key in ("median_abs_gradient", "median_abs_step", "largest_abs_step")
         ]
         rows.append([label, *row])
     return ["search coordinate", "median |gradient|", "median |step|", "largest |step|"], rows

@@ -14,15 +14,22 @@ __version__ = "0.1.0"
 _HOME = {
     "ASHA": "asha_core.schedulers.asha",
     "AshaError": "asha_core.errors",
-    "Best": "asha_core.schedulers.base",
+    "Best": "asha_core.schedulers.state",
     "Choice": "asha_core.space",
     "Configuration": "asha_core.space",
     "ConfigurationError": "asha_core.errors",
+    "Constant": "asha_core.space",
     "Failed": "asha_core.messages",
     "Float": "asha_core.space",
+    "FullTraining": "asha_core.schedulers.full",
+    "GridSearch": "asha_core.searchers.grid",
+    "Hyperband": "asha_core.schedulers.hyperband",
     "Int": "asha_core.space",
     "Job": "asha_core.messages",
+    "Listed": "asha_core.searchers.listed",
     "Lost": "asha_core.messages",
+    "PASHA": "asha_core.schedulers.pasha",
+    "QuasiRandomSearch": "asha_core.searchers.quasi_random",
     "RandomSearch": "asha_core.searchers.random_search",
     "Refined": "asha_core.messages",
     "Rejected": "asha_core.messages",
@@ -30,6 +37,11 @@ _HOME = {
     "Result": "asha_core.tuning",
     "Scheduler": "asha_core.schedulers.base",
     "SearchSpace": "asha_core.space",
+    "Searcher": "asha_core.searchers.base",
+    "SpaceError": "asha_core.errors",
+    "StoppingASHA": "asha_core.schedulers.stopping",
+    "SuccessiveHalving": "asha_core.schedulers.successive_halving",
+    "SynchronousHyperband": "asha_core.schedulers.sync_hyperband",
     "Verdict": "asha_core.messages",
     "tune": "asha_core.tuning",
 }
@@ -39,6 +51,7 @@ __all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604 - strings, built from
 if TYPE_CHECKING:
     from asha_core.errors import AshaError as AshaError
     from asha_core.errors import ConfigurationError as ConfigurationError
+    from asha_core.errors import SpaceError as SpaceError
     from asha_core.messages import Failed as Failed
     from asha_core.messages import Job as Job
     from asha_core.messages import Lost as Lost
@@ -47,11 +60,22 @@ if TYPE_CHECKING:
     from asha_core.messages import Report as Report
     from asha_core.messages import Verdict as Verdict
     from asha_core.schedulers.asha import ASHA as ASHA
-    from asha_core.schedulers.base import Best as Best
     from asha_core.schedulers.base import Scheduler as Scheduler
+    from asha_core.schedulers.full import FullTraining as FullTraining
+    from asha_core.schedulers.hyperband import Hyperband as Hyperband
+    from asha_core.schedulers.pasha import PASHA as PASHA
+    from asha_core.schedulers.state import Best as Best
+    from asha_core.schedulers.stopping import StoppingASHA as StoppingASHA
+    from asha_core.schedulers.successive_halving import SuccessiveHalving as SuccessiveHalving
+    from asha_core.schedulers.sync_hyperband import SynchronousHyperband as SynchronousHyperband
+    from asha_core.searchers.base import Searcher as Searcher
+    from asha_core.searchers.grid import GridSearch as GridSearch
+    from asha_core.searchers.listed import Listed as Listed
+    from asha_core.searchers.quasi_random import QuasiRandomSearch as QuasiRandomSearch
     from asha_core.searchers.random_search import RandomSearch as RandomSearch
     from asha_core.space import Choice as Choice
     from asha_core.space import Configuration as Configuration
+    from asha_core.space import Constant as Constant
     from asha_core.space import Float as Float
     from asha_core.space import Int as Int
     from asha_core.space import SearchSpace as SearchSpace

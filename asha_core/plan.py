@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Bracket(NamedTuple):
+    """Trials that are compared with each other.
+
+    levels: its rungs. trials: how many configurations begin in it. times: how many such brackets.
+    """
+
+    levels: Sequence[int]
+    trials: int
+    times: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedRung:
     """One rung of a plan.
 
-    trials: how many reach it; floor(n / eta^k) of n. Asynchronous promotion can exceed this a little,
+    trials: how many reach it; floor(n / eta^k) of n. Asynchronous rules can exceed this a little,
     because improving arrivals promote more.
     units: resource spent between the rung below and this one, by all of them.
     """
@@ -20,8 +32,13 @@ class PlannedRung:
     units: int
 
 
-def plan_rungs(levels: Sequence[int], reduction_factor: int, trials: int) -> list[PlannedRung]:
+def plan_rungs(
+    levels: Sequence[int], reduction_factor: int, trials: int, survivors: int = 0
+) -> list[PlannedRung]:
     """What ``trials`` configurations are expected to cost.
+
+    Args:
+        survivors: how many go on from a rung, at the least.
 
     >>> [(rung.level, rung.trials, rung.units) for rung in plan_rungs((1, 3, 9), 3, 27)]
     [(1, 27, 27), (3, 9, 18), (9, 3, 18)]
@@ -31,25 +48,46 @@ def plan_rungs(levels: Sequence[int], reduction_factor: int, trials: int) -> lis
     for level in levels:
         rungs.append(PlannedRung(level, trials, trials * (level - below)))
         below = level
-        trials //= reduction_factor
+        trials = max(trials // reduction_factor, min(trials, survivors))
     return rungs
 
 
-def expected_units(levels: Sequence[int], reduction_factor: int, trials: int) -> int:
-    """Units of resource that ``trials`` configurations are expected to take, promotions included."""
-    return sum(rung.units for rung in plan_rungs(levels, reduction_factor, trials))
+def plan_brackets(
+    brackets: Iterable[Bracket], reduction_factor: int, survivors: int = 0
+) -> list[PlannedRung]:
+    """The rungs of several brackets together, by level.
+
+    >>> both = plan_brackets([Bracket((1, 3, 9), 9), Bracket((9,), 3, times=2)], 3)
+    >>> [(rung.level, rung.trials, rung.units) for rung in both]
+    [(1, 9, 9), (3, 3, 6), (9, 7, 60)]
+    """
+    trials: dict[int, int] = {}
+    units: dict[int, int] = {}
+    for bracket in brackets:
+        for rung in plan_rungs(bracket.levels, reduction_factor, bracket.trials, survivors):
+            trials[rung.level] = trials.get(rung.level, 0) + bracket.times * rung.trials
+            units[rung.level] = units.get(rung.level, 0) + bracket.times * rung.units
+    return [PlannedRung(level, trials[level], units[level]) for level in sorted(trials)]
 
 
-def affordable_trials(levels: Sequence[int], reduction_factor: int, units: float) -> int:
+def plan_units(brackets: Iterable[Bracket], reduction_factor: int, survivors: int = 0) -> int:
+    """Units of resource that brackets are expected to take."""
+    return sum(rung.units for rung in plan_brackets(brackets, reduction_factor, survivors))
+
+
+def affordable_trials(cost: Callable[[int], int], units: float) -> int:
     """The most configurations whose expected cost is at most ``units``.
 
-    >>> affordable_trials((1, 3, 9), 3, 63)
+    Args:
+        cost: units that n configurations are expected to take; at least n.
+
+    >>> affordable_trials(lambda n: plan_units([Bracket((1, 3, 9), n)], 3), 63)
     27
     """
-    low, high = 0, max(int(units) // levels[0], 0) + 1
+    low, high = 0, max(int(units), 0) + 1
     while high - low > 1:
         middle = (low + high) // 2
-        if expected_units(levels, reduction_factor, middle) <= units:
+        if cost(middle) <= units:
             low = middle
         else:
             high = middle

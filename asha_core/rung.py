@@ -30,13 +30,15 @@ class Rung:
     Args:
         level: the resource at which trials enter this rung.
         reduction_factor: eta; the top holds floor(n/eta) entries.
+        least: the top holds at least so many, as soon as there are any.
     """
 
-    __slots__ = ("_candidates", "_flags", "_rest", "_top", "eta", "level", "n", "promoted")
+    __slots__ = ("_candidates", "_flags", "_least", "_rest", "_top", "eta", "level", "n", "promoted")
 
-    def __init__(self, level: int, reduction_factor: int) -> None:
+    def __init__(self, level: int, reduction_factor: int, least: int = 0) -> None:
         self.level = level
         self.eta = reduction_factor
+        self._least = least
         self.n = 0  # entries, promoted ones included
         self.promoted = 0
         self._top: list[tuple[float, int, int]] = []  # (-loss, -arrival, trial): worst first
@@ -44,25 +46,31 @@ class Rung:
         self._candidates: list[tuple[float, int, int]] = []
         self._flags = bytearray()
 
-    def add(self, trial: int, loss: float) -> None:
-        """Enter a trial. A loss that is NaN or infinite counts in n, ranks last, never goes up."""
+    def add(self, trial: int, loss: float) -> bool:
+        """Enter a trial. A loss that is NaN or infinite counts in n, ranks last, never goes up.
+
+        Returns:
+            Whether the trial is in the top at this moment, with a finite loss.
+        """
         if not math.isfinite(loss):
             loss = math.inf
         arrival = self.n
         self.n = arrival + 1
         self._flags.append(0)
         top = self._top
-        if len(top) < self.n // self.eta:
+        if len(top) < self.n // self.eta or len(top) < self._least:
             best = heappushpop(self._rest, (loss, arrival, trial))
             heappush(top, (-best[0], -best[1], best[2]))
             self._admit(best)
-        elif top and -top[0][0] > loss:  # an equal loss that came earlier keeps its place
+            return best[1] == arrival and loss < math.inf
+        if top and -top[0][0] > loss:  # an equal loss that came earlier keeps its place
             worst = heappushpop(top, (-loss, -arrival, trial))
             self._flags[-worst[1]] &= ~_IN_TOP
             heappush(self._rest, (-worst[0], -worst[1], worst[2]))
             self._admit((loss, arrival, trial))
-        else:
-            heappush(self._rest, (loss, arrival, trial))
+            return True
+        heappush(self._rest, (loss, arrival, trial))
+        return False
 
     def _admit(self, entry: tuple[float, int, int]) -> None:
         flag = self._flags[entry[1]] | _IN_TOP

@@ -1,222 +1,33 @@
-"""The search space: named dimensions, configurations, and maps to and from two coordinate systems.
+"""The search space: named dimensions, when they exist, what is allowed, and configurations.
 
-*Unit coordinates*: every dimension is [0, 1], uniform under the prior. Searchers draw there.
-*Search coordinates*: log10 of a log-scaled dimension, the native value otherwise. Warm starts move there.
+A space has dimensions (``dimensions.py``), *conditions* (a dimension exists only where others have
+certain values) and *constraints* (predicates that refuse configurations). A configuration holds the
+dimensions that exist.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from asha_core.constraints import Constraint, constraint_from_name, constraint_name, holds
+from asha_core.dimensions import (
+    Choice,
+    Constant,
+    Dimension,
+    Float,
+    Int,
+    Value,
+    dimension_from_dict,
+    dimension_to_dict,
+)
 from asha_core.errors import ConfigurationError, SpaceError, nearest
 
-Value = float | int | str | bool | None
+__all__ = ["Choice", "Configuration", "Constant", "Dimension", "Float", "Int", "SearchSpace", "Value"]
 
-
-def _check_number(kind: str, side: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise SpaceError(f"{kind} {side} bound is {value!r}: it must be a finite number")
-    try:
-        finite = math.isfinite(value)
-    except OverflowError:  # an integer that no float holds
-        finite = False
-    if not finite:
-        raise SpaceError(f"{kind} {side} bound is {str(value)[:20]}: it must be a finite number")
-
-
-def _check_bounds(kind: str, lower: float, upper: float, log: bool) -> None:
-    _check_number(kind, "lower", lower)
-    _check_number(kind, "upper", upper)
-    if lower >= upper:
-        raise SpaceError(
-            f"{kind} bounds are lower={lower!r}, upper={upper!r}: "
-            "lower must be smaller than upper (are they swapped?)"
-        )
-    if not math.isfinite(float(upper) - float(lower)):
-        raise SpaceError(f"{kind} bounds are lower={lower!r}, upper={upper!r}: they are too far apart")
-    if log and lower <= 0:
-        raise SpaceError(
-            f"{kind} lower bound is {lower!r} with log=True: a logarithmic dimension needs a lower "
-            "bound above 0; use a small positive bound such as 1e-6, or log=False"
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Float:
-    """A real dimension, uniform in its value or, with ``log``, in its logarithm.
-
-    Args:
-        lower, upper: inclusive bounds, lower < upper; lower > 0 with ``log``.
-        log: scale logarithmically.
-    Raises:
-        SpaceError: bounds swapped, not finite, or not positive with ``log``.
-    """
-
-    lower: float
-    upper: float
-    log: bool = False
-
-    _origin: float = field(init=False, repr=False, compare=False)  # of value, or of its logarithm
-    _span: float = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        _check_bounds("Float", self.lower, self.upper, self.log)
-        origin = math.log(self.lower) if self.log else float(self.lower)
-        end = math.log(self.upper) if self.log else float(self.upper)
-        object.__setattr__(self, "lower", float(self.lower))
-        object.__setattr__(self, "upper", float(self.upper))
-        object.__setattr__(self, "_origin", origin)
-        object.__setattr__(self, "_span", end - origin)
-
-    def from_unit(self, unit: float) -> float:
-        """The value at ``unit`` in [0, 1]; outside, the nearest bound."""
-        value = self._origin + unit * self._span
-        if self.log:
-            value = math.exp(value)
-        if value < self.lower:
-            return self.lower
-        return self.upper if value > self.upper else value
-
-    def to_unit(self, value: Value) -> float:
-        """Where in [0, 1] ``value`` lies."""
-        low, high = self.search_bounds
-        return (self.to_search(value) - low) / (high - low)
-
-    @property
-    def search_bounds(self) -> tuple[float, float]:
-        """The bounds in search coordinates."""
-        return self.to_search(self.lower), self.to_search(self.upper)
-
-    def to_search(self, value: Value) -> float:
-        """log10 of the value if logarithmic, the value otherwise."""
-        assert isinstance(value, int | float)
-        return math.log10(value) if self.log else float(value)
-
-    def from_search(self, coordinate: float) -> float:
-        """The value at a search coordinate, clamped to the bounds."""
-        low, high = self.search_bounds
-        if coordinate <= low:
-            return self.lower
-        if coordinate >= high:
-            return self.upper
-        value = 10.0**coordinate if self.log else coordinate
-        return min(max(value, self.lower), self.upper)
-
-    def check(self, name: str, value: object) -> float:
-        """``value`` as a float, or ``ConfigurationError``."""
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ConfigurationError(f"{name} is {value!r}: it must be a number")
-        if not self.lower <= value <= self.upper:
-            raise ConfigurationError(f"{name} is {value!r}: it must be in [{self.lower}, {self.upper}]")
-        return float(value)
-
-
-@dataclass(frozen=True, slots=True)
-class Int:
-    """An integer dimension; every integer has the same prior probability, or, with ``log``, one
-    proportional to log((i+1)/i).
-
-    Args:
-        lower, upper: inclusive integer bounds, lower < upper; lower >= 1 with ``log``.
-        log: scale logarithmically.
-    Raises:
-        SpaceError: bounds swapped, not integers, or not positive with ``log``.
-    """
-
-    lower: int
-    upper: int
-    log: bool = False
-
-    def __post_init__(self) -> None:
-        _check_bounds("Int", self.lower, self.upper, self.log)
-        if not (isinstance(self.lower, int) and isinstance(self.upper, int)):
-            raise SpaceError(
-                f"Int bounds are lower={self.lower!r}, upper={self.upper!r}: both must be integers "
-                "(use Float for a real dimension)"
-            )
-
-    def from_unit(self, unit: float) -> int:
-        """The integer whose share of [0, 1] holds ``unit``."""
-        if self.log:
-            low = math.log(self.lower)
-            value = math.floor(math.exp(low + unit * (math.log(self.upper + 1) - low)))
-        else:
-            value = self.lower + math.floor(unit * (self.upper - self.lower + 1))
-        return min(max(value, self.lower), self.upper)
-
-    def to_unit(self, value: Value) -> float:
-        """The middle of the share of [0, 1] that maps to ``value``."""
-        assert isinstance(value, int | float)
-        if self.log:
-            low, high = math.log(self.lower), math.log(self.upper + 1)
-            return (0.5 * (math.log(value) + math.log(value + 1)) - low) / (high - low)
-        return (value - self.lower + 0.5) / (self.upper - self.lower + 1)
-
-    def check(self, name: str, value: object) -> int:
-        """``value`` as an int, or ``ConfigurationError``."""
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise ConfigurationError(f"{name} is {value!r}: it must be an integer")
-        if not self.lower <= value <= self.upper:
-            raise ConfigurationError(f"{name} is {value!r}: it must be in [{self.lower}, {self.upper}]")
-        return value
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One of a few options, each equally likely.
-
-    Args:
-        options: at least one; strings, numbers, booleans or None, all different.
-    Raises:
-        SpaceError: no options, a repeated one, or one that JSON cannot hold.
-    """
-
-    options: tuple[Value, ...]
-
-    def __init__(self, options: Sequence[Value]) -> None:
-        if isinstance(options, str) or not isinstance(options, Sequence) or not options:
-            raise SpaceError(f"Choice options are {options!r}: give a list of at least one option")
-        for option in options:
-            if option is not None and not isinstance(option, str | int | float | bool):
-                raise SpaceError(
-                    f"Choice option {option!r} is a {type(option).__name__}: options must be strings, "
-                    "numbers, booleans or None (map richer objects from a string inside the task)"
-                )
-            if isinstance(option, float) and not math.isfinite(option):
-                raise SpaceError(f"Choice option {option!r}: a number must be finite")
-        # 1, 1.0 and True are equal to Python and different to a reader of the journal
-        if len({(type(option), option) for option in options}) < len(options):
-            raise SpaceError(f"Choice options are {options!r}: an option is repeated")
-        object.__setattr__(self, "options", tuple(options))
-
-    def from_unit(self, unit: float) -> Value:
-        """The option whose share of [0, 1] holds ``unit``."""
-        last = len(self.options) - 1
-        return self.options[min(max(math.floor(unit * len(self.options)), 0), last)]
-
-    def to_unit(self, value: Value) -> float:
-        """The middle of the option's share of [0, 1]."""
-        return (self._index(value) + 0.5) / len(self.options)
-
-    def _index(self, value: object) -> int:
-        for index, option in enumerate(self.options):
-            if type(option) is type(value) and option == value:
-                return index
-        raise ValueError(value)
-
-    def check(self, name: str, value: object) -> Value:
-        """``value`` itself, or ``ConfigurationError``."""
-        try:
-            return self.options[self._index(value)]
-        except ValueError:
-            raise ConfigurationError(f"{name} is {value!r}: it must be one of {list(self.options)}") from None
-
-
-Dimension = Float | Int | Choice
-_KINDS = {"float": Float, "int": Int, "choice": Choice}
+Conditions = Mapping[str, Mapping[str, Value | Sequence[Value]]]
+_DRAWS = 10_000
 
 
 class Configuration(Mapping[str, Any]):
@@ -254,18 +65,36 @@ class SearchSpace(Mapping[str, Dimension]):
     """Named dimensions, in the order in which they were given.
 
     Args:
-        dimensions: name -> Float, Int or Choice; at least one.
+        dimensions: name -> Float, Int, Choice or Constant; at least one.
+        conditions: name -> {other: its value, or a list of values}: the dimension exists only where every
+            other one named exists and has one of the values. Configurations lack dimensions that do not
+            exist.
+        constraints: predicates of a configuration; where one is not true, the configuration is refused, and
+            another is drawn in its place.
     Raises:
-        SpaceError: empty, a name that is not a string, or a value that is not a dimension.
+        SpaceError: empty, a name that is not a string, a value that is not a dimension, or a condition that
+            can never hold.
 
     >>> space = SearchSpace({"lr": Float(1e-4, 1.0, log=True), "layers": Int(1, 4)})
     >>> space.from_unit([0.5, 0.99])["layers"]
     4
+    >>> space = SearchSpace(
+    ...     {"optimizer": Choice(["adam", "sgd"]), "momentum": Float(0.0, 0.99)},
+    ...     conditions={"momentum": {"optimizer": "sgd"}},
+    ... )
+    >>> dict(space.from_unit([0.1, 0.5])), sorted(space.from_unit([0.9, 0.5]))
+    ({'optimizer': 'adam'}, ['momentum', 'optimizer'])
     """
 
-    __slots__ = ("_all", "_dimensions", "names")
+    __slots__ = ("_all", "_conditions", "_dimensions", "_order", "constraints", "names")
 
-    def __init__(self, dimensions: Mapping[str, Dimension]) -> None:
+    def __init__(
+        self,
+        dimensions: Mapping[str, Dimension],
+        *,
+        conditions: Conditions | None = None,
+        constraints: Sequence[Constraint] = (),
+    ) -> None:
         if not isinstance(dimensions, Mapping) or not dimensions:
             raise SpaceError(
                 "a search space needs at least one dimension: SearchSpace({'lr': Float(1e-4, 1.0)})"
@@ -273,11 +102,63 @@ class SearchSpace(Mapping[str, Dimension]):
         for name, dimension in dimensions.items():
             if not isinstance(name, str):
                 raise SpaceError(f"dimension name {name!r} is not a string")
-            if not isinstance(dimension, Float | Int | Choice):
-                raise SpaceError(f"dimension {name!r} is {dimension!r}: it must be a Float, Int or Choice")
+            if not isinstance(dimension, Dimension):
+                raise SpaceError(
+                    f"dimension {name!r} is {dimension!r}: it must be a Float, Int, Choice or Constant"
+                )
+        if callable(constraints):
+            raise SpaceError("constraints is one function: give a list of them, constraints=[...]")
+        for constraint in constraints:
+            if not callable(constraint):
+                raise SpaceError(f"constraint {constraint!r} is not a function of a configuration")
         self._dimensions = dict(dimensions)
         self._all = tuple(self._dimensions.values())
         self.names = tuple(self._dimensions)
+        self.constraints = tuple(constraints)
+        self._conditions = {
+            name: self._checked_condition(name, parents) for name, parents in (conditions or {}).items()
+        }
+        self._order = self._sorted()
+
+    def _checked_condition(self, name: str, parents: object) -> dict[str, tuple[Value, ...]]:
+        if not isinstance(parents, Mapping) or not parents:
+            raise SpaceError(
+                f"condition of {name!r} is {parents!r}: it must map other dimensions to their values, such "
+                'as {"optimizer": "sgd"}'
+            )
+        return {parent: self._values(name, parent, values) for parent, values in parents.items()}
+
+    def _values(self, name: str, parent: str, values: Value | Sequence[Value]) -> tuple[Value, ...]:
+        """The values of ``parent`` for which ``name`` exists, checked."""
+        for each in (name, parent):
+            if each not in self._dimensions:
+                raise SpaceError(
+                    f"condition of {name!r}: unknown dimension {each!r}{nearest(each, self.names)}"
+                )
+        wanted = [values] if isinstance(values, str) or not isinstance(values, Sequence) else values
+        if isinstance(self._dimensions[parent], Float):
+            raise SpaceError(
+                f"condition of {name!r}: {parent!r} is a Float, which is never exactly one value; let it "
+                "depend on a Choice, an Int or a Constant"
+            )
+        if not wanted:
+            raise SpaceError(f"condition of {name!r}: no value of {parent!r} is given, so it never exists")
+        if isinstance(self._dimensions[parent], Constant):
+            return tuple(wanted)  # frozen at another value: the dimension never exists, as was asked for
+        try:
+            return tuple(self._dimensions[parent].check(parent, value) for value in wanted)
+        except ConfigurationError as error:
+            raise SpaceError(f"condition of {name!r} can never hold: {error}") from None
+
+    def _sorted(self) -> tuple[str, ...]:
+        """The names, each after those that it depends on."""
+        if not self._conditions:
+            return self.names
+        try:
+            graph = {name: tuple(self._conditions.get(name, ())) for name in self.names}
+            return tuple(TopologicalSorter(graph).static_order())
+        except CycleError as error:
+            raise SpaceError(f"conditions go round in a circle: {' <- '.join(error.args[1])}") from None
 
     def __getitem__(self, name: str) -> Dimension:
         return self._dimensions[name]
@@ -288,63 +169,198 @@ class SearchSpace(Mapping[str, Dimension]):
     def __len__(self) -> int:
         return len(self._dimensions)
 
-    def __repr__(self) -> str:
-        return f"SearchSpace({self._dimensions})"
-
-    def from_unit(self, unit: Sequence[float]) -> Configuration:
-        """The configuration at unit coordinates, shape (D,), in the order of ``names``."""
-        if len(unit) != len(self.names):
-            raise ConfigurationError(f"{len(unit)} unit coordinates for {len(self.names)} dimensions")
-        return Configuration(
-            self.names, tuple([d.from_unit(u) for d, u in zip(self._all, unit, strict=True)])
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SearchSpace):
+            return NotImplemented
+        return (self._dimensions, self._conditions, self.constraints) == (
+            other._dimensions,
+            other._conditions,
+            other.constraints,
         )
 
-    def to_unit(self, configuration: Mapping[str, Any]) -> list[float]:
-        """Unit coordinates of a configuration, shape (D,)."""
-        return [d.to_unit(configuration[name]) for name, d in self._dimensions.items()]
+    __hash__ = None  # type: ignore[assignment]
 
-    def configuration(self, values: Mapping[str, Any]) -> Configuration:
-        """A checked configuration from a plain mapping.
+    def __repr__(self) -> str:
+        parts = [repr(self._dimensions)]
+        if self._conditions:
+            parts.append(f"conditions={self._conditions}")
+        if self.constraints:
+            parts.append(f"constraints={[constraint_name(constraint) for constraint in self.constraints]}")
+        return f"SearchSpace({', '.join(parts)})"
+
+    # -- conditions and constraints --------------------------------------------------------------
+
+    @property
+    def conditions(self) -> Mapping[str, Mapping[str, Sequence[Value]]]:
+        """Name -> {other: values}: where the dimension exists; those that always do are not in it."""
+        return self._conditions
+
+    def _exists(self, name: str, values: Mapping[str, Any], existing: set[str]) -> bool:
+        return all(
+            parent in existing
+            and any(type(v) is type(values[parent]) and v == values[parent] for v in wanted)
+            for parent, wanted in self._conditions.get(name, {}).items()
+        )
+
+    def active(self, values: Mapping[str, Any]) -> Configuration:
+        """The configuration of those dimensions that exist, from a value for each; nothing is checked."""
+        existing: set[str] = set()
+        for name in self._order:
+            if self._exists(name, values, existing):
+                existing.add(name)
+        names = tuple(name for name in self.names if name in existing)
+        return Configuration(names, tuple(values[name] for name in names))
+
+    def allows(self, configuration: Configuration) -> bool:
+        """Whether every constraint holds.
 
         Raises:
-            ConfigurationError: a name is missing or unknown, or a value lies outside its dimension.
+            SpaceError: a constraint raised, or returned something else than true or false.
+        """
+        return all(holds(constraint, configuration) for constraint in self.constraints)
+
+    def first_allowed(self, point: Callable[[int], Sequence[float]]) -> Configuration:
+        """The first of the configurations at unit coordinates point(0), point(1), ... that is allowed.
+
+        Raises:
+            SpaceError: none of 10,000 is; says which constraints refused them.
+        """
+        if not self.constraints:
+            return self.from_unit(point(0))
+        for attempt in range(_DRAWS):
+            configuration = self.from_unit(point(attempt))
+            if self.allows(configuration):
+                return configuration
+        raise SpaceError(self._nearly_empty(point))
+
+    def _nearly_empty(self, point: Callable[[int], Sequence[float]]) -> str:
+        sample = [self.from_unit(point(attempt)) for attempt in range(200)]
+        allowed = {
+            constraint_name(constraint): sum(holds(constraint, each) for each in sample) / len(sample)
+            for constraint in self.constraints
+        }
+        shares = ", ".join(f"{name} allows {share:.0%}" for name, share in allowed.items())
+        return (
+            f"the constraints refused {_DRAWS:,} draws in a row ({shares}): next to nothing of the space is "
+            "left; loosen them, or narrow the bounds to where they hold"
+        )
+
+    def freeze(self, /, **values: Value) -> SearchSpace:
+        """The same space with some dimensions held at one value; what is drawn for the others stays.
+
+        Raises:
+            ConfigurationError: an unknown dimension, or a value outside it.
+
+        >>> space = SearchSpace({"lr": Float(1e-4, 1.0, log=True), "layers": Int(1, 4)})
+        >>> space.freeze(layers=2).from_unit([0.5, 0.99])["layers"]
+        2
+        """
+        frozen = dict(self._dimensions)
+        for name, value in values.items():
+            if name not in frozen:
+                raise ConfigurationError(
+                    f"freeze {name}: unknown dimension {name!r}{nearest(name, self.names)}"
+                )
+            dimension = frozen[name]
+            wanted = dimension.as_option(value) if isinstance(dimension, Choice) else value
+            try:
+                frozen[name] = Constant(dimension.check(name, wanted))
+            except ConfigurationError as error:
+                raise ConfigurationError(f"freeze {name}: {error}") from None
+        return SearchSpace(frozen, conditions=self._conditions, constraints=self.constraints)
+
+    # -- configurations --------------------------------------------------------------------------
+
+    def from_unit(self, unit: Sequence[float]) -> Configuration:
+        """The configuration at unit coordinates, shape (D,), in the order of ``names``; constraints aside."""
+        if len(unit) != len(self.names):
+            raise ConfigurationError(f"{len(unit)} unit coordinates for {len(self.names)} dimensions")
+        values = tuple([d.from_unit(u) for d, u in zip(self._all, unit, strict=True)])
+        if self._conditions:
+            return self.active(dict(zip(self.names, values, strict=True)))
+        return Configuration(self.names, values)
+
+    def to_unit(self, configuration: Mapping[str, Any]) -> list[float]:
+        """Unit coordinates of a configuration, shape (D,); 0.5 for dimensions that do not exist in it."""
+        return [
+            d.to_unit(configuration[name]) if name in configuration else 0.5
+            for name, d in self._dimensions.items()
+        ]
+
+    def configuration(self, values: Mapping[str, Any]) -> Configuration:
+        """A checked configuration from a plain mapping. Constants may be left out.
+
+        Raises:
+            ConfigurationError: a name is missing, unknown, or of a dimension that does not exist there; a
+                value lies outside its dimension; or a constraint refuses it.
         """
         for name in values:
             if name not in self._dimensions:
                 raise ConfigurationError(f"unknown dimension {name!r}{nearest(str(name), self.names)}")
-        missing = [name for name in self.names if name not in values]
+        checked: dict[str, Value] = {}
+        missing = []
+        for name in self._order:
+            dimension = self._dimensions[name]
+            if not self._exists(name, checked, checked.keys() & self._dimensions.keys()):
+                if name in values:
+                    wanted = " and ".join(
+                        f"{parent} in {list(options)}" for parent, options in self._conditions[name].items()
+                    )
+                    raise ConfigurationError(f"{name} is given, and exists only with {wanted}")
+            elif name in values:
+                checked[name] = dimension.check(name, values[name])
+            elif isinstance(dimension, Constant):
+                checked[name] = dimension.value
+            else:
+                missing.append(name)
         if missing:
             raise ConfigurationError(f"the configuration lacks {', '.join(missing)}")
-        return Configuration(
-            self.names, tuple(d.check(name, values[name]) for name, d in self._dimensions.items())
-        )
+        names = tuple(name for name in self.names if name in checked)
+        configuration = Configuration(names, tuple(checked[name] for name in names))
+        for constraint in self.constraints:
+            if not holds(constraint, configuration):
+                raise ConfigurationError(
+                    f"the constraint {constraint_name(constraint)} refuses {dict(configuration)}"
+                )
+        return configuration
 
-    def to_dict(self) -> dict[str, dict[str, Any]]:
-        """A JSON-able description; ``from_dict`` reads it back."""
-        description: dict[str, dict[str, Any]] = {}
-        for name, d in self._dimensions.items():
-            if isinstance(d, Choice):
-                description[name] = {"type": "choice", "options": list(d.options)}
-            else:
-                kind = "float" if isinstance(d, Float) else "int"
-                description[name] = {"type": kind, "lower": d.lower, "upper": d.upper, "log": d.log}
-        return description
+    # -- JSON ------------------------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-able description; ``from_dict`` reads it back. A constraint is named ``module:function``."""
+        dimensions: dict[str, dict[str, Any]] = {}
+        for name, dimension in self._dimensions.items():
+            dimensions[name] = dimension_to_dict(dimension)
+            if name in self._conditions:
+                dimensions[name]["when"] = {
+                    parent: list(values) for parent, values in self._conditions[name].items()
+                }
+        return {
+            "dimensions": dimensions,
+            "constraints": [constraint_name(constraint) for constraint in self.constraints],
+        }
 
     @staticmethod
-    def from_dict(description: Mapping[str, Mapping[str, Any]]) -> SearchSpace:
-        """The inverse of ``to_dict``.
+    def from_dict(description: Mapping[str, Any]) -> SearchSpace:
+        """The inverse of ``to_dict``. Constraints are imported by their names.
 
         Raises:
-            SpaceError: an unknown type or unknown arguments.
+            SpaceError: an unknown type or unknown arguments; a constraint that cannot be imported.
         """
+        entries = description.get("dimensions")
+        if not isinstance(entries, Mapping):
+            raise SpaceError(
+                f'a search space is described by {{"dimensions": {{...}}}}, not by {description!r}'
+            )
         dimensions: dict[str, Dimension] = {}
-        for name, entry in description.items():
+        conditions: dict[str, Mapping[str, Sequence[Value]]] = {}
+        for name, entry in entries.items():
+            if not isinstance(entry, Mapping):
+                raise SpaceError(f"dimension {name!r} is described by {entry!r}: it must be a mapping")
             arguments = dict(entry)
-            kind = arguments.pop("type", None)
-            if kind not in _KINDS:
-                raise SpaceError(f"dimension {name!r} has type {kind!r}{nearest(str(kind), _KINDS)}")
-            try:
-                dimensions[name] = _KINDS[kind](**arguments)
-            except TypeError as error:
-                raise SpaceError(f"dimension {name!r}: {error}") from None
-        return SearchSpace(dimensions)
+            when = arguments.pop("when", None)
+            if when is not None:
+                conditions[name] = when
+            dimensions[name] = dimension_from_dict(name, arguments)
+        constraints = [constraint_from_name(name) for name in description.get("constraints", ())]
+        return SearchSpace(dimensions, conditions=conditions, constraints=constraints)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 import signal
 import sys
@@ -31,7 +32,8 @@ from asha_core.runtime.results import (
     write_json,
 )
 from asha_core.runtime.small_budget import SmallBudget
-from asha_core.schedulers.base import Best, Scheduler
+from asha_core.schedulers.base import Scheduler
+from asha_core.schedulers.state import Best
 from asha_core.space import Configuration
 from trials.devices import INLINE, Devices, parse_devices
 from trials.executors.inline import InlineExecutor
@@ -128,6 +130,7 @@ def launch(plan: Launch, *, then_exit: bool = False) -> Result:
     if plan.scheduler.trials:
         raise SettingError("this scheduler has been used by a search: make a new one")
     plan.directory.check()
+    plan.scheduler.searcher.propose(0)  # a constraint that raises or refuses everything is refused here
     chosen = variation(plan.variation)
     warm_start = build(chosen.strategy, chosen.settings)
     if warm_start.needs_losses and not plan.built.has_losses():
@@ -240,7 +243,6 @@ def _executor(plan: Launch, settings: WorkerSettings) -> Executor:
 
 
 def _manifest(plan: Launch) -> dict[str, Any]:
-    scheduler = plan.scheduler
     labels = [slot.label for slot in plan.devices.slots]
     chosen = variation(plan.variation)
     return manifest(
@@ -251,15 +253,8 @@ def _manifest(plan: Launch) -> dict[str, Any]:
             "mode": plan.built.mode,
             "unit": plan.built.unit,
         },
-        space=plan.built.space.to_dict(),
-        scheduler={
-            "name": scheduler.name,
-            "levels": list(scheduler.levels),
-            "reduction_factor": scheduler.reduction_factor,
-            "seed": scheduler.seed,
-            "max_trials": scheduler.max_trials,
-            "max_retries": scheduler.max_retries,
-        },
+        space=plan.scheduler.space.to_dict(),
+        scheduler=plan.scheduler.describe(),
         variation={
             "name": plan.variation,
             "strategy": chosen.strategy,
@@ -324,9 +319,12 @@ def tune(
         if isinstance(train, Task)
         else FunctionTask(train, scheduler.space, metric=metric, mode=scheduler.mode)
     )
+    if task.space != scheduler.space:  # such as a frozen one: warm starts move in what is searched
+        task = copy.copy(task)
+        task.space = scheduler.space
     if task.mode != scheduler.mode:
         raise SettingError(f"the task has mode {task.mode!r} and the scheduler {scheduler.mode!r}")
-    if scheduler.max_trials is None and budget is None:
+    if scheduler.trial_limit is None and budget is None:
         raise SettingError("the search would never end: give the scheduler max_trials, or give a budget")
     devices = parse_devices(gpus, workers_per_gpu)
     limit = Budget(None if budget is None else parse_duration(budget), None, devices.held)

@@ -34,29 +34,23 @@ own with Ray Tune and Syne Tune, and the whole study's with Optuna.
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import os
-import platform
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import date
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import tables
 
 if TYPE_CHECKING:
     from trials.trial import Trial
 
 REPORTS = 9
 WORKERS = 2
-TODAY = date.today().isoformat()
-RESULTS = Path(__file__).parent / "results" / "engine_overhead.json"
-NOT_INSTALLED = 3  # exit status of a child whose system is not there
+RESULTS = tables.RESULTS / "engine_overhead.json"
 
 
 # -- ours ------------------------------------------------------------------------------------------
@@ -262,34 +256,25 @@ SYSTEMS: list[System] = [  # name, distribution, function, n1, n2
 ]
 
 
+TABLE = tables.Table(
+    [
+        ("system", lambda row: row["system"]),
+        ("version", lambda row: row["version"]),
+        ("n1", lambda row: f"{row['n1']:,}"),
+        ("n2", lambda row: f"{row['n2']:,}"),
+        ("ms/trial", lambda row: f"{row['ms_per_trial']:.2f}"),
+        ("min", lambda row: f"{min(row['ms_per_trial_all']):.2f}"),
+        ("max", lambda row: f"{max(row['ms_per_trial_all']):.2f}"),
+    ],
+    first=22,
+)
+
+
 def child(name: str, trials: int) -> None:
     function = next(system[2] for system in SYSTEMS if system[0] == name)
     # not the default temporary name: Ray's socket paths must stay under 107 characters
     with tempfile.TemporaryDirectory(prefix="eo", ignore_cleanup_errors=True) as folder:
-        try:
-            print(json.dumps(function(trials, Path(folder))))
-        except ModuleNotFoundError as error:
-            print(error, file=sys.stderr)
-            sys.exit(NOT_INSTALLED)
-
-
-def measure(name: str, trials: int) -> float | str:
-    """Seconds for ``trials`` trials, or in a few words why there are none."""
-    command = [sys.executable, __file__, "--child", name, str(trials)]
-    environment = os.environ | {"RAY_AIR_NEW_OUTPUT": "0", "RAY_USAGE_STATS_ENABLED": "0"}
-    process = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    if process.returncode == NOT_INSTALLED:
-        return "not installed"
-    if process.returncode != 0:
-        return "failed: " + (process.stderr.strip().splitlines() or ["no message"])[-1]
-    return float(process.stdout.strip().splitlines()[-1])
-
-
-def version(distribution: str) -> str:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return "not installed"
+        tables.answer(lambda: function(trials, Path(folder)))
 
 
 def main() -> None:
@@ -303,44 +288,35 @@ def main() -> None:
         return
 
     rows: list[dict[str, Any]] = []
-    print(f"{'system':<22}{'version':<12}{'n1':>5}{'n2':>7}{'ms/trial':>11}{'min':>9}{'max':>9}")
+    print(TABLE.head())
     for name, distribution, _, n1, n2 in SYSTEMS:
         if arguments.only.lower() not in name.lower():
             continue
         row: dict[str, Any] = {
             "system": name,
-            "version": version(distribution),
+            "version": tables.version(distribution),
             "n1": n1,
             "n2": n2,
-            "date": TODAY,
+            "date": tables.TODAY,
         }
         rows.append(row)
         pairs: list[list[float]] = []
-        status = "measured"
         for _ in range(arguments.repeats):
-            few, many = measure(name, n1), measure(name, n2)
-            if isinstance(few, str) or isinstance(many, str):
-                status = few if isinstance(few, str) else str(many)
+            (few, status), (many, other) = (tables.measure(__file__, name, str(n)) for n in (n1, n2))
+            row["status"] = other if status == "measured" else status
+            if row["status"] != "measured":
                 break
             pairs.append([few, many])
             if few + many > 20 and len(pairs) == 2:
                 break
-        row |= {"status": status, "seconds": pairs}
-        if status != "measured":
-            print(f"{name:<22}{row['version']:<12.11}{n1:>5}{n2:>7}  {status}", flush=True)
-            continue
-        costs = [1000 * (many - few) / (n2 - n1) for few, many in pairs]
-        cost = statistics.median(costs)
-        row |= {"ms_per_trial": cost, "ms_per_trial_all": costs}
-        print(
-            f"{name:<22}{row['version']:<12.11}{n1:>5}{n2:>7}{cost:>11.2f}{min(costs):>9.2f}{max(costs):>9.2f}",
-            flush=True,
-        )
+        row["seconds"] = pairs
+        if row["status"] == "measured":
+            costs = [1000 * (many - few) / (n2 - n1) for few, many in pairs]
+            row |= {"ms_per_trial": statistics.median(costs), "ms_per_trial_all": costs}
+        print(TABLE.line(row), flush=True)
 
-    if arguments.only and RESULTS.exists():
-        before = {row["system"]: row for row in json.loads(RESULTS.read_text())["rows"]}
-        before |= {row["system"]: row for row in rows}
-        rows = [before[system[0]] for system in SYSTEMS if system[0] in before]
+    if arguments.only:
+        rows = tables.with_rows_before(rows, RESULTS, [system[0] for system in SYSTEMS])
     reference = next((row["ms_per_trial"] for row in rows if "ms_per_trial" in row), None)
     print("\nratio to the first row:")
     for row in rows:
@@ -348,18 +324,8 @@ def main() -> None:
             row["ratio"] = row["ms_per_trial"] / reference
             print(f"{row['system']:<22}{row['ratio']:>9.1f}   (measured on {row['date']})")
 
-    content = {
-        "benchmark": "engine_overhead",
-        "date": TODAY,
-        "cores": os.cpu_count(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "settings": {"reports": REPORTS, "workers": WORKERS, "repeats": arguments.repeats},
-        "rows": rows,
-    }
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(content, indent=2) + "\n")
-    print(f"\nwrote results/{RESULTS.name}")
+    settings = {"reports": REPORTS, "workers": WORKERS, "repeats": arguments.repeats}
+    tables.write(RESULTS, rows, [], settings)
 
 
 if __name__ == "__main__":

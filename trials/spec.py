@@ -20,10 +20,12 @@ class TaskSpec:
     """How to build a task, here or in a worker: an import path and options.
 
     target: "package.module:ClassName". options: keyword arguments of the class, JSON-able.
+    frozen: dimensions of its search space that are held at one value.
     """
 
     target: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    frozen: Mapping[str, Any] = field(default_factory=dict)
 
     def build(self) -> Task:
         """Import and construct.
@@ -31,6 +33,7 @@ class TaskSpec:
         Raises:
             TaskError: the module or class is not there, or is no Task.
             SettingError: it does not take these options.
+            ConfigurationError: a dimension cannot be frozen so.
         """
         kind = self.load()
         if isinstance(kind, Task):
@@ -54,6 +57,8 @@ class TaskSpec:
             raise TaskError(f"task {self.target} has no search space: set `space = SearchSpace({{...}})`")
         if task.mode not in ("max", "min"):
             raise TaskError(f'task {self.target} has mode {task.mode!r}: it must be "max" or "min"')
+        if self.frozen:
+            task.space = task.space.freeze(**self.frozen)
         return task
 
     def load(self) -> Any:

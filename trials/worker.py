@@ -133,9 +133,14 @@ class JobRunner:
         began = time.perf_counter()
         problem = self._task.problem(job.seed, self._device)
         outcome = warm_start.refine(problem, job.configuration, job.seed)
+        configuration, diagnostics = outcome.configuration, outcome.diagnostics
+        if not self._task.space.allows(configuration):
+            configuration = job.configuration
+            step = dict.fromkeys(diagnostics.get("step", {}), 0.0)
+            diagnostics = {**diagnostics, "step": step, "note": "the constraints refuse the nudge: no nudge"}
         seconds = time.perf_counter() - began
-        send(Refined(job.trial, outcome.configuration, seconds, outcome.diagnostics))
-        return job._replace(configuration=outcome.configuration)
+        send(Refined(job.trial, configuration, seconds, diagnostics))
+        return job._replace(configuration=configuration)
 
 
 @contextlib.contextmanager

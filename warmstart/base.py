@@ -157,9 +157,9 @@ def variation(name: str) -> Variation:
     return VARIATIONS[name]
 
 
-def movable(space: SearchSpace) -> dict[str, Float]:
-    """The dimensions that a warm start may move: the real ones."""
-    return {name: d for name, d in space.items() if isinstance(d, Float)}
+def movable(space: SearchSpace, configuration: Configuration) -> dict[str, Float]:
+    """The dimensions that a warm start may move: the real ones, where they exist."""
+    return {name: d for name, d in space.items() if isinstance(d, Float) and name in configuration}
 
 
 def moved(space: SearchSpace, configuration: Configuration, step: Mapping[str, float]) -> Configuration:
@@ -170,7 +170,7 @@ def moved(space: SearchSpace, configuration: Configuration, step: Mapping[str, f
             leaves the value as it is, to the last bit.
     """
     values = dict(configuration)
-    for name, dimension in movable(space).items():
+    for name, dimension in movable(space, configuration).items():
         change = step.get(name, 0.0)
         if change != 0.0:
             values[name] = dimension.from_search(dimension.to_search(values[name]) + change)
@@ -181,5 +181,5 @@ def taken(space: SearchSpace, before: Configuration, after: Configuration) -> di
     """The step that was really taken, in search coordinates, after clamping."""
     return {
         name: dimension.to_search(after[name]) - dimension.to_search(before[name])
-        for name, dimension in movable(space).items()
+        for name, dimension in movable(space, before).items()
     }

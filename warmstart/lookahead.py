@@ -88,7 +88,7 @@ def _with(configuration: Mapping[str, object], name: str, value: float) -> Confi
 
 def _slopes(losses: Losses, space: SearchSpace, configuration: Configuration) -> dict[str, _Slope]:
     slopes = {}
-    for name, dimension in movable(space).items():
+    for name, dimension in movable(space, configuration).items():
         below, above, distance = neighbours(dimension, configuration, name, _SETTING_STEP)
         rows = [
             (

@@ -27,7 +27,7 @@ class RandomStep:
 
     def refine(self, problem: Problem, configuration: Configuration, seed: int) -> Outcome:
         """The configuration after one random step."""
-        names = list(movable(problem.space))
+        names = list(movable(problem.space, configuration))
         draws = uniforms(seed, "random-step", 0, 2 * len(names))
         step = {
             # Box-Muller; 1 - u is never 0

@@ -7,25 +7,28 @@ user's mistake in one line, 130 interrupted, 1 anything else.
 from __future__ import annotations
 
 import contextlib
-import importlib
+import difflib
 import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from asha_core.cli.options import devices_and_budget, parse_arguments
-from asha_core.errors import AshaError, SettingError, nearest
+from asha_core.cli.start_points import read_start_points
+from asha_core.errors import AshaError, ConfigurationError, SettingError, nearest
+from asha_core.schedulers import SCHEDULERS, scheduler_class
 
 if TYPE_CHECKING:
     from asha_core.schedulers.base import Scheduler
+    from asha_core.searchers.base import Searcher
     from asha_core.tuning import Launch, Result
     from trials.spec import TaskSpec
     from trials.task import Task
 
 DEFAULT_TRIALS = 100
-SCHEDULERS = {"asha": "asha_core.schedulers.asha:ASHA"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -110,52 +113,74 @@ def resolve(options: dict[str, Any]) -> tuple[TaskSpec, Task, Scheduler, str]:
 
     scheduler_name, variation = split_variation(options["variation"], options["scheduler"])
     if variation not in VARIATIONS:
-        raise SettingError(f"unknown variation {variation!r}{nearest(variation, VARIATIONS)}")
+        raise SettingError(_unknown_variation(options["variation"]))
     spec = task_spec(options)
     task = spec.build()
-    max_trials = options["max_trials"]
-    module, _, kind = SCHEDULERS[scheduler_name].partition(":")
 
     def chosen(name: str) -> Any:
         return getattr(task, name) if options[name] is None else options[name]
 
-    scheduler: Scheduler = getattr(importlib.import_module(module), kind)(
+    searcher = _searcher(options, task)
+    searcher.propose(0)  # a constraint that raises or refuses everything is refused here
+    scheduler = scheduler_class(scheduler_name)(
         task.space,
         mode=task.mode,
         min_resource=chosen("min_resource"),
         max_resource=chosen("max_resource"),
         reduction_factor=chosen("reduction_factor"),
         seed=options["seed"],
-        max_trials=max_trials,
+        max_trials=options["max_trials"],
+        searcher=searcher,
     )
-    if max_trials is None and options["budget"] is None and options["gpu_hours"] is None:
-        # enough for one of them to be expected at the last rung
-        scheduler.max_trials = max(DEFAULT_TRIALS, whole_bracket(scheduler))
+    if not any(map(options.get, ("max_trials", "budget", "gpu_hours"))) and options["searcher"] != "grid":
+        scheduler.max_trials = scheduler.enough_trials(DEFAULT_TRIALS)
     return spec, task, scheduler, variation
 
 
-def whole_bracket(scheduler: Scheduler) -> int:
-    """The least number of trials of which one is expected to reach the last rung."""
-    return int(scheduler.reduction_factor ** (len(scheduler.levels) - 1))
+def _unknown_variation(name: str) -> str:
+    from warmstart.base import VARIATIONS
+
+    both = [f"{scheduler}-{variation}" for scheduler in SCHEDULERS for variation in VARIATIONS]
+    close = difflib.get_close_matches(name, [*VARIATIONS, *both], n=1, cutoff=0.5)
+    question = f'; did you mean "{close[0]}"?' if close else ";"
+    return (
+        f"unknown variation {name!r}{question} known: {', '.join(VARIATIONS)}, alone or after a scheduler "
+        f"({', '.join(SCHEDULERS)})"
+    )
+
+
+def _searcher(options: dict[str, Any], task: Task) -> Searcher:
+    from asha_core.searchers import make_searcher
+    from asha_core.searchers.listed import Listed
+
+    searcher = make_searcher(options["searcher"], task.space, options["seed"])
+    if options["start_points"] is None:
+        return searcher
+    try:
+        return Listed(read_start_points(Path(options["start_points"])), searcher)
+    except ConfigurationError as error:
+        raise SettingError(f"--start-points {options['start_points']}: {error}") from None
 
 
 def split_variation(variation: str, scheduler: str | None) -> tuple[str, str]:
     """(scheduler, warm start) from ``--variation`` and ``--scheduler``.
 
-    >>> split_variation("asha-ohgw-1step", None)
-    ('asha', 'ohgw-1step')
+    >>> split_variation("pasha-ohgw-1step", None)
+    ('pasha', 'ohgw-1step')
     """
+    from warmstart.base import VARIATIONS
+
     if scheduler is not None and scheduler not in SCHEDULERS:
         raise SettingError(f"unknown scheduler {scheduler!r}{nearest(scheduler, SCHEDULERS)}")
-    if variation in SCHEDULERS:
-        variation = f"{variation}-baseline"
+    if variation in VARIATIONS:  # random-warm is no variation of the scheduler random
+        return scheduler or "asha", variation
     for name in sorted(SCHEDULERS, key=len, reverse=True):
-        if variation.startswith(f"{name}-"):
+        if variation == name or variation.startswith(f"{name}-"):
             if scheduler not in (None, name):
                 raise SettingError(
                     f"--variation {variation} names the scheduler {name}, and --scheduler says {scheduler}"
                 )
-            return name, variation[len(name) + 1 :]
+            return name, "baseline" if variation == name else variation[len(name) + 1 :]
     return scheduler or "asha", variation
 
 
@@ -164,7 +189,7 @@ def task_spec(options: dict[str, Any]) -> TaskSpec:
     from trials.spec import TaskSpec, option_names
     from trials.tasks import task_target
 
-    spec = TaskSpec(task_target(options["task"]), dict(options["task_option"]))
+    spec = TaskSpec(task_target(options["task"]), dict(options["task_option"]), dict(options["freeze"]))
     if options["data_dir"] is None:
         return spec
     kind = spec.load()
@@ -173,7 +198,7 @@ def task_spec(options: dict[str, Any]) -> TaskSpec:
             f"--data-dir {options['data_dir']}: task {options['task']} takes no data directory"
         )
     directory = str(Path(options["data_dir"]).absolute())
-    return TaskSpec(spec.target, {**spec.options, "data_dir": directory})
+    return replace(spec, options={**spec.options, "data_dir": directory})
 
 
 def _launch_plan(
@@ -212,18 +237,18 @@ def _launch_plan(
 
 def _notes(options: dict[str, Any], scheduler: Scheduler) -> list[str]:
     notes: list[str] = []
-    few = scheduler.max_trials
-    if few is not None and options["max_trials"] is None:
+    few = scheduler.trial_limit
+    if few is not None and options["max_trials"] is None and scheduler.max_trials is not None:
         notes.append(f"no limit given: stopping after {few} trials (--max-trials, --budget)")
-    if few is not None and few < scheduler.reduction_factor and len(scheduler.levels) > 1:
+    if few is not None and few < scheduler.least_trials and len(scheduler.levels) > 1:
         notes.append(
             f"warning: {few} trials with reduction factor {scheduler.reduction_factor} cannot finish the "
             f"first rung: nothing will be promoted; use at least {scheduler.reduction_factor}"
         )
-    elif few is not None and few < whole_bracket(scheduler):
+    elif few is not None and not scheduler.expected_at_the_top(few):
         notes.append(
             f"note: of {few} trials none is expected to reach the last rung ({scheduler.levels[-1]}): "
-            f"that takes {whole_bracket(scheduler)}, or a lower --max-resource"
+            f"that takes {scheduler.whole_bracket}, or a lower --max-resource"
         )
     return notes
 
@@ -234,14 +259,14 @@ def _print_result(result: Result, task: Task, target: float | None) -> None:
 
     top = result.summary["top"]
     if top:
-        names = list(top[0]["configuration"])
+        names = list(task.space)
         rows = [
             [
                 str(entry["trial"]),
                 f"{entry['value']:.4f}",
                 str(entry["resource"]),
                 str(entry["reached"]),
-                *(short(entry["configuration"][name]) for name in names),
+                *(short(entry["configuration"].get(name, "-")) for name in names),
             ]
             for entry in top
         ]

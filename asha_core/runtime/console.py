@@ -16,7 +16,7 @@ from asha_core.runtime.budget import counted, format_duration
 from asha_core.runtime.executor import ExecutorEvent
 from asha_core.runtime.journal import event_record, job_record, to_json
 from asha_core.runtime.notices import NewBest, notable
-from asha_core.runtime.observers import Observer, Outcome, SearchView, describe_outcome
+from asha_core.runtime.observers import Observer, Outcome, SearchView, describe, describe_outcome
 
 PROGRESS = ("auto", "rich", "plain", "json", "none")
 _STATUS_SECONDS = 10.0
@@ -84,9 +84,7 @@ class PlainLines(Observer):
         if view.now < self._status_at:
             return
         self._status_at = view.now + _STATUS_SECONDS
-        rungs = " ".join(
-            f"{row.level}:{row.paused + row.promoted + row.done}" for row in view.scheduler.counts()
-        )
+        rungs = " ".join(f"{row.level}:{row.reached}" for row in view.scheduler.counts())
         progress = view.progress()
         left = (
             ""
@@ -95,10 +93,11 @@ class PlainLines(Observer):
                 f", {progress[0]:.0%}, about {format_duration(progress[1])} left" if progress[0] > 0 else ""
             )
         )
+        settled = describe(view.scheduler.state())
         self._say(
             view.now,
             f"{counted(len(view.scheduler.trials), 'trial')}, {counted(view.scheduler.units, self._unit)}, "
-            f"reached by {self._unit} {rungs}{left}"
+            f"reached by {self._unit} {rungs}{f', {settled}' if settled else ''}{left}"
             if any(seat.ready for seat in view.slots)
             else "workers are starting",
         )

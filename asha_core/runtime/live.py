@@ -76,8 +76,10 @@ class LiveView(Observer):
 
     def render(self, view: SearchView) -> Group:
         """One frame, made to fit the terminal: with less room there are fewer events."""
+        settled = describe(view.scheduler.state())
+        title = f"{self._title}, {settled}" if settled else self._title
         parts: list[RenderableType] = [
-            Text(self._title, style="bold", no_wrap=True, overflow="ellipsis"),
+            Text(title, style="bold", no_wrap=True, overflow="ellipsis"),
             self._progress(view),
             Text(),
             self._rungs(view),
@@ -106,9 +108,12 @@ class LiveView(Observer):
         return row
 
     def _rungs(self, view: SearchView) -> Table:
-        table = _table(f"rung ({self._unit}s)", "running", "paused", "promoted", "done", "failed")
+        columns = ["running", "paused", "promoted", "stopped", "done", "failed"]
+        if not view.scheduler.stops:
+            columns.remove("stopped")
+        table = _table(f"rung ({self._unit}s)", *columns)
         for counts in reversed(view.scheduler.counts()):
-            numbers = (counts.running, counts.paused, counts.promoted, counts.done, counts.failed)
+            numbers = [getattr(counts, column) for column in columns]
             table.add_row(str(counts.level), *(str(number) if number else "·" for number in numbers))
         return table
 

@@ -7,16 +7,15 @@ the ``SearchView``.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from asha_core.messages import Job, Report
-from asha_core.plan import expected_units
 from asha_core.runtime.budget import Budget, counted, format_duration
 from asha_core.runtime.executor import ExecutorEvent
-from asha_core.schedulers.base import Best, Scheduler
-from asha_core.space import Configuration
+from asha_core.schedulers.base import Scheduler
+from asha_core.schedulers.state import Best
 
 
 @dataclass(slots=True)
@@ -50,8 +49,8 @@ class SearchView:
         if deadline is not None:
             estimates.append((min(self.now / deadline, 1.0), max(deadline - self.now, 0.0)))
         scheduler = self.scheduler
-        if scheduler.max_trials is not None:
-            expected = expected_units(scheduler.levels, scheduler.reduction_factor, scheduler.max_trials)
+        if scheduler.trial_limit is not None:
+            expected = scheduler.expected_units(scheduler.trial_limit)
             # promotions can exceed the plan: what is running is still to come, whatever was expected
             running = sum(seat.job.until - seat.resource for seat in self.slots if seat.job is not None)
             fraction = scheduler.units / max(expected, scheduler.units + running)
@@ -155,8 +154,8 @@ def describe_outcome(outcome: Outcome, unit: str = "unit") -> str:
     )
 
 
-def describe(configuration: Configuration, names: Sequence[str] | None = None) -> str:
-    """A configuration on one line: ``lr=0.0123 layers=3``."""
+def describe(configuration: Mapping[str, Any], names: Sequence[str] | None = None) -> str:
+    """Names and values on one line: ``lr=0.0123 layers=3``."""
     parts = []
     for name in names or configuration:
         value = configuration[name]

@@ -213,8 +213,9 @@ def summarise(
         "gpu_hours": outcome.gpu_seconds / 3600,
         "training_seconds": outcome.training_seconds,
         "warm_start_seconds": outcome.warm_start_seconds,
+        "scheduler_state": scheduler.state(),
         "rungs": [
-            {"level": row.level, "reached": row.paused + row.promoted + row.done, "promoted": row.promoted}
+            {"level": row.level, "reached": row.reached, "promoted": row.promoted}
             for row in scheduler.counts()
         ],
     }

@@ -5,17 +5,14 @@ from __future__ import annotations
 import sys
 
 from asha_core.messages import Report
-from asha_core.plan import expected_units
 from asha_core.runtime.budget import format_duration
 from asha_core.runtime.executor import ExecutorEvent
 from asha_core.runtime.observers import Observer, Outcome, SearchView
 
 
 class SmallBudget(Observer):
-    """Warns once if the budget cannot finish one rung: after the first unit is timed, or, if there never was
-    one, at the end.
-
-    One rung is finished when eta trials have reached it and one of them can go on.
+    """Warns once if the budget ends before anybody goes on from the first rung: after the first unit is
+    timed, or, if there never was one, at the end.
     """
 
     def __init__(self) -> None:
@@ -27,20 +24,26 @@ class SmallBudget(Observer):
         if self._told or deadline is None or not isinstance(event, Report) or event.seconds <= 0:
             return
         self._told = True
-        eta, levels = view.scheduler.reduction_factor, view.scheduler.levels
         affordable = (deadline - view.now) * len(view.slots) / event.seconds + view.scheduler.units
-        needed = expected_units(levels[:1], eta, eta)
+        promotes = len(view.scheduler.levels) > 1
+        needed = view.scheduler.units_to_first_promotion if promotes else view.scheduler.levels[0]
         if affordable < needed:
             print(
                 f"warning: a unit takes {format_duration(event.seconds)}, so the budget of "
-                f"{format_duration(deadline)} buys about {affordable:.0f} units, and the first rung needs "
-                f"{needed}: nothing will be promoted; give more time, or lower --min-resource",
+                f"{format_duration(deadline)} buys about {affordable:.0f} units, and "
+                + (
+                    f"the first rung needs {needed}: nothing will be promoted; give more time, or lower "
+                    "--min-resource"
+                    if promotes
+                    else f"a complete trial takes {needed}: give more time, or lower --max-resource"
+                ),
                 file=sys.stderr,
             )
 
     def on_end(self, view: SearchView, outcome: Outcome) -> None:
         """Say it if not even one trial reached the first rung."""
-        if not self._told and outcome.reason == "budget":
+        heard = outcome.failures or view.scheduler.rejected
+        if not self._told and not heard and outcome.reason == "budget":
             print(
                 f"warning: the budget of {format_duration(outcome.seconds)} ended before the first unit was "
                 "reported; starting the workers is in it too: give more time",

@@ -1,1 +1,34 @@
 """Successive-halving schedulers, one algorithm a file, behind one ask/tell contract."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from asha_core.errors import SettingError, nearest
+
+if TYPE_CHECKING:
+    from asha_core.schedulers.base import Scheduler
+
+SCHEDULERS = {
+    "asha": "asha_core.schedulers.asha:ASHA",
+    "asha-stopping": "asha_core.schedulers.stopping:StoppingASHA",
+    "pasha": "asha_core.schedulers.pasha:PASHA",
+    "hyperband": "asha_core.schedulers.hyperband:Hyperband",
+    "sync-hyperband": "asha_core.schedulers.sync_hyperband:SynchronousHyperband",
+    "sh": "asha_core.schedulers.successive_halving:SuccessiveHalving",
+    "random": "asha_core.schedulers.full:FullTraining",
+}
+
+
+def scheduler_class(name: str) -> type[Scheduler]:
+    """A scheduler by the name that ``--scheduler`` takes.
+
+    Raises:
+        SettingError: there is none of that name.
+    """
+    if name not in SCHEDULERS:
+        raise SettingError(f"unknown scheduler {name!r}{nearest(name, SCHEDULERS)}")
+    module, _, kind = SCHEDULERS[name].partition(":")
+    found: type[Scheduler] = getattr(importlib.import_module(module), kind)
+    return found

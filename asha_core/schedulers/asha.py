@@ -16,7 +16,8 @@ that is not among the best so far is stopped for good, nothing is ever resumed);
 from __future__ import annotations
 
 from asha_core.rung import Rung
-from asha_core.schedulers.base import Scheduler, TrialState
+from asha_core.schedulers.base import Scheduler
+from asha_core.schedulers.state import TrialState
 
 
 class ASHA(Scheduler):
@@ -37,21 +38,14 @@ class ASHA(Scheduler):
     def _begin(self) -> None:
         # the last rung compares nobody: its trials are done
         self._rungs = [Rung(level, self.reduction_factor) for level in self.levels]
+        self._highest = len(self._rungs) - 1  # nobody is promoted from here
 
     def _promotion(self) -> TrialState | None:
-        for rung in range(len(self._rungs) - 2, -1, -1):
+        for rung in range(self._highest - 1, -1, -1):
             number = self._rungs[rung].promote()
             if number is not None:
-                trial = self.trials[number]
-                trial.rung = rung + 1
-                return trial
+                return self.trials[number]
         return None
 
     def _arrived(self, trial: TrialState, loss: float) -> None:
         self._rungs[trial.rung].add(trial.id, loss)
-
-    def _promoted(self, rung: int) -> int:
-        return self._rungs[rung].promoted
-
-    def _entries(self, rung: int) -> int:
-        return self._rungs[rung].n

@@ -6,7 +6,9 @@
 A trial's life:
 
     ask: fresh ──> RUNNING ── Report at job.until, a rung's level ──> PAUSED ── ask: promoted ──> RUNNING
-                     │  │                                  └── at max_resource ──> DONE
+                     │  │                             │             └── it can never go on ──> STOPPED
+                     │  │                             ├── not good enough, decided at once ──> STOPPED
+                     │  │                             └── at max_resource ──> DONE
                      │  ├── Lost, attempts left ──> WAITING ── ask: next attempt ──> RUNNING
                      │  └── Lost, none left; Failed ──> FAILED (its rung counts it as the worst value)
                      └── Rejected by the warm start; Failed(kind="invalid") ──> REJECTED (counted nowhere)
@@ -26,90 +28,24 @@ import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import IntEnum
+from typing import Any
 
 from asha_core.errors import ReportError, SettingError
-from asha_core.levels import rung_levels
+from asha_core.levels import check_levels, rung_levels
 from asha_core.messages import Event, Failed, Job, Lost, Refined, Rejected, Report, Verdict
+from asha_core.plan import Bracket, plan_brackets, plan_units
+from asha_core.schedulers.state import Best, RungCounts, Status, TrialState
 from asha_core.searchers.base import Searcher
 from asha_core.searchers.random_search import RandomSearch
-from asha_core.space import Configuration, SearchSpace
+from asha_core.space import SearchSpace
 from asha_core.streams import stream_seed
-
-
-class Status(IntEnum):
-    """Where a trial is in its life; see the module's drawing."""
-
-    RUNNING = 0
-    WAITING = 1
-    PAUSED = 2
-    DONE = 3
-    FAILED = 4
-    REJECTED = 5
-
-
-class TrialState:
-    """What a scheduler knows of one trial. Owned by the scheduler; others only read it."""
-
-    __slots__ = (
-        "attempt",
-        "configuration",
-        "id",
-        "refined",
-        "resource",
-        "rung",
-        "seed",
-        "start",
-        "status",
-        "until",
-    )
-
-    def __init__(self, trial: int, configuration: Configuration, seed: int, until: int) -> None:
-        self.id = trial
-        self.configuration = configuration
-        self.seed = seed
-        self.status = Status.RUNNING
-        self.rung = 0  # the rung it is in (paused, done) or trains towards (running, waiting)
-        self.start = 0
-        self.until = until
-        self.attempt = 0
-        self.resource = 0  # the last unit reported
-        self.refined = False
-
-
-@dataclass(frozen=True, slots=True)
-class RungCounts:
-    """How many trials are where, for one rung.
-
-    running: on their way to ``level`` (in a worker, or waiting for one after theirs was lost);
-    paused: reached it and wait; promoted: went on from it;
-    done: reached it and it is the last; failed: failed on the way to it.
-    """
-
-    level: int
-    running: int = 0
-    paused: int = 0
-    promoted: int = 0
-    done: int = 0
-    failed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Best:
-    """The best value reported so far, by whom, and after how many units."""
-
-    trial: int
-    resource: int
-    value: float
-    configuration: Configuration
-
 
 _VERDICT_OF = {
     Status.RUNNING: Verdict.CONTINUE,
     Status.WAITING: Verdict.STOP,
     Status.PAUSED: Verdict.PAUSE,
     Status.DONE: Verdict.STOP,
+    Status.STOPPED: Verdict.STOP,
     Status.FAILED: Verdict.STOP,
     Status.REJECTED: Verdict.STOP,
 }
@@ -144,6 +80,8 @@ class Scheduler(ABC):
     """
 
     name = "scheduler"
+    stops = False  # whether trials can be stopped at a rung for good
+    survivors = 0  # the fewest that go on from a rung that somebody reached
 
     def __init__(
         self,
@@ -164,7 +102,14 @@ class Scheduler(ABC):
             raise SettingError(f"max_trials is {max_trials}: it must be at least 1")
         if max_retries < 0:
             raise SettingError(f"max_retries is {max_retries}: it must be at least 0")
-        self.levels = rung_levels(min_resource, max_resource, reduction_factor)
+        if searcher is not None and not isinstance(searcher, Searcher):
+            raise SettingError(
+                f"searcher is {searcher!r}: it must be an instance of a subclass of asha_core.Searcher"
+            )
+        if searcher is not None and searcher.space != space:
+            raise SettingError("the searcher has another space than the scheduler: give both the same")
+        check_levels(min_resource, max_resource, reduction_factor)
+        self.levels = self._ladder(min_resource, max_resource, reduction_factor)
         self.space = space
         self.mode = mode
         self.reduction_factor = reduction_factor
@@ -179,32 +124,74 @@ class Scheduler(ABC):
         self._best_loss = math.inf
         self._sign = -1.0 if mode == "max" else 1.0
         self._lost: deque[TrialState] = deque()
-        self._running = [0] * len(self.levels)
-        self._failed = [0] * len(self.levels)
-
+        rungs = len(self.levels)
+        self._running, self._failed, self._reached = [0] * rungs, [0] * rungs, [0] * rungs
+        self._promoted, self._stopped = [0] * rungs, [0] * rungs
         self._begin()
 
     # -- what a subclass decides ---------------------------------------------------------------
+
+    @staticmethod
+    def _ladder(min_resource: int, max_resource: int, reduction_factor: int) -> tuple[int, ...]:
+        """The levels of the rungs, bottom first; the arguments are checked."""
+        return rung_levels(min_resource, max_resource, reduction_factor)
 
     @abstractmethod
     def _begin(self) -> None:
         """Make the subclass's own state; the arguments are checked and set."""
 
+    def _first_rung(self, number: int) -> int:
+        """The rung at which trial ``number``, which is about to begin, will first be compared."""
+        return 0
+
     @abstractmethod
     def _promotion(self) -> TrialState | None:
-        """Choose a paused trial to go on, set its ``rung``, and return it; None changes nothing."""
+        """Choose a paused trial that goes on to the next rung; None changes nothing."""
 
     @abstractmethod
     def _arrived(self, trial: TrialState, loss: float) -> None:
-        """A trial reached (or failed on its way to) ``levels[trial.rung]`` with this loss."""
+        """A trial reached (or failed on its way to) ``levels[trial.rung]``; a failed one has loss NaN."""
 
-    @abstractmethod
-    def _promoted(self, rung: int) -> int:
-        """How many trials went on from this rung."""
+    def _rejected(self, trial: TrialState) -> None:  # noqa: B027 - most need not know
+        """A trial was screened out on its way to its first rung, and counts nowhere."""
 
-    @abstractmethod
-    def _entries(self, rung: int) -> int:
-        """How many trials entered this rung, failed ones included."""
+    def _observed(self, trial: TrialState, loss: float) -> None:  # noqa: B027 - only if _observes
+        """A unit was reported; called only if ``_observes``."""
+
+    _observes = False
+
+    def brackets(self, trials: int) -> list[Bracket]:
+        """How ``trials`` configurations are expected to be spread over brackets, for plans and progress."""
+        return [Bracket(self.levels, trials)]
+
+    def largest_brackets(self, trials: int) -> list[Bracket]:
+        """The same where the scheduler decides on its way how far it goes: the most that it may spend."""
+        return self.brackets(trials)
+
+    @property
+    def trial_limit(self) -> int | None:
+        """How many configurations can begin: ``max_trials``, or all that the searcher has; None: no limit."""
+        limits = [limit for limit in (self.max_trials, self.searcher.size) if limit is not None]
+        return min(limits, default=None)
+
+    @property
+    def whole_bracket(self) -> int:
+        """The least number of trials of which one is expected to reach the last rung."""
+        return int(self.reduction_factor ** (len(self.levels) - 1))
+
+    def enough_trials(self, least: int) -> int:
+        """A sensible number of configurations where the user gave no limit: at least ``least``."""
+        return max(least, self.whole_bracket)
+
+    @property
+    def least_trials(self) -> int:
+        """With fewer trials than this nobody goes beyond the first rung."""
+        return self.reduction_factor
+
+    @property
+    def units_to_first_promotion(self) -> int:
+        """Units of resource before anybody goes on, if nothing fails."""
+        return self.least_trials * self.levels[0]
 
     # -- ask -----------------------------------------------------------------------------------
 
@@ -219,19 +206,33 @@ class Scheduler(ABC):
             promoted = self._promotion()
             if promoted is not None:
                 trial = promoted
+                self._promoted[trial.rung] += 1
+                trial.rung += 1
                 trial.start = trial.until
                 trial.until = self.levels[trial.rung]
-            elif self.max_trials is None or len(self.trials) - self.rejected < self.max_trials:
-                number = len(self.trials)
-                seed = stream_seed(self.seed, "trial", number)
-                trial = TrialState(number, self.searcher.propose(number), seed, self.levels[0])
-                self.trials.append(trial)
+            elif self._may_begin():
+                trial = self._fresh(len(self.trials))
             else:
                 return None
         trial.status = Status.RUNNING
         self._running[trial.rung] += 1
         refine = trial.start == 0 and not trial.refined
         return Job(trial.id, trial.configuration, trial.start, trial.until, trial.attempt, trial.seed, refine)
+
+    def _may_begin(self) -> bool:
+        """Whether limits allow another configuration."""
+        begun = len(self.trials)
+        if self.max_trials is not None and begun - self.rejected >= self.max_trials:
+            return False
+        return self.searcher.size is None or begun < self.searcher.size
+
+    def _fresh(self, number: int) -> TrialState:
+        configuration = self.searcher.propose(number)  # may raise: nothing has changed yet
+        first = self._first_rung(number)
+        seed = stream_seed(self.seed, "trial", number)
+        trial = TrialState(number, configuration, seed, first, self.levels[first])
+        self.trials.append(trial)
+        return trial
 
     # -- tell ----------------------------------------------------------------------------------
 
@@ -285,14 +286,17 @@ class Scheduler(ABC):
         if loss < self._best_loss and math.isfinite(loss):
             self._best_loss = loss
             self.best = Best(trial.id, resource, value, trial.configuration)
+        if self._observes:
+            self._observed(trial, loss)
         if resource == trial.until:
-            self._running[trial.rung] -= 1
-            last = trial.rung == len(self.levels) - 1
-            trial.status = Status.DONE if last else Status.PAUSED
+            rung = trial.rung
+            self._running[rung] -= 1
+            self._reached[rung] += 1
+            trial.status = Status.DONE if rung == len(self.levels) - 1 else Status.PAUSED
             self._arrived(trial, loss)
 
     def _fail(self, trial: TrialState, *, invalid: bool) -> None:
-        if invalid and trial.rung == 0:
+        if invalid and trial.rung == trial.first:
             self._reject(trial)
             return
         self._running[trial.rung] -= 1
@@ -304,6 +308,12 @@ class Scheduler(ABC):
         self._running[trial.rung] -= 1
         trial.status = Status.REJECTED
         self.rejected += 1
+        self._rejected(trial)
+
+    def _stop(self, trial: TrialState) -> None:
+        """For subclasses: a trial that reached a rung never goes on from it."""
+        trial.status = Status.STOPPED
+        self._stopped[trial.rung] += 1
 
     def _lose(self, trial: TrialState) -> None:
         if trial.attempt >= self.max_retries:
@@ -319,21 +329,49 @@ class Scheduler(ABC):
         """How many trials failed for good."""
         return sum(self._failed)
 
+    def expected_units(self, trials: int) -> int:
+        """Units of resource that ``trials`` configurations are expected to take."""
+        return plan_units(self.brackets(trials), self.reduction_factor, self.survivors)
+
+    def expected_at_the_top(self, trials: int) -> int:
+        """How many of ``trials`` configurations are expected to be trained in full, at the most."""
+        rungs = plan_brackets(self.largest_brackets(trials), self.reduction_factor, self.survivors)
+        return sum(rung.trials for rung in rungs if rung.level == self.levels[-1])
+
     def counts(self) -> Sequence[RungCounts]:
         """One ``RungCounts`` a rung, bottom first; O(rungs)."""
         last = len(self.levels) - 1
-        rows = []
-        for rung, level in enumerate(self.levels):
-            promoted, failed = self._promoted(rung), self._failed[rung]
-            reached = self._entries(rung) - failed
-            rows.append(
-                RungCounts(
-                    level,
-                    running=self._running[rung],
-                    paused=0 if rung == last else reached - promoted,
-                    promoted=promoted,
-                    done=reached if rung == last else 0,
-                    failed=failed,
-                )
+        return [
+            RungCounts(
+                level,
+                running=self._running[rung],
+                paused=0 if rung == last else reached - self._promoted[rung] - self._stopped[rung],
+                promoted=self._promoted[rung],
+                stopped=self._stopped[rung],
+                done=reached if rung == last else 0,
+                failed=self._failed[rung],
             )
-        return rows
+            for rung, (level, reached) in enumerate(zip(self.levels, self._reached, strict=True))
+        ]
+
+    def describe(self) -> dict[str, Any]:
+        """The resolved settings, JSON-able, for a run's manifest."""
+        return {
+            "name": self.name,
+            "levels": list(self.levels),
+            "reduction_factor": self.reduction_factor,
+            "brackets": [self.levels[first] for first in self.first_rungs],
+            "seed": self.seed,
+            "max_trials": self.max_trials,
+            "max_retries": self.max_retries,
+            "searcher": self.searcher.name,
+        }
+
+    def state(self) -> dict[str, int | float]:
+        """What the scheduler has settled for itself up to now, by name, for people and for results.json."""
+        return {}
+
+    @property
+    def first_rungs(self) -> Sequence[int]:
+        """The rungs at which trials begin: one a bracket."""
+        return (0,)

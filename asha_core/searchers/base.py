@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from abc import ABC, abstractmethod
 
 from asha_core.space import Configuration, SearchSpace
 
 
-class Searcher(Protocol):
-    """Proposes configuration ``index``; a function of (seed, index) alone unless it says otherwise."""
+class Searcher(ABC):
+    """Proposes configuration ``index``; a function of (seed, index) alone unless it says otherwise.
 
+    size: how many configurations there are; None: without end. ``propose`` is not asked for more.
+    """
+
+    name = "searcher"
     space: SearchSpace
+    size: int | None = None
 
+    @abstractmethod
     def propose(self, index: int) -> Configuration:
-        """The configuration of trial ``index``."""
-        ...
+        """The configuration of trial ``index``, counted from 0.
+
+        Raises:
+            SpaceError: the constraints of the space leave next to nothing to propose.
+        """

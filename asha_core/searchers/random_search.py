@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from asha_core.searchers.base import Searcher
 from asha_core.space import Configuration, SearchSpace
 from asha_core.streams import uniforms
 
 
-class RandomSearch:
+def random_point(seed: int, index: int, attempt: int, dimensions: int) -> list[float]:
+    """Unit coordinates, shape (D,), of the ``attempt``-th draw for configuration ``index``."""
+    name = "configuration" if attempt == 0 else f"configuration/{attempt}"
+    return uniforms(seed, name, index, dimensions)
+
+
+class RandomSearch(Searcher):
     """Configuration i is drawn from the stream (seed, "configuration", i), whatever came before.
 
     Args:
-        space: where to draw.
+        space: where to draw; where it has constraints, i is drawn again until they allow it.
         seed: the run's seed.
     Source: Bergstra and Bengio 2012, JMLR 13.
     """
+
+    name = "random"
 
     def __init__(self, space: SearchSpace, seed: int) -> None:
         self.space = space
@@ -21,4 +30,8 @@ class RandomSearch:
 
     def propose(self, index: int) -> Configuration:
         """The configuration of trial ``index``."""
-        return self.space.from_unit(uniforms(self.seed, "configuration", index, len(self.space)))
+        if not self.space.constraints:  # as below, and faster
+            return self.space.from_unit(uniforms(self.seed, "configuration", index, len(self.space)))
+        return self.space.first_allowed(
+            lambda attempt: random_point(self.seed, index, attempt, len(self.space))
+        )

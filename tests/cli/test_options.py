@@ -27,7 +27,7 @@ def test_the_command_line_wins_over_the_file_and_the_file_over_defaults(tmp_path
 
 
 def test_every_option_may_stand_in_the_file(tmp_path: Path) -> None:
-    samples = {"task_option": "a=1", "budget": "90m", "config": None}
+    samples = {"task_option": "a=1", "freeze": "b=2", "budget": "90m"}
     lines = []
     for option in OPTIONS:
         if option.name == "config":

@@ -17,8 +17,8 @@ import pytest
 import torch
 
 from analysis import load
-from asha_core.runtime.journal import read_event, read_journal
-from asha_core.schedulers.asha import ASHA
+from asha_core.runtime.journal import read_journal
+from tests.replay import replay
 from tests.trials.jobs import alive
 from trials import load_model
 from trials.tasks.digits import SPACE, Digits
@@ -70,17 +70,8 @@ def test_the_journal_rebuilds_the_scheduler(
     finished: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
     directory, done = finished
-    scheduler = ASHA(SPACE, max_resource=9, max_trials=12)
-    for record in read_journal(directory / "journal.jsonl").records:
-        if record["type"] == "job":
-            job = scheduler.ask()
-            assert job is not None
-            assert [job.trial, job.start, job.until, job.attempt] == [
-                record[key] for key in ("trial", "start", "until", "attempt")
-            ]
-        elif (event := read_event(record)) is not None:
-            scheduler.tell(event)
-    assert scheduler.ask() is None
+    scheduler = replay(directory)
+    assert len(scheduler.trials) == 12
     assert scheduler.best is not None
     assert scheduler.best.value == json.loads(done.stdout)["best"]["value"]
 

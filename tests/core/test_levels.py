@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from fractions import Fraction
 
-import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from asha_core.errors import SettingError
-from asha_core.levels import rung_levels
+from asha_core.levels import bracket_levels, bracket_size, rung_levels
 
 
 @settings(max_examples=300, deadline=None)
@@ -37,39 +36,46 @@ def test_a_power_has_one_rung_for_each_exponent(r, eta, exponent):
     assert above == (*(r * eta**k for k in range(exponent + 1)), R + 1)
 
 
-@pytest.mark.parametrize(
-    ("r", "R", "eta", "levels"),
-    [
-        (1, 243, 3, (1, 3, 9, 27, 81, 243)),
-        (1, 1000, 10, (1, 10, 100, 1000)),
-        (1, 125, 5, (1, 5, 25, 125)),
-        (1, 200, 3, (1, 3, 9, 27, 81, 200)),
-        (1, 244, 3, (1, 3, 9, 27, 81, 243, 244)),
-        (1, 242, 3, (1, 3, 9, 27, 81, 242)),
-        (2, 8, 2, (2, 4, 8)),
-        (5, 5, 4, (5,)),
-        (5, 6, 4, (5, 6)),
-        (4, 10**15, 10**5, (4, 4 * 10**5, 4 * 10**10, 10**15)),
-    ],
-)
-def test_known_traps(r, R, eta, levels):
-    assert rung_levels(r, R, eta) == levels
+# -- Hyperband's -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        ((0, 9, 3), "min_resource is 0: it must be an integer of at least 1"),
-        ((1, 0, 3), "max_resource is 0: it must be an integer of at least 1"),
-        ((1, 9, 1), "reduction_factor is 1: it must be an integer of at least 2"),
-        ((1, 9, 3.0), "reduction_factor is 3.0: it must be an integer"),
-        ((1.5, 9, 3), "min_resource is 1.5: it must be an integer"),
-        ((True, 9, 3), "min_resource is True: it must be an integer"),
-        ((1, "9", 3), "max_resource is '9': it must be an integer"),
-        ((10, 9, 3), "min_resource is 10 and max_resource is 9: min_resource must not be larger"),
-    ],
-)
-def test_a_mistake_names_the_argument_its_value_and_what_is_allowed(arguments, said):
-    with pytest.raises(SettingError) as caught:
-        rung_levels(*arguments)
-    assert said in str(caught.value)
+@settings(max_examples=300, deadline=None)
+@given(st.integers(1, 10**6), st.integers(1, 10**6), st.integers(2, 10**6))
+@example(1, 243, 3)
+@example(1, 242, 3)
+@example(1, 1, 2)
+@example(10**6, 10**6, 10**6)
+@example(1, 10**6, 10**6)
+@example(1, 10**6 - 1, 10**6)
+@example(7, 6 * 7, 6)
+def test_brackets_begin_at_the_last_level_divided_by_powers_as_often_as_it_stays_above_the_first(
+    one, other, eta
+):
+    r, R = sorted((one, other))
+    levels = bracket_levels(r, R, eta)
+    s_max = len(levels) - 1
+    assert r * eta**s_max <= R < r * eta ** (s_max + 1)  # the largest s with r*eta^s <= R
+    assert levels == tuple(R // eta**s for s in range(s_max, -1, -1))
+    assert r <= levels[0]
+    assert all(low < high for low, high in itertools.pairwise(levels))
+    assert all(type(level) is int for level in levels)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(1, 1000), st.integers(2, 100), st.integers(0, 12))
+def test_of_a_power_they_are_the_rungs_of_successive_halving(r, eta, exponent):
+    R = r * eta**exponent
+    assert bracket_levels(r, R, eta) == rung_levels(r, R, eta)
+    if exponent > 0:  # one unit less is one bracket less, one more is none more
+        assert len(bracket_levels(r, R - 1, eta)) == exponent
+        assert len(bracket_levels(r, R + 1, eta)) == exponent + 1
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(1, 20), st.integers(2, 10**6), st.data())
+def test_the_size_of_a_bracket_is_that_of_the_paper_rounded_up(brackets, eta, data):
+    s = data.draw(st.integers(0, brackets - 1))
+    exact = Fraction(brackets, s + 1) * eta**s
+    size = bracket_size(s, brackets, eta)
+    assert exact <= size < exact + 1
+    assert type(size) is int

@@ -13,18 +13,26 @@ from asha_core.rung import Rung
 
 
 class Oracle:
-    """The definition: of n entries, the best of the top floor(n/eta) that was not promoted and is finite."""
+    """The definition: of n entries, the best of the top floor(n/eta) that was not promoted and is finite.
 
-    def __init__(self, eta: int) -> None:
+    The top holds at least ``least``, if there are so many.
+    """
+
+    def __init__(self, eta: int, least: int = 0) -> None:
         self.eta = eta
+        self.least = least
         self.entries: list[tuple[float, int, int]] = []
         self.gone: set[int] = set()
 
-    def add(self, trial: int, loss: float) -> None:
+    def add(self, trial: int, loss: float) -> bool:
         self.entries.append((loss if math.isfinite(loss) else math.inf, len(self.entries), trial))
+        return math.isfinite(loss) and self.entries[-1] in self.top()
+
+    def top(self) -> list[tuple[float, int, int]]:
+        return sorted(self.entries)[: max(len(self.entries) // self.eta, self.least)]
 
     def promotable(self) -> int | None:
-        top = sorted(self.entries)[: len(self.entries) // self.eta]
+        top = self.top()
         waiting = [trial for loss, _, trial in top if trial not in self.gone and loss < math.inf]
         return waiting[0] if waiting else None
 
@@ -39,16 +47,16 @@ steps = st.lists(st.tuples(losses, st.integers(0, 4)), max_size=120)
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.integers(2, 5), steps)
-@example(2, [(1.0, 0), (1.0, 0), (1.0, 1), (1.0, 2)])
-@example(3, [(math.nan, 1)] * 9)
-@example(2, [(3.0, 0), (2.0, 0), (1.0, 0), (0.0, 3)])
-def test_promotable_is_the_best_of_the_top_not_yet_promoted(eta, arrivals):
-    rung, oracle = Rung(1, eta), Oracle(eta)
+@given(st.integers(2, 5), st.integers(0, 2), steps)
+@example(2, 0, [(1.0, 0), (1.0, 0), (1.0, 1), (1.0, 2)])
+@example(3, 0, [(math.nan, 1)] * 9)
+@example(3, 1, [(math.nan, 1), (1.0, 0), (1.0, 1)])
+@example(2, 0, [(3.0, 0), (2.0, 0), (1.0, 0), (0.0, 3)])
+def test_promotable_is_the_best_of_the_top_not_yet_promoted(eta, least, arrivals):
+    rung, oracle = Rung(1, eta, least), Oracle(eta, least)
     for number, (loss, promotions) in enumerate(arrivals):
         trial = 1000 - number  # so that trial number and arrival are told apart
-        rung.add(trial, loss)
-        oracle.add(trial, loss)
+        assert rung.add(trial, loss) is oracle.add(trial, loss)
         assert rung.promotable() == oracle.promotable()
         for _ in range(promotions):
             expected = oracle.promotable()

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from asha_core.errors import TaskError
 from asha_core.messages import Failed, Lost, Refined, Rejected, Report
-from asha_core.plan import expected_units
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.executor import WorkerReady
 from asha_core.runtime.journal import (
@@ -500,7 +499,7 @@ def test_progress_is_by_the_limit_that_is_nearest_to_its_end(max_trials, deadlin
         scheduler.tell(Report(job.trial, job.attempt, job.until, 1.0, 1.0))
     view = SearchView(scheduler, Budget(seconds=deadline), [], now=now)
     fraction, left = view.progress()
-    total = expected_units(scheduler.levels, scheduler.reduction_factor, max_trials)
+    total = scheduler.expected_units(max_trials)
     by_trials = min(scheduler.units / total, 1.0)
     by_time = min(now / deadline, 1.0)
     if now > 0:

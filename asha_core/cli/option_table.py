@@ -1,0 +1,250 @@
+"""The table of ``asha-run``'s options: names, what they take, what they mean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from asha_core.schedulers import SCHEDULERS
+from asha_core.searchers import SEARCHERS
+
+FLAG = "flag"
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
+        raise ValueError
+    return int(value)
+
+
+def _positive_integer(value: Any) -> int:
+    number = _integer(value)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool):
+        raise ValueError
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+def _positive(value: Any) -> float:
+    number = _number(value)
+    if number <= 0:
+        raise ValueError
+    return number
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list | tuple):  # gpus: [0, 1] in YAML
+        return ",".join(map(str, value))
+    if value is None or isinstance(value, dict):
+        raise ValueError
+    return str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option: its name, how to read it, what it means.
+
+    read: raises ValueError for what it does not take; ``FLAG`` for a switch.
+    kind: what an error says it must be.
+    """
+
+    name: str
+    read: Callable[[Any], Any] | str
+    kind: str
+    default: Any
+    help: str
+    metavar: str = ""
+    group: str = "what to run"
+
+    @property
+    def key(self) -> str:
+        """The name as a Python identifier."""
+        return self.name.replace("-", "_")
+
+
+_WHAT, _WHERE, _LIMITS, _RUNGS, _OUT = (
+    "what to run",
+    "where to run",
+    "when to stop",
+    "rungs (defaults come with the task)",
+    "what to show and keep",
+)
+
+OPTIONS = (
+    Option(
+        "task", _text, "a name", "cifar10", "digits, cifar10, or mypackage.mymodule:MyTask", "TASK", _WHAT
+    ),
+    Option(
+        "task-option",
+        _text,
+        "KEY=VALUE",
+        None,
+        "an option of the task, such as model=mlp or subset=0.1; may be repeated",
+        "KEY=VALUE",
+        _WHAT,
+    ),
+    Option(
+        "variation",
+        _text,
+        "a name",
+        "baseline",
+        "the warm start: baseline, random-warm, ohgw-1step, ohgw-3step; with or without the scheduler "
+        "before it (asha-ohgw-1step)",
+        "NAME",
+        _WHAT,
+    ),
+    Option("scheduler", _text, "a name", None, f"{', '.join(SCHEDULERS)} [asha]", "NAME", _WHAT),
+    Option(
+        "searcher",
+        _text,
+        "a name",
+        "random",
+        f"where configurations come from: {', '.join(SEARCHERS)}",
+        "NAME",
+        _WHAT,
+    ),
+    Option(
+        "start-points",
+        _text,
+        "a path",
+        None,
+        "configurations to try first: a YAML or JSON list, or the results directory of a search (its best)",
+        "FILE",
+        _WHAT,
+    ),
+    Option(
+        "freeze",
+        _text,
+        "KEY=VALUE",
+        None,
+        "hold a dimension of the search space at one value; may be repeated",
+        "KEY=VALUE",
+        _WHAT,
+    ),
+    Option("seed", _integer, "an integer", 0, "seed of everything random", "N", _WHAT),
+    Option(
+        "data-dir", _text, "a path", None, "where the task's data lies, or is downloaded to", "DIR", _WHAT
+    ),
+    Option(
+        "gpus",
+        _text,
+        "a list of GPUs",
+        "auto",
+        "0,1,2,3; auto (every visible GPU, else the CPU); cpu; or inline (this very process, for debugging)",
+        "LIST",
+        _WHERE,
+    ),
+    Option(
+        "workers-per-gpu",
+        _positive_integer,
+        "an integer of at least 1",
+        None,
+        "workers on each GPU (1); on the CPU how many in all (one a core)",
+        "N",
+        _WHERE,
+    ),
+    Option(
+        "max-trials",
+        _positive_integer,
+        "an integer of at least 1",
+        None,
+        "configurations to start (without any limit: 100, or as many as it takes for one to be expected at "
+        "the last rung)",
+        "N",
+        _LIMITS,
+    ),
+    Option("budget", _text, "a time", None, "wall-clock: 3h, 90m, 1h30m, 600s", "TIME", _LIMITS),
+    Option(
+        "gpu-hours",
+        _positive,
+        "a number above 0",
+        None,
+        "devices held times hours (on the CPU: worker processes times hours)",
+        "HOURS",
+        _LIMITS,
+    ),
+    Option(
+        "target",
+        _number,
+        "a number",
+        None,
+        "tau: report the time to the first value this good (does not stop the search)",
+        "TAU",
+        _LIMITS,
+    ),
+    Option(
+        "min-resource",
+        _positive_integer,
+        "an integer of at least 1",
+        None,
+        "units before the first comparison (peers: grace_period)",
+        "R",
+        _RUNGS,
+    ),
+    Option(
+        "max-resource",
+        _positive_integer,
+        "an integer of at least 1",
+        None,
+        "units of a complete trial (peers: max_t)",
+        "R",
+        _RUNGS,
+    ),
+    Option(
+        "reduction-factor",
+        _integer,
+        "an integer of at least 2",
+        None,
+        "eta: one in eta goes up a rung",
+        "ETA",
+        _RUNGS,
+    ),
+    Option("config", _text, "a file", None, "YAML file with any of these options", "FILE.yaml", _OUT),
+    Option(
+        "results-dir",
+        _text,
+        "a path",
+        None,
+        "a new directory for everything that is written (results/TASK-SCHEDULER-...)",
+        "DIR",
+        _OUT,
+    ),
+    Option("progress", _text, "a name", "auto", "auto, rich, plain, json or none", "KIND", _OUT),
+    Option(
+        "plan",
+        FLAG,
+        "true or false",
+        False,
+        "print the rungs and what the budget buys; run nothing",
+        "",
+        _OUT,
+    ),
+    Option(
+        "unit-seconds",
+        _positive,
+        "a number above 0",
+        None,
+        "seconds that one unit takes, for --plan with a budget in time",
+        "S",
+        _OUT,
+    ),
+    Option(
+        "json",
+        FLAG,
+        "true or false",
+        False,
+        "print the result as one JSON object on standard output, everything else on standard error",
+        "",
+        _OUT,
+    ),
+)

@@ -1,0 +1,288 @@
+"""The dimensions of a search space, and their maps to and from two coordinate systems.
+
+*Unit coordinates*: every dimension is [0, 1], uniform under the prior. Searchers draw there.
+*Search coordinates*: log10 of a log-scaled dimension, the native value otherwise. Warm starts move there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from asha_core.errors import ConfigurationError, SpaceError, nearest
+
+Value = float | int | str | bool | None
+
+
+def _check_number(kind: str, side: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise SpaceError(f"{kind} {side} bound is {value!r}: it must be a finite number")
+    try:
+        finite = math.isfinite(value)
+    except OverflowError:  # an integer that no float holds
+        finite = False
+    if not finite:
+        raise SpaceError(f"{kind} {side} bound is {str(value)[:20]}: it must be a finite number")
+
+
+def _check_bounds(kind: str, lower: float, upper: float, log: bool) -> None:
+    _check_number(kind, "lower", lower)
+    _check_number(kind, "upper", upper)
+    if lower >= upper:
+        raise SpaceError(
+            f"{kind} bounds are lower={lower!r}, upper={upper!r}: "
+            "lower must be smaller than upper (are they swapped?)"
+        )
+    if not math.isfinite(float(upper) - float(lower)):
+        raise SpaceError(f"{kind} bounds are lower={lower!r}, upper={upper!r}: they are too far apart")
+    if log and lower <= 0:
+        raise SpaceError(
+            f"{kind} lower bound is {lower!r} with log=True: a logarithmic dimension needs a lower "
+            "bound above 0; use a small positive bound such as 1e-6, or log=False"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Float:
+    """A real dimension, uniform in its value or, with ``log``, in its logarithm.
+
+    Args:
+        lower, upper: inclusive bounds, lower < upper; lower > 0 with ``log``.
+        log: scale logarithmically.
+    Raises:
+        SpaceError: bounds swapped, not finite, or not positive with ``log``.
+    """
+
+    lower: float
+    upper: float
+    log: bool = False
+
+    _origin: float = field(init=False, repr=False, compare=False)  # of value, or of its logarithm
+    _span: float = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        _check_bounds("Float", self.lower, self.upper, self.log)
+        origin = math.log(self.lower) if self.log else float(self.lower)
+        end = math.log(self.upper) if self.log else float(self.upper)
+        object.__setattr__(self, "lower", float(self.lower))
+        object.__setattr__(self, "upper", float(self.upper))
+        object.__setattr__(self, "_origin", origin)
+        object.__setattr__(self, "_span", end - origin)
+
+    def from_unit(self, unit: float) -> float:
+        """The value at ``unit`` in [0, 1]; outside, the nearest bound."""
+        value = self._origin + unit * self._span
+        if self.log:
+            value = math.exp(value)
+        if value < self.lower:
+            return self.lower
+        return self.upper if value > self.upper else value
+
+    def to_unit(self, value: Value) -> float:
+        """Where in [0, 1] ``value`` lies."""
+        low, high = self.search_bounds
+        return (self.to_search(value) - low) / (high - low)
+
+    @property
+    def search_bounds(self) -> tuple[float, float]:
+        """The bounds in search coordinates."""
+        return self.to_search(self.lower), self.to_search(self.upper)
+
+    def to_search(self, value: Value) -> float:
+        """log10 of the value if logarithmic, the value otherwise."""
+        assert isinstance(value, int | float)
+        return math.log10(value) if self.log else float(value)
+
+    def from_search(self, coordinate: float) -> float:
+        """The value at a search coordinate, clamped to the bounds."""
+        low, high = self.search_bounds
+        if coordinate <= low:
+            return self.lower
+        if coordinate >= high:
+            return self.upper
+        value = 10.0**coordinate if self.log else coordinate
+        return min(max(value, self.lower), self.upper)
+
+    def check(self, name: str, value: object) -> float:
+        """``value`` as a float, or ``ConfigurationError``."""
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ConfigurationError(f"{name} is {value!r}: it must be a number")
+        if not self.lower <= value <= self.upper:
+            raise ConfigurationError(f"{name} is {value!r}: it must be in [{self.lower}, {self.upper}]")
+        return float(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Int:
+    """An integer dimension; every integer has the same prior probability, or, with ``log``, one
+    proportional to log((i+1)/i).
+
+    Args:
+        lower, upper: inclusive integer bounds, lower < upper; lower >= 1 with ``log``.
+        log: scale logarithmically.
+    Raises:
+        SpaceError: bounds swapped, not integers, or not positive with ``log``.
+    """
+
+    lower: int
+    upper: int
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        _check_bounds("Int", self.lower, self.upper, self.log)
+        if not (isinstance(self.lower, int) and isinstance(self.upper, int)):
+            raise SpaceError(
+                f"Int bounds are lower={self.lower!r}, upper={self.upper!r}: both must be integers "
+                "(use Float for a real dimension)"
+            )
+
+    def from_unit(self, unit: float) -> int:
+        """The integer whose share of [0, 1] holds ``unit``."""
+        if self.log:
+            low = math.log(self.lower)
+            value = math.floor(math.exp(low + unit * (math.log(self.upper + 1) - low)))
+        else:
+            value = self.lower + math.floor(unit * (self.upper - self.lower + 1))
+        return min(max(value, self.lower), self.upper)
+
+    def to_unit(self, value: Value) -> float:
+        """The middle of the share of [0, 1] that maps to ``value``."""
+        assert isinstance(value, int | float)
+        if self.log:
+            low, high = math.log(self.lower), math.log(self.upper + 1)
+            return (0.5 * (math.log(value) + math.log(value + 1)) - low) / (high - low)
+        return (value - self.lower + 0.5) / (self.upper - self.lower + 1)
+
+    def check(self, name: str, value: object) -> int:
+        """``value`` as an int, or ``ConfigurationError``."""
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ConfigurationError(f"{name} is {value!r}: it must be an integer")
+        if not self.lower <= value <= self.upper:
+            raise ConfigurationError(f"{name} is {value!r}: it must be in [{self.lower}, {self.upper}]")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of a few options, each equally likely.
+
+    Args:
+        options: at least one; strings, numbers, booleans or None, all different.
+    Raises:
+        SpaceError: no options, a repeated one, or one that JSON cannot hold.
+    """
+
+    options: tuple[Value, ...]
+
+    def __init__(self, options: Sequence[Value]) -> None:
+        if isinstance(options, str) or not isinstance(options, Sequence) or not options:
+            raise SpaceError(f"Choice options are {options!r}: give a list of at least one option")
+        for option in options:
+            if option is not None and not isinstance(option, str | int | float | bool):
+                raise SpaceError(
+                    f"Choice option {option!r} is a {type(option).__name__}: options must be strings, "
+                    "numbers, booleans or None (map richer objects from a string inside the task)"
+                )
+            if isinstance(option, float) and not math.isfinite(option):
+                raise SpaceError(f"Choice option {option!r}: a number must be finite")
+        # 1, 1.0 and True are equal to Python and different to a reader of the journal
+        if len({(type(option), option) for option in options}) < len(options):
+            raise SpaceError(f"Choice options are {options!r}: an option is repeated")
+        object.__setattr__(self, "options", tuple(options))
+
+    def from_unit(self, unit: float) -> Value:
+        """The option whose share of [0, 1] holds ``unit``."""
+        last = len(self.options) - 1
+        return self.options[min(max(math.floor(unit * len(self.options)), 0), last)]
+
+    def to_unit(self, value: Value) -> float:
+        """The middle of the option's share of [0, 1]."""
+        return (self._index(value) + 0.5) / len(self.options)
+
+    def _index(self, value: object) -> int:
+        for index, option in enumerate(self.options):
+            if type(option) is type(value) and option == value:
+                return index
+        raise ValueError(value)
+
+    def as_option(self, value: Value) -> Value:
+        """The option that is the same number (0 for 0.0), if there is just one; else ``value`` as it is."""
+        numbers = [option for option in self.options if type(option) in (int, float) and option == value]
+        return numbers[0] if len(numbers) == 1 and type(value) in (int, float) else value
+
+    def check(self, name: str, value: object) -> Value:
+        """``value`` itself, or ``ConfigurationError``."""
+        try:
+            return self.options[self._index(value)]
+        except ValueError:
+            raise ConfigurationError(f"{name} is {value!r}: it must be one of {list(self.options)}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A frozen dimension: one value, part of every configuration, searched by nobody.
+
+    It keeps its place among the unit coordinates, so that freezing one dimension leaves what is drawn for the
+    others as it was.
+
+    Args:
+        value: a string, number, boolean or None.
+    Raises:
+        SpaceError: a value that JSON cannot hold.
+    """
+
+    value: Value
+
+    def __post_init__(self) -> None:
+        try:
+            Choice([self.value])  # the same values are allowed
+        except SpaceError:
+            raise SpaceError(
+                f"Constant value is {self.value!r}: it must be a string, a finite number, a boolean or None"
+            ) from None
+
+    def from_unit(self, unit: float) -> Value:
+        """The value, wherever ``unit`` lies."""
+        return self.value
+
+    def to_unit(self, value: Value) -> float:
+        """The middle."""
+        return 0.5
+
+    def check(self, name: str, value: object) -> Value:
+        """``value`` itself, or ``ConfigurationError``."""
+        if type(value) is not type(self.value) or value != self.value:
+            raise ConfigurationError(f"{name} is {value!r}: it is frozen at {self.value!r}")
+        return self.value
+
+
+Dimension = Float | Int | Choice | Constant
+_KINDS: dict[str, type[Dimension]] = {"float": Float, "int": Int, "choice": Choice, "constant": Constant}
+
+
+def dimension_to_dict(dimension: Dimension) -> dict[str, Any]:
+    """A JSON-able description; ``dimension_from_dict`` reads it back."""
+    if isinstance(dimension, Choice):
+        return {"type": "choice", "options": list(dimension.options)}
+    if isinstance(dimension, Constant):
+        return {"type": "constant", "value": dimension.value}
+    kind = "float" if isinstance(dimension, Float) else "int"
+    return {"type": kind, "lower": dimension.lower, "upper": dimension.upper, "log": dimension.log}
+
+
+def dimension_from_dict(name: str, description: Mapping[str, Any]) -> Dimension:
+    """The inverse of ``dimension_to_dict``.
+
+    Raises:
+        SpaceError: an unknown type or unknown arguments; says that it was dimension ``name``.
+    """
+    arguments = dict(description)
+    kind = arguments.pop("type", None)
+    if kind not in _KINDS:
+        raise SpaceError(f"dimension {name!r} has type {kind!r}{nearest(str(kind), _KINDS)}")
+    try:
+        return _KINDS[kind](**arguments)
+    except TypeError as error:
+        raise SpaceError(f"dimension {name!r}: {error}") from None

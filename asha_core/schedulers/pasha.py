@@ -1,0 +1,106 @@
+"""PASHA: ASHA that spends more on each trial only while it is unclear who is better.
+
+Promotion is ASHA's, but nobody goes beyond the *highest unlocked* rung, at first the second one (r*eta). Each
+time a trial reaches that rung, the rankings of its trials there and at the rung below are compared;
+where they disagree, the next rung is unlocked, in the end the last. While the ranking is stable nothing
+more is unlocked: the search tries more configurations instead of training the best ones for longer.
+
+The comparison is a soft ranking: position i agrees if its trial's loss at the rung below is within
+epsilon of the i-th loss there. Epsilon is the 90th percentile of the distances, at the highest unlocked
+rung, of pairs of trials whose learning curves crossed and crossed back on the way; it is kept where
+there is no such pair, and is 0 at first. It is brought up to date when a trial reaches that rung, before
+the comparison, from the trials that have (the 64 latest, and their pairs, where there are more).
+
+A trial that failed on its way says nothing about the ranking and is left out of the comparison (in
+ASHA's rule it counts as the worst). A value that is NaN or infinite ranks last, which is a disagreement:
+its trial had been among the best. Units that were not reported are left out of the curves.
+
+Source: Bohdal, Balles, Wistuba, Ermis, Archambeau, Zappella 2023, "PASHA", arXiv:2207.06940, algorithm 1
+and section 4.
+
+How peers differ. Syne Tune's ``PASHA`` recomputes epsilon from all pairs of trials and all units at
+every report, takes in the curves of trials that are still on their way to the highest rung, fails with a
+``KeyError`` if a unit was not reported, and with an ``IndexError`` if there is one rung.
+"""
+
+from __future__ import annotations
+
+import math
+
+from asha_core.plan import Bracket
+from asha_core.schedulers.asha import ASHA
+from asha_core.schedulers.state import Status, TrialState
+from asha_core.soft_ranking import Curve, CurveNoise, SoftRanking
+
+
+class PASHA(ASHA):
+    """PASHA; see the module for the rule and ``Scheduler`` for the arguments.
+
+    ``unlocked`` is the level that trials can reach at present, ``epsilon`` the width of the soft ranking, in
+    units of the metric.
+    """
+
+    name = "pasha"
+
+    def _begin(self) -> None:
+        super()._begin()
+        self._highest = min(1, len(self.levels) - 1)
+        self.epsilon = 0.0
+        self._ranking, self._noise = SoftRanking(), CurveNoise()
+        self._curves: dict[int, Curve] = {}
+        self._observes = not self._complete
+
+    @property
+    def unlocked(self) -> int:
+        """The resource of the highest unlocked rung."""
+        return self.levels[self._highest]
+
+    @property
+    def _complete(self) -> bool:
+        return self._highest == len(self.levels) - 1
+
+    def _observed(self, trial: TrialState, loss: float) -> None:
+        curve = self._curves.get(trial.id)
+        if curve is None:
+            curve = self._curves[trial.id] = Curve()
+        curve.append(trial.resource, loss)
+
+    def _arrived(self, trial: TrialState, loss: float) -> None:
+        super()._arrived(trial, loss)
+        if trial.status == Status.FAILED:
+            self._curves.pop(trial.id, None)
+        elif trial.rung == self._highest and not self._complete:
+            self._compare(trial, loss)
+
+    def _rejected(self, trial: TrialState) -> None:
+        self._curves.pop(trial.id, None)
+
+    def _compare(self, trial: TrialState, loss: float) -> None:
+        curve = self._curves[trial.id]
+        below = curve.at(self.levels[self._highest - 1])
+        self._noise.add(curve)
+        epsilon = self._noise.percentile()
+        if epsilon is not None:
+            self.epsilon = epsilon
+        self._ranking.add(below, loss if math.isfinite(loss) else math.inf)
+        if not self._ranking.agrees(self.epsilon):
+            self._unlock()
+
+    def _unlock(self) -> None:
+        self._highest += 1
+        self._ranking, self._noise = SoftRanking(), CurveNoise()
+        if self._complete:  # nothing is compared any more
+            self._observes = False
+            self._curves.clear()
+
+    def state(self) -> dict[str, int | float]:
+        """The highest unlocked level, and the width of the soft ranking."""
+        return {"unlocked": self.unlocked, "epsilon": self.epsilon}
+
+    def brackets(self, trials: int) -> list[Bracket]:
+        """What ``trials`` configurations are expected to cost if nothing more is unlocked."""
+        return [Bracket(self.levels[: self._highest + 1], trials)]
+
+    def largest_brackets(self, trials: int) -> list[Bracket]:
+        """The same if every rung is unlocked."""
+        return [Bracket(self.levels, trials)]

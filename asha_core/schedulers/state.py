@@ -1,0 +1,84 @@
+"""What a scheduler knows of its trials and rungs: plain records, owned by the scheduler."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from asha_core.space import Configuration
+
+
+class Status(IntEnum):
+    """Where a trial is in its life; ``schedulers/base.py`` draws it."""
+
+    RUNNING = 0
+    WAITING = 1
+    PAUSED = 2
+    DONE = 3
+    STOPPED = 4
+    FAILED = 5
+    REJECTED = 6
+
+
+class TrialState:
+    """What a scheduler knows of one trial. Owned by the scheduler; others only read it."""
+
+    __slots__ = (
+        "attempt",
+        "configuration",
+        "first",
+        "id",
+        "refined",
+        "resource",
+        "rung",
+        "seed",
+        "start",
+        "status",
+        "until",
+    )
+
+    def __init__(self, trial: int, configuration: Configuration, seed: int, first: int, until: int) -> None:
+        self.id = trial
+        self.configuration = configuration
+        self.seed = seed
+        self.status = Status.RUNNING
+        self.first = first  # the rung at which it began: 0, but for the later brackets of Hyperband
+        self.rung = first  # the rung it is in (paused, stopped, done) or trains towards (running, waiting)
+        self.start = 0
+        self.until = until
+        self.attempt = 0
+        self.resource = 0  # the last unit reported
+        self.refined = False
+
+
+@dataclass(frozen=True, slots=True)
+class RungCounts:
+    """How many trials are where, for one rung.
+
+    running: on their way to ``level`` (in a worker, or waiting for one after theirs was lost);
+    paused: reached it and wait; promoted: went on from it; stopped: reached it and never go on;
+    done: reached it and it is the last; failed: failed on the way to it.
+    """
+
+    level: int
+    running: int = 0
+    paused: int = 0
+    promoted: int = 0
+    stopped: int = 0
+    done: int = 0
+    failed: int = 0
+
+    @property
+    def reached(self) -> int:
+        """How many completed ``level`` units."""
+        return self.paused + self.promoted + self.stopped + self.done
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The best value reported so far, by whom, and after how many units."""
+
+    trial: int
+    resource: int
+    value: float
+    configuration: Configuration

@@ -1,0 +1,63 @@
+"""Synchronous successive halving: n configurations, and at each rung the best 1/eta of those that are left.
+
+All trials of a rung report or fail before the best floor(n/eta) of them go on; the others are stopped. The
+decisions are the best that can be had at each rung, and the slots wait for stragglers: the same ladder
+as ``asha``, without its haste.
+
+Source: Jamieson and Talwalkar 2016, arXiv:1502.07943; as algorithm 1 in Li et al. 2020, arXiv:1810.05934.
+
+How peers differ. Optuna's ``SuccessiveHalvingPruner`` is asynchronous, and a stopping rule. In scikit-learn's
+``HalvingRandomSearchCV`` the last rung may lie below R; here it is always R.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asha_core.errors import SettingError
+from asha_core.plan import Bracket
+from asha_core.schedulers.synchronous import SynchronousScheduler
+
+
+class SuccessiveHalving(SynchronousScheduler):
+    """Synchronous successive halving; see the module for the rule.
+
+    Args:
+        bracket_size: n, configurations of a bracket. By default ``max_trials``, one bracket for the
+            whole search; without a limit eta^(rungs - 1), of which one reaches the last rung, and
+            then another bracket.
+        others: see ``Scheduler``.
+    Raises:
+        SettingError: an argument out of its range.
+    """
+
+    name = "sh"
+
+    def __init__(self, *args: Any, bracket_size: int | None = None, **others: Any) -> None:
+        if bracket_size is not None and bracket_size < 1:
+            raise SettingError(f"bracket_size is {bracket_size}: it must be at least 1")
+        self._bracket_size = bracket_size
+        super().__init__(*args, **others)
+
+    @property
+    def bracket_size(self) -> int:
+        """Configurations of a bracket."""
+        return self._bracket_size or self.trial_limit or self.whole_bracket
+
+    def describe(self) -> dict[str, Any]:
+        """The resolved settings, JSON-able, for a run's manifest."""
+        return {**super().describe(), "bracket_size": self.bracket_size}
+
+    def _shape(self, index: int) -> tuple[int, int]:
+        return 0, self.bracket_size
+
+    @property
+    def units_to_first_promotion(self) -> int:
+        """Units of resource before anybody goes on, if nothing fails."""
+        return self.bracket_size * self.levels[0]
+
+    def brackets(self, trials: int) -> list[Bracket]:
+        """How ``trials`` configurations are expected to be spread over brackets."""
+        whole, rest = divmod(trials, self.bracket_size)
+        both = [Bracket(self.levels, self.bracket_size, whole), Bracket(self.levels, rest)]
+        return [bracket for bracket in both if bracket.trials and bracket.times]

@@ -1,0 +1,73 @@
+"""Every combination of a small space, once."""
+
+from __future__ import annotations
+
+from itertools import product
+
+from asha_core.errors import SpaceError
+from asha_core.searchers.base import Searcher
+from asha_core.space import Choice, Configuration, Constant, Int, SearchSpace, Value
+from asha_core.streams import stream_seed
+
+_MOST = 100_000
+
+
+class GridSearch(Searcher):
+    """Every configuration that the space allows, once, in an order that the seed shuffles.
+
+    Successive halving compares those that came first with each other: in lexicographic order they would all
+    share their first values.
+
+    Args:
+        space: Choice, Int and Constant dimensions alone, of at most 100,000 combinations.
+        seed: the run's seed.
+    Raises:
+        SpaceError: a Float dimension, too many combinations, or none that the constraints allow.
+    """
+
+    name = "grid"
+
+    def __init__(self, space: SearchSpace, seed: int) -> None:
+        self.space = space
+        axes: list[list[Value]] = []
+        combinations = 1
+        for name, dimension in space.items():
+            axes.append(_values(name, dimension))
+            combinations *= len(axes[-1])
+        if combinations > _MOST:
+            raise SpaceError(
+                f"the grid has {combinations:,} combinations: at most {_MOST:,} are allowed; "
+                "use random, sobol or halton, or freeze a dimension"
+            )
+        # dimensions that do not exist in a combination are dropped, which leaves some of them equal; to
+        # Python 1, 1.0 and True are equal too, and they are different options
+        found = {
+            tuple((name, type(value), value) for name, value in configuration.items()): configuration
+            for values in product(*axes)
+            for configuration in [space.active(dict(zip(space, values, strict=True)))]
+        }
+        allowed = [configuration for configuration in found.values() if space.allows(configuration)]
+        if not allowed:
+            raise SpaceError(f"the constraints refuse all {len(found):,} configurations of the grid")
+        order = sorted(range(len(allowed)), key=lambda index: stream_seed(seed, "grid", index))
+        self._configurations = [allowed[index] for index in order]
+        self.size = len(allowed)
+
+    def propose(self, index: int) -> Configuration:
+        """The configuration of trial ``index``."""
+        return self._configurations[index]
+
+
+def _values(name: str, dimension: object) -> list[Value]:
+    if isinstance(dimension, Choice):
+        return list(dimension.options)
+    if isinstance(dimension, Constant):
+        return [dimension.value]
+    if isinstance(dimension, Int):
+        if dimension.upper - dimension.lower >= _MOST:
+            raise SpaceError(f"dimension {name!r} has more than {_MOST:,} values: too many for a grid")
+        return list(range(dimension.lower, dimension.upper + 1))
+    raise SpaceError(
+        f"dimension {name!r} is a Float, which has no grid: give a Choice of values, freeze it, or use "
+        "random, sobol or halton"
+    )

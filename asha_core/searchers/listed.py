@@ -1,0 +1,43 @@
+"""Given configurations first: start points, or the best of earlier searches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from asha_core.errors import ConfigurationError
+from asha_core.searchers.base import Searcher
+from asha_core.space import Configuration
+
+
+class Listed(Searcher):
+    """The listed configurations in their order, then those of another searcher from its first on.
+
+    Args:
+        configurations: mappings from names to values; each must belong to the space.
+        then: where the others come from. Its space is the space.
+        only: nothing after the list; the search ends with it.
+    Raises:
+        ConfigurationError: one does not belong to the space; says which.
+    """
+
+    def __init__(
+        self, configurations: Sequence[Mapping[str, Any]], then: Searcher, *, only: bool = False
+    ) -> None:
+        self.space = then.space
+        self.name = f"listed+{then.name}" if not only else "listed"
+        self._listed: list[Configuration] = []
+        for number, values in enumerate(configurations):
+            try:
+                self._listed.append(self.space.configuration(values))
+            except ConfigurationError as error:
+                raise ConfigurationError(f"start point {number}: {error}") from None
+        self._then = then
+        count = len(self._listed)
+        self.size = count if only else None if then.size is None else count + then.size
+
+    def propose(self, index: int) -> Configuration:
+        """The configuration of trial ``index``."""
+        if index < len(self._listed):
+            return self._listed[index]
+        return self._then.propose(index - len(self._listed))

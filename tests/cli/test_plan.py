@@ -1,0 +1,213 @@
+"""``--plan``: what a search will cost, for every scheduler, as a table and as JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asha_core import Choice, Float, GridSearch, Int, SearchSpace
+from asha_core.cli.plan import make_plan
+from asha_core.cli.run import main
+from asha_core.schedulers import SCHEDULERS, scheduler_class
+
+SPACE = SearchSpace({"x": Float(0.0, 1.0)})
+DIGITS = ["--task", "digits", "--gpus", "cpu", "--workers-per-gpu", "2", "--plan"]
+KEYS = {
+    "whole_bracket",
+    *("scheduler", "levels", "reduction_factor", "slots", "deadline", "trials", "units", "seconds"),
+    *("brackets", "rungs", "last_rung", "if_stable"),
+}
+
+
+def plan(name: str, *limits: Any, **settings: Any) -> dict[str, Any]:
+    scheduler = scheduler_class(name)(SPACE, **{"max_resource": 9, **settings})
+    return make_plan(scheduler, *(limits or (None, None, 1)))
+
+
+# -- how many trials -------------------------------------------------------------------------------
+
+
+def test_a_plan_has_as_many_trials_as_max_trials_allows() -> None:
+    made = plan("asha", max_trials=27)
+    assert (made["trials"], made["units"]) == (27, 63)
+    assert made["rungs"] == [
+        {"level": 1, "trials": 27, "units": 27},
+        {"level": 3, "trials": 9, "units": 18},
+        {"level": 9, "trials": 3, "units": 18},
+    ]
+    assert made["last_rung"] == {"level": 9, "trials": 3, "units": 18, "share": 18 / 63}
+    assert made["brackets"] == [{"levels": [1, 3, 9], "times": 1, "trials": [27, 9, 3]}]
+    assert made["seconds"] is None
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_a_plan_has_no_more_trials_than_the_grid(name: str) -> None:
+    space = SearchSpace({"n": Int(1, 3), "kind": Choice(["a", "b"])})
+    for limit in (None, 100):
+        scheduler = scheduler_class(name)(
+            space, max_resource=9, max_trials=limit, searcher=GridSearch(space, 0)
+        )
+        assert make_plan(scheduler, None, None, 1)["trials"] == 6
+
+
+@pytest.mark.parametrize(
+    ("deadline", "unit_seconds", "slots", "max_trials", "trials"),
+    [
+        (63.0, 1.0, 1, None, 27),
+        (62.9, 1.0, 1, None, 26),
+        (63.0, 2.0, 2, None, 27),
+        (63.0, 1.0, 1, 20, 20),
+        (63.0, 1.0, 1, 50, 27),
+        (0.5, 1.0, 1, None, 0),
+        (63.0, None, 1, 20, 20),  # what a unit takes is not known: the budget may end before that
+    ],
+)
+def test_a_plan_has_as_many_trials_as_the_nearest_limit_allows(
+    deadline: float, unit_seconds: float | None, slots: int, max_trials: int | None, trials: int
+) -> None:
+    made = plan("asha", deadline, unit_seconds, slots, max_trials=max_trials)
+    assert made["trials"] == trials
+    if unit_seconds is not None:
+        assert made["seconds"] == made["units"] * unit_seconds / slots <= deadline
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize(("deadline", "unit_seconds"), [(None, None), (60.0, None), (None, 1.0)])
+def test_without_a_limit_nothing_is_promised(
+    name: str, deadline: float | None, unit_seconds: float | None
+) -> None:
+    made = plan(name, deadline, unit_seconds, 1)
+    assert set(made) == KEYS
+    assert (made["trials"], made["units"], made["seconds"], made["last_rung"]) == (None,) * 4
+    assert (made["brackets"], made["rungs"]) == ([], [])
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("max_trials", [1, 7, 143, 300])
+def test_the_parts_of_a_plan_add_up(name: str, max_trials: int) -> None:
+    made = plan(name, None, 2.0, 4, max_resource=81, max_trials=max_trials)
+    assert set(made) == KEYS
+    assert made["trials"] == max_trials
+    assert made["units"] == sum(rung["units"] for rung in made["rungs"])
+    assert made["seconds"] == made["units"] * 2.0 / 4
+    assert sum(bracket["trials"][0] * bracket["times"] for bracket in made["brackets"]) == max_trials
+    for rung in made["rungs"]:
+        assert rung["trials"] == sum(
+            bracket["times"] * bracket["trials"][bracket["levels"].index(rung["level"])]
+            for bracket in made["brackets"]
+            if rung["level"] in bracket["levels"]
+        )
+    assert made["last_rung"]["level"] == 81
+    assert made["last_rung"]["share"] == made["rungs"][-1]["units"] / made["units"]
+    json.dumps(made, allow_nan=False)
+
+
+def test_pasha_alone_has_a_plan_for_a_ranking_that_stays_stable() -> None:
+    for name in SCHEDULERS:
+        assert (plan(name, max_trials=27)["if_stable"] is not None) == (name == "pasha")
+    made = plan("pasha", max_trials=27)
+    assert [rung["trials"] for rung in made["rungs"]] == [27, 9, 3]
+    stable = made["if_stable"]
+    assert stable["rungs"] == [
+        {"level": 1, "trials": 27, "units": 27},
+        {"level": 3, "trials": 9, "units": 18},
+    ]
+    assert stable["last_rung"]["level"] == 3
+    # what is left of a budget in time buys more configurations
+    made = plan("pasha", 450.0, 1.0, 1)
+    assert (made["trials"], made["if_stable"]["trials"]) == (194, 270)
+    assert plan("pasha", max_resource=3, max_trials=9)["if_stable"] is None  # two rungs are always unlocked
+
+
+# -- for people ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_the_plan_of_every_scheduler_is_a_table(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*DIGITS, "--scheduler", name, "--max-trials", "40", "--unit-seconds", "0.5"]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    text = printed.out
+    ladder = "27" if name == "random" else "1, 3, 9, 27"
+    assert text.startswith(f"{name}, eta 3, rungs at {ladder} epochs, 2 slots\n")
+    assert "expected: 40 trials, " in text
+    assert re.search(r"the last rung \(27\) gets \d+ trials? and \d+% of the epochs", text)
+    assert re.search(r"about .+ on 2 slots", text)
+    assert ("bracket from epoch" in text) == ("hyperband" in name)
+    assert ("if the ranking stays stable" in text) == (name == "pasha")
+    assert ("would take 1080" in text) == (name != "random")
+
+
+def test_the_table_has_hyperbands_brackets(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--scheduler", "sync-hyperband", "--max-resource", "81", "--max-trials", "286"]
+    assert main([*DIGITS, *arguments]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    for cells in (
+        ["1", "2", "81", "81", ">", "27", ">", "9", ">", "3", ">", "1"],
+        ["3", "2", "34", "34", ">", "11", ">", "3", ">", "1"],
+        ["9", "2", "15", "15", ">", "5", ">", "1"],
+        ["27", "2", "8", "8", ">", "2"],
+        ["81", "2", "5", "5"],
+    ):
+        assert cells in rows
+
+
+@pytest.mark.parametrize(
+    ("arguments", "warned"),
+    [
+        (["--scheduler", "asha", "--max-trials", "2"], True),
+        (["--scheduler", "sh", "--max-trials", "2"], True),
+        (["--scheduler", "asha", "--max-trials", "3"], False),
+        (["--scheduler", "asha-stopping", "--max-trials", "1"], False),
+        (["--scheduler", "random", "--max-trials", "1"], False),
+        (["--scheduler", "asha", "--max-trials", "1", "--max-resource", "1"], False),
+    ],
+)
+def test_too_few_trials_for_a_promotion_are_said(
+    arguments: list[str], warned: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*DIGITS, *arguments]) == 0
+    assert ("nothing will be promoted" in capsys.readouterr().out) == warned
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_a_budget_in_time_without_the_time_of_a_unit_says_what_to_give(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*DIGITS, "--scheduler", name, "--budget", "10m"]) == 0
+    assert "the budget is 10m 00s: give --unit-seconds S" in capsys.readouterr().out
+
+
+# -- for programs ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_the_plan_of_every_scheduler_is_one_json_object(
+    name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*DIGITS, "--scheduler", name, "--max-trials", "40", "--json"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("\n") == 1
+    made = json.loads(printed)
+    assert set(made) == KEYS
+    assert (made["scheduler"], made["trials"], made["slots"]) == (name, 40, 2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_limits_there_is_enough_for_one_to_reach_the_last_rung(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    trials = {}
+    for name in SCHEDULERS:
+        assert main([*DIGITS, "--scheduler", name, "--max-resource", "243", "--json"]) == 0
+        made = json.loads(capsys.readouterr().out)
+        trials[name] = made["trials"]
+        assert made["last_rung"]["trials"] >= 1
+    assert trials["asha"] == trials["pasha"] == trials["sh"] == trials["asha-stopping"] == 243
+    assert trials["random"] == 100
+    assert trials["sync-hyperband"] == 243 + 98 + 41 + 18 + 9 + 6

@@ -234,8 +234,8 @@ def _tell(trial: TrialHistory, record: Record, manifest: dict[str, Any]) -> None
             trial.warm_start_seconds += float(record["seconds"])
             trial.state = "rejected"
         case "failed":
-            below_first_rung = trial.reached < trial.first
-            trial.state = "rejected" if record["kind"] == "invalid" and below_first_rung else "failed"
+            nowhere = record["kind"] == "invalid" and trial.reached == 0
+            trial.state = "rejected" if nowhere else "failed"
         case "lost" if record["attempt"] >= manifest["scheduler"]["max_retries"]:
             trial.state = "failed"
 

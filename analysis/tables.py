@@ -36,8 +36,8 @@ def in_words(run: Run, summary: dict[str, Any]) -> str:
     furthest = max((trial.reached for trial in run.trials.values()), default=0)
     if run.manifest["scheduler"]["name"] == "pasha" and 0 < furthest < run.levels[-1]:
         sentences.append(
-            f"PASHA trained nobody beyond {run.unit} {furthest} of {run.levels[-1]}: the ranking of the best "
-            "was stable enough."
+            f"PASHA trained nobody beyond {run.unit} {furthest} of {run.levels[-1]}: it goes further only "
+            "where the ranking of the best changes."
         )
     if summary["failed"]:
         sentences.append(f"{counted(summary['failed'], 'trial')} failed; the logs say why.")

@@ -9,6 +9,12 @@ from __future__ import annotations
 from asha_core.errors import SettingError
 
 
+def check_count(name: str, value: object, least: int) -> None:
+    """Raise ``SettingError`` unless ``value`` is an integer of at least ``least``."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise SettingError(f"{name} is {value!r}: it must be an integer of at least {least}")
+
+
 def check_levels(min_resource: int, max_resource: int, reduction_factor: int) -> None:
     """Raise ``SettingError`` unless the three are integers that make at least one rung."""
     for name, value, least in (
@@ -16,8 +22,7 @@ def check_levels(min_resource: int, max_resource: int, reduction_factor: int) ->
         ("max_resource", max_resource, 1),
         ("reduction_factor", reduction_factor, 2),
     ):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise SettingError(f"{name} is {value!r}: it must be an integer of at least {least}")
+        check_count(name, value, least)
     if min_resource > max_resource:
         raise SettingError(
             f"min_resource is {min_resource} and max_resource is {max_resource}: "

@@ -22,8 +22,7 @@ class Bracket(NamedTuple):
 class PlannedRung:
     """One rung of a plan.
 
-    trials: how many reach it; floor(n / eta^k) of n. Asynchronous rules can exceed this a little,
-    because improving arrivals promote more.
+    trials: how many reach it; floor(n / eta^k) of n. Asynchronous rules exceed this: see ``forecast``.
     units: resource spent between the rung below and this one, by all of them.
     """
 

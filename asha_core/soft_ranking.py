@@ -70,25 +70,35 @@ class SortedChunks:
 class SoftRanking:
     """Whether the top rung ranks its trials as the rung below did."""
 
-    __slots__ = ("_above", "_below", "_gap", "_gap_is_exact")
+    __slots__ = ("_above", "_below", "_dirty", "_gap", "_gap_is_exact", "_largest", "_smallest")
 
     def __init__(self) -> None:
         self._above = SortedChunks()  # (loss, arrival, loss at the rung below)
         self._below = SortedChunks()  # (loss at the rung below, arrival)
-        self._gap = 0.0  # at least the largest disagreement at any position
+        self._smallest, self._largest = math.inf, -math.inf  # losses at the rung below
+        self._dirty: tuple[int, int] | None = None  # positions that pair others than when last looked at
+        self._gap = 0.0  # at least the largest disagreement at any other position
         self._gap_is_exact = True
 
     def add(self, loss_below: float, loss: float) -> None:
-        """Enter a trial of the top rung, with its losses at the rung below (finite) and there (no NaN)."""
+        """Enter a trial of the top rung, with its losses at the rung below (finite) and there (not NaN)."""
         arrival = self._above.n
         p = self._above.add((loss, arrival, loss_below))
         q = self._below.add((loss_below, arrival))
-        if p != q:
-            self._gap = max(self._gap, self._largest_gap(min(p, q), max(p, q)))
-            self._gap_is_exact = False  # the largest one may have been among those that moved
+        self._smallest, self._largest = min(self._smallest, loss_below), max(self._largest, loss_below)
+        if self._dirty is not None:  # those behind the new one have moved by one
+            self._dirty = min(self._dirty[0], p, q), max(self._dirty[1] + 1, p, q)
+        elif p != q:
+            self._dirty = min(p, q), max(p, q)
 
     def agrees(self, epsilon: float) -> bool:
         """Whether no position disagrees by more than ``epsilon``."""
+        if self._largest - self._smallest <= epsilon:  # then nothing can; not worth a look
+            return True
+        if self._dirty is not None:
+            self._gap = max(self._gap, self._largest_gap(*self._dirty))
+            self._gap_is_exact = False  # the largest one may have been among those that moved
+            self._dirty = None
         if self._gap > epsilon and not self._gap_is_exact:
             self._gap = self._largest_gap(0, self._above.n - 1)
             self._gap_is_exact = True

@@ -7,7 +7,7 @@ dimensions that exist.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -93,7 +93,7 @@ class SearchSpace(Mapping[str, Dimension]):
         dimensions: Mapping[str, Dimension],
         *,
         conditions: Conditions | None = None,
-        constraints: Sequence[Constraint] = (),
+        constraints: Iterable[Constraint] | None = (),
     ) -> None:
         if not isinstance(dimensions, Mapping) or not dimensions:
             raise SpaceError(
@@ -108,13 +108,16 @@ class SearchSpace(Mapping[str, Dimension]):
                 )
         if callable(constraints):
             raise SpaceError("constraints is one function: give a list of them, constraints=[...]")
+        constraints = tuple(constraints or ())
+        if conditions is not None and not isinstance(conditions, Mapping):
+            raise SpaceError(f"conditions is {conditions!r}: it must map dimensions to their conditions")
         for constraint in constraints:
             if not callable(constraint):
                 raise SpaceError(f"constraint {constraint!r} is not a function of a configuration")
         self._dimensions = dict(dimensions)
         self._all = tuple(self._dimensions.values())
         self.names = tuple(self._dimensions)
-        self.constraints = tuple(constraints)
+        self.constraints = constraints
         self._conditions = {
             name: self._checked_condition(name, parents) for name, parents in (conditions or {}).items()
         }
@@ -298,7 +301,7 @@ class SearchSpace(Mapping[str, Dimension]):
             if name not in self._dimensions:
                 raise ConfigurationError(f"unknown dimension {name!r}{nearest(str(name), self.names)}")
         checked: dict[str, Value] = {}
-        missing = []
+        missing, misplaced = [], ""
         for name in self._order:
             dimension = self._dimensions[name]
             if not self._exists(name, checked, checked.keys() & self._dimensions.keys()):
@@ -306,7 +309,7 @@ class SearchSpace(Mapping[str, Dimension]):
                     wanted = " and ".join(
                         f"{parent} in {list(options)}" for parent, options in self._conditions[name].items()
                     )
-                    raise ConfigurationError(f"{name} is given, and exists only with {wanted}")
+                    misplaced = misplaced or f"{name} is given, and exists only with {wanted}"
             elif name in values:
                 checked[name] = dimension.check(name, values[name])
             elif isinstance(dimension, Constant):
@@ -315,6 +318,8 @@ class SearchSpace(Mapping[str, Dimension]):
                 missing.append(name)
         if missing:
             raise ConfigurationError(f"the configuration lacks {', '.join(missing)}")
+        if misplaced:
+            raise ConfigurationError(misplaced)
         names = tuple(name for name in self.names if name in checked)
         configuration = Configuration(names, tuple(checked[name] for name in names))
         for constraint in self.constraints:

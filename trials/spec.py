@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import inspect
 import os
@@ -58,6 +59,7 @@ class TaskSpec:
         if task.mode not in ("max", "min"):
             raise TaskError(f'task {self.target} has mode {task.mode!r}: it must be "max" or "min"')
         if self.frozen:
+            task = copy.copy(task)  # it may be a module's own
             task.space = task.space.freeze(**self.frozen)
         return task
 

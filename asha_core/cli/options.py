@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asha_core.cli.option_table import FLAG, OPTIONS, Option
-from asha_core.cli.start_points import as_number
 from asha_core.errors import SettingError, nearest
 from asha_core.runtime.budget import Budget, parse_duration
 
@@ -108,8 +107,10 @@ def _read(option: Option, value: Any, source: str) -> Any:
 
 def _key_values(value: Any, source: str) -> dict[str, Any]:
     if isinstance(value, Mapping):
-        return {str(key): as_number(item) for key, item in value.items()}
+        return {str(key): item for key, item in value.items()}
     import yaml
+
+    from asha_core.cli.yaml_text import read_yaml
 
     options = {}
     for text in value if isinstance(value, list) else [value]:
@@ -120,7 +121,7 @@ def _key_values(value: Any, source: str) -> dict[str, Any]:
         if key.strip() in options:
             raise SettingError(f"{source} gives {key.strip()} twice: give it once")
         try:
-            options[key.strip()] = as_number(yaml.safe_load(item))
+            options[key.strip()] = read_yaml(item)
         except yaml.YAMLError:
             options[key.strip()] = item
     return options
@@ -129,8 +130,10 @@ def _key_values(value: Any, source: str) -> dict[str, Any]:
 def _read_config(path: Path) -> dict[str, Any]:
     import yaml
 
+    from asha_core.cli.yaml_text import read_yaml
+
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingError(f"--config {path} cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

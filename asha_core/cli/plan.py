@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from asha_core.cli.options import devices_and_budget
-from asha_core.plan import Bracket, affordable_trials, plan_brackets, plan_rungs, plan_units
+from asha_core.forecast import Forecast, affordable
 from asha_core.runtime.budget import counted, format_duration
 from asha_core.runtime.console import format_table
 from asha_core.runtime.journal import to_json
 from asha_core.schedulers.base import Scheduler
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from trials.task import Task
+
+
+_MOST_UNITS = 1e15  # more would take all of time
 
 
 def print_plan(
@@ -38,16 +39,16 @@ def make_plan(
         unit_seconds: what one unit takes; None: not known, so a limit in time buys an unknown number.
         slots: workers.
     Returns:
-        levels, slots, deadline; whole_bracket: configurations of a bracket (sync-hyperband: of a round) of
-        which one is expected at the last rung; trials, units, seconds, brackets, rungs and last_rung where
+        levels, slots, deadline; whole_bracket: configurations of a whole bracket, for both Hyperbands of one
+        of each; trials, units, seconds, brackets, rungs and last_rung where
         they can be told, else None or empty; if_stable: the same of a PASHA whose ranking never changes, else
         None.
     """
 
-    def spread(brackets: Callable[[int], list[Bracket]]) -> dict[str, Any]:
-        return _spread(scheduler, brackets, deadline, unit_seconds, slots)
+    def spread(*, longest: bool) -> dict[str, Any]:
+        return _spread(scheduler, deadline, unit_seconds, slots, longest=longest)
 
-    most, least = spread(scheduler.largest_brackets), spread(scheduler.brackets)
+    most, least = spread(longest=True), spread(longest=False)
     return {
         "scheduler": scheduler.name,
         "levels": list(scheduler.levels),
@@ -56,63 +57,58 @@ def make_plan(
         "deadline": deadline,
         "whole_bracket": scheduler.whole_bracket,
         **most,
-        "if_stable": least if least != most else None,
+        "if_stable": least if scheduler.brackets(1) != scheduler.largest_brackets(1) else None,
     }
 
 
 def _spread(
-    scheduler: Scheduler,
-    brackets: Callable[[int], list[Bracket]],
-    deadline: float | None,
-    unit_seconds: float | None,
-    slots: int,
+    scheduler: Scheduler, deadline: float | None, unit_seconds: float | None, slots: int, *, longest: bool
 ) -> dict[str, Any]:
-    eta, survivors = scheduler.reduction_factor, scheduler.survivors
     limits = [] if scheduler.trial_limit is None else [scheduler.trial_limit]
     if deadline is not None and unit_seconds is not None:
-        affordable = deadline * slots / unit_seconds
-        limits.append(affordable_trials(lambda n: plan_units(brackets(n), eta, survivors), affordable))
+        units = min(deadline * slots / unit_seconds, _MOST_UNITS)
+        limits.append(affordable(scheduler, units, slots, longest=longest))
     if not limits:
         return dict.fromkeys(("trials", "units", "seconds", "last_rung")) | {"brackets": [], "rungs": []}
-    trials = min(limits)
-    found = brackets(trials)
-    rungs = plan_brackets(found, eta, survivors)
-    units = sum(rung.units for rung in rungs)
-    seconds = None if unit_seconds is None else units * unit_seconds / slots
+    forecast = Forecast(scheduler, min(limits), slots, longest=longest)
+    rungs = [
+        {"level": level, "trials": _mean(trials), "units": _mean(units)}
+        for level, trials, units in forecast.rungs
+    ]
     return {
-        "trials": trials,
-        "units": units,
-        "seconds": seconds,
+        "trials": forecast.trials,
+        "units": _mean(forecast.units),
+        "seconds": None if unit_seconds is None else forecast.units * unit_seconds / slots,
         "brackets": [
-            {
-                "levels": list(bracket.levels),
-                "times": bracket.times,
-                "trials": [r.trials for r in plan_rungs(bracket.levels, eta, bracket.trials, survivors)],
-            }
-            for bracket in found
+            {"levels": list(bracket.levels), "times": bracket.times, "trials": [_mean(n) for n in reached]}
+            for bracket, reached in forecast.brackets
         ],
-        "rungs": [{"level": r.level, "trials": r.trials, "units": r.units} for r in rungs],
-        "last_rung": {
-            "level": rungs[-1].level,
-            "trials": rungs[-1].trials,
-            "units": rungs[-1].units,
-            "share": rungs[-1].units / max(units, 1),
-        }
-        if rungs
-        else None,
+        "rungs": rungs,
+        "last_rung": {**rungs[-1], "share": rungs[-1]["units"] / max(forecast.units, 1)} if rungs else None,
     }
+
+
+def _mean(number: float) -> float:
+    """A mean of rehearsals, to a tenth; a whole number where it is one."""
+    return int(number) if float(number).is_integer() else round(number, 1)
+
+
+def _whole(number: float) -> str:
+    """A mean for people; one that is not quite nothing is not 0."""
+    return "<1" if 0 < number < 0.5 else f"{number:.0f}"
 
 
 def _as_text(plan: dict[str, Any], task: Task) -> str:
     unit = task.unit
     lines = [
         f"{plan['scheduler']}, eta {plan['reduction_factor']}, rungs at "
-        f"{', '.join(map(str, plan['levels']))} {unit}s, {plan['slots']} slots"
+        f"{', '.join(map(str, plan['levels']))} {unit}s, {counted(plan['slots'], 'slot')}"
     ]
     if len(plan["brackets"]) > 1 or any(bracket["times"] > 1 for bracket in plan["brackets"]):
         lines.append(_bracket_table(plan["brackets"], unit))
     if plan["rungs"]:
         lines += _expected(plan, unit, plan["slots"])
+    if plan["trials"] is not None:
         lines += _warnings(plan)
     if plan["if_stable"] is not None and plan["if_stable"]["rungs"]:
         lines.append("\nif the ranking stays stable, so that no further rung is unlocked:")
@@ -141,14 +137,15 @@ def _warnings(plan: dict[str, Any]) -> list[str]:
 def _expected(plan: dict[str, Any], unit: str, slots: int) -> list[str]:
     total = max(plan["units"], 1)
     rows = [
-        (str(r["level"]), str(r["trials"]), str(r["units"]), f"{r['units'] / total:.0%}")
+        (str(r["level"]), _whole(r["trials"]), f"{r['units']:.0f}", f"{r['units'] / total:.0%}")
         for r in plan["rungs"]
     ]
     last = plan["last_rung"]
+    trials = "trial" if round(last["trials"]) == 1 else "trials"
     lines = [
         format_table(("rung", "trials", f"{unit}s spent", "share"), rows),
-        f"expected: {counted(plan['trials'], 'trial')}, {counted(plan['units'], unit)}; the last rung "
-        f"({last['level']}) gets {counted(last['trials'], 'trial')} and {last['share']:.0%} of the {unit}s",
+        f"expected: {counted(plan['trials'], 'trial')}, {counted(round(plan['units']), unit)}; the last "
+        f"rung ({last['level']}) gets {_whole(last['trials'])} {trials} and {last['share']:.0%} of the {unit}s",
     ]
     full = plan["trials"] * last["level"]
     if full > plan["units"]:
@@ -163,8 +160,8 @@ def _bracket_table(brackets: Sequence[dict[str, Any]], unit: str) -> str:
         (
             str(bracket["levels"][0]),
             str(bracket["times"]),
-            str(bracket["trials"][0]),
-            " > ".join(map(str, bracket["trials"])),
+            _whole(bracket["trials"][0]),
+            " > ".join(map(_whole, bracket["trials"])),
         )
         for bracket in brackets
     ]

@@ -121,7 +121,6 @@ def resolve(options: dict[str, Any]) -> tuple[TaskSpec, Task, Scheduler, str]:
         return getattr(task, name) if options[name] is None else options[name]
 
     searcher = _searcher(options, task)
-    searcher.propose(0)  # a constraint that raises or refuses everything is refused here
     scheduler = scheduler_class(scheduler_name)(
         task.space,
         mode=task.mode,
@@ -154,6 +153,7 @@ def _searcher(options: dict[str, Any], task: Task) -> Searcher:
     from asha_core.searchers.listed import Listed
 
     searcher = make_searcher(options["searcher"], task.space, options["seed"])
+    searcher.propose(0)  # a constraint that raises or refuses everything is refused here
     if options["start_points"] is None:
         return searcher
     try:
@@ -231,11 +231,13 @@ def _launch_plan(
         target=options["target"],
         inline=devices is INLINE,
         settings=options,
-        notes=_notes(options, scheduler),
+        notes=_notes(options, scheduler, len(devices.slots)),
     )
 
 
-def _notes(options: dict[str, Any], scheduler: Scheduler) -> list[str]:
+def _notes(options: dict[str, Any], scheduler: Scheduler, slots: int) -> list[str]:
+    from asha_core.forecast import Forecast, enough_for_the_top
+
     notes: list[str] = []
     few = scheduler.trial_limit
     if few is not None and options["max_trials"] is None and scheduler.max_trials is not None:
@@ -245,10 +247,10 @@ def _notes(options: dict[str, Any], scheduler: Scheduler) -> list[str]:
             f"warning: {few} trials with reduction factor {scheduler.reduction_factor} cannot finish the "
             f"first rung: nothing will be promoted; use at least {scheduler.reduction_factor}"
         )
-    elif few is not None and not scheduler.expected_at_the_top(few):
+    elif few is not None and round(Forecast(scheduler, few, slots, longest=True).in_full) == 0:
         notes.append(
             f"note: of {few} trials none is expected to reach the last rung ({scheduler.levels[-1]}): "
-            f"that takes {scheduler.whole_bracket}, or a lower --max-resource"
+            f"that takes {enough_for_the_top(scheduler, slots)}, or a lower --max-resource"
         )
     return notes
 

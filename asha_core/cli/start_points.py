@@ -14,11 +14,13 @@ def read_start_points(path: Path) -> list[dict[str, Any]]:
     Raises:
         SettingError: it cannot be read, or holds something else.
     """
-    import yaml  # reads JSON as well
+    import yaml
+
+    from asha_core.cli.yaml_text import read_yaml
 
     file = path / "results.json" if path.is_dir() else path
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = read_yaml(file.read_text(encoding="utf-8"))
     except OSError as error:
         hint = " (a results directory has it after its search has ended)" if path.is_dir() else ""
         raise SettingError(f"--start-points {file} cannot be read: {error.strerror}{hint}") from None
@@ -33,14 +35,4 @@ def read_start_points(path: Path) -> list[dict[str, Any]]:
             f"--start-points {file} must hold a list of configurations, each a mapping from names to values, "
             "or be a results directory"
         )
-    return [{name: as_number(value) for name, value in entry.items()} for entry in content]
-
-
-def as_number(value: Any) -> Any:
-    """``1e-3`` as the number that it is; YAML 1.1 reads it as text."""
-    if isinstance(value, str) and "e" in value.lower() and value[-1:].isdigit():
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
+    return content

@@ -22,7 +22,7 @@ from asha_core.schedulers.base import Scheduler
 
 _TICK = 0.25
 _MISTAKES = 3  # setup failures without a report that end a search
-_REJECTIONS = 100  # likewise, invalid configurations
+_REJECTIONS = 100  # invalid configurations in a row that do
 
 
 class Journal(Protocol):
@@ -64,6 +64,7 @@ class Search:
         slots = [SlotView(index, device) for index, device in enumerate(executor.devices)]
         self.view = SearchView(scheduler, self._budget, slots)
         self._mistakes = 0
+        self._refused = 0  # configurations refused in a row, without a report between
         self._slot_of: dict[int, int] = {}  # trial -> slot, for running trials
 
     def run(self) -> Outcome:
@@ -137,25 +138,26 @@ class Search:
         else:
             self._scheduler.tell(event)
             self._account(event)
-            if isinstance(event, Failed):
+            if isinstance(event, Report):
+                self._refused = 0
+            elif isinstance(event, Failed):
                 self._give_up_on_a_hopeless_task(event)
         for observer in self._observers:
             observer.on_event(view, event)
 
     def _give_up_on_a_hopeless_task(self, event: Failed) -> None:
-        """Stop a search that never had a report, when the next trials would fail as the first ones did."""
+        """Stop a search when the next trials would fail as the last ones did."""
         scheduler = self._scheduler
-        if scheduler.units:
-            return
-        if event.kind == "setup":
+        if event.kind == "setup" and not scheduler.units:
             self._mistakes += 1
-            if self._mistakes >= min(_MISTAKES, scheduler.max_trials or _MISTAKES):
+            if self._mistakes >= min(_MISTAKES, scheduler.trial_limit or _MISTAKES):
                 raise TaskError(event.error)
-        elif scheduler.rejected >= _REJECTIONS:
-            raise TaskError(
-                f"the first {scheduler.rejected} configurations were all rejected, the last one with: "
-                f"{event.error}"
-            )
+        elif event.kind == "invalid":
+            self._refused += 1
+            if self._refused >= _REJECTIONS:
+                raise TaskError(
+                    f"{self._refused} configurations in a row were refused, the last one with: {event.error}"
+                )
 
     def _account(self, event: Event) -> None:
         view = self.view

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from asha_core.forecast import Forecast
 from asha_core.messages import Job, Report
 from asha_core.runtime.budget import Budget, counted, format_duration
 from asha_core.runtime.executor import ExecutorEvent
@@ -41,6 +42,7 @@ class SearchView:
     now: float = 0.0
     warm_start_seconds: float = 0.0
     training_seconds: float = 0.0
+    _forecast: tuple[tuple[int, float | None], float] | None = None
 
     def progress(self) -> tuple[float, float] | None:
         """(fraction done, seconds left) by the limit that is nearest to its end; None without a limit."""
@@ -50,13 +52,23 @@ class SearchView:
             estimates.append((min(self.now / deadline, 1.0), max(deadline - self.now, 0.0)))
         scheduler = self.scheduler
         if scheduler.trial_limit is not None:
-            expected = scheduler.expected_units(scheduler.trial_limit)
-            # promotions can exceed the plan: what is running is still to come, whatever was expected
+            expected = self._expected_units(scheduler.trial_limit)
+            # promotions can exceed the forecast: what is running is still to come, whatever was expected
             running = sum(seat.job.until - seat.resource for seat in self.slots if seat.job is not None)
             fraction = scheduler.units / max(expected, scheduler.units + running)
             left = self.now * (1 - fraction) / fraction if fraction > 0 else math.inf
             estimates.append((fraction, left))
         return min(estimates, key=lambda pair: pair[1]) if estimates else None
+
+    def _expected_units(self, trials: int) -> float:
+        """The forecast; made again when the scheduler settles something, such as how far it goes."""
+        settled = self.scheduler.state().get("unlocked")
+        if self._forecast is None or self._forecast[0] != (trials, settled):
+            self._forecast = (
+                (trials, settled),
+                Forecast(self.scheduler, trials, max(len(self.slots), 1)).units,
+            )
+        return self._forecast[1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ A trial's life:
                      │  │                             └── at max_resource ──> DONE
                      │  ├── Lost, attempts left ──> WAITING ── ask: next attempt ──> RUNNING
                      │  └── Lost, none left; Failed ──> FAILED (its rung counts it as the worst value)
-                     └── Rejected by the warm start; Failed(kind="invalid") ──> REJECTED (counted nowhere)
+                     └── before any report: Rejected; Failed(kind="invalid") ──> REJECTED (counts nowhere)
 
 Rules that hold for every scheduler:
 
@@ -31,9 +31,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from asha_core.errors import ReportError, SettingError
-from asha_core.levels import check_levels, rung_levels
+from asha_core.levels import check_count, check_levels, rung_levels
 from asha_core.messages import Event, Failed, Job, Lost, Refined, Rejected, Report, Verdict
-from asha_core.plan import Bracket, plan_brackets, plan_units
+from asha_core.plan import Bracket, plan_units
 from asha_core.schedulers.state import Best, RungCounts, Status, TrialState
 from asha_core.searchers.base import Searcher
 from asha_core.searchers.random_search import RandomSearch
@@ -82,6 +82,7 @@ class Scheduler(ABC):
     name = "scheduler"
     stops = False  # whether trials can be stopped at a rung for good
     survivors = 0  # the fewest that go on from a rung that somebody reached
+    plan_is_exact = False  # whether exactly floor(n/eta) of a rung go on, if nothing fails
 
     def __init__(
         self,
@@ -98,15 +99,14 @@ class Scheduler(ABC):
     ) -> None:
         if mode not in ("max", "min"):
             raise SettingError(f'mode is {mode!r}: it must be "max" or "min"')
-        if max_trials is not None and max_trials < 1:
-            raise SettingError(f"max_trials is {max_trials}: it must be at least 1")
-        if max_retries < 0:
-            raise SettingError(f"max_retries is {max_retries}: it must be at least 0")
+        if max_trials is not None:
+            check_count("max_trials", max_trials, 1)
+        check_count("max_retries", max_retries, 0)
         if searcher is not None and not isinstance(searcher, Searcher):
             raise SettingError(
                 f"searcher is {searcher!r}: it must be an instance of a subclass of asha_core.Searcher"
             )
-        if searcher is not None and searcher.space != space:
+        if searcher is not None and getattr(searcher, "space", None) != space:
             raise SettingError("the searcher has another space than the scheduler: give both the same")
         check_levels(min_resource, max_resource, reduction_factor)
         self.levels = self._ladder(min_resource, max_resource, reduction_factor)
@@ -161,12 +161,34 @@ class Scheduler(ABC):
     _observes = False
 
     def brackets(self, trials: int) -> list[Bracket]:
-        """How ``trials`` configurations are expected to be spread over brackets, for plans and progress."""
+        """How ``trials`` configurations are expected to be spread over brackets."""
         return [Bracket(self.levels, trials)]
 
     def largest_brackets(self, trials: int) -> list[Bracket]:
         """The same where the scheduler decides on its way how far it goes: the most that it may spend."""
         return self.brackets(trials)
+
+    def rehearsal(self, trials: int, searcher: Searcher, *, longest: bool = False) -> Scheduler:
+        """A new scheduler of the same rule and ladder, on which ``forecast`` tries out what will happen.
+
+        Args:
+            longest: as in ``largest_brackets``.
+        """
+        return self._like(type(self), self.levels, trials, searcher)
+
+    def _like(
+        self, kind: type[Scheduler], levels: Sequence[int], trials: int, searcher: Searcher
+    ) -> Scheduler:
+        return kind(
+            self.space,
+            mode=self.mode,
+            min_resource=levels[0],
+            max_resource=levels[-1],
+            reduction_factor=self.reduction_factor,
+            seed=self.seed,
+            max_trials=trials,
+            searcher=searcher,
+        )
 
     @property
     def trial_limit(self) -> int | None:
@@ -176,7 +198,7 @@ class Scheduler(ABC):
 
     @property
     def whole_bracket(self) -> int:
-        """The least number of trials of which one is expected to reach the last rung."""
+        """Configurations of a whole bracket: floor(n/eta) leaves one of them in the last rung."""
         return int(self.reduction_factor ** (len(self.levels) - 1))
 
     def enough_trials(self, least: int) -> int:
@@ -296,7 +318,7 @@ class Scheduler(ABC):
             self._arrived(trial, loss)
 
     def _fail(self, trial: TrialState, *, invalid: bool) -> None:
-        if invalid and trial.rung == trial.first:
+        if invalid and trial.resource == 0:
             self._reject(trial)
             return
         self._running[trial.rung] -= 1
@@ -330,13 +352,15 @@ class Scheduler(ABC):
         return sum(self._failed)
 
     def expected_units(self, trials: int) -> int:
-        """Units of resource that ``trials`` configurations are expected to take."""
-        return plan_units(self.brackets(trials), self.reduction_factor, self.survivors)
+        """Units of resource that ``trials`` configurations take if floor(n/eta) go on from each rung.
 
-    def expected_at_the_top(self, trials: int) -> int:
-        """How many of ``trials`` configurations are expected to be trained in full, at the most."""
-        rungs = plan_brackets(self.largest_brackets(trials), self.reduction_factor, self.survivors)
-        return sum(rung.trials for rung in rungs if rung.level == self.levels[-1])
+        Asynchronous rules take more; ``asha_core.forecast`` tells how much.
+        """
+        return self.planned_units(self.brackets(trials))
+
+    def planned_units(self, brackets: Sequence[Bracket]) -> int:
+        """Units of resource of brackets in which floor(n/eta) go on from each rung."""
+        return plan_units(brackets, self.reduction_factor, self.survivors)
 
     def counts(self) -> Sequence[RungCounts]:
         """One ``RungCounts`` a rung, bottom first; O(rungs)."""

@@ -56,12 +56,13 @@ class Hyperband(Scheduler):
         ]
 
     def _first_rung(self, number: int) -> int:
-        draw = uniforms(self.seed, "bracket", number, 1)[0] * sum(self._weights)
-        for first, weight in enumerate(self._weights):
-            if draw < weight:
-                return first
-            draw -= weight
-        return len(self._weights) - 1  # rounding
+        # in integers: a uniform number has 53 bits, and the weights may be larger than any float
+        draw = int(uniforms(self.seed, "bracket", number, 1)[0] * 2**53) * sum(self._weights) >> 53
+        first = 0
+        while draw >= self._weights[first]:
+            draw -= self._weights[first]
+            first += 1
+        return first
 
     def _promotion(self) -> TrialState | None:
         for rung in self._search:
@@ -86,8 +87,14 @@ class Hyperband(Scheduler):
         return range(len(self.levels))
 
     @property
+    def units_to_first_promotion(self) -> int:
+        """Units of resource until about eta trials have begun in the bracket that begins lowest."""
+        units = sum(weight * level for weight, level in zip(self._weights, self.levels, strict=True))
+        return int(self.reduction_factor * units // self._weights[0])
+
+    @property
     def whole_bracket(self) -> int:
-        """The least number of trials of which one is expected to go through every rung."""
+        """Configurations of which a whole bracket is expected to begin at the lowest rung."""
         own = int(self.reduction_factor ** (len(self.levels) - 1))
         share = sum(self._weights), self._weights[0]
         return int(-(-own * share[0] // share[1]))  # rounded up

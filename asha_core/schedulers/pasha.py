@@ -12,8 +12,8 @@ there is no such pair, and is 0 at first. It is brought up to date when a trial 
 the comparison, from the trials that have (the 64 latest, and their pairs, where there are more).
 
 A trial that failed on its way says nothing about the ranking and is left out of the comparison (in
-ASHA's rule it counts as the worst). A value that is NaN or infinite ranks last, which is a disagreement:
-its trial had been among the best. Units that were not reported are left out of the curves.
+ASHA's rule it counts as the worst). A value that is NaN or infinite ranks last, which is a disagreement
+unless its trial was the last below, too. Units that were not reported are left out of the curves.
 
 Source: Bohdal, Balles, Wistuba, Ermis, Archambeau, Zappella 2023, "PASHA", arXiv:2207.06940, algorithm 1
 and section 4.
@@ -29,7 +29,9 @@ import math
 
 from asha_core.plan import Bracket
 from asha_core.schedulers.asha import ASHA
+from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.state import Status, TrialState
+from asha_core.searchers.base import Searcher
 from asha_core.soft_ranking import Curve, CurveNoise, SoftRanking
 
 
@@ -72,9 +74,6 @@ class PASHA(ASHA):
         elif trial.rung == self._highest and not self._complete:
             self._compare(trial, loss)
 
-    def _rejected(self, trial: TrialState) -> None:
-        self._curves.pop(trial.id, None)
-
     def _compare(self, trial: TrialState, loss: float) -> None:
         curve = self._curves[trial.id]
         below = curve.at(self.levels[self._highest - 1])
@@ -96,6 +95,11 @@ class PASHA(ASHA):
     def state(self) -> dict[str, int | float]:
         """The highest unlocked level, and the width of the soft ranking."""
         return {"unlocked": self.unlocked, "epsilon": self.epsilon}
+
+    def rehearsal(self, trials: int, searcher: Searcher, *, longest: bool = False) -> Scheduler:
+        """ASHA on the rungs that are unlocked, or on all of them."""
+        levels = self.levels if longest else self.levels[: self._highest + 1]
+        return self._like(ASHA, levels, trials, searcher)
 
     def brackets(self, trials: int) -> list[Bracket]:
         """What ``trials`` configurations are expected to cost if nothing more is unlocked."""

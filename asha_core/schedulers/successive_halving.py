@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from asha_core.errors import SettingError
+from asha_core.levels import check_count
 from asha_core.plan import Bracket
 from asha_core.schedulers.synchronous import SynchronousScheduler
 
@@ -34,8 +34,8 @@ class SuccessiveHalving(SynchronousScheduler):
     name = "sh"
 
     def __init__(self, *args: Any, bracket_size: int | None = None, **others: Any) -> None:
-        if bracket_size is not None and bracket_size < 1:
-            raise SettingError(f"bracket_size is {bracket_size}: it must be at least 1")
+        if bracket_size is not None:
+            check_count("bracket_size", bracket_size, 1)
         self._bracket_size = bracket_size
         super().__init__(*args, **others)
 
@@ -54,7 +54,7 @@ class SuccessiveHalving(SynchronousScheduler):
     @property
     def units_to_first_promotion(self) -> int:
         """Units of resource before anybody goes on, if nothing fails."""
-        return self.bracket_size * self.levels[0]
+        return min(self.bracket_size, self.trial_limit or self.bracket_size) * self.levels[0]
 
     def brackets(self, trials: int) -> list[Bracket]:
         """How ``trials`` configurations are expected to be spread over brackets."""

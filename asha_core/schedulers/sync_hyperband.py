@@ -56,7 +56,8 @@ class SynchronousHyperband(SynchronousScheduler):
     @property
     def units_to_first_promotion(self) -> int:
         """Units of resource before anybody goes on, if nothing fails."""
-        return self._shape(0)[1] * self.levels[0]
+        size = self._shape(0)[1]
+        return min(size, self.trial_limit or size) * self.levels[0]
 
     def brackets(self, trials: int) -> list[Bracket]:
         """How ``trials`` configurations are expected to be spread over brackets."""

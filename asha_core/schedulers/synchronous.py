@@ -14,7 +14,8 @@ those that there are.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections import deque
+from bisect import insort
+from heapq import heappop, heappush
 
 from asha_core.rung import Rung
 from asha_core.schedulers.base import Scheduler
@@ -22,15 +23,17 @@ from asha_core.schedulers.state import Status, TrialState
 
 
 class _Bracket:
-    """One bracket: the rung that is open now, and who is due to go on from the one below.
+    """One bracket, and the rung of it that is open now.
 
-    first: the rung it begins at. size: how many begin. begun: how many did (those rejected not counted).
-    expected: how many will have arrived at ``rung`` when it closes. rung: the index of the open rung.
+    index: how many were opened before it. first: the rung it begins at. size: how many begin.
+    begun: how many did (those rejected not counted). rung: the index of the open rung.
+    expected: how many will have arrived there when it closes.
     """
 
-    __slots__ = ("begun", "due", "expected", "first", "members", "open", "rung", "size")
+    __slots__ = ("begun", "expected", "first", "index", "members", "open", "rung", "size")
 
-    def __init__(self, first: int, size: int, level: int, reduction_factor: int) -> None:
+    def __init__(self, index: int, first: int, size: int, level: int, reduction_factor: int) -> None:
+        self.index = index
         self.first = first
         self.size = size
         self.begun = 0
@@ -38,13 +41,13 @@ class _Bracket:
         self.rung = first
         self.open = Rung(level, reduction_factor)
         self.members: list[TrialState] = []
-        self.due: deque[TrialState] = deque()
 
 
 class SynchronousScheduler(Scheduler):
     """Base of ``SuccessiveHalving`` and ``SynchronousHyperband``, which say what brackets there are."""
 
     stops = True
+    plan_is_exact = True
 
     @abstractmethod
     def _shape(self, index: int) -> tuple[int, int]:
@@ -52,66 +55,69 @@ class SynchronousScheduler(Scheduler):
 
     def _begin(self) -> None:
         self._opened = 0
-        self._brackets: list[_Bracket] = []  # those that are not over, oldest first
+        self._filling: list[_Bracket] = []  # those that want more configurations, oldest first
+        self._due: list[tuple[int, int, int]] = []  # a heap of (bracket, place, trial): who goes on
         self._bracket_of: list[_Bracket] = []  # by trial
 
     def _first_rung(self, number: int) -> int:
-        bracket = next((b for b in self._brackets if b.rung == b.first and b.begun < b.size), None)
-        if bracket is None:
+        if not self._filling:
             first, size = self._shape(self._opened)
-            bracket = _Bracket(first, size, self.levels[first], self.reduction_factor)
+            level = self.levels[first]
+            self._filling.append(_Bracket(self._opened, first, size, level, self.reduction_factor))
             self._opened += 1
-            self._brackets.append(bracket)
+        bracket = self._filling[0]
         bracket.begun += 1
         bracket.expected += 1
+        if bracket.begun == bracket.size:
+            self._filling.pop(0)
         self._bracket_of.append(bracket)
         return bracket.first
 
     def _fresh(self, number: int) -> TrialState:
         trial = super()._fresh(number)
         if not self._may_begin():  # it was the last: brackets that wait for more need not
-            self._close_complete_rungs()
+            for bracket in list(self._filling):
+                self._close_if_complete(bracket)
         return trial
 
     def _promotion(self) -> TrialState | None:
-        for bracket in self._brackets:
-            if bracket.due:
-                return bracket.due.popleft()
-        return None
+        return self.trials[heappop(self._due)[2]] if self._due else None
 
     def _arrived(self, trial: TrialState, loss: float) -> None:
         bracket = self._bracket_of[trial.id]
         bracket.open.add(trial.id, loss)
         bracket.members.append(trial)
-        self._close_complete_rungs()
+        self._close_if_complete(bracket)
 
     def _rejected(self, trial: TrialState) -> None:
         bracket = self._bracket_of[trial.id]
-        bracket.begun -= 1
         bracket.expected -= 1
-        self._close_complete_rungs()
+        if bracket.begun == bracket.size:
+            insort(self._filling, bracket, key=lambda each: each.index)
+        bracket.begun -= 1
+        self._close_if_complete(bracket)
 
-    def _close_complete_rungs(self) -> None:
-        more = self._may_begin()
-        going: list[_Bracket] = []
-        for bracket in self._brackets:
-            filling = more and bracket.rung == bracket.first and bracket.begun < bracket.size
-            if bracket.open.n == bracket.expected and not filling:
-                self._close(bracket)
-            if bracket.expected or filling:  # one whose only trial was screened out is not over
-                going.append(bracket)
-        self._brackets = going
+    def _close_if_complete(self, bracket: _Bracket) -> None:
+        if bracket.open.n < bracket.expected:
+            return
+        if bracket.rung == bracket.first and bracket.begun < bracket.size:
+            if self._may_begin():
+                return
+            self._filling.remove(bracket)
+        self._close(bracket)
 
     def _close(self, bracket: _Bracket) -> None:
         """The open rung is complete: its best are due at the next, which opens; the others are stopped."""
+        due: list[int] = []
         if bracket.rung < len(self.levels) - 1:
             while (number := bracket.open.promote()) is not None:
-                bracket.due.append(self.trials[number])
-            due = {trial.id for trial in bracket.due}
+                heappush(self._due, (bracket.index, len(due), number))
+                due.append(number)
+            go_on = set(due)
             for trial in bracket.members:
-                if trial.status == Status.PAUSED and trial.id not in due:
+                if trial.status == Status.PAUSED and trial.id not in go_on:
                     self._stop(trial)
             bracket.rung += 1
             bracket.open = Rung(self.levels[bracket.rung], self.reduction_factor)
-        bracket.expected = len(bracket.due)
+        bracket.expected = len(due)
         bracket.members = []

@@ -28,6 +28,10 @@ class Listed(Searcher):
         self.name = f"listed+{then.name}" if not only else "listed"
         self._listed: list[Configuration] = []
         for number, values in enumerate(configurations):
+            if not isinstance(values, Mapping):
+                raise ConfigurationError(
+                    f"start point {number} is {values!r}: it must be a mapping from names to values"
+                )
             try:
                 self._listed.append(self.space.configuration(values))
             except ConfigurationError as error:

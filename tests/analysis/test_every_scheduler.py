@@ -91,17 +91,16 @@ def test_trials_are_counted_as_the_scheduler_counts_them(name: str, tmp_path: Pa
         assert (history.reached, history.first) == (trial.resource, scheduler.levels[trial.first])
 
 
-def test_what_proves_invalid_below_its_brackets_first_rung_is_rejected(tmp_path: Path) -> None:
-    """In a later bracket of Hyperband a trial may report units before it is compared for the first time."""
+def test_what_proves_invalid_is_rejected_before_its_first_report_and_failed_after(tmp_path: Path) -> None:
     scheduler = write_search(tmp_path / "run", "hyperband")
     run = load(tmp_path / "run")
-    found = [
-        run.trials[trial.id]
-        for trial in scheduler.trials
-        if trial.status == Status.REJECTED and trial.resource >= scheduler.levels[0]
-    ]
-    assert found
-    assert all(history.state == "rejected" and history.first > history.reached > 0 for history in found)
+    failed = {trial.id for trial in scheduler.trials if trial.status == Status.FAILED}
+    rejected = {trial.id for trial in scheduler.trials if trial.status == Status.REJECTED}
+    assert failed
+    assert rejected
+    assert {i for i, history in run.trials.items() if history.state == "failed"} == failed
+    assert {i for i, history in run.trials.items() if history.state == "rejected"} == rejected
+    assert not any(run.trials[i].reached for i in rejected)
 
 
 @every_scheduler

@@ -32,7 +32,7 @@ def plan(name: str, *limits: Any, **settings: Any) -> dict[str, Any]:
 
 
 def test_a_plan_has_as_many_trials_as_max_trials_allows() -> None:
-    made = plan("asha", max_trials=27)
+    made = plan("sh", max_trials=27)
     assert (made["trials"], made["units"]) == (27, 63)
     assert made["rungs"] == [
         {"level": 1, "trials": 27, "units": 27},
@@ -69,10 +69,18 @@ def test_a_plan_has_no_more_trials_than_the_grid(name: str) -> None:
 def test_a_plan_has_as_many_trials_as_the_nearest_limit_allows(
     deadline: float, unit_seconds: float | None, slots: int, max_trials: int | None, trials: int
 ) -> None:
-    made = plan("asha", deadline, unit_seconds, slots, max_trials=max_trials)
+    made = plan("sh", deadline, unit_seconds, slots, max_trials=max_trials)
     assert made["trials"] == trials
     if unit_seconds is not None:
         assert made["seconds"] == made["units"] * unit_seconds / slots <= deadline
+
+
+@pytest.mark.parametrize("name", ["asha", "asha-stopping", "pasha", "hyperband"])
+def test_a_budget_buys_as_many_trials_as_are_expected_to_spend_it(name: str) -> None:
+    made = plan(name, 3000.0, 1.0, 2)
+    assert made["seconds"] == pytest.approx(3000, rel=0.03)
+    one_more = plan(name, None, 1.0, 2, max_trials=made["trials"] * 11 // 10)
+    assert one_more["seconds"] > 3000
 
 
 @pytest.mark.parametrize("name", SCHEDULERS)
@@ -92,17 +100,20 @@ def test_the_parts_of_a_plan_add_up(name: str, max_trials: int) -> None:
     made = plan(name, None, 2.0, 4, max_resource=81, max_trials=max_trials)
     assert set(made) == KEYS
     assert made["trials"] == max_trials
-    assert made["units"] == sum(rung["units"] for rung in made["rungs"])
-    assert made["seconds"] == made["units"] * 2.0 / 4
-    assert sum(bracket["trials"][0] * bracket["times"] for bracket in made["brackets"]) == max_trials
+    # means are given to a tenth
+    assert made["units"] == pytest.approx(sum(rung["units"] for rung in made["rungs"]), abs=0.3)
+    assert made["seconds"] == pytest.approx(made["units"] * 2.0 / 4, abs=0.1)
+    begun = sum(bracket["trials"][0] * bracket["times"] for bracket in made["brackets"])
+    assert begun == pytest.approx(max_trials, abs=0.3)
     for rung in made["rungs"]:
-        assert rung["trials"] == sum(
+        reached = sum(
             bracket["times"] * bracket["trials"][bracket["levels"].index(rung["level"])]
             for bracket in made["brackets"]
             if rung["level"] in bracket["levels"]
         )
+        assert rung["trials"] == pytest.approx(reached, abs=0.3)
     assert made["last_rung"]["level"] == 81
-    assert made["last_rung"]["share"] == made["rungs"][-1]["units"] / made["units"]
+    assert made["last_rung"]["share"] == pytest.approx(made["rungs"][-1]["units"] / made["units"], abs=0.01)
     json.dumps(made, allow_nan=False)
 
 
@@ -110,16 +121,13 @@ def test_pasha_alone_has_a_plan_for_a_ranking_that_stays_stable() -> None:
     for name in SCHEDULERS:
         assert (plan(name, max_trials=27)["if_stable"] is not None) == (name == "pasha")
     made = plan("pasha", max_trials=27)
-    assert [rung["trials"] for rung in made["rungs"]] == [27, 9, 3]
+    assert made["rungs"] == plan("asha", max_trials=27)["rungs"]
     stable = made["if_stable"]
-    assert stable["rungs"] == [
-        {"level": 1, "trials": 27, "units": 27},
-        {"level": 3, "trials": 9, "units": 18},
-    ]
+    assert stable["rungs"] == plan("asha", max_resource=3, max_trials=27)["rungs"]
     assert stable["last_rung"]["level"] == 3
     # what is left of a budget in time buys more configurations
     made = plan("pasha", 450.0, 1.0, 1)
-    assert (made["trials"], made["if_stable"]["trials"]) == (194, 270)
+    assert made["trials"] * 1.2 < made["if_stable"]["trials"]
     assert plan("pasha", max_resource=3, max_trials=9)["if_stable"] is None  # two rungs are always unlocked
 
 

@@ -15,6 +15,7 @@ from asha_core.schedulers.successive_halving import SuccessiveHalving
 from asha_core.schedulers.sync_hyperband import SynchronousHyperband
 from asha_core.space import Float, SearchSpace
 from asha_core.streams import uniforms
+from tests.core.schedulers.helpers import planned_at_the_top
 
 SPACE = SearchSpace({"x": Float(0.0, 1.0)})
 quick = settings(max_examples=60, deadline=None)
@@ -70,7 +71,7 @@ def test_expected_units_and_trials_at_the_top_are_those_of_the_plan(name, rule, 
     scheduler = make(name, rule)
     rungs = plan_brackets(scheduler.largest_brackets(trials), scheduler.reduction_factor, scheduler.survivors)
     top = [rung.trials for rung in rungs if rung.level == scheduler.levels[-1]]
-    assert scheduler.expected_at_the_top(trials) == sum(top)
+    assert planned_at_the_top(scheduler, trials) == sum(top)
     assert scheduler.expected_units(trials) <= sum(rung.units for rung in rungs)
     assert trials * scheduler.levels[0] <= scheduler.expected_units(trials) <= trials * scheduler.levels[-1]
 
@@ -79,7 +80,7 @@ def test_expected_units_and_trials_at_the_top_are_those_of_the_plan(name, rule, 
 @given(names, rules)
 def test_of_a_whole_bracket_one_is_expected_at_the_top(name, rule):
     scheduler = make(name, rule)
-    assert scheduler.expected_at_the_top(scheduler.whole_bracket) >= 1
+    assert planned_at_the_top(scheduler, scheduler.whole_bracket) >= 1
     (whole, *_) = scheduler.largest_brackets(scheduler.whole_bracket)
     assert whole.levels == scheduler.levels
     assert plan_rungs(whole.levels, scheduler.reduction_factor, whole.trials)[-1].trials >= 1
@@ -90,7 +91,7 @@ def test_of_a_whole_bracket_one_is_expected_at_the_top(name, rule):
 def test_with_one_less_than_a_whole_bracket_nobody_is_expected_there(name, rule):
     less = make(name, rule).whole_bracket - 1
     if less:
-        assert make(name, rule, max_trials=less).expected_at_the_top(less) == 0
+        assert planned_at_the_top(make(name, rule, max_trials=less), less) == 0
 
 
 @quick
@@ -186,7 +187,7 @@ def test_synchronous_hyperbands_brackets_by_hand():
     # one round: 81/27/9/3/1, 34/11/3/1, 15/5/1, 8/2, 5 trials at 1/3/9/27/81 units
     rungs = plan_brackets(scheduler.brackets(143), 3)
     assert [rung.trials for rung in rungs] == [81, 61, 35, 19, 10]
-    assert scheduler.expected_at_the_top(143) == 1 + 1 + 1 + 2 + 5
+    assert planned_at_the_top(scheduler, 143) == 1 + 1 + 1 + 2 + 5
 
 
 def test_successive_halvings_brackets_by_hand():
@@ -205,7 +206,7 @@ def test_pashas_brackets_by_hand():
     assert scheduler.brackets(100) == [Bracket((1, 3), 100)]
     assert scheduler.largest_brackets(100) == [Bracket((1, 3, 9, 27, 81), 100)]
     assert scheduler.expected_units(100) == 100 + 33 * 2
-    assert scheduler.expected_at_the_top(100) == 1
+    assert planned_at_the_top(scheduler, 100) == 1
 
 
 def test_what_pasha_has_unlocked_is_in_its_brackets():
@@ -227,7 +228,7 @@ def test_one_rung_is_one_bracket_of_complete_trials(kind):
     assert scheduler.brackets(7) == scheduler.largest_brackets(7)
     assert {bracket.levels for bracket in scheduler.brackets(7)} == {(1,)}
     assert scheduler.expected_units(7) == 7
-    assert scheduler.expected_at_the_top(7) == 7
+    assert planned_at_the_top(scheduler, 7) == 7
 
 
 def test_the_stopping_rule_always_lets_one_go_on():
@@ -239,7 +240,7 @@ def test_the_stopping_rule_always_lets_one_go_on():
         1,
         1,
     ]
-    assert scheduler.expected_at_the_top(1) == 1
+    assert planned_at_the_top(scheduler, 1) == 1
 
 
 def test_without_halving_all_are_trained_in_full():

@@ -218,3 +218,13 @@ def test_the_window_is_of_64():
     noise.add(curve([7.0, 7.0, 7.0]))
     assert len(noise._members) == 64
     assert noise.percentile() is None
+
+
+def test_all_that_moved_since_the_last_look_is_looked_at():
+    ranking = SoftRanking()
+    for below, above in [(0, 0), (1, 1), (10, 11), (11, 10), (-5, 0.5)]:
+        ranking.add(float(below), float(above))
+    # there 0 0.5 1 10 11: below 0 -5 1 11 10, which are -5 0 1 10 11 in order: 5 apart at first, then 1
+    assert ranking.agrees(5.0)
+    assert not ranking.agrees(4.9)
+    assert not ranking.agrees(2.0)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asha_core.errors import TaskError
+from asha_core.forecast import Forecast
 from asha_core.messages import Failed, Lost, Refined, Rejected, Report
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.executor import WorkerReady
@@ -367,8 +368,28 @@ def test_one_such_mistake_is_the_trials_own():
 def test_a_space_without_a_valid_configuration_does_not_search_for_ever():
     clock = ManualClock()
     executor = FakeExecutor(clock, 2, lambda job, _: [Failed(job.trial, job.attempt, "odd width", "invalid")])
-    with pytest.raises(TaskError, match=r"first 10\d configurations were all rejected.*odd width"):
+    with pytest.raises(TaskError, match=r"100 configurations in a row were refused.*odd width"):
         Search(asha(max_trials=5), executor, ClosingJournal(), clock).run()
+
+
+def test_what_is_refused_after_a_report_failed_and_the_search_ends():
+    def work(job, resource):
+        report = Report(job.trial, job.attempt, resource, 0.5, 0.1)
+        return [report] if resource == 1 else [Failed(job.trial, job.attempt, "odd width", "invalid")]
+
+    scheduler = asha(max_trials=5, min_resource=3)
+    outcome, _, _, _ = run(scheduler, work=work)
+    assert (outcome.reason, outcome.failures, scheduler.rejected) == ("complete", 5, 0)
+
+
+def test_refused_configurations_end_a_search_however_many_reports_came_before():
+    def work(job, resource):
+        if job.trial:
+            return [Failed(job.trial, job.attempt, "odd width", "invalid")]
+        return train(job, resource)
+
+    with pytest.raises(TaskError, match="100 configurations in a row were refused"):
+        run(asha(max_trials=5), work=work, slots=1)
 
 
 def test_after_a_report_the_same_failure_is_the_trials_own():
@@ -499,7 +520,7 @@ def test_progress_is_by_the_limit_that_is_nearest_to_its_end(max_trials, deadlin
         scheduler.tell(Report(job.trial, job.attempt, job.until, 1.0, 1.0))
     view = SearchView(scheduler, Budget(seconds=deadline), [], now=now)
     fraction, left = view.progress()
-    total = scheduler.expected_units(max_trials)
+    total = Forecast(scheduler, max_trials, 1).units
     by_trials = min(scheduler.units / total, 1.0)
     by_time = min(now / deadline, 1.0)
     if now > 0:

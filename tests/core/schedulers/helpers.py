@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any
 
 from asha_core.messages import Job, Report
+from asha_core.plan import plan_brackets
 from asha_core.schedulers import scheduler_class
 from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.state import TrialState
@@ -107,6 +108,13 @@ def drive(scheduler: Scheduler, value, workers: int = 1, pick=lambda n: 0, every
 def by_value(scheduler: Scheduler, values: list[float], workers: int = 1) -> list[Step]:
     """Run a search in which trial i has ``values[i]`` at every unit."""
     return drive(scheduler, lambda trial, _: values[trial], workers)
+
+
+def planned_at_the_top(scheduler: Scheduler, trials: int) -> int:
+    """How many of ``trials`` configurations are trained in full if floor(n/eta) go on from each rung."""
+    brackets = scheduler.largest_brackets(trials)
+    rungs = plan_brackets(brackets, scheduler.reduction_factor, scheduler.survivors)
+    return sum(rung.trials for rung in rungs if rung.level == scheduler.levels[-1])
 
 
 def in_time(scheduler: Scheduler, value, workers: int) -> None:

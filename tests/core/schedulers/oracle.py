@@ -165,7 +165,7 @@ class Oracle:
         self.changed()
 
     def reject(self, trial: Trial) -> None:
-        if trial.rung > trial.first:  # it has been compared already: too late to count it nowhere
+        if trial.resource > 0:  # it has been heard of: too late to count it nowhere
             self.fail(trial)
             return
         trial.state = "rejected"

@@ -8,7 +8,7 @@ import pytest
 
 from asha_core.messages import Failed, Rejected, Verdict
 from asha_core.schedulers.state import RungCounts
-from tests.core.schedulers.helpers import NINE, Few, by_value, fresh, make, step, tell
+from tests.core.schedulers.helpers import NINE, Few, by_value, fresh, make, planned_at_the_top, step, tell
 
 
 @pytest.mark.parametrize("values", [NINE, [math.nan] * 9, [1.0] * 9])
@@ -47,4 +47,4 @@ def test_one_trial_is_a_whole_search():
     assert (scheduler.whole_bracket, scheduler.least_trials) == (1, 1)
     assert scheduler.units_to_first_promotion == 50
     assert scheduler.expected_units(6) == 300
-    assert scheduler.expected_at_the_top(6) == 6
+    assert planned_at_the_top(scheduler, 6) == 6

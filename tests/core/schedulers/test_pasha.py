@@ -9,7 +9,7 @@ import pytest
 from asha_core.messages import Failed, Rejected
 from asha_core.plan import Bracket
 from asha_core.schedulers.state import RungCounts
-from tests.core.schedulers.helpers import by_value, drive, fresh, make, step, tell
+from tests.core.schedulers.helpers import by_value, drive, fresh, make, planned_at_the_top, step, tell
 
 
 def pasha(**settings):
@@ -234,4 +234,4 @@ def test_plans_take_what_is_unlocked_and_at_most_everything():
     assert scheduler.brackets(10) == [Bracket((1, 2), 10)]
     assert scheduler.largest_brackets(10) == [Bracket((1, 2, 4, 8), 10)]
     assert scheduler.expected_units(10) == 10 + 5  # 5 of 10 to the second unit
-    assert scheduler.expected_at_the_top(10) == 1  # 10 5 2 1
+    assert planned_at_the_top(scheduler, 10) == 1  # 10 5 2 1

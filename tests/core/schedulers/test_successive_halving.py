@@ -210,5 +210,5 @@ def test_the_expected_brackets_are_whole_ones_and_the_rest():
 
 @pytest.mark.parametrize("size", [0, -3])
 def test_a_bracket_has_somebody(size):
-    with pytest.raises(SettingError, match=f"bracket_size is {size}: it must be at least 1"):
+    with pytest.raises(SettingError, match=f"bracket_size is {size}: it must be an integer of at least 1"):
         make("sh", bracket_size=size)

@@ -1,0 +1,105 @@
+"""Arguments that cannot be used are refused in one line that names them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from asha_core.errors import AshaError, ConfigurationError, SettingError, SpaceError
+from asha_core.schedulers import SCHEDULERS, scheduler_class
+from asha_core.searchers.base import Searcher
+from asha_core.searchers.listed import Listed
+from asha_core.searchers.random_search import RandomSearch
+from asha_core.space import Choice, Float, SearchSpace
+
+SPACE = SearchSpace({"x": Float(0.0, 1.0), "o": Choice(["a", "b"])})
+
+
+class Spaceless(Searcher):
+    def propose(self, index: int) -> Any:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"max_trials": "9"}, "max_trials is '9': it must be an integer of at least 1"),
+        ({"max_trials": 2.5}, "max_trials is 2.5: it must be an integer of at least 1"),
+        ({"max_trials": True}, "max_trials is True: it must be an integer of at least 1"),
+        ({"max_retries": "9"}, "max_retries is '9': it must be an integer of at least 0"),
+        ({"searcher": object()}, "must be an instance of a subclass of asha_core.Searcher"),
+        ({"searcher": Spaceless()}, "the searcher has another space than the scheduler"),
+        (
+            {"searcher": RandomSearch(SearchSpace({"x": Float(0.0, 2.0)}), 0)},
+            "the searcher has another space than the scheduler",
+        ),
+    ],
+)
+def test_what_a_scheduler_cannot_use(name: str, settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(SettingError) as caught:
+        scheduler_class(name)(SPACE, **settings)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("size", ["9", 2.5, 0, -1, True])
+def test_the_size_of_a_bracket_is_a_count(size: Any) -> None:
+    with pytest.raises(SettingError, match=r"bracket_size is .* it must be an integer of at least 1"):
+        scheduler_class("sh")(SPACE, bracket_size=size)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"constraints": bool}, "constraints is one function: give a list of them"),
+        ({"constraints": [3]}, "constraint 3 is not a function"),
+        ({"conditions": ["x"]}, "conditions is ['x']: it must map dimensions to their conditions"),
+        ({"conditions": {"x": "a"}}, "condition of 'x' is 'a': it must map other dimensions to their values"),
+        ({"conditions": {"x": {}}}, "condition of 'x' is {}: it must map other dimensions"),
+    ],
+)
+def test_what_a_space_cannot_use(arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(SpaceError) as caught:
+        SearchSpace(dict(SPACE), **arguments)
+    assert said in str(caught.value)
+
+
+def test_constraints_may_come_from_a_generator_or_be_none():
+    def small(configuration: Any) -> bool:
+        return bool(configuration["x"] < 0.5)
+
+    space = SearchSpace(dict(SPACE), constraints=(each for each in [small]))
+    assert space.constraints == (small,)
+    assert all(RandomSearch(space, 0).propose(index)["x"] < 0.5 for index in range(20))
+    assert SearchSpace(dict(SPACE), constraints=None) == SPACE
+
+
+@pytest.mark.parametrize("points", [[0.1], {"x": 0.1, "o": "a"}, ["a"]])
+def test_start_points_are_mappings(points: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"start point 0 is .* it must be a mapping"):
+        Listed(points, RandomSearch(SPACE, 0))
+
+
+def test_a_child_without_its_parent_is_told_what_is_missing():
+    space = SearchSpace(dict(SPACE), conditions={"x": {"o": "a"}})
+    with pytest.raises(ConfigurationError, match="the configuration lacks o"):
+        space.configuration({"x": 0.3})
+
+
+def test_a_description_that_is_none_is_refused():
+    with pytest.raises(AshaError, match="dimension 'x' is described by 3: it must be a mapping"):
+        SearchSpace.from_dict({"dimensions": {"x": 3}})
+
+
+def test_a_bracket_may_be_far_larger_than_the_search():
+    scheduler = scheduler_class("sh")(SPACE, max_trials=6, bracket_size=10**9, max_resource=9)
+    assert scheduler.units_to_first_promotion == 6
+    assert (
+        scheduler_class("sync-hyperband")(SPACE, max_trials=6, max_resource=81).units_to_first_promotion == 6
+    )
+
+
+def test_hyperbands_shares_may_be_larger_than_any_float():
+    scheduler = scheduler_class("hyperband")(SPACE, max_resource=2**1030, reduction_factor=2)
+    assert {scheduler.ask().start for _ in range(50)} == {0}

@@ -145,7 +145,8 @@ def _expected(plan: dict[str, Any], unit: str, slots: int) -> list[str]:
     lines = [
         format_table(("rung", "trials", f"{unit}s spent", "share"), rows),
         f"expected: {counted(plan['trials'], 'trial')}, {counted(round(plan['units']), unit)}; the last "
-        f"rung ({last['level']}) gets {_whole(last['trials'])} {trials} and {last['share']:.0%} of the {unit}s",
+        f"rung ({last['level']}) gets {_whole(last['trials'])} {trials} and {last['share']:.0%} of the "
+        f"{unit}s",
     ]
     full = plan["trials"] * last["level"]
     if full > plan["units"]:

@@ -33,7 +33,7 @@ from typing import Any
 from asha_core.errors import ReportError, SettingError
 from asha_core.levels import check_count, check_levels, rung_levels
 from asha_core.messages import Event, Failed, Job, Lost, Refined, Rejected, Report, Verdict
-from asha_core.plan import Bracket, plan_units
+from asha_core.schedulers.expectations import Expectations
 from asha_core.schedulers.state import Best, RungCounts, Status, TrialState
 from asha_core.searchers.base import Searcher
 from asha_core.searchers.random_search import RandomSearch
@@ -62,7 +62,7 @@ def _as_float(report: Report) -> float:
         ) from None
 
 
-class Scheduler(ABC):
+class Scheduler(Expectations, ABC):
     """Base of the schedulers: trials, retries, verdicts. Subclasses say who is promoted.
 
     Args:
@@ -81,8 +81,6 @@ class Scheduler(ABC):
 
     name = "scheduler"
     stops = False  # whether trials can be stopped at a rung for good
-    survivors = 0  # the fewest that go on from a rung that somebody reached
-    plan_is_exact = False  # whether exactly floor(n/eta) of a rung go on, if nothing fails
 
     def __init__(
         self,
@@ -152,21 +150,13 @@ class Scheduler(ABC):
     def _arrived(self, trial: TrialState, loss: float) -> None:
         """A trial reached (or failed on its way to) ``levels[trial.rung]``; a failed one has loss NaN."""
 
-    def _rejected(self, trial: TrialState) -> None:  # noqa: B027 - most need not know
+    def _rejected(self, trial: TrialState) -> None:
         """A trial was screened out on its way to its first rung, and counts nowhere."""
 
-    def _observed(self, trial: TrialState, loss: float) -> None:  # noqa: B027 - only if _observes
+    def _observed(self, trial: TrialState, loss: float) -> None:
         """A unit was reported; called only if ``_observes``."""
 
     _observes = False
-
-    def brackets(self, trials: int) -> list[Bracket]:
-        """How ``trials`` configurations are expected to be spread over brackets."""
-        return [Bracket(self.levels, trials)]
-
-    def largest_brackets(self, trials: int) -> list[Bracket]:
-        """The same where the scheduler decides on its way how far it goes: the most that it may spend."""
-        return self.brackets(trials)
 
     def rehearsal(self, trials: int, searcher: Searcher, *, longest: bool = False) -> Scheduler:
         """A new scheduler of the same rule and ladder, on which ``forecast`` tries out what will happen.
@@ -189,31 +179,6 @@ class Scheduler(ABC):
             max_trials=trials,
             searcher=searcher,
         )
-
-    @property
-    def trial_limit(self) -> int | None:
-        """How many configurations can begin: ``max_trials``, or all that the searcher has; None: no limit."""
-        limits = [limit for limit in (self.max_trials, self.searcher.size) if limit is not None]
-        return min(limits, default=None)
-
-    @property
-    def whole_bracket(self) -> int:
-        """Configurations of a whole bracket: floor(n/eta) leaves one of them in the last rung."""
-        return int(self.reduction_factor ** (len(self.levels) - 1))
-
-    def enough_trials(self, least: int) -> int:
-        """A sensible number of configurations where the user gave no limit: at least ``least``."""
-        return max(least, self.whole_bracket)
-
-    @property
-    def least_trials(self) -> int:
-        """With fewer trials than this nobody goes beyond the first rung."""
-        return self.reduction_factor
-
-    @property
-    def units_to_first_promotion(self) -> int:
-        """Units of resource before anybody goes on, if nothing fails."""
-        return self.least_trials * self.levels[0]
 
     # -- ask -----------------------------------------------------------------------------------
 
@@ -350,17 +315,6 @@ class Scheduler(ABC):
     def failures(self) -> int:
         """How many trials failed for good."""
         return sum(self._failed)
-
-    def expected_units(self, trials: int) -> int:
-        """Units of resource that ``trials`` configurations take if floor(n/eta) go on from each rung.
-
-        Asynchronous rules take more; ``asha_core.forecast`` tells how much.
-        """
-        return self.planned_units(self.brackets(trials))
-
-    def planned_units(self, brackets: Sequence[Bracket]) -> int:
-        """Units of resource of brackets in which floor(n/eta) go on from each rung."""
-        return plan_units(brackets, self.reduction_factor, self.survivors)
 
     def counts(self) -> Sequence[RungCounts]:
         """One ``RungCounts`` a rung, bottom first; O(rungs)."""

@@ -198,6 +198,7 @@ MUTANTS = {
         ("            insort(self._filling, bracket, key=lambda each: each.index)\n", "            pass\n",
          "a bracket that lacks somebody is filled again"),
         ("key=lambda each: each.index", "key=lambda each: -each.index", "the oldest is filled first"),
+        ("for bracket in list(self._filling):", "for bracket in self._filling:", "all that lack somebody"),
         ("        self._close_if_complete(bracket)\n\n    def _close_if", "\n    def _close_if",
          "a rejection can close a rung"),
         ("        bracket.expected -= 1\n", "", "the rejected are not waited for"),

@@ -99,3 +99,9 @@ def test_a_whole_bracket_is_enough_for_one_to_reach_the_last_rung(name, r, R, et
     rungs = plan_brackets(scheduler.largest_brackets(whole), eta, scheduler.survivors)
     assert rungs[-1].level == R
     assert rungs[-1].trials >= 1
+
+
+def test_the_brackets_of_a_forecast_are_in_the_order_of_their_first_rungs():
+    for seed in range(5):  # whichever bracket the first trial is drawn for
+        forecast = Forecast(make("hyperband", max_resource=27, seed=seed), 60, 3)
+        assert [bracket.levels[0] for bracket, _ in forecast.brackets] == [1, 3, 9, 27]

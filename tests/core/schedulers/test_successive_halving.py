@@ -212,3 +212,25 @@ def test_the_expected_brackets_are_whole_ones_and_the_rest():
 def test_a_bracket_has_somebody(size):
     with pytest.raises(SettingError, match=f"bracket_size is {size}: it must be an integer of at least 1"):
         make("sh", bracket_size=size)
+
+
+def test_when_nobody_else_may_begin_every_bracket_that_lacks_somebody_closes():
+    # brackets of two, six configurations in all: 0 1 | 2 3 | 4 _; 1 and 3 are screened out, and 5 takes the
+    # place of 1. Then the second and the third bracket have one trial each, and will have no more: of one,
+    # floor(1/2) = 0 go on
+    scheduler = make("sh", max_resource=4, reduction_factor=2, bracket_size=2, searcher=Few(6))
+    jobs = [scheduler.ask() for _ in range(5)]
+    for number in (2, 4):
+        tell(scheduler, jobs[number], 0.5)
+    for number in (1, 3):
+        scheduler.tell(Rejected(number, "diverges"))
+    assert scheduler.counts()[0].paused == 2
+    assert scheduler.ask().trial == 5
+    assert [trial.status.name for trial in scheduler.trials] == [
+        "RUNNING",
+        "REJECTED",
+        "STOPPED",
+        "REJECTED",
+        "STOPPED",
+        "RUNNING",
+    ]

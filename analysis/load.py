@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,8 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asha_core.errors import ResultsError
-from asha_core.runtime.journal import Record, read_journal, read_number
+from asha_core.runtime.journal import read_journal
+from asha_core.runtime.records import Record, read_number
+from asha_core.runtime.results import read_manifest
 
+_OF_TRIALS = ("report", "refined", "rejected", "failed", "lost")
+_FAULTS = ("died", "hung")  # of a worker; other losses are nobody's fault
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -39,11 +42,25 @@ class TrialHistory:
     warm_start_seconds: float = 0.0
     diagnostics: dict[str, Any] = field(default_factory=dict)
     state: str = "running"
+    faults: int = 0  # how often its worker died or hung
+    alone: bool = False  # it ran out of memory once, and then had its device for itself
 
     @property
     def reached(self) -> int:
         """The last unit reported; 0 if none."""
         return self.resources[-1] if self.resources else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The work of one engine at a run: the first, or one that resumed it.
+
+    start: seconds since the search began, of all sessions together. held: devices. slots: workers.
+    """
+
+    start: float
+    held: int
+    slots: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +85,7 @@ class Run:
     end: float
     reason: str
     torn: bool
+    sessions: list[Session]
 
     @property
     def mode(self) -> str:
@@ -101,14 +119,25 @@ class Run:
         return list(self.manifest["scheduler"]["levels"])
 
     @property
-    def devices(self) -> int:
-        """How many devices were held."""
-        return int(self.manifest["budget"]["devices"])
-
-    @property
     def slots(self) -> int:
-        """How many workers there were."""
-        return len(self.manifest["hardware"]["devices"])
+        """How many workers there were, in the last session."""
+        return self.sessions[-1].slots
+
+    def device_seconds(self, t: float) -> float:
+        """Devices held times wall-clock, up to ``t`` seconds."""
+        return sum(session.held * seconds for session, seconds in self._until(t))
+
+    def worker_seconds(self, t: float) -> float:
+        """Workers times wall-clock, up to ``t`` seconds."""
+        return sum(session.slots * seconds for session, seconds in self._until(t))
+
+    def _until(self, t: float) -> list[tuple[Session, float]]:
+        """Each session, and how many of its seconds lie before ``t``."""
+        ends = [*(session.start for session in self.sessions[1:]), math.inf]
+        return [
+            (session, max(min(end, t) - session.start, 0.0))
+            for session, end in zip(self.sessions, ends, strict=True)
+        ]
 
     @property
     def on_gpu(self) -> bool:
@@ -163,12 +192,7 @@ def load(directory: str | Path) -> Run:
         ResultsError: no manifest, or a damaged one. JournalError: no journal, or a damaged one.
     """
     directory = Path(directory)
-    try:
-        manifest = json.loads((directory / "run.json").read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ResultsError(f"cannot read {directory / 'run.json'}: {error.strerror}") from None
-    except ValueError as error:
-        raise ResultsError(f"{directory / 'run.json'} is damaged: {error}") from None
+    manifest = read_manifest(directory / "run.json")
     journal = read_journal(directory / "journal.jsonl")
     try:
         return _assemble(directory, manifest, journal.records, journal.torn)
@@ -182,6 +206,7 @@ def _assemble(directory: Path, manifest: dict[str, Any], records: list[Record], 
     trials: dict[int, TrialHistory] = {}
     rows: list[tuple[float, int, int, float, int, float]] = []
     units = 0
+    sessions = [Session(0.0, manifest["budget"]["devices"], len(manifest["hardware"]["devices"]))]
     end, reason = (float(records[-1]["t"]) if records else 0.0), "killed"
     last_level = manifest["scheduler"]["levels"][-1]
     for record in records:
@@ -190,9 +215,13 @@ def _assemble(directory: Path, manifest: dict[str, Any], records: list[Record], 
             if record["trial"] not in trials:
                 given = record["configuration"]
                 trials[record["trial"]] = TrialHistory(record["trial"], given, given, record["until"])
+            trials[record["trial"]].alone |= record.get("alone", False)
         elif kind == "end":
             end, reason = float(record["t"]), record["reason"]
-        elif kind != "worker":
+        elif kind == "resume":
+            end, reason = float(records[-1]["t"]), "killed"
+            sessions.append(Session(float(record["t"]), record["held"], len(record["devices"])))
+        elif kind in _OF_TRIALS:
             trial = trials[record["trial"]]
             if kind != "report":
                 _tell(trial, record, manifest)
@@ -221,6 +250,7 @@ def _assemble(directory: Path, manifest: dict[str, Any], records: list[Record], 
         end=end,
         reason=reason,
         torn=torn,
+        sessions=sessions,
     )
 
 
@@ -234,10 +264,14 @@ def _tell(trial: TrialHistory, record: Record, manifest: dict[str, Any]) -> None
             trial.warm_start_seconds += float(record["seconds"])
             trial.state = "rejected"
         case "failed":
-            nowhere = record["kind"] == "invalid" and trial.reached == 0
-            trial.state = "rejected" if nowhere else "failed"
-        case "lost" if record["attempt"] >= manifest["scheduler"]["max_retries"]:
-            trial.state = "failed"
+            if record["kind"] == "invalid" and trial.reached == 0:
+                trial.state = "rejected"
+            elif record["kind"] != "oom" or trial.alone:  # else it goes again, alone on its device
+                trial.state = "failed"
+        case "lost" if record.get("kind", "died") in _FAULTS:
+            trial.faults += 1
+            if trial.faults > manifest["scheduler"]["max_retries"]:
+                trial.state = "failed"
 
 
 def best_value(trial: TrialHistory, mode: str) -> tuple[float, int, int]:

@@ -60,7 +60,7 @@ def time_to_target(run: Run, target: float) -> TimeToTarget:
         seconds, units = float(curve.t[first]), int(curve.units[first])
     else:
         seconds, units = run.end, int(run.units[-1]) if len(run.units) else 0
-    return TimeToTarget(target, seconds, seconds * run.devices / 3600, units, not reached.any())
+    return TimeToTarget(target, seconds, run.device_seconds(seconds) / 3600, units, not reached.any())
 
 
 def area_under_curve(run: Run, budget: float | None = None, start: float = 0.0) -> float:
@@ -146,18 +146,28 @@ class TimeSplit:
 
 def time_split(run: Run) -> TimeSplit:
     """Where the workers' time went."""
-    total = run.end * run.slots
+    total = run.worker_seconds(run.end)
     training = sum(float(r["seconds"]) for r in run.records if r["type"] == "report")
     warm_start = sum(trial.warm_start_seconds for trial in run.trials.values())
-    first_ready: dict[int, float] = {}
-    again = 0.0  # workers that replaced others
-    for record in run.records:
-        if record["type"] == "worker":
-            if record["slot"] in first_ready:
-                again += float(record["seconds"])
-            first_ready.setdefault(record["slot"], float(record["t"]))
-    starting = again + sum(first_ready.get(slot, run.end) for slot in range(run.slots))
-    if not first_ready and training:
+    starting = _starting(run)
+    if not any(record["type"] == "worker" for record in run.records) and training:
         starting = 0.0
     waiting = max(total - training - warm_start - starting, 0.0)
     return TimeSplit(training, warm_start, starting, waiting)
+
+
+def _starting(run: Run) -> float:
+    """Seconds, summed over workers, until each was ready first in each session, and for replacements."""
+    seconds, session = 0.0, 0
+    missing = dict.fromkeys(range(run.sessions[0].slots), 0.0)  # slot -> since when it starts
+    for record in run.records:
+        if record["type"] == "resume":
+            began = run.sessions[session + 1].start
+            seconds += sum(began - since for since in missing.values())
+            session += 1
+            missing = dict.fromkeys(range(run.sessions[session].slots), began)
+        elif record["type"] == "worker":
+            since = missing.pop(record["slot"], None)
+            again = float(record["seconds"])  # it replaced another
+            seconds += again if since is None else float(record["t"]) - since
+    return seconds + sum(run.end - since for since in missing.values())

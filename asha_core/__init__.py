@@ -34,7 +34,7 @@ _HOME = {
     "Refined": "asha_core.messages",
     "Rejected": "asha_core.messages",
     "Report": "asha_core.messages",
-    "Result": "asha_core.tuning",
+    "Result": "asha_core.launching",
     "Scheduler": "asha_core.schedulers.base",
     "SearchSpace": "asha_core.space",
     "Searcher": "asha_core.searchers.base",
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from asha_core.errors import AshaError as AshaError
     from asha_core.errors import ConfigurationError as ConfigurationError
     from asha_core.errors import SpaceError as SpaceError
+    from asha_core.launching import Result as Result
     from asha_core.messages import Failed as Failed
     from asha_core.messages import Job as Job
     from asha_core.messages import Lost as Lost
@@ -79,7 +80,6 @@ if TYPE_CHECKING:
     from asha_core.space import Float as Float
     from asha_core.space import Int as Int
     from asha_core.space import SearchSpace as SearchSpace
-    from asha_core.tuning import Result as Result
     from asha_core.tuning import tune as tune
 
 

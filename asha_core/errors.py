@@ -6,6 +6,7 @@
     ├── SettingError             an option or argument is out of its range, or unknown
     ├── ReportError              a task or a caller reported something that cannot be counted
     ├── TaskError                a task cannot be imported, built, or has no data
+    │   └── HopelessError        the first trials all failed with the same error
     ├── DeviceError              a GPU was asked for that is not there
     ├── WorkerError              the worker processes cannot be started
     ├── ResultsError             a results directory cannot be used
@@ -42,6 +43,10 @@ class ReportError(AshaError):
 
 class TaskError(AshaError):
     """A task cannot be imported, built, or has no data."""
+
+
+class HopelessError(TaskError):
+    """The first trials all failed with the same error; their logs are kept."""
 
 
 class DeviceError(AshaError):

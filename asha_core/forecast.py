@@ -15,6 +15,7 @@ from itertools import count
 
 from asha_core.messages import Job, Report
 from asha_core.plan import Bracket, affordable_trials, plan_rungs
+from asha_core.retention import Files, Retention, Stock
 from asha_core.schedulers.base import Scheduler
 from asha_core.searchers.base import Searcher
 from asha_core.space import Configuration, SearchSpace
@@ -61,7 +62,7 @@ class Forecast:
                 for each in brackets
             ]
             return
-        times = max(1, min(_MOST_TIMES, MOST_REHEARSED // trials))
+        times = _times(trials)
         sums: dict[int, list[int]] = {}
         for time in range(times):
             actor = scheduler.rehearsal(trials, _NoSearch(scheduler.space), longest=longest)
@@ -130,16 +131,78 @@ def enough_for_the_top(scheduler: Scheduler, slots: int) -> int:
     return high
 
 
-def _play(scheduler: Scheduler, slots: int, number: int) -> None:
+def units_again(
+    scheduler: Scheduler, trials: int, slots: int, checkpoints: float, *, longest: bool = False
+) -> float | None:
+    """Units expected to be trained again because a promoted trial's checkpoints were dropped.
+
+    Args:
+        checkpoints: how many there is room for, all of one size. trials, slots, longest: as for ``Forecast``.
+    Returns:
+        A mean of rehearsals; None for more trials than can be rehearsed. Trials keep their last and previous
+        checkpoints there, and the best one is the last.
+    """
+    if trials > MOST_REHEARSED:
+        return None
+    again = 0
+    for time in range(_times(trials)):
+        actor = scheduler.rehearsal(trials, _NoSearch(scheduler.space), longest=longest)
+        shelf = _Shelf(actor, checkpoints)
+        _play(actor, slots, time, shelf)
+        again += shelf.again
+    return again / _times(trials)
+
+
+def _times(trials: int) -> int:
+    """How many rehearsals."""
+    return max(1, min(_MOST_TIMES, MOST_REHEARSED // max(trials, 1)))
+
+
+class _Shelf:
+    """A rehearsal's checkpoints, each of size 1.
+
+    again: units trained again so far.
+    """
+
+    def __init__(self, scheduler: Scheduler, room: float) -> None:
+        self.again = 0
+        self._retention = Retention(scheduler)
+        self._stock = Stock(self._retention, room)
+
+    def begins(self, job: Job) -> int:
+        """A trial goes on; returns the units that it has to train again."""
+        self._retention.begins(job)
+        again = 0 if self._stock.of(job.trial) else job.start
+        self.again += again
+        files: Files = {"last": (0, 1), "best": (0, 1)}
+        self._stock.put(job.trial, files if job.until == 1 else {**files, "previous": (1, 1)})
+        self._make_room()
+        return again
+
+    def saw(self, report: Report) -> None:
+        """A trial is at its rung."""
+        self._retention.saw(report)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        for _ in self._stock.excess():
+            pass
+
+
+def _play(scheduler: Scheduler, slots: int, number: int, shelf: _Shelf | None = None) -> None:
     """Run a whole search in no time, with values that depend on (number, trial)."""
     order = count()
     running: list[tuple[int, int, Job]] = []
     now = 0
     while True:
         while len(running) < slots and (job := scheduler.ask()) is not None:
-            heappush(running, (now + job.until - job.start, next(order), job))
+            again = 0 if shelf is None else shelf.begins(job)
+            heappush(running, (now + job.until - job.start + again, next(order), job))
         if not running:
             return
         now, _, job = heappop(running)
         value = uniforms(number, "rehearsal", job.trial, 1)[0]
-        scheduler.tell(Report(job.trial, job.attempt, job.until, value, 0.0))
+        report = Report(job.trial, job.attempt, job.until, value, 0.0)
+        scheduler.tell(report)
+        if shelf is not None:
+            shelf.saw(report)

@@ -38,9 +38,10 @@ class Job(NamedTuple):
         start: units completed and reported before; 0 for a fresh trial. Checkpoints of later units
             are not to be used: their reports never arrived.
         until: the unit after which the job ends.
-        attempt: 0, and one more each time the job was lost with its worker.
+        attempt: 0, and one more each time the job was lost or ran out of memory.
         seed: the trial's own seed, a function of (run seed, trial).
         refine: a warm start may change the configuration before the first unit.
+        alone: no other job may run on its device meanwhile; it ran out of memory before.
     """
 
     trial: int
@@ -50,6 +51,7 @@ class Job(NamedTuple):
     attempt: int
     seed: int
     refine: bool = False
+    alone: bool = False
 
 
 class Report(NamedTuple):
@@ -93,10 +95,11 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The task raised.
+    """The task raised, or took too long.
 
-    kind: "error"; "setup" if it was an ``AshaError``, a mistake that other trials may share; or "invalid" if
-    it was a ``ConfigurationError``: this configuration cannot be trained, and counts nowhere.
+    kind: "error"; "setup" if it was an ``AshaError``, a mistake that other trials may share; "invalid" if
+    it was a ``ConfigurationError``: this configuration cannot be trained, and counts nowhere; "oom" if memory
+    ran out: it is tried once more, alone on its device; "timeout" if it trained longer than a trial may.
     """
 
     trial: int
@@ -107,11 +110,22 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The worker vanished with the job; it is asked for again, a bounded number of times."""
+    """A job ended without a result, and is asked for again.
+
+    kind: "died" or "hung", of its worker: the trial may be the reason, so it is tried again a bounded number
+    of times. Nobody's fault, and tried again without a bound: "stopped" with the search, "engine" if the
+    engine died, "disk" if it was full, "not-begun" if no worker could be started for it.
+    """
 
     trial: int
     attempt: int
     reason: str
+    kind: str = "died"
+
+    @property
+    def counts(self) -> bool:
+        """Whether it uses up one of the trial's retries."""
+        return self.kind in ("died", "hung")
 
 
 Event = Report | Refined | Rejected | Failed | Lost

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from asha_core.cli.start_points import read_start_points
-from asha_core.runtime.journal import Record, read_event, read_journal
+from asha_core.runtime import resume
+from asha_core.runtime.journal import read_journal
 from asha_core.schedulers import scheduler_class
 from asha_core.schedulers.base import Scheduler
 from asha_core.searchers import make_searcher
@@ -21,9 +21,9 @@ def replay(directory: Path) -> Scheduler:
     """A fresh scheduler, asked and told what the journal says; fails where it would have acted otherwise."""
     manifest = json.loads((directory / "run.json").read_text())
     scheduler = scheduler_of(manifest)
-    records = read_journal(directory / "journal.jsonl").records
-    feed(scheduler, records)
-    if records and records[-1].get("reason") == "complete":
+    journal = directory / "journal.jsonl"
+    earlier = resume.replay(journal, read_journal(journal).records, scheduler)
+    if earlier.reason == "complete":
         assert scheduler.ask() is None
     return scheduler
 
@@ -54,24 +54,3 @@ def _searcher(said: dict[str, Any], space: SearchSpace, settings: dict[str, Any]
         return searcher
     assert listed == "listed"
     return Listed(read_start_points(Path(settings["start_points"])), searcher)
-
-
-def feed(scheduler: Scheduler, records: Iterable[Record]) -> None:
-    """Ask for each job of a journal, and tell each event; the jobs must be the same."""
-    for record in records:
-        if record["type"] == "job":
-            job = scheduler.ask()
-            assert job is not None, f"the scheduler has no job where the journal has {record}"
-            found: dict[str, Any] = {
-                "trial": job.trial,
-                "start": job.start,
-                "until": job.until,
-                "attempt": job.attempt,
-            }
-            if job.start == 0:
-                found |= {"refine": job.refine, "configuration": dict(job.configuration)}
-            assert found == {name: record[name] for name in found}
-            continue
-        event = read_event(record)
-        if event is not None:
-            scheduler.tell(event)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from asha_core import ASHA, AshaError, Float, SearchSpace, tune
+from asha_core.runtime.lock import RunLock
 from asha_core.runtime.observers import Observer
 from tests.trials import jobs
 from trials.checkpoints import load_checkpoint
+from trials.task import Task
 
 SPACE = SearchSpace({"x": Float(0.0, 1.0)})
 
@@ -127,3 +131,138 @@ def test_without_the_main_guard_the_error_says_so(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert 'if __name__ == "__main__":' in done.stderr.strip().splitlines()[-1]
+
+
+def resumed(folder: Path, scheduler: ASHA, **settings: Any) -> Any:
+    return tune(
+        jobs.work,
+        scheduler,
+        gpus="inline",
+        results_dir=folder / "run",
+        progress="none",
+        **{"resume": True, **settings},
+    )
+
+
+def test_resume_begins_where_nothing_is_and_goes_on_where_something_is(tmp_path: Path) -> None:
+    first = resumed(tmp_path, ASHA(SPACE, max_resource=3, max_trials=3))
+    assert first.outcome.reason == "complete"
+    assert first.outcome.trials == 3
+    more = resumed(tmp_path, ASHA(SPACE, max_resource=3, max_trials=6))
+    assert more.outcome.trials == 6
+    calm = tune(
+        jobs.work,
+        ASHA(SPACE, max_resource=3, max_trials=6),
+        gpus="inline",
+        results_dir=tmp_path / "calm",
+        progress="none",
+    )
+    assert more.best == calm.best
+    assert sorted(map(repr, more.summary["top"])) == sorted(map(repr, calm.summary["top"]))
+    assert more.outcome.seconds >= first.outcome.seconds
+
+
+class Impatient(Observer):
+    """Breaks off in the middle, as an error or a debugger's user does."""
+
+    def on_event(self, view: Any, event: Any) -> None:
+        if view.scheduler.units >= 4:
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_search_goes_on_to_what_it_would_have_been(tmp_path: Path) -> None:
+    made = partial(ASHA, SPACE, max_resource=9, max_trials=7)
+    assert resumed(tmp_path / "a", made(), observers=[Impatient()]).outcome.reason == "interrupted"
+    broken = resumed(tmp_path / "a", made())
+    calm = resumed(tmp_path / "b", made())
+    assert broken.best == calm.best
+    assert broken.summary["top"] == calm.summary["top"]
+    assert broken.summary["units"] == calm.summary["units"]
+
+
+def test_without_resume_a_used_directory_is_refused(tmp_path: Path) -> None:
+    resumed(tmp_path, ASHA(SPACE, max_resource=3, max_trials=3))
+    with pytest.raises(AshaError, match="holds a search"):
+        resumed(tmp_path, ASHA(SPACE, max_resource=3, max_trials=3), resume=False)
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        ({"seed": 1}, "its scheduler has seed 0, and this one 1"),
+        ({"max_resource": 9}, "levels"),
+        ({"reduction_factor": 2}, "levels"),
+        ({"mode": "min"}, "mode"),
+    ],
+)
+def test_a_scheduler_of_another_search_is_refused(other: dict[str, Any], named: str, tmp_path: Path) -> None:
+    same = {"max_resource": 3, "max_trials": 3}
+    resumed(tmp_path, ASHA(SPACE, **same))
+    before = (tmp_path / "run" / "journal.jsonl").read_bytes()
+    with pytest.raises(AshaError, match=named):
+        resumed(tmp_path, ASHA(SPACE, **{**same, **other}))
+    with pytest.raises(AshaError, match="dimension x"):
+        resumed(tmp_path, ASHA(SearchSpace({"x": Float(0.0, 2.0)}), **same))
+    assert (tmp_path / "run" / "journal.jsonl").read_bytes() == before
+
+
+def test_resume_needs_to_know_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(AshaError, match="resume=True needs results_dir"):
+        tune(jobs.work, ASHA(SPACE, max_trials=2), gpus="inline", resume=True)
+    assert not list(tmp_path.iterdir())
+
+
+class Sized(Task):
+    space, max_resource = SPACE, 3
+
+    def __init__(self, size: Any) -> None:
+        self.size = size
+
+    def run(self, trial: Any) -> None:
+        for _ in trial.units():
+            trial.report(trial.config["x"])
+
+
+@pytest.mark.parametrize("size", [(64, 64), [1, (2, 3)], {1: "a"}, math.inf, math.nan, None, "\udc80"])
+def test_an_option_that_json_writes_otherwise_is_still_the_same_option(size: Any, tmp_path: Path) -> None:
+    for _ in range(2):
+        scheduler = ASHA(SPACE, max_resource=3, max_trials=2)
+        result = tune(
+            Sized(size), scheduler, gpus="inline", results_dir=tmp_path, progress="none", resume=True
+        )
+        assert result.outcome.reason == "complete"
+
+
+def test_a_journal_without_the_end_of_its_first_line_is_damaged_not_deleted(tmp_path: Path) -> None:
+    space = SearchSpace({f"a_dimension_with_a_long_name_{i}": Float(0.0, 1.0) for i in range(30)})
+
+    def once() -> Any:
+        scheduler = ASHA(space, max_resource=3, max_trials=3)
+        train = jobs.every_third
+        return tune(train, scheduler, gpus="inline", results_dir=tmp_path, progress="none", resume=True)
+
+    once()
+    journal = tmp_path / "journal.jsonl"
+    data = journal.read_bytes().replace(b"\n", b"\x0b", 1)
+    journal.write_bytes(data)
+    with pytest.raises(AshaError, match=r"journal\.jsonl"):
+        once()
+    assert journal.read_bytes() == data
+
+
+def test_who_loses_a_race_for_a_directory_does_not_take_it_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another engine begins, and ends, between this one's look at the directory and its lock."""
+
+    class Late(RunLock):
+        def __init__(self, path: Path, token: str) -> None:
+            monkeypatch.undo()
+            resumed(tmp_path, ASHA(SPACE, max_resource=3, max_trials=3), resume=False)
+            super().__init__(path, token)
+
+    monkeypatch.setattr("asha_core.launching.RunLock", Late)
+    with pytest.raises(AshaError):
+        resumed(tmp_path, ASHA(SPACE, max_resource=3, max_trials=3, seed=1), resume=False)
+    assert (tmp_path / "run" / "results.json").exists()

@@ -1,16 +1,21 @@
-"""Checkpoints: written whole or not at all, and loadable with ``torch.load(weights_only=True)``.
+"""Checkpoints: written whole or not at all, checked whole when read, and unable to run code.
 
 A file holds {"format": 1, "resource": units completed, "configuration": {...}, "task": {...},
-"state": what the task saved}. Nothing in it can run code when it is loaded.
+"state": what the task saved}; one of a unit that was begun and not completed also says which, as "unit".
+
+``torch.save`` writes a zip archive with a CRC-32 of each record, and ``torch.load`` does not look at them: a
+bit that flipped on a disk comes back as another weight. So they are checked here before anything is loaded.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import zipfile
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from asha_core.errors import ReportError, ResultsError
 
@@ -41,19 +46,64 @@ def check_state(state: Any, where: str = "state") -> None:
 
 
 def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
-    """Write ``content`` to ``path`` atomically: temporary file, fsync, rename."""
+    """Write ``content`` to ``path`` atomically: temporary file, fsync, rename, fsync of the directory.
+
+    On an error, such as a full disk, what lay there before still does, and nothing else is left.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with open(temporary, "wb") as file:
+            write_content(file, content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_directory(path.parent)
+
+
+def write_content(file: IO[bytes], content: Mapping[str, Any]) -> None:
+    """What ``save_checkpoint`` writes, into any file."""
     import torch
 
-    temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "wb") as file:
-        torch.save({"format": FORMAT, **content}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with _checksums():
+            torch.save({"format": FORMAT, **content}, file)
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):  # how torch tells that the disk is full
+            raise error.__context__ from None
+        raise
+
+
+@contextlib.contextmanager
+def _checksums() -> Iterator[None]:
+    """Records get their CRC-32, whatever the user set for the files of their own."""
+    import torch.serialization as library
+
+    if not hasattr(library, "set_crc32_options"):  # before PyTorch 2.6 they always do
+        yield
+        return
+    before = library.get_crc32_options()
+    library.set_crc32_options(True)
+    try:
+        yield
+    finally:
+        library.set_crc32_options(before)
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make a rename last through a power cut, where the system lets a directory be synced."""
+    with contextlib.suppress(OSError):  # the file itself is written: some network file systems refuse this
+        number = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint onto the CPU.
+    """Read a checkpoint onto the CPU. Nothing in the file is executed.
 
     Raises:
         ResultsError: there is none, it is damaged, or it is of another format.
@@ -61,12 +111,33 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     import torch
 
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with open(path, "rb") as file:
+            _check_archive(file)
+            file.seek(0)
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise ResultsError(f"there is no checkpoint {path}") from None
-    except Exception as error:  # torch raises half a dozen types for a damaged file
+    except MemoryError:  # no fault of the file
+        raise
+    except Exception as error:  # zipfile and torch raise a dozen types for a damaged file
         # not its text, which advises to load with weights_only=False
         raise ResultsError(f"checkpoint {path} is damaged ({type(error).__name__})") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ResultsError(f"{path} is not a checkpoint of format {FORMAT}")
     return content
+
+
+def _check_archive(file: IO[bytes]) -> None:
+    """Raise ``BadZipFile`` or whatever else ``zipfile`` raises if the archive is not as it was written.
+
+    The list of records at its end has no checksum of its own. Of what is in it, torch is misled by the
+    attributes: a record that is marked as a directory comes back as whatever was in memory.
+    """
+    with zipfile.ZipFile(file) as archive:
+        for record in archive.infolist():
+            plain = record.compress_type == zipfile.ZIP_STORED and record.file_size == record.compress_size
+            if not plain or record.external_attr or record.is_dir():
+                raise zipfile.BadZipFile(f"{record.filename} is no plain file")
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise zipfile.BadZipFile(damaged)

@@ -83,6 +83,10 @@ class Task(ABC):
         """Whether ``problem`` has a network to differentiate."""
         return type(self).problem is not Task.problem
 
+    def checkpoint_bytes(self) -> int | None:
+        """About how large one checkpoint of a trial is, for plans; None: not known."""
+        return None
+
     def describe(self) -> dict[str, Any]:
         """How to build this task again: {"target": "module:Name", "options": {...}}.
 
@@ -236,6 +240,15 @@ class TorchTask(Task):
         from trials.training import train
 
         train(self, trial)
+
+    def checkpoint_bytes(self) -> int | None:
+        """What ``run`` keeps under the space's first configuration; other ones may be larger or smaller."""
+        from trials.training import checkpoint_size
+
+        try:
+            return checkpoint_size(self)
+        except Exception:  # a plan is made without it: an optimiser may need more than a gradient
+            return None
 
     def problem(self, seed: int, device: str) -> Problem:
         """The network that the trial would start from, for a warm start."""

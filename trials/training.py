@@ -1,24 +1,29 @@
 """The training loop that ``TorchTask`` runs, and the same network as a warm start's problem.
 
 Every unit draws from streams named after the trial's seed and the unit's number, so nothing but
-weights and optimiser state has to be kept for a bitwise resume.
+weights and optimiser state has to be kept for a bitwise resume at the end of a unit. A unit that is left
+in the middle, because the search is being stopped, keeps the state of its streams as well.
 """
 
 from __future__ import annotations
 
+import io
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import IO, Any, NoReturn, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from asha_core.errors import TaskError
+from asha_core.searchers.random_search import RandomSearch
 from asha_core.space import Configuration, SearchSpace
 from asha_core.streams import stream_seed
+from trials.checkpoints import write_content
 from trials.data.batches import Batches
 from trials.task import TorchTask
 from trials.trial import Trial
@@ -50,6 +55,28 @@ def own_randomness(seed: int, device: str) -> Iterator[None]:
             torch.cuda.set_rng_state(kept[1], device)
 
 
+def _global_states(device: str) -> dict[str, Any]:
+    """The states of the global generators, as ``weights_only`` loading takes them."""
+    version, numbers, gauss = random.getstate()
+    name, keys, *rest = np.random.get_state(legacy=True)
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state(device) if device.startswith("cuda") else None,
+        "random": [version, torch.tensor(numbers), gauss],
+        "numpy": [name, torch.from_numpy(np.asarray(keys).astype(np.int64)), *rest],
+    }
+
+
+def _set_global_states(states: Mapping[str, Any], device: str) -> None:
+    torch.set_rng_state(states["torch"])
+    if device.startswith("cuda"):
+        torch.cuda.set_rng_state(states["cuda"], device)
+    version, numbers, gauss = states["random"]
+    random.setstate((version, tuple(numbers.tolist()), gauss))
+    name, keys, *rest = states["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
+
+
 def generator_for(seed: int, name: str, index: int, device: str = "cpu") -> torch.Generator:
     """A generator that owns the stream (seed, name, index)."""
     return torch.Generator(device).manual_seed(stream_seed(seed, name, index))
@@ -75,28 +102,73 @@ def train(task: TorchTask, trial: Trial) -> None:
     """Train one job of a ``TorchTask``: from the last checkpoint to ``trial.until``."""
     device = trial.device
     train_batches, valid_batches = load_data(task, device)
-    model = fresh_model(task, trial.config, trial.seed, device)
-    optimizer = task.optimizer(model.parameters(), trial.config)
-    peaks = [group["lr"] for group in optimizer.param_groups]
-    precision = _Precision(device)
-    state = trial.resume_from()
-    if state is not None:
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        if state["scaler"] and precision.scaler.is_enabled():  # it may come from another kind of device
-            precision.scaler.load_state_dict(state["scaler"])
+    learner = _Learner(task, trial.config, trial.seed, device)
+    kept = trial.resume_from()
+    if kept is not None:
+        learner.load(kept)
+    begun = trial.resume_unfinished()
+    if begun is not None and begun["device"] != learner.kind:  # its streams go on on no other kind of device
+        begun = None
+    if begun is not None:
+        learner.load(begun)
     for unit in trial.units():
         with own_randomness(stream_seed(trial.seed, "unit", unit), device):
-            loss = _train_unit(task, trial, unit, model, optimizer, peaks, precision, train_batches)
-            score, valid_loss = evaluate(task, model, valid_batches)
-        trial.save(
-            {
-                "model": model.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "scaler": precision.scaler.state_dict(),
-            }
-        )
+            loss = _train_unit(task, trial, unit, learner, train_batches, begun)
+            begun = None
+            score, valid_loss = evaluate(task, learner.model, valid_batches)
+        trial.save(learner.state())
         trial.report(score, train_loss=loss, valid_loss=valid_loss)
+
+
+def checkpoint_size(task: TorchTask) -> int:
+    """Bytes of a checkpoint of the task's network, under the first configuration of a search."""
+    configuration = RandomSearch(task.space, 0).propose(0)
+    learner = _Learner(task, configuration, 0, "cpu")
+    for parameter in learner.model.parameters():
+        if parameter.requires_grad:
+            parameter.grad = torch.zeros_like(parameter)
+    learner.optimizer.step()  # with which it makes what it keeps for each weight
+    file = _Counter()
+    origin = {"configuration": dict(configuration), "task": task.describe()}
+    write_content(cast(IO[bytes], file), {"resource": 1, **origin, "state": learner.state()})
+    return file.size
+
+
+class _Counter(io.RawIOBase):
+    """A file that keeps nothing but its size."""
+
+    size = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.size += len(data)
+        return len(data)
+
+
+class _Learner:
+    """What a trial trains: the network, its optimiser, and the scaler of mixed precision."""
+
+    def __init__(self, task: TorchTask, config: Configuration, seed: int, device: str) -> None:
+        self.kind = device.partition(":")[0]
+        self.model = fresh_model(task, config, seed, device)
+        self.optimizer = task.optimizer(self.model.parameters(), config)
+        self.peaks = [group["lr"] for group in self.optimizer.param_groups]
+        self.precision = _Precision(device)
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.precision.scaler.state_dict(),
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if state["scaler"] and self.precision.scaler.is_enabled():  # it may come from another kind of device
+            self.precision.scaler.load_state_dict(state["scaler"])
 
 
 class _Precision:
@@ -116,21 +188,32 @@ def _train_unit(
     task: TorchTask,
     trial: Trial,
     unit: int,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    peaks: Sequence[float],
-    precision: _Precision,
+    learner: _Learner,
     batches: Batches,
+    begun: Mapping[str, Any] | None,
 ) -> float:
-    """One epoch; returns the mean training loss."""
+    """One epoch; returns the mean training loss.
+
+    Args:
+        begun: what ``_pause`` kept of it; ``learner`` has loaded its weights.
+    """
+    model, optimizer, precision = learner.model, learner.optimizer, learner.precision
     order = generator_for(trial.seed, "order", unit)
     noise = generator_for(trial.seed, "augmentation", unit, trial.device)
     steps = batches.steps(task.batch_size)
     total = torch.zeros((), device=trial.device)
+    first = 0 if begun is None else begun["step"]
+    pairs = enumerate(batches.shuffled(task.batch_size, order))
+    for _ in islice(pairs, first):  # a data set may draw from the global generators: before they are set
+        pass
+    if begun is not None:
+        total += begun["total"].to(trial.device)
+        noise.set_state(begun["noise"])
+        _set_global_states(begun["randomness"], trial.device)
     model.train()
-    for step, (inputs, targets) in enumerate(batches.shuffled(task.batch_size, order)):
+    for step, (inputs, targets) in pairs:
         factor = task.schedule((unit - 1 + step / steps) / trial.max_resource)
-        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+        for group, peak in zip(optimizer.param_groups, learner.peaks, strict=True):
             group["lr"] = peak * factor
         augmented = task.normalize(task.augment(inputs, trial.config, noise))
         with precision.autocast():
@@ -140,7 +223,23 @@ def _train_unit(
         precision.scaler.step(optimizer)
         precision.scaler.update()
         total += loss.detach()
+        if step + 1 < steps and trial.stopping:  # before the next batch is read, which may draw numbers
+            _pause(trial, learner, step + 1, total, noise)
     return total.item() / steps
+
+
+def _pause(trial: Trial, learner: _Learner, step: int, total: Tensor, noise: torch.Generator) -> NoReturn:
+    """Leave a unit before its ``step``, with all that the rest of it depends on."""
+    trial.pause(
+        {
+            **learner.state(),
+            "device": learner.kind,
+            "step": step,
+            "total": total,
+            "noise": noise.get_state(),
+            "randomness": _global_states(trial.device),
+        }
+    )
 
 
 @torch.inference_mode()

@@ -8,13 +8,24 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, SupportsFloat
+from typing import Any, NoReturn, SupportsFloat
 
 from asha_core.errors import ReportError, ResultsError
 from asha_core.messages import Job, Report
 from asha_core.runtime.results import read_best_note, write_best_note
 from asha_core.space import Configuration
 from trials.checkpoints import check_state, load_checkpoint, save_checkpoint
+
+
+class JobStopped(BaseException):
+    """The search is being stopped, and with it this job: what is kept is enough to go on from later.
+
+    Not an ``Exception``, so that a task's own ``except Exception`` does not swallow it.
+    """
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 class Trial:
@@ -46,6 +57,9 @@ class Trial:
         checkpoint: Callable[[str], Path],
         task: Mapping[str, Any],
         send: Callable[[Report], None],
+        stopping: Callable[[], bool] = lambda: False,
+        notice: Callable[[str], None] = _say,
+        settle: Callable[[], None] = lambda: None,
     ) -> None:
         self.id = job.trial
         self.config: Configuration = job.configuration
@@ -60,6 +74,9 @@ class Trial:
         self._checkpoint = checkpoint
         self._task = task
         self._send = send
+        self._stopping = stopping
+        self._notice = notice
+        self._settle = settle  # returns when all reports so far are journalled
         self._done = 0
         self._unit = 0  # the unit that units() gave last
         self._saved = 0  # the unit of the last save
@@ -72,42 +89,143 @@ class Trial:
         """Units completed so far."""
         return self._done
 
+    @property
+    def stopping(self) -> bool:
+        """Whether the search is being stopped.
+
+        ``units()`` looks for itself before each unit. A task whose units are long may look inside one, every
+        step if it likes, and leave with ``pause``:
+
+            for step in range(first, steps):
+                if trial.stopping:
+                    trial.pause({"weights": weights, "step": step})
+        """
+        return self._stopping()
+
     def resume_from(self) -> Any:
         """What ``save`` kept last, on this worker or another; None for a fresh trial.
 
         A checkpoint of a unit whose report never arrived (the worker was killed in between) is passed
-        over for the one before it, and so is a damaged one, with a line in the trial's log.
+        over for the one before it, and so is a damaged one, which is told to the user. The trial's best one
+        will do, too, if a limit on the disk has left no other.
 
         Raises:
             ReportError: called inside the loop over ``units()``.
         """
         if self._unit:
             raise ReportError(f"trial {self.id}: call resume_from() before the loop over units()")
-        for kind in ("last", "previous"):
-            path = self._checkpoint(kind)
-            if not path.exists():
-                continue
-            try:
-                content = load_checkpoint(path)
-            except ResultsError as error:
-                print(f"{error}; passed over", flush=True)
-                continue
-            if content["resource"] <= self._start:
-                self._drop_unreported_best()
-                self._last_is_good = kind == "last"
-                self._done = self._saved = self.resumed = int(content["resource"])
-                return content["state"]
-        if self._start:
+        self._drop_unreported_best()
+        damaged: list[str] = []
+        found = self._load("last", damaged)
+        if found is None:  # of the others neither is always the newer one
+            rest = [self._load("previous", damaged), self._load("best", damaged)]
+            found = max(filter(None, rest), key=lambda each: int(each["resource"]), default=None)
+        else:
+            self._last_is_good = True
+        if found is not None:
+            self._done = self._saved = self.resumed = int(found["resource"])
+        elif self._start and not damaged:
             print(f"no checkpoint up to unit {self._start}: the trial restarts from unit 1", flush=True)
-        return None
+        if damaged:
+            self._notice(
+                f"trial {self.id}: {' and '.join(damaged)}; "
+                + (f"going on after unit {self._done}" if found else self._from_the_start())
+            )
+        return None if found is None else found["state"]
+
+    def _from_the_start(self) -> str:
+        if self._start == 0:
+            return "the trial begins at unit 1"
+        return "the trial restarts from unit 1, and units that it reported are not counted twice"
+
+    def _load(self, kind: str, damaged: list[str]) -> dict[str, Any] | None:
+        """The checkpoint of a kind, if it is there, whole, and of units that were reported."""
+        path = self._checkpoint(kind)
+        if not path.exists():
+            return None
+        try:
+            content = load_checkpoint(path)
+            resource = content.get("resource")
+            if not isinstance(resource, int) or "state" not in content:
+                raise ResultsError(f"checkpoint {path} is of no unit")
+        except ResultsError as error:
+            damaged.append(str(error).replace(str(path), path.name))
+            if kind == "best":  # so that the next best is kept, and this one is not handed out in the end
+                self._drop_best()
+            return None
+        return content if resource <= self._start else None
+
+    def resume_unfinished(self) -> Any:
+        """What ``pause`` kept of the unit that comes next; None if there is nothing of exactly that one.
+
+        Called between ``resume_from()`` and the loop. It is there until the next ``save``, so that a worker
+        that is killed meanwhile loses nothing of it.
+
+        Raises:
+            ReportError: called inside the loop over ``units()``.
+        """
+        if self._unit:
+            raise ReportError(f"trial {self.id}: call resume_unfinished() before the loop over units()")
+        path = self._checkpoint("unfinished")
+        if self._done >= self.until or not path.exists():
+            return None
+        unit = self._done + 1
+        try:
+            content = load_checkpoint(path)
+        except ResultsError as error:
+            what = str(error).replace(str(path), path.name)
+            self._notice(f"trial {self.id}: {what}; unit {unit} is trained from its beginning")
+            return None
+        expected = {"resource": self._done, "unit": unit, "configuration": dict(self.config)}
+        if any(content.get(name) != value for name, value in expected.items()):
+            return None
+        self._since -= float(content.get("seconds", 0.0))  # the unit's report counts them, too
+        return content.get("state")
+
+    def pause(self, state: Any) -> NoReturn:
+        """Leave a unit that is not finished, because the search is being ``stopping``.
+
+        ``state`` is for ``resume_unfinished``. If it cannot be kept (the disk is full, say), that is told to
+        the user, and the unit will be trained from its beginning: a search that stops is no reason to fail.
+        So is a unit that was reported already: then only what ``save`` kept counts.
+
+        Raises:
+            JobStopped: always; let it pass.
+            ReportError: outside the loop over ``units()``.
+        """
+        unit = self._unit
+        if unit == 0:
+            raise ReportError(f"trial {self.id} paused outside of `for unit in trial.units()`")
+        if self._done < unit:
+            try:
+                check_state(state)
+                seconds = time.perf_counter() - self._since
+                content = self._content(unit - 1, state) | {"unit": unit, "seconds": seconds}
+                save_checkpoint(self._checkpoint("unfinished"), content)
+            except (ReportError, OSError) as error:
+                self._notice(f"trial {self.id}: what it had of unit {unit} is not kept: {error}")
+        raise JobStopped(f"trial {self.id} stopped inside unit {unit}")
+
+    def _content(self, resource: int, state: Any) -> dict[str, Any]:
+        return {
+            "resource": resource,
+            "configuration": dict(self.config),
+            "task": dict(self._task),
+            "state": state,
+        }
 
     def units(self) -> Iterator[int]:
         """The units that this job still has to train, counted from 1.
 
         A trial that never saves starts again from unit 1 when it is promoted; units that were
         reported before are not counted twice.
+
+        Raises:
+            JobStopped: the search is being stopped; let it pass.
         """
         while self._done < self.until:
+            if self._stopping():
+                raise JobStopped(f"trial {self.id} stopped before unit {self._done + 1}")
             unit = self._unit = self._done + 1
             yield unit
             if self._done < unit:
@@ -133,17 +251,12 @@ class Trial:
         check_state(state)
         last = self._checkpoint("last")
         if self._last_is_good and self._saved != unit:
+            self._settle()  # or the engine, if it were killed now, could know of units before "previous" only
             os.replace(last, self._checkpoint("previous"))
-        save_checkpoint(
-            last,
-            {
-                "resource": unit,
-                "configuration": dict(self.config),
-                "task": dict(self._task),
-                "state": state,
-            },
-        )
+            self._last_is_good = False  # until there is another
+        save_checkpoint(last, self._content(unit, state))
         self._saved, self._last_is_good = unit, True
+        self._checkpoint("unfinished").unlink(missing_ok=True)
         if self._done == unit:
             self._keep_if_best(self._value)
 
@@ -176,8 +289,12 @@ class Trial:
         """Forget a best whose report never arrived."""
         note = self._best_note()
         if note is not None and note["resource"] > self._start:
-            self._checkpoint("best").unlink(missing_ok=True)
-            self._checkpoint("best").with_suffix(".json").unlink(missing_ok=True)
+            self._drop_best()
+
+    def _drop_best(self) -> None:
+        best = self._checkpoint("best")
+        best.unlink(missing_ok=True)
+        best.with_suffix(".json").unlink(missing_ok=True)
 
     def _best_note(self) -> dict[str, Any] | None:
         return read_best_note(self._checkpoint("best"))
@@ -204,8 +321,18 @@ class Trial:
 
 def _number(value: SupportsFloat, name: str) -> float:
     try:
-        if isinstance(value, str | bytes):  # float("0.5") is a number to Python, and a mistake here
+        # text, too, is a number to Python's float, and a mistake here
+        if isinstance(value, str | bytes | bytearray | memoryview):
             raise TypeError
         return float(value)
-    except (TypeError, ValueError):
-        raise ReportError(f"{name} is {value!r}: report a number, such as trial.report(0.93)") from None
+    except Exception:  # whatever float() has against it: two elements, 10**400, an error in its __float__
+        raise ReportError(f"{name} is {_shown(value)}: report a number, such as trial.report(0.93)") from None
+
+
+def _shown(value: object) -> str:
+    """Any object in a few characters on one line."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= 80 else f"{text[:77]}..."

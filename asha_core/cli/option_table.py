@@ -7,6 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from asha_core.errors import SettingError
+from asha_core.runtime.budget import parse_duration
+from asha_core.runtime.sizes import parse_bytes
 from asha_core.schedulers import SCHEDULERS
 from asha_core.searchers import SEARCHERS
 
@@ -24,6 +27,30 @@ def _positive_integer(value: Any) -> int:
     if number < 1:
         raise ValueError
     return number
+
+
+def _natural(value: Any) -> int:
+    number = _integer(value)
+    if number < 0:
+        raise ValueError
+    return number
+
+
+def _time(value: Any) -> str:
+    """A time as text, as it is kept in the manifest."""
+    text = _text(value)
+    try:
+        parse_duration(text)
+    except SettingError:
+        raise ValueError from None
+    return text
+
+
+def _bytes(value: Any) -> int:
+    try:
+        return parse_bytes(value)
+    except SettingError:
+        raise ValueError from None
 
 
 def _number(value: Any) -> float:
@@ -72,11 +99,12 @@ class Option:
         return self.name.replace("-", "_")
 
 
-_WHAT, _WHERE, _LIMITS, _RUNGS, _OUT = (
+_WHAT, _WHERE, _LIMITS, _RUNGS, _CARE, _OUT = (
     "what to run",
     "where to run",
     "when to stop",
     "rungs (defaults come with the task)",
+    "when something goes wrong",
     "what to show and keep",
 )
 
@@ -208,6 +236,71 @@ OPTIONS = (
         "eta: one in eta goes up a rung",
         "ETA",
         _RUNGS,
+    ),
+    Option(
+        "resume",
+        FLAG,
+        "true or false",
+        False,
+        "go on with the search in --results-dir (without it: the newest of the same name under results/); "
+        "options that are not given are those it was begun with",
+        "",
+        _CARE,
+    ),
+    Option(
+        "max-retries",
+        _natural,
+        "an integer of at least 0",
+        2,
+        "how often a trial whose worker died or hung is tried again before it counts as failed",
+        "N",
+        _CARE,
+    ),
+    Option(
+        "trial-timeout",
+        _time,
+        "a time such as 30m or 2h",
+        None,
+        "how long one trial may train in all; beyond it, it fails: 30m, 2h",
+        "TIME",
+        _CARE,
+    ),
+    Option(
+        "no-progress-timeout",
+        _time,
+        "a time such as 30m or 2h",
+        None,
+        "how long a worker may report no unit; beyond it, it is killed and replaced: 20m",
+        "TIME",
+        _CARE,
+    ),
+    Option(
+        "heartbeat-timeout",
+        _time,
+        "a time such as 30m or 2h",
+        "60s",
+        "how long a worker may give no sign of life (stopped, frozen); beyond it, it is killed and replaced",
+        "TIME",
+        _CARE,
+    ),
+    Option(
+        "checkpoint-budget",
+        _bytes,
+        "a size such as 20GB or 500MB",
+        None,
+        "what all checkpoints together may take: 20GB, 500MB; beyond it, those of the trials that are least "
+        "likely to be promoted are deleted",
+        "BYTES",
+        _CARE,
+    ),
+    Option(
+        "checkpoint-size",
+        _bytes,
+        "a size such as 20GB or 500MB",
+        None,
+        "size of one checkpoint, for --plan with --checkpoint-budget, if the task cannot tell",
+        "BYTES",
+        _CARE,
     ),
     Option("config", _text, "a file", None, "YAML file with any of these options", "FILE.yaml", _OUT),
     Option(

@@ -59,9 +59,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def parse_arguments(arguments: Sequence[str] | None) -> dict[str, Any]:
+def parse_arguments(
+    arguments: Sequence[str] | None, earlier: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Every option's value: the command line first, then the YAML file, then the default.
 
+    Args:
+        earlier: of a search to go on with, its options by key: they stand in for the defaults.
     Raises:
         SettingError: an unknown option or key (with the nearest known one), or a value that it does not
             take.
@@ -77,12 +81,15 @@ def parse_arguments(arguments: Sequence[str] | None) -> dict[str, Any]:
     given = {key: value for key, value in vars(known).items() if value is not None}
     from_file = _read_config(Path(given["config"])) if "config" in given else {}
     values: dict[str, Any] = {}
+    before = earlier or {}
     for option in OPTIONS:
         if option.key in given:
             values[option.key] = _read(option, given[option.key], f"--{option.name}")
         elif option.key in from_file:
             source = f"{given['config']}: {option.name}"
             values[option.key] = _read(option, from_file[option.key], source)
+        elif option.key in before and (before[option.key], option.default) != (None, None):
+            values[option.key] = _read(option, before[option.key], f"{option.name} of the search")
         else:
             values[option.key] = {} if option.key in _MAPPINGS else option.default
     if values["budget"] is not None:

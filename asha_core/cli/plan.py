@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from asha_core.cli.options import devices_and_budget
-from asha_core.forecast import Forecast, affordable
+from asha_core.forecast import Forecast, affordable, units_again
 from asha_core.runtime.budget import counted, format_duration
 from asha_core.runtime.console import format_table
-from asha_core.runtime.journal import to_json
+from asha_core.runtime.records import to_json
+from asha_core.runtime.sizes import format_bytes
 from asha_core.schedulers.base import Scheduler
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 
 _MOST_UNITS = 1e15  # more would take all of time
+_KEPT = 3  # checkpoints that a trial has at most: its last, previous and best
 
 
 def print_plan(
@@ -24,12 +26,28 @@ def print_plan(
 ) -> None:
     """The rungs, and how many trials reach each, as a table or (with ``--json``) as an object."""
     devices, budget = devices_and_budget(options)
-    plan = make_plan(scheduler, budget.deadline, options["unit_seconds"], len(devices.slots))
+    limit, size = options.get("checkpoint_budget"), options.get("checkpoint_size")
+    if limit is not None and size is None:
+        size = task.checkpoint_bytes()
+    plan = make_plan(
+        scheduler,
+        budget.deadline,
+        options["unit_seconds"],
+        len(devices.slots),
+        checkpoint_budget=limit,
+        checkpoint_bytes=size,
+    )
     print(_as_text(plan, task) if results is None else to_json(plan), file=results)
 
 
 def make_plan(
-    scheduler: Scheduler, deadline: float | None, unit_seconds: float | None, slots: int
+    scheduler: Scheduler,
+    deadline: float | None,
+    unit_seconds: float | None,
+    slots: int,
+    *,
+    checkpoint_budget: int | None = None,
+    checkpoint_bytes: int | None = None,
 ) -> dict[str, Any]:
     """What the budget buys, as a JSON-able object.
 
@@ -38,11 +56,14 @@ def make_plan(
             whether it comes before ``max_trials``.
         unit_seconds: what one unit takes; None: not known, so a limit in time buys an unknown number.
         slots: workers.
+        checkpoint_budget: bytes that all checkpoints may take; None: no limit.
+        checkpoint_bytes: bytes of one; None: not known.
     Returns:
         levels, slots, deadline; whole_bracket: configurations of a whole bracket, for both Hyperbands of one
         of each; trials, units, seconds, brackets, rungs and last_rung where
         they can be told, else None or empty; if_stable: the same of a PASHA whose ranking never changes, else
-        None.
+        None; checkpoints: what they take and what a budget for them costs, or None if nothing was asked of
+        them.
     """
 
     def spread(*, longest: bool) -> dict[str, Any]:
@@ -58,7 +79,45 @@ def make_plan(
         "whole_bracket": scheduler.whole_bracket,
         **most,
         "if_stable": least if scheduler.brackets(1) != scheduler.largest_brackets(1) else None,
+        "checkpoints": _checkpoints(scheduler, most, slots, checkpoint_budget, checkpoint_bytes),
     }
+
+
+def _checkpoints(
+    scheduler: Scheduler, spread: dict[str, Any], slots: int, budget: int | None, size: int | None
+) -> dict[str, Any] | None:
+    """What checkpoints take.
+
+    bytes: of one. all: of all that the search would keep. needed: of those that no budget deletes, of running
+    trials and the best of all. paused: how many trials that wait fit into the rest. units_again: expected to
+    be trained again. None: not known, or no limit.
+    """
+    if budget is None and size is None:
+        return None
+    plan: dict[str, Any] = {"bytes": size, "budget": budget}
+    plan |= dict.fromkeys(("all", "needed", "paused", "units_again"))
+    if size is None:
+        return plan
+    plan["needed"] = size * (_KEPT * slots + 1)
+    if budget is not None:
+        # of a trial that waits only the last one is kept when room is short
+        plan["paused"] = max(0, budget - plan["needed"]) // size
+    if spread["trials"] is not None:
+        plan["all"] = round(size * _most_kept(spread["brackets"]))
+        if budget is not None:
+            again = units_again(scheduler, spread["trials"], slots, budget / size, longest=True)
+            plan["units_again"] = None if again is None else _mean(again)
+    return plan
+
+
+def _most_kept(brackets: Sequence[dict[str, Any]]) -> float:
+    """Checkpoints of a whole search: of each trial one for each unit that it trains, three at most."""
+    total = 0.0
+    for bracket in brackets:
+        levels, reached = bracket["levels"], [*bracket["trials"], 0]
+        for rung, level in enumerate(levels):
+            total += bracket["times"] * (reached[rung] - reached[rung + 1]) * min(level, _KEPT)
+    return total
 
 
 def _spread(
@@ -113,6 +172,8 @@ def _as_text(plan: dict[str, Any], task: Task) -> str:
     if plan["if_stable"] is not None and plan["if_stable"]["rungs"]:
         lines.append("\nif the ranking stays stable, so that no further rung is unlocked:")
         lines += _expected(plan["if_stable"], unit, plan["slots"])
+    if plan["checkpoints"] is not None:
+        lines += _checkpoint_lines(plan, unit)
     if plan["seconds"] is None and plan["deadline"] is not None:
         lines.append(
             f"the budget is {format_duration(plan['deadline'])}: give --unit-seconds S, the seconds of one "
@@ -154,6 +215,36 @@ def _expected(plan: dict[str, Any], unit: str, slots: int) -> list[str]:
     if plan["seconds"] is not None:
         lines.append(f"about {format_duration(plan['seconds'])} on {counted(slots, 'slot')}")
     return lines
+
+
+def _checkpoint_lines(plan: dict[str, Any], unit: str) -> list[str]:
+    kept = plan["checkpoints"]
+    if kept["bytes"] is None:
+        return [
+            f"the budget for checkpoints is {format_bytes(kept['budget'])}: give --checkpoint-size, what one "
+            "of them takes, such as 200MB, to see what it costs"
+        ]
+    line = (
+        f"a checkpoint takes {format_bytes(kept['bytes'])}; a trial keeps its last, its previous and its best"
+    )
+    if kept["all"] is not None:
+        line += f", all together up to {format_bytes(kept['all'])}"
+    if kept["budget"] is None:
+        return [line]
+    limit = format_bytes(kept["budget"])
+    if kept["needed"] > kept["budget"]:
+        return [
+            line,
+            f"warning: of {limit} for checkpoints {counted(plan['slots'], 'slot')} alone may need "
+            f"{format_bytes(kept['needed'])}: trials that wait lose theirs, and the limit may be exceeded",
+        ]
+    fits = f"into {limit} fit those of about {counted(kept['paused'], 'waiting trial')}"
+    again = kept["units_again"]
+    if again is None:
+        return [line, fits]
+    share = again / max(plan["units"], 1)
+    cost = f"{_whole(again)} {unit}s ({share:.0%} more) are" if again else "nothing is"
+    return [line, f"{fits}; because the others go, {cost} expected to be trained again"]
 
 
 def _bracket_table(brackets: Sequence[dict[str, Any]], unit: str) -> str:

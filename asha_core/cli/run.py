@@ -16,15 +16,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from asha_core.cli.options import devices_and_budget, parse_arguments
+from asha_core.cli.options import devices_and_budget
+from asha_core.cli.resuming import changes_since, read_options, resume_command, storable
 from asha_core.cli.start_points import read_start_points
 from asha_core.errors import AshaError, ConfigurationError, SettingError, nearest
 from asha_core.schedulers import SCHEDULERS, scheduler_class
 
 if TYPE_CHECKING:
+    from asha_core.launching import Guards, Launch, Result
     from asha_core.schedulers.base import Scheduler
     from asha_core.searchers.base import Searcher
-    from asha_core.tuning import Launch, Result
     from trials.spec import TaskSpec
     from trials.task import Task
 
@@ -34,7 +35,7 @@ DEFAULT_TRIALS = 100
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
     try:
-        return _run(parse_arguments(arguments))
+        return _run(read_options(arguments))
     except AshaError as error:
         print(f"asha-run: error: {'; '.join(str(error).splitlines())}", file=sys.stderr)
         return 2
@@ -89,15 +90,20 @@ def _search(options: dict[str, Any], results: TextIO | None = None) -> int:
         print_plan(options, task, scheduler, results)
         return 0
     plan = _launch_plan(options, spec, task, scheduler, variation)
-    from asha_core.tuning import launch
+    from asha_core.launching import launch
 
     result = launch(plan, then_exit=True)
     if results is not None:
-        from asha_core.runtime.journal import to_json
+        from asha_core.runtime.records import to_json
 
         print(to_json({**result.summary, "results_dir": str(result.directory)}), file=results)
     else:
         _print_result(result, task, options["target"])
+    if result.outcome.reason in ("interrupted", "budget"):
+        spent = result.outcome.reason == "budget"
+        command = resume_command(options, result.directory, more=spent)
+        how = "the budget is spent" if spent else "stopped"
+        print(f"asha-run: {how}; go on with: {command}", file=sys.stderr)
     if result.outcome.reason == "interrupted":
         return 130
     return 0 if result.best is not None else 1
@@ -129,6 +135,7 @@ def resolve(options: dict[str, Any]) -> tuple[TaskSpec, Task, Scheduler, str]:
         reduction_factor=chosen("reduction_factor"),
         seed=options["seed"],
         max_trials=options["max_trials"],
+        max_retries=options["max_retries"],
         searcher=searcher,
     )
     if not any(map(options.get, ("max_trials", "budget", "gpu_hours"))) and options["searcher"] != "grid":
@@ -204,9 +211,9 @@ def task_spec(options: dict[str, Any]) -> TaskSpec:
 def _launch_plan(
     options: dict[str, Any], spec: TaskSpec, task: Task, scheduler: Scheduler, variation: str
 ) -> Launch:
+    from asha_core.launching import Launch, default_directory, short_name
     from asha_core.runtime.console import PROGRESS
     from asha_core.runtime.results import RunDirectory
-    from asha_core.tuning import Launch, default_directory, short_name
     from trials.devices import INLINE
 
     if options["progress"] not in PROGRESS:
@@ -218,7 +225,8 @@ def _launch_plan(
         directory = default_directory(short_name(spec.target), scheduler.name, variation, scheduler.seed)
     else:
         directory = RunDirectory(Path(options["results_dir"]))
-    directory.check()
+    if not (options["resume"] and directory.begun):
+        directory.check()
     return Launch(
         spec,
         task,
@@ -230,9 +238,24 @@ def _launch_plan(
         progress=options["progress"],
         target=options["target"],
         inline=devices is INLINE,
-        settings=options,
+        settings=storable(options),
         notes=_notes(options, scheduler, len(devices.slots)),
+        guards=_guards(options),
+        resume=options["resume"],
+        changes=changes_since(options, directory),
     )
+
+
+def _guards(options: dict[str, Any]) -> Guards:
+    from asha_core.launching import Guards
+    from asha_core.runtime.budget import parse_duration
+    from asha_core.runtime.patience import Limits
+
+    trial, progress, heartbeat = (
+        None if options[key] is None else parse_duration(options[key])
+        for key in ("trial_timeout", "no_progress_timeout", "heartbeat_timeout")
+    )
+    return Guards(Limits(trial, progress), heartbeat, options["checkpoint_budget"])
 
 
 def _notes(options: dict[str, Any], scheduler: Scheduler, slots: int) -> list[str]:

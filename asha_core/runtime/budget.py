@@ -62,16 +62,23 @@ class Budget:
     seconds: wall-clock, from the start of the search.
     gpu_seconds: device time *held*, as a cloud bills it: devices times wall-clock.
     devices: how many devices the search holds (on a CPU: worker processes).
+    spent, gpu_spent: seconds and device seconds of earlier sessions of the same search.
     """
 
     seconds: float | None = None
     gpu_seconds: float | None = None
     devices: int = 1
+    spent: float = 0.0
+    gpu_spent: float = 0.0
 
     @property
     def deadline(self) -> float | None:
         """Seconds of wall-clock after which the search stops; None: never."""
         limits = [] if self.seconds is None else [self.seconds]
         if self.gpu_seconds is not None:
-            limits.append(self.gpu_seconds / self.devices)
+            limits.append(self.spent + (self.gpu_seconds - self.gpu_spent) / self.devices)
         return min(limits, default=None)
+
+    def gpu_seconds_at(self, now: float) -> float:
+        """Device seconds held by the time ``now``, all sessions together."""
+        return self.gpu_spent + (now - self.spent) * self.devices

@@ -13,13 +13,25 @@ class Clock(Protocol):
         """Seconds since the search began; never decreases."""
         ...
 
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        ...
+
 
 class WallClock:
-    """Real time, monotonic, from its own creation."""
+    """Real time, monotonic.
 
-    def __init__(self) -> None:
-        self._start = time.monotonic()
+    Args:
+        spent: what it shows when it is made: seconds that earlier sessions of the search spent.
+    """
+
+    def __init__(self, spent: float = 0.0) -> None:
+        self._start = time.monotonic() - spent
 
     def now(self) -> float:
-        """Seconds since this clock was made."""
+        """Seconds that the search has taken, all sessions together."""
         return time.monotonic() - self._start
+
+    def sleep(self, seconds: float) -> None:
+        """Do nothing for a while."""
+        time.sleep(seconds)

@@ -14,9 +14,9 @@ from asha_core.errors import SettingError, nearest
 from asha_core.messages import Job
 from asha_core.runtime.budget import counted, format_duration
 from asha_core.runtime.executor import ExecutorEvent
-from asha_core.runtime.journal import event_record, job_record, to_json
 from asha_core.runtime.notices import NewBest, notable
 from asha_core.runtime.observers import Observer, Outcome, SearchView, describe, describe_outcome
+from asha_core.runtime.records import event_record, job_record, to_json
 
 PROGRESS = ("auto", "rich", "plain", "json", "none")
 _STATUS_SECONDS = 10.0
@@ -66,7 +66,7 @@ class PlainLines(Observer):
 
     def on_start(self, view: SearchView) -> None:
         """Say what is searched."""
-        self._say(0.0, self._title)
+        self._say(view.now, self._title)
 
     def on_event(self, view: SearchView, event: ExecutorEvent) -> None:
         """Say what is notable."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from asha_core.messages import Event, Job
+from asha_core.messages import Event, Failed, Job, Lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,24 @@ class WorkerReady:
     seconds: float
 
 
-ExecutorEvent = Event | WorkerReady
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that people want to hear of, and that changes no decision: a damaged checkpoint, say."""
+
+    text: str
+    slot: int | None = None
+    trial: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retired:
+    """A slot is given up: no worker can be started there. The search goes on with the others."""
+
+    slot: int
+    reason: str
+
+
+ExecutorEvent = Event | WorkerReady | Notice | Retired
 
 
 class Executor(Protocol):
@@ -27,11 +44,15 @@ class Executor(Protocol):
 
     The contract, tested over every implementation:
 
-    * ``free()`` lists the slots that can take a job now; ``submit`` to another is an error.
+    * ``free()`` lists the slots that can take a job now; ``submit`` to another is an error. A slot that was
+      ``Retired`` is never free again.
     * For each submitted job, exactly one closing event comes back (the report at ``job.until``,
       ``Failed``, ``Rejected`` or ``Lost``), unless the executor is closed first.
     * The events of one job come in order. When its closing event is out, its slot is free, and its
       checkpoint is on disk.
+    * After ``kill(slot, event)`` the job's closing event is ``event``, unless it had closed by itself before.
+    * After ``stop()`` jobs close as soon as they can without losing what they trained: with the report at
+      ``job.until``, or as ``Lost(kind="stopped")``.
     * ``close()`` may be called twice, and leaves no process behind.
     """
 
@@ -50,6 +71,14 @@ class Executor(Protocol):
 
     def wait(self, timeout: float) -> list[ExecutorEvent]:
         """Events that have come; blocks up to ``timeout`` seconds for the first."""
+        ...
+
+    def kill(self, slot: int, event: Failed | Lost) -> None:
+        """End a slot's worker at once, with all that it started; ``event`` closes its job."""
+        ...
+
+    def stop(self) -> None:
+        """Ask what runs to stop at the next place from which it can go on later."""
         ...
 
     def close(self) -> None:

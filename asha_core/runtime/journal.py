@@ -1,189 +1,200 @@
 """The journal: one JSON object a line, appended before the event it describes has an effect.
 
-    {"type": "journal", "schema": 1, "created": "2026-01-01T12:00:00+00:00"}
-    {"t": 0.41, "type": "worker", "slot": 0, "pid": 4711, "device": "cpu", "seconds": 0.4}
+    {"type": "journal", "schema": 2, "created": "2026-01-01T12:00:00+00:00", "crc": "9ae0cf11"}
+    {"t": 0.41, "type": "worker", "slot": 0, "pid": 4711, "device": "cpu", "seconds": 0.4, "crc": ...}
     {"t": 0.42, "type": "job", "slot": 0, "trial": 0, "start": 0, "until": 1, "attempt": 0, ...}
     {"t": 1.07, "type": "report", "trial": 0, "attempt": 0, "resource": 1, "value": 0.71, ...}
 
-``t`` is seconds since the search began. A number that JSON does not have is written as the string
-"nan", "inf" or "-inf". The last line may be torn (the process was killed while writing it); anything
-else that does not parse is an error that names the line. Field by field: docs/reference/journal.md.
+``t`` is seconds since the search began. ``crc`` is the CRC-32 of the line before it, begun with the
+``crc`` of the line above, so that a changed, missing or moved line shows. A last line without its end (the
+process was killed while writing it) is torn and passed over; any other damage is an error that names the
+line. Schema 1, of version 0.2 and before, has no ``crc``. Field by field: docs/reference/journal.md.
 """
 
 from __future__ import annotations
 
+import errno
 import json
-import math
-from collections.abc import Iterable, Mapping
+import os
+import threading
+import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from asha_core.errors import JournalError
-from asha_core.messages import Event, Failed, Job, Lost, Refined, Rejected, Report
-from asha_core.runtime.executor import ExecutorEvent, WorkerReady
-from asha_core.space import Configuration
+from asha_core.runtime.records import Record, to_json
 
-SCHEMA = 1
-Record = dict[str, Any]
-
-_ODD = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
-
-
-def _number(value: float) -> float | str:
-    return value if math.isfinite(value) else str(float(value))
+SCHEMA = 2
+_READABLE = (1, 2)
+_MARK, _END = b', "crc": "', b'"}'
+_TAIL = len(_MARK) + 8 + len(_END)
+_SYNC_SECONDS = 0.25
 
 
-def _plain(value: Any) -> Any:
-    """``value`` with every non-finite number replaced by its name, in fresh containers."""
-    if isinstance(value, float):
-        return _number(value)
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value
+class DiskFull(Exception):
+    """The file system has no room for a record; the journal is as it was before."""
 
 
-def read_number(value: Any) -> float:
-    """The inverse of how the journal writes numbers."""
-    return _ODD[value] if isinstance(value, str) else float(value)
+@dataclass(frozen=True, slots=True)
+class JournalContents:
+    """A journal as read: its header, its records in order, and whether the last line was torn.
 
+    size: bytes up to the end of the last whole record. crc: that record's. ended: its line has its end.
+    """
 
-_encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
-
-
-def to_json(value: Any) -> str:
-    """Strict JSON on one line: no NaN, no Infinity."""
-    try:
-        return _encode(value)
-    except (ValueError, TypeError):  # a non-finite number, or a mapping that is not a dict
-        return _encode(_plain(value))
-
-
-def job_record(job: Job, slot: int) -> Record:
-    """A job as the journal keeps it; the configuration only where the trial begins."""
-    record: Record = {
-        "type": "job",
-        "slot": slot,
-        "trial": job.trial,
-        "start": job.start,
-        "until": job.until,
-        "attempt": job.attempt,
-    }
-    if job.start == 0:
-        record |= {"refine": job.refine, "configuration": dict(job.configuration)}
-    return record
-
-
-def event_record(event: ExecutorEvent) -> Record:
-    """An event as the journal keeps it."""
-    match event:
-        case Report():
-            record: Record = {
-                "type": "report",
-                "trial": event.trial,
-                "attempt": event.attempt,
-                "resource": event.resource,
-                "value": event.value,
-                "seconds": round(event.seconds, 6),
-            }
-            if event.metrics:
-                record["metrics"] = dict(event.metrics)
-            return record
-        case Refined():
-            return {
-                "type": "refined",
-                "trial": event.trial,
-                "configuration": dict(event.configuration),
-                "seconds": round(event.seconds, 6),
-                "diagnostics": event.diagnostics,
-            }
-        case Rejected():
-            return {
-                "type": "rejected",
-                "trial": event.trial,
-                "reason": event.reason,
-                "seconds": round(event.seconds, 6),
-            }
-        case Failed():
-            return {
-                "type": "failed",
-                "trial": event.trial,
-                "attempt": event.attempt,
-                "kind": event.kind,
-                "error": event.error,
-            }
-        case Lost():
-            return {
-                "type": "lost",
-                "trial": event.trial,
-                "attempt": event.attempt,
-                "reason": event.reason,
-            }
-        case WorkerReady():
-            return {
-                "type": "worker",
-                "slot": event.slot,
-                "pid": event.pid,
-                "device": event.device,
-                "seconds": round(event.seconds, 3),
-            }
-
-
-def read_event(record: Record) -> Event | None:
-    """The event of a record, for replay; None for records that are not events of a trial."""
-    trial = record.get("trial", -1)
-    match record["type"]:
-        case "report":
-            return Report(
-                trial,
-                record["attempt"],
-                record["resource"],
-                read_number(record["value"]),
-                read_number(record["seconds"]),
-                {name: read_number(value) for name, value in record.get("metrics", {}).items()},
-            )
-        case "refined":
-            values = record["configuration"]
-            configuration = Configuration(tuple(values), tuple(values.values()))
-            return Refined(trial, configuration, read_number(record["seconds"]), record["diagnostics"])
-        case "rejected":
-            return Rejected(trial, record["reason"], read_number(record["seconds"]))
-        case "failed":
-            return Failed(trial, record["attempt"], record["error"], record["kind"])
-        case "lost":
-            return Lost(trial, record["attempt"], record["reason"])
-    return None
+    header: Record
+    records: list[Record]
+    torn: bool
+    size: int
+    crc: int
+    ended: bool = True
 
 
 class JournalWriter:
-    """Appends records to a new file. The one writer of this file.
+    """Appends records to a file. The one writer of this file.
+
+    A record is with the operating system when ``append`` returns, so it outlives this process. That it
+    outlives the machine is seen to four times a second, by a thread that does not hold up the search.
 
     Args:
-        path: must not exist yet.
+        path: must not exist yet; to go on with one that does, pass what ``read_journal`` found there as
+            ``past``: a torn last line is cut off.
+        sync: whether to wait for the disk at all.
     """
 
-    def __init__(self, path: Path) -> None:
-        # a lone surrogate, which UTF-8 does not have, becomes a JSON escape
-        self._file = open(  # noqa: SIM115 - closed by close()
-            path, "x", encoding="utf-8", errors="backslashreplace"
-        )
-        header = {"type": "journal", "schema": SCHEMA, "created": datetime.now(UTC).isoformat()}
-        self._file.write(to_json(header) + "\n")
-        self._file.flush()
+    def __init__(self, path: Path, past: JournalContents | None = None, *, sync: bool = True) -> None:
+        self._path = path
+        flags = os.O_WRONLY | os.O_CLOEXEC | (os.O_CREAT | os.O_EXCL if past is None else 0)
+        self._file = os.open(path, flags, 0o644)
+        self._size, self._crc = 0, 0
+        self._told = False  # what the disk said to earlier records
+        self._checksums = past is None or past.header["schema"] > 1
+        self._syncer = _Syncer(self._file) if sync else None
+        try:
+            if past is None:
+                created = datetime.now(UTC).isoformat()
+                self._write([{"type": "journal", "schema": SCHEMA, "created": created}])
+                _sync_directory(path.parent)
+            else:
+                self._go_on(past)
+        except BaseException:
+            self.close()
+            raise
+
+    def _go_on(self, past: JournalContents) -> None:
+        self._size, self._crc = past.size, past.crc
+        os.ftruncate(self._file, past.size)
+        if not past.ended:
+            self._put(b"\n")
 
     def append(self, t: float, records: Iterable[Record]) -> None:
-        """Write records that happened at ``t`` and hand them to the operating system."""
+        """Write records that happened at ``t`` and hand them to the operating system.
+
+        Raises:
+            DiskFull: there is no room; nothing was written. JournalError: the disk does not take it.
+        """
         stamp = round(t, 6)
+        self._write({"t": stamp, **record} for record in records)
+
+    def _write(self, records: Iterable[Record]) -> None:
+        crc, parts = self._crc, []
         for record in records:
-            self._file.write(to_json({"t": stamp, **record}) + "\n")
-        self._file.flush()
+            # a lone surrogate, which UTF-8 does not have, becomes a JSON escape
+            text = to_json(record).encode("utf-8", errors="backslashreplace")
+            if self._checksums:
+                crc = zlib.crc32(text[:-1], crc)
+                text = b"%s%s%08x%s" % (text[:-1], _MARK, crc, _END)
+            parts.append(text + b"\n")
+        self._put(b"".join(parts))
+        self._crc = crc
+
+    def _put(self, data: bytes) -> None:
+        """Write ``data`` at the end, whole or not at all."""
+        self._check_disk()
+        try:
+            done = 0
+            while done < len(data):
+                done += os.pwrite(self._file, data[done:], self._size + done)
+        except OSError as error:
+            os.ftruncate(self._file, self._size)
+            if is_full(error):
+                raise DiskFull(f"no room on the disk of {self._path}") from None
+            raise JournalError(f"{self._path} cannot be written: {error.strerror}") from error
+        self._size += len(data)
+        if self._syncer is not None:
+            self._syncer.note()
+
+    def _check_disk(self) -> None:
+        """Raise what the disk said to earlier records: they may be gone, so this is not to be waited out."""
+        error = None if self._syncer is None else self._syncer.error
+        if error is not None:
+            self._told = True
+            raise JournalError(f"{self._path} cannot be written: {error.strerror}")
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Wait for the disk, and close the file.
+
+        Raises:
+            JournalError: the disk did not take what was written last.
+        """
+        if self._file < 0:
+            return
+        if self._syncer is not None:
+            self._syncer.close()
+        os.close(self._file)
+        self._file = -1
+        if not self._told:
+            self._check_disk()
+
+
+class _Syncer:
+    """Calls fsync from a thread of its own, at most every quarter of a second."""
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+        self._dirty, self._over = threading.Event(), threading.Event()
+        self.error: OSError | None = None  # what the disk said
+        self._thread = threading.Thread(target=self._run, name="journal-sync", daemon=True)
+        self._thread.start()
+
+    def note(self) -> None:
+        """Something was written."""
+        if not self._dirty.is_set():
+            self._dirty.set()
+
+    def close(self) -> None:
+        self._over.set()
+        self._dirty.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            self._dirty.wait()
+            over = self._over.is_set()
+            self._dirty.clear()
+            try:
+                os.fsync(self._file)
+            except OSError as error:
+                self.error = error
+            if over:
+                return
+            self._over.wait(_SYNC_SECONDS)
+
+
+def is_full(error: OSError) -> bool:
+    """Whether ``error`` says that there is no room."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _sync_directory(path: Path) -> None:
+    """Make a new name in a directory outlive the machine."""
+    number = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
 
 
 class NullJournal:
@@ -196,15 +207,6 @@ class NullJournal:
         """Nothing to close."""
 
 
-@dataclass(frozen=True, slots=True)
-class JournalContents:
-    """A journal as read: its header, its records in order, and whether the last line was torn."""
-
-    header: Record
-    records: list[Record]
-    torn: bool
-
-
 def read_journal(path: Path) -> JournalContents:
     """Read a journal.
 
@@ -213,35 +215,72 @@ def read_journal(path: Path) -> JournalContents:
             than the last is damaged.
     """
     try:
-        text = path.read_bytes().decode("utf-8", errors="replace")
+        data = path.read_bytes()
     except OSError as error:
         raise JournalError(f"cannot read {path}: {error.strerror}") from None
-    *lines, tail = text.split("\n")
-    records = []
-    for number, line in enumerate(lines, start=1):
-        records.append(_parse(path, number, line))
-    torn = False
+    *lines, tail = data.split(b"\n")
+    reader = _Reader(path)
+    for line in lines:
+        reader.take(line)
+    size, torn, ended = len(data) - len(tail), False, True
     if tail:
         try:
-            records.append(_parse(path, len(lines) + 1, tail))
+            reader.take(tail)
         except JournalError:
             torn = True
-    if not records or records[0].get("type") != "journal":
+        else:  # all but its end was written
+            size, ended = len(data), False
+    if not reader.records:
         raise JournalError(f"{path} is not a journal: its first line is not a journal header")
-    schema = records[0].get("schema")
-    if schema != SCHEMA:
-        raise JournalError(
-            f"{path} has schema {schema!r}: this version reads schema {SCHEMA}; "
-            "use the version that wrote it, or a newer one"
-        )
-    return JournalContents(records[0], records[1:], torn)
+    return JournalContents(reader.records[0], reader.records[1:], torn, size, reader.crc, ended)
 
 
-def _parse(path: Path, number: int, line: str) -> Record:
-    try:
-        record = json.loads(line)
-    except ValueError:
-        record = None
-    if not isinstance(record, dict) or "type" not in record:
-        raise JournalError(f"{path}, line {number}, is damaged: {line[:80]!r}")
-    return record
+class _Reader:
+    """Checks and parses one line after the other."""
+
+    def __init__(self, path: Path) -> None:
+        self.records: list[Record] = []
+        self.crc = 0
+        self._path = path
+        self._checked = False  # whether lines carry a checksum; the header says
+
+    def take(self, line: bytes) -> None:
+        record = self._parse(line)
+        if not self.records:
+            self._begin(record)
+        if self._checked:
+            crc = zlib.crc32(line[:-_TAIL], self.crc)
+            if line[-_TAIL : -_TAIL + len(_MARK)] != _MARK or record.pop("crc") != f"{crc:08x}":
+                raise self._damaged(line, "its checksum is wrong, or a line before it is missing")
+            self.crc = crc
+        self.records.append(record)
+
+    def _begin(self, header: Record) -> None:
+        if header["type"] != "journal":
+            raise JournalError(f"{self._path} is not a journal: its first line is not a journal header")
+        schema = header.get("schema")
+        if type(schema) is not int or schema not in _READABLE:
+            raise JournalError(
+                f"{self._path} has schema {schema!r}: this version reads schemas 1 and 2; "
+                "use the version that wrote it, or a newer one"
+            )
+        if schema == 1 and "crc" in header:  # a flipped bit would switch all checksums off
+            raise JournalError(f"{self._path}, line 1, is damaged: schema 1 has no checksums, and it has one")
+        self._checked = schema > 1
+
+    def _parse(self, line: bytes) -> Record:
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            record = None
+        if not isinstance(record, dict) or "type" not in record:
+            raise self._damaged(line, "it is not a record")
+        for name in ("trial", "slot"):  # they name files
+            number = record.get(name)
+            if number is not None and (type(number) is not int or number < 0):
+                raise self._damaged(line, f"its {name} is not a number")
+        return record
+
+    def _damaged(self, line: bytes, why: str) -> JournalError:
+        start = line[:80].decode("utf-8", errors="replace")
+        return JournalError(f"{self._path}, line {len(self.records) + 1}, is damaged ({why}): {start!r}")

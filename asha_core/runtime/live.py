@@ -131,7 +131,9 @@ class LiveView(Observer):
     def _workers(self, view: SearchView) -> Table:
         table = _table("worker", "device", "trial", self._unit, "value", f"{self._unit}s/min")
         for seat in view.slots:
-            if seat.job is None:
+            if seat.retired:
+                doing = ("·", "given up", "·", "·")
+            elif seat.job is None:
                 doing = ("·", "idle" if seat.ready else "starting", "·", "·")
             else:
                 rate = 60 / seat.unit_seconds if seat.unit_seconds > 0 else math.nan

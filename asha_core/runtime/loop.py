@@ -6,23 +6,28 @@ is in the journal before it has an effect: a job before it is submitted, an even
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from typing import Protocol
 
-from asha_core.errors import TaskError
-from asha_core.messages import Event, Failed, Lost, Refined, Rejected, Report
+from asha_core.messages import Event, Job, Lost, Refined, Report
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.clock import Clock
-from asha_core.runtime.executor import Executor, ExecutorEvent, WorkerReady
-from asha_core.runtime.journal import Record, event_record, job_record
-from asha_core.runtime.observers import Observer, Outcome, SearchView, SlotView
+from asha_core.runtime.disk import DiskWatch
+from asha_core.runtime.executor import Executor, ExecutorEvent, Notice, Retired, WorkerReady
+from asha_core.runtime.hopeless import Hopeless
+from asha_core.runtime.interrupts import StopSignal
+from asha_core.runtime.journal import DiskFull
+from asha_core.runtime.observers import Observer, Outcome, SearchView
+from asha_core.runtime.patience import Limits, Patience
+from asha_core.runtime.records import Record, event_record, job_record
+from asha_core.runtime.resume import Earlier
+from asha_core.runtime.seats import Seats
 from asha_core.schedulers.base import Scheduler
 
 _TICK = 0.25
-_MISTAKES = 3  # setup failures without a report that end a search
-_REJECTIONS = 100  # invalid configurations in a row that do
+_ALIVE = 30.0  # seconds without a record after which one says that time passed
+_GRACE = 5.0  # seconds in which running jobs may reach a place from which they can go on
 
 
 class Journal(Protocol):
@@ -41,9 +46,11 @@ class Search:
     """One search, from the first job to the outcome.
 
     Args:
-        scheduler: decides. executor: runs. journal: remembers. clock: tells the time.
-        budget: when to stop.
-        observers: who watches.
+        scheduler: decides; of a resumed search, brought to where its journal ends.
+        executor: runs. journal: remembers. clock: tells the time.
+        budget: when to stop. observers: who watches.
+        limits: how long a trial may train or be silent. disk: None: a full disk is not waited for.
+        stop: who asks it to stop. earlier: of a resumed search.
     """
 
     def __init__(
@@ -54,6 +61,11 @@ class Search:
         clock: Clock,
         budget: Budget | None = None,
         observers: Sequence[Observer] = (),
+        *,
+        limits: Limits | None = None,
+        disk: DiskWatch | None = None,
+        stop: StopSignal | None = None,
+        earlier: Earlier | None = None,
     ) -> None:
         self._scheduler = scheduler
         self._executor = executor
@@ -61,11 +73,14 @@ class Search:
         self._clock = clock
         self._budget = budget or Budget()
         self._observers = observers
-        slots = [SlotView(index, device) for index, device in enumerate(executor.devices)]
-        self.view = SearchView(scheduler, self._budget, slots)
-        self._mistakes = 0
-        self._refused = 0  # configurations refused in a row, without a report between
-        self._slot_of: dict[int, int] = {}  # trial -> slot, for running trials
+        self._disk = disk
+        self._stop = stop or StopSignal()
+        self._earlier = earlier
+        self._seats = Seats(executor.devices)
+        self.view = SearchView(scheduler, self._budget, self._seats.views)
+        self._patience = Patience(limits or Limits())
+        self._hopeless = Hopeless(scheduler)
+        self._written = 0.0  # when the journal last had a record
 
     def run(self) -> Outcome:
         """Search until the scheduler has nothing left, the budget is spent, or Ctrl-C.
@@ -74,11 +89,14 @@ class Search:
         """
         try:
             try:
+                if self._earlier is not None:
+                    self._go_on(self._earlier)
                 for observer in self._observers:
                     observer.on_start(self.view)
                 reason = self._loop()
             except KeyboardInterrupt:
                 reason = "interrupted"
+            self._say_what_observers_have()
             self._end(reason)
         except BaseException:
             self._end("error")
@@ -94,90 +112,221 @@ class Search:
             observer.on_end(self.view, outcome)
         return outcome
 
-    def _end(self, reason: str) -> None:
+    # -- beginning and end ---------------------------------------------------------------------
+
+    def _go_on(self, earlier: Earlier) -> None:
+        """Take up what earlier sessions left: who watches hears of it, and what ran goes back."""
+        listeners = [observer for observer in self._observers if observer.replays]
+        for t, what in earlier.history:
+            self.view.now = t
+            if not isinstance(what, Job):
+                self._add_up(what, None)
+            for observer in listeners:
+                if isinstance(what, Job):
+                    observer.on_job(self.view, what, 0)
+                else:
+                    observer.on_event(self.view, what)
         self.view.now = self._clock.now()
-        self._journal.append(self.view.now, [{"type": "end", "reason": reason}])
+        gone = [
+            Lost(job.trial, job.attempt, "its engine ended", "engine") for job in earlier.running.values()
+        ]
+        record = {"type": "resume", "held": self._budget.devices, "changes": {}, **earlier.record}
+        self._write([record, *map(event_record, gone)])
+        for event in gone:
+            self._scheduler.tell(event)
+            for observer in listeners:
+                observer.on_event(self.view, event)
+
+    def _end(self, reason: str) -> None:
+        """The last records: what still runs goes back, so that a later session finds nothing running."""
+        self.view.now = self._clock.now()
+        events = [Lost(job.trial, job.attempt, "the search ended", "stopped") for job in self._seats.jobs()]
+        try:
+            records = [*map(event_record, events), {"type": "end", "reason": reason}]
+            self._journal.append(self.view.now, records)
+        except DiskFull:  # without them it reads like a search that was killed, and goes on as well
+            return
+        if reason != "error":  # which may be the scheduler's own
+            for event in events:
+                self._scheduler.tell(event)
+
+    # -- the loop ------------------------------------------------------------------------------
 
     def _loop(self) -> str:
         deadline = self._budget.deadline
-        while True:
-            self._hand_out()
-            if not self._slot_of:
+        if deadline is not None and self._clock.now() >= deadline:  # earlier sessions spent it
+            return "budget"
+        self._stop.polite = True
+        while not self._stop.requested:
+            if self._hand_out() and not self._seats.busy:
                 return "complete"
             for observer in self._observers:
                 observer.on_tick(self.view)
             timeout = _TICK
             if deadline is not None:
                 timeout = min(_TICK, max(deadline - self._clock.now(), 0.0))
-            events = self._executor.wait(timeout)
-            self.view.now = self._clock.now()
-            if events:  # those that came with the deadline still count
-                self._journal.append(self.view.now, [event_record(event) for event in events])
-                for event in events:
-                    self._take_in(event)
+            self._hear(self._executor.wait(timeout))  # those that come with the deadline still count
             if deadline is not None and self.view.now >= deadline:
                 return "budget"
+            self._end_the_overdue()
+            self._say_what_observers_have()
+            if self.view.now - self._written > _ALIVE:
+                self._write([{"type": "alive"}])
+        self._let_finish()
+        return "interrupted"
 
-    def _hand_out(self) -> None:
-        for slot in self._executor.free():
+    def _let_finish(self) -> None:
+        """Wait a little for what runs to be saved; a second signal interrupts this."""
+        self._tell([Notice("stopping: jobs end after their unit, or where they can go on; again: at once")])
+        for slot in tuple(self._seats.waiting):  # they were never submitted
+            self._take_back(slot, "the search was stopped", "stopped")
+        self._executor.stop()
+        until = self._clock.now() + _GRACE
+        while self._seats.busy and self._clock.now() < until:
+            for observer in self._observers:
+                observer.on_tick(self.view)
+            self._hear(self._executor.wait(_TICK))
+
+    # -- down: jobs ----------------------------------------------------------------------------
+
+    def _hand_out(self) -> bool:
+        """Give jobs to free slots; True if the scheduler had none for one of them."""
+        if self._held_back():
+            return False
+        free, nothing = self._executor.free(), False
+        for slot in free:
+            if not self._seats.open(slot):
+                continue
             job = self._scheduler.ask()
             if job is None:
-                return
-            self._journal.append(self._clock.now(), [job_record(job, slot)])
-            self._executor.submit(job, slot)
-            self._slot_of[job.trial] = slot
-            seat = self.view.slots[slot]
-            seat.job, seat.resource = job, job.start
+                nothing = True
+                break
+            self._write([job_record(job, slot)])
+            self._seats.seat(job, slot)
+            self._submit(slot, free)
             for observer in self._observers:
                 observer.on_job(self.view, job, slot)
+        for slot in tuple(self._seats.waiting):
+            nothing &= self._submit(slot, free)
+        return nothing
+
+    def _submit(self, slot: int, free: Sequence[int]) -> bool:
+        """Hand the slot's job to its worker, unless it has to wait for others on its device.
+
+        Returns:
+            Whether it still has its job: one whose slot is given up meanwhile goes back to the scheduler.
+        """
+        if self.view.slots[slot].retired:
+            self._take_back(slot, "its slot was given up", "not-begun")
+            return False
+        if slot in free and self._seats.may_run(slot):
+            self._seats.waiting.discard(slot)
+            self._executor.submit(self._seats.job(slot), slot)
+            self._time(slot)
+        return True
+
+    def _time(self, slot: int) -> None:
+        """Start the clock of the slot's job, if it has one and its worker is ready."""
+        seat = self.view.slots[slot]
+        if seat.ready and seat.job is not None and slot not in self._seats.waiting:
+            self._patience.begins(slot, seat.job, self._clock.now())
+
+    def _take_back(self, slot: int, reason: str, kind: str) -> None:
+        """A job that was handed out and never submitted."""
+        job = self._seats.job(slot)
+        self._tell([Lost(job.trial, job.attempt, reason, kind)])
+
+    def _held_back(self) -> bool:
+        """Whether the disk is full."""
+        if self._disk is None or not self._disk.paused:
+            return False
+        if self._disk.look(self._clock.now()):
+            self._tell([Notice("there is room on the disk again: going on")])
+        return self._disk.paused
+
+    # -- up: events ----------------------------------------------------------------------------
+
+    def _hear(self, events: Sequence[ExecutorEvent]) -> None:
+        self.view.now = self._clock.now()
+        if events:
+            self._tell(events)
+
+    def _tell(self, events: Sequence[ExecutorEvent]) -> None:
+        self._write(map(event_record, events))
+        for event in events:
+            self._take_in(event)
 
     def _take_in(self, event: ExecutorEvent) -> None:
         view = self.view
         if isinstance(event, WorkerReady):
             view.slots[event.slot].ready = True
-        else:
+            self._time(event.slot)
+        elif isinstance(event, Retired):
+            view.slots[event.slot].retired = True
+        elif not isinstance(event, Notice):
             self._scheduler.tell(event)
             self._account(event)
-            if isinstance(event, Report):
-                self._refused = 0
-            elif isinstance(event, Failed):
-                self._give_up_on_a_hopeless_task(event)
+            self._hopeless.hears(event)
         for observer in self._observers:
             observer.on_event(view, event)
 
-    def _give_up_on_a_hopeless_task(self, event: Failed) -> None:
-        """Stop a search when the next trials would fail as the last ones did."""
-        scheduler = self._scheduler
-        if event.kind == "setup" and not scheduler.units:
-            self._mistakes += 1
-            if self._mistakes >= min(_MISTAKES, scheduler.trial_limit or _MISTAKES):
-                raise TaskError(event.error)
-        elif event.kind == "invalid":
-            self._refused += 1
-            if self._refused >= _REJECTIONS:
-                raise TaskError(
-                    f"{self._refused} configurations in a row were refused, the last one with: {event.error}"
-                )
-
     def _account(self, event: Event) -> None:
-        view = self.view
-        slot = self._slot_of.get(event.trial)
-        seat = view.slots[slot] if slot is not None else None
-        job = seat.job if seat is not None else None
-        closes = isinstance(event, Rejected | Failed | Lost)
+        slot = self._seats.slot_of(event.trial)
+        self._add_up(event, slot)
+        self._watch_disk(event)
+        if slot is not None and self._seats.hear(slot, event):
+            self._patience.ends(slot)
+
+    def _add_up(self, event: Event, slot: int | None) -> None:
         if isinstance(event, Report):
-            view.training_seconds += event.seconds
-            if seat is not None:
-                seat.resource, seat.value = event.resource, event.value
-                seat.unit_seconds = event.seconds
-            closes = job is not None and event.resource >= job.until
-        elif isinstance(event, Lost) and seat is not None:
-            seat.ready, seat.unit_seconds = False, math.nan  # its worker is being replaced
+            self.view.training_seconds += event.seconds
         elif isinstance(event, Refined):
-            view.warm_start_seconds += event.seconds
-        if closes and seat is not None:
-            del self._slot_of[event.trial]
-            seat.job = None
+            self.view.warm_start_seconds += event.seconds
+        self._patience.hears(slot, event, self.view.now)
+
+    def _watch_disk(self, event: Event) -> None:
+        if self._disk is None:
+            return
+        if isinstance(event, Report):
+            self._disk.writes()
+        elif isinstance(event, Lost) and event.kind == "disk":
+            self._disk.full(self.view.now)
+            self.view.notices.append(
+                Notice(f"the disk is full, no new jobs until there is room: {self._disk.describe()}")
+            )
+
+    def _end_the_overdue(self) -> None:
+        for slot, event in self._patience.overdue(self.view.slots, self.view.now):
+            self._patience.ends(slot)
+            self.view.slots[slot].ready = False  # its worker is being replaced
+            self._executor.kill(slot, event)
+
+    # -- the journal ---------------------------------------------------------------------------
+
+    def _say_what_observers_have(self) -> None:
+        if self.view.notices:
+            notices, self.view.notices = self.view.notices, []
+            self._tell(notices)
+
+    def _write(self, records: Iterable[Record]) -> None:
+        """Append to the journal; while the disk is full, nothing else happens."""
+        kept = list(records)
+        waiting = False
+        while True:
+            now = self._clock.now()
+            try:
+                self._journal.append(now, kept)
+            except DiskFull as full:
+                if self._stop.requested:
+                    raise KeyboardInterrupt from None
+                if not waiting:  # it cannot be journalled: only who watches hears of it
+                    waiting = True
+                    for observer in self._observers:
+                        observer.on_event(self.view, Notice(f"{full}: everything waits until there is room"))
+                self._clock.sleep(1.0)
+            else:
+                self._written = now
+                return
 
     def outcome(self, reason: str) -> Outcome:
         """What has been achieved and spent up to now."""
@@ -189,7 +338,7 @@ class Search:
             units=self._scheduler.units,
             failures=self._scheduler.failures,
             seconds=view.now,
-            gpu_seconds=view.now * self._budget.devices,
+            gpu_seconds=self._budget.gpu_seconds_at(view.now),
             warm_start_seconds=view.warm_start_seconds,
             training_seconds=view.training_seconds,
         )

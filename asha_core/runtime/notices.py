@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 from asha_core.messages import Failed, Lost, Rejected
-from asha_core.runtime.executor import ExecutorEvent, WorkerReady
+from asha_core.runtime.executor import ExecutorEvent, Notice, Retired, WorkerReady
 from asha_core.runtime.observers import SearchView, describe, one_line
+from asha_core.schedulers.state import Status
 
 
 def notable(view: SearchView, event: ExecutorEvent) -> str | None:
     """A line on an event that people want to hear of; None for the others."""
     match event:
         case Failed():
-            return f"trial {event.trial} failed: {one_line(event.error)} (trials/{event.trial}/log.txt)"
+            again = " once more, alone on its device" if _waits(view, event.trial) else ""
+            how = f"ran out of memory, and goes{again}" if again else "failed"
+            return f"trial {event.trial} {how}: {one_line(event.error)} (trials/{event.trial}/log.txt)"
         case Lost():
-            return f"trial {event.trial} lost: {one_line(event.reason)}"
+            if not event.counts:
+                return None  # the search was stopped, or says itself that the disk is full
+            then = "goes again" if _waits(view, event.trial) else "no retries left, so it counts as failed"
+            return f"trial {event.trial} lost: {one_line(event.reason)}; {then}"
+        case Notice():
+            return one_line(event.text, 160)
+        case Retired():
+            return f"worker {event.slot} is given up, the others go on: {one_line(event.reason)}"
         case Rejected():
             return f"trial {event.trial} rejected before its first unit: {one_line(event.reason)}"
         case WorkerReady():
             return f"worker {event.slot} ready on {event.device} after {event.seconds:.1f}s"
     return None
+
+
+def _waits(view: SearchView, trial: int) -> bool:
+    return view.scheduler.trials[trial].status == Status.WAITING
 
 
 class NewBest:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from asha_core.forecast import Forecast
 from asha_core.messages import Job, Report
 from asha_core.runtime.budget import Budget, counted, format_duration
-from asha_core.runtime.executor import ExecutorEvent
+from asha_core.runtime.executor import ExecutorEvent, Notice
 from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.state import Best
 
@@ -30,6 +30,7 @@ class SlotView:
     value: float = math.nan
     unit_seconds: float = math.nan  # of the last unit reported here
     ready: bool = False
+    retired: bool = False  # no worker could be started here
 
 
 @dataclass(slots=True)
@@ -42,6 +43,7 @@ class SearchView:
     now: float = 0.0
     warm_start_seconds: float = 0.0
     training_seconds: float = 0.0
+    notices: list[Notice] = field(default_factory=list)  # what an observer wants to have told
     _forecast: tuple[tuple[int, float | None], float] | None = None
 
     def progress(self) -> tuple[float, float] | None:
@@ -91,7 +93,12 @@ class Outcome:
 
 
 class Observer:
-    """Base of observers; every method may be left as it is."""
+    """Base of observers; every method may be left as it is.
+
+    replays: whether, when a search is resumed, it hears of the jobs and events of the sessions before.
+    """
+
+    replays: ClassVar[bool] = False
 
     def on_start(self, view: SearchView) -> None:
         """The search begins."""
@@ -127,6 +134,7 @@ class Standing:
 class Leaderboard(Observer):
     """The best value of every trial; repeated units count once, as in the scheduler."""
 
+    replays: ClassVar[bool] = True
     mode: str
     standings: dict[int, Standing] = field(default_factory=dict)
     reports: int = 0

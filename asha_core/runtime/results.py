@@ -5,6 +5,7 @@ journal.jsonl        every job and event (during)
 results.json         best configurations, counts, time (after)
 trials/<id>/log.txt  what the trial printed, and its traceback if it failed
 checkpoints/         last, previous and best state of each trial; best.pt is the best of all
+engine.lock          which process searches here; its lock ends with it
 """
 
 from __future__ import annotations
@@ -21,19 +22,43 @@ from pathlib import Path
 from typing import Any
 
 from asha_core.errors import ResultsError
-from asha_core.runtime.journal import to_json
 from asha_core.runtime.observers import Leaderboard, Outcome
+from asha_core.runtime.records import to_json
 from asha_core.schedulers.base import Scheduler
 
 _PACKAGES = ("asha-core", "torch", "torchvision", "numpy", "scipy", "scikit-learn")
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write an indented JSON file: whole or not at all."""
+    """Write an indented JSON file: whole or not at all, also if the machine stops."""
     text = json.dumps(json.loads(to_json(content)), indent=2, ensure_ascii=False)
     temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Read a run.json.
+
+    Raises:
+        ResultsError: there is none, or it is damaged.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ResultsError(f"cannot read {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise ResultsError(f"{path} is damaged: {error}") from None
+    if not isinstance(content, dict):
+        raise ResultsError(f"{path} is damaged: it holds a {type(content).__name__}")
+    return content
 
 
 def write_best_note(best: Path, value: float, resource: int) -> None:
@@ -64,7 +89,13 @@ class RunDirectory:
         self.results = path / "results.json"
         self.trials = path / "trials"
         self.checkpoints = path / "checkpoints"
+        self.lock = path / "engine.lock"
         self.best_checkpoint = self.checkpoints / "best.pt"
+
+    @property
+    def begun(self) -> bool:
+        """Whether a search has begun here."""
+        return self.manifest.exists()
 
     def check(self) -> None:
         """Raise ``ResultsError`` if the directory is used already or cannot be written; makes nothing."""
@@ -77,7 +108,12 @@ class RunDirectory:
         if self.path.exists():
             if not self.path.is_dir():
                 raise ResultsError(f"results directory {self.path} is a file: name a new directory")
-            if any(self.path.iterdir()):
+            if self.begun:
+                raise ResultsError(
+                    f"results directory {self.path} holds a search: go on with it with --resume, or name a "
+                    "new one with --results-dir"
+                )
+            if any(not self._ours(entry) for entry in self.path.iterdir()):
                 raise ResultsError(
                     f"results directory {self.path} is not empty: name a new one with --results-dir, "
                     "or remove it"
@@ -90,12 +126,22 @@ class RunDirectory:
         if not os.access(parent, os.W_OK | os.X_OK):
             raise ResultsError(f"results directory {self.path} cannot be made: {parent} is not writable")
 
+    def _ours(self, entry: Path) -> bool:
+        """Whether it is what an engine makes before a search begins, and leaves if it is killed there."""
+        if entry in (self.trials, self.checkpoints):
+            return entry.is_dir() and not any(entry.iterdir())
+        return entry in (self.lock, self.manifest.with_name("run.json.tmp"))
+
     def create(self) -> None:
-        """Make the directory and its rooms."""
+        """Make the directory and its rooms, for a new search."""
         self.check()
+        self.make_rooms()
+
+    def make_rooms(self) -> None:
+        """Make what is missing of the directory and its rooms."""
         try:
-            self.trials.mkdir(parents=True)
-            self.checkpoints.mkdir()
+            self.trials.mkdir(parents=True, exist_ok=True)
+            self.checkpoints.mkdir(exist_ok=True)
         except OSError as error:
             raise ResultsError(f"results directory {self.path} cannot be made: {error.strerror}") from None
 
@@ -122,8 +168,11 @@ def keep_best(directory: RunDirectory, scheduler: Scheduler) -> dict[str, Any] |
     if note is None:
         return None
     temporary = directory.best_checkpoint.with_suffix(".tmp")
-    shutil.copyfile(source, temporary)
-    os.replace(temporary, directory.best_checkpoint)
+    try:
+        shutil.copyfile(source, temporary)
+        os.replace(temporary, directory.best_checkpoint)
+    finally:
+        temporary.unlink(missing_ok=True)
     return note
 
 

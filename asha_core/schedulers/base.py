@@ -9,7 +9,7 @@ A trial's life:
                      │  │                             │             └── it can never go on ──> STOPPED
                      │  │                             ├── not good enough, decided at once ──> STOPPED
                      │  │                             └── at max_resource ──> DONE
-                     │  ├── Lost, attempts left ──> WAITING ── ask: next attempt ──> RUNNING
+                     │  ├── Lost, retries left; out of memory once ──> WAITING ── ask: again ──> RUNNING
                      │  └── Lost, none left; Failed ──> FAILED (its rung counts it as the worst value)
                      └── before any report: Rejected; Failed(kind="invalid") ──> REJECTED (counts nowhere)
 
@@ -73,7 +73,7 @@ class Scheduler(Expectations, ABC):
         reduction_factor: eta, an integer of at least 2.
         seed: the run's seed; configuration i depends on (seed, i) alone.
         max_trials: how many configurations to start; None: without end. Rejected ones do not count.
-        max_retries: how often a job that was lost with its worker is tried again.
+        max_retries: how often a trial whose worker died or hung is tried again.
         searcher: where configurations come from; random search by default.
     Raises:
         SettingError: an argument out of its range.
@@ -81,6 +81,7 @@ class Scheduler(Expectations, ABC):
 
     name = "scheduler"
     stops = False  # whether trials can be stopped at a rung for good
+    extends = True  # whether a search with a larger max_trials decides alike up to where the smaller one ends
 
     def __init__(
         self,
@@ -204,7 +205,16 @@ class Scheduler(Expectations, ABC):
         trial.status = Status.RUNNING
         self._running[trial.rung] += 1
         refine = trial.start == 0 and not trial.refined
-        return Job(trial.id, trial.configuration, trial.start, trial.until, trial.attempt, trial.seed, refine)
+        return Job(
+            trial.id,
+            trial.configuration,
+            trial.start,
+            trial.until,
+            trial.attempt,
+            trial.seed,
+            refine,
+            trial.alone,
+        )
 
     def _may_begin(self) -> bool:
         """Whether limits allow another configuration."""
@@ -246,9 +256,9 @@ class Scheduler(Expectations, ABC):
                 self._fail(trial, invalid=True)
             elif event.attempt == trial.attempt:
                 if isinstance(event, Failed):
-                    self._fail(trial, invalid=event.kind == "invalid")
+                    self._take_failure(trial, event.kind)
                 elif isinstance(event, Lost):
-                    self._lose(trial)
+                    self._lose(trial, counts=event.counts)
         return _VERDICT_OF[trial.status]
 
     def _tell_report(self, trial: TrialState, report: Report) -> None:
@@ -282,6 +292,13 @@ class Scheduler(Expectations, ABC):
             trial.status = Status.DONE if rung == len(self.levels) - 1 else Status.PAUSED
             self._arrived(trial, loss)
 
+    def _take_failure(self, trial: TrialState, kind: str) -> None:
+        if kind == "oom" and not trial.alone:
+            trial.alone = True
+            self._try_again(trial)
+        else:
+            self._fail(trial, invalid=kind == "invalid")
+
     def _fail(self, trial: TrialState, *, invalid: bool) -> None:
         if invalid and trial.resource == 0:
             self._reject(trial)
@@ -302,10 +319,14 @@ class Scheduler(Expectations, ABC):
         trial.status = Status.STOPPED
         self._stopped[trial.rung] += 1
 
-    def _lose(self, trial: TrialState) -> None:
-        if trial.attempt >= self.max_retries:
+    def _lose(self, trial: TrialState, *, counts: bool) -> None:
+        trial.faults += counts
+        if trial.faults > self.max_retries:
             self._fail(trial, invalid=False)
-            return
+        else:
+            self._try_again(trial)
+
+    def _try_again(self, trial: TrialState) -> None:
         trial.status = Status.WAITING
         self._lost.append(trial)
 

@@ -24,8 +24,10 @@ class TrialState:
     """What a scheduler knows of one trial. Owned by the scheduler; others only read it."""
 
     __slots__ = (
+        "alone",
         "attempt",
         "configuration",
+        "faults",
         "first",
         "id",
         "refined",
@@ -47,6 +49,8 @@ class TrialState:
         self.start = 0
         self.until = until
         self.attempt = 0
+        self.faults = 0  # how often its worker died or hung
+        self.alone = False  # it ran out of memory once: from then on no other job runs on its device
         self.resource = 0  # the last unit reported
         self.refined = False
 

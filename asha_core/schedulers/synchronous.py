@@ -47,6 +47,7 @@ class SynchronousScheduler(Scheduler):
     """Base of ``SuccessiveHalving`` and ``SynchronousHyperband``, which say what brackets there are."""
 
     stops = True
+    extends = False  # brackets are made for the number of trials
     plan_is_exact = True
 
     @abstractmethod

@@ -18,7 +18,8 @@ from analysis.plots import plot_rung_survival
 from analysis.report import summary_of
 from analysis.tables import bracket_rows, text_tables, top_rows
 from asha_core.messages import Event, Failed, Lost, Rejected, Report
-from asha_core.runtime.journal import JournalWriter, event_record, job_record
+from asha_core.runtime.journal import JournalWriter
+from asha_core.runtime.records import event_record, job_record
 from asha_core.runtime.results import write_json
 from asha_core.schedulers import SCHEDULERS, scheduler_class
 from asha_core.schedulers.base import Scheduler
@@ -46,8 +47,11 @@ def happens(job: Any) -> list[Event]:
         ]
     if luck < 0.4:
         return [Failed(job.trial, job.attempt, "worse", "invalid" if job.start else "error")]
-    if luck < 0.5:
-        return [Lost(job.trial, job.attempt, "gone")]
+    if luck < 0.45:
+        return [Failed(job.trial, job.attempt, "no memory", "oom")]
+    if luck < 0.55:
+        kind = ("died", "hung", "stopped", "engine", "disk")[int(luck * 1000) % 5]
+        return [Lost(job.trial, job.attempt, "gone", kind)]
     values = [uniforms(3, "value", 100 * job.trial + unit, 1)[0] for unit in range(job.until + 1)]
     return [Report(job.trial, job.attempt, u, values[u], 1.0) for u in range(job.start + 1, job.until + 1)]
 
@@ -89,6 +93,9 @@ def test_trials_are_counted_as_the_scheduler_counts_them(name: str, tmp_path: Pa
         assert (history.state == "rejected") == (trial.status == Status.REJECTED)
         assert (history.state == "failed") == (trial.status == Status.FAILED)
         assert (history.reached, history.first) == (trial.resource, scheduler.levels[trial.first])
+        assert (history.faults, history.alone) == (trial.faults, trial.alone)
+    assert any(trial.faults for trial in scheduler.trials)
+    assert any(trial.alone and trial.status != Status.FAILED for trial in scheduler.trials)
 
 
 def test_what_proves_invalid_is_rejected_before_its_first_report_and_failed_after(tmp_path: Path) -> None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
+from pathlib import Path
+
 from asha_core.space import Choice, Float, SearchSpace
 from trials.task import Task
 
@@ -28,3 +33,63 @@ class Tight(Texts):
 
 
 texts = Texts()
+
+
+class Paced(Task):
+    """Units of a given length, whose value tells trial and unit apart; torch only if it is to be saved."""
+
+    space = SearchSpace({"x": Float(0.0, 1.0)})
+    max_resource = 9
+    unit = "step"
+
+    def __init__(self, seconds: float = 0.0, saves: bool = False, slow_after: int = 10**9) -> None:
+        self.seconds, self.saves, self.slow_after = seconds, saves, slow_after
+
+    def run(self, trial):
+        state = trial.resume_from() or {"sum": 0.0} if self.saves else {"sum": 0.0}
+        for unit in trial.units():
+            time.sleep(60 if trial.id >= self.slow_after else self.seconds)
+            state["sum"] = unit * trial.config["x"]
+            if self.saves:
+                trial.save(state)
+            trial.report(state["sum"])
+
+
+class Unruly(Paced):
+    """Trial ``who`` does something that no trial should; with a flag file only if it can take that away."""
+
+    def __init__(self, how: str, who: int = 0, flag: str = "", seconds: float = 0.0) -> None:
+        super().__init__(seconds)
+        self.how, self.who, self.flag = how, who, flag
+
+    def run(self, trial):
+        if self.how == "raises":
+            raise RuntimeError(f"the wheels came off trial {trial.id}")
+        if trial.id == self.who and self._may():
+            if self.how == "hangs":
+                time.sleep(600)
+            os.kill(os.getpid(), {"stops": signal.SIGSTOP, "dies": signal.SIGKILL}[self.how])
+        super().run(trial)
+
+    def _may(self) -> bool:
+        try:
+            if self.flag:
+                Path(self.flag).unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
+
+class Loads(Paced):
+    """Trains from a data loader with processes of its own."""
+
+    def run(self, trial):
+        from torch.utils.data import DataLoader
+
+        loader = DataLoader(range(10**6), batch_size=1, num_workers=2, persistent_workers=True)
+        numbers = iter(loader)
+        for _ in trial.units():
+            for _ in range(20):
+                next(numbers)
+                time.sleep(0.02)
+            trial.report(trial.config["x"])

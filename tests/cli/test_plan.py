@@ -19,7 +19,7 @@ DIGITS = ["--task", "digits", "--gpus", "cpu", "--workers-per-gpu", "2", "--plan
 KEYS = {
     "whole_bracket",
     *("scheduler", "levels", "reduction_factor", "slots", "deadline", "trials", "units", "seconds"),
-    *("brackets", "rungs", "last_rung", "if_stable"),
+    *("brackets", "rungs", "last_rung", "if_stable", "checkpoints"),
 }
 
 
@@ -129,6 +129,89 @@ def test_pasha_alone_has_a_plan_for_a_ranking_that_stays_stable() -> None:
     made = plan("pasha", 450.0, 1.0, 1)
     assert made["trials"] * 1.2 < made["if_stable"]["trials"]
     assert plan("pasha", max_resource=3, max_trials=9)["if_stable"] is None  # two rungs are always unlocked
+
+
+# -- checkpoints -----------------------------------------------------------------------------------
+
+
+def checkpoints(name: str, budget: int | None, size: int | None, **settings: Any) -> dict[str, Any]:
+    scheduler = scheduler_class(name)(SPACE, **{"max_resource": 27, "max_trials": 200, **settings})
+    made = make_plan(scheduler, None, None, 2, checkpoint_budget=budget, checkpoint_bytes=size)
+    found: dict[str, Any] = made["checkpoints"]
+    return found
+
+
+def test_a_plan_says_nothing_of_checkpoints_unless_it_is_asked() -> None:
+    assert plan("asha", max_trials=27)["checkpoints"] is None
+
+
+def test_what_all_checkpoints_take() -> None:
+    scheduler = scheduler_class("sh")(SPACE, max_resource=9, max_trials=27)
+    made = make_plan(scheduler, None, None, 2, checkpoint_bytes=10)
+    # 18 trials of one unit have one, 9 of three or nine units have three
+    assert made["checkpoints"] == {
+        "bytes": 10,
+        "budget": None,
+        "all": 10 * (18 + 9 * 3),
+        "needed": 10 * (2 * 3 + 1),
+        "paused": None,
+        "units_again": None,
+    }
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_more_room_for_checkpoints_costs_fewer_units(name: str) -> None:
+    costs = [checkpoints(name, room, 10)["units_again"] for room in (100, 400, 1000, 100_000)]
+    assert costs[-1] == 0
+    assert costs[0] >= costs[1] >= costs[2]
+    # nobody waits where everybody goes on at once, or to the end
+    assert (costs[0] > 0) == (name not in ("asha-stopping", "random"))
+
+
+def test_how_many_trials_that_wait_fit() -> None:
+    assert checkpoints("asha", 1000, 10)["paused"] == 100 - 7
+    assert checkpoints("asha", 60, 10)["paused"] == 0
+    assert checkpoints("asha", 5, 10)["paused"] == 0
+    unlimited = checkpoints("asha", 1000, 10, max_trials=None)
+    assert (unlimited["paused"], unlimited["all"], unlimited["units_again"]) == (93, None, None)
+
+
+def test_too_many_trials_to_rehearse_promise_nothing() -> None:
+    assert checkpoints("asha", 1000, 10, max_trials=30_000)["units_again"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["--checkpoint-budget", "2MB"],
+            r"a checkpoint takes 4\d\.\d kB; .*\ninto 2\.0 MB fit those of about 3\d",
+        ),
+        (["--checkpoint-size", "1GB"], r"its best, all together up to 8\d\.\d GB$"),
+        (
+            ["--checkpoint-size", "1MB", "--checkpoint-budget", "9MB"],
+            r"fit those of about 2 waiting trials; because the others go, \d+ epochs \(\d+% more\) are",
+        ),
+        (["--checkpoint-size", "1MB", "--checkpoint-budget", "1GB"], "go, nothing is expected to be trained"),
+        (
+            ["--checkpoint-size", "1MB", "--checkpoint-budget", "1MB"],
+            r"warning: .* 2 slots alone may need 7\.0 MB",
+        ),
+    ],
+)
+def test_a_plan_tells_what_a_checkpoint_budget_costs(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*DIGITS, "--max-trials", "50", *arguments]) == 0
+    assert re.search(said, capsys.readouterr().out, re.MULTILINE)
+    assert main([*DIGITS, "--max-trials", "50", "--json", *arguments]) == 0
+    assert json.loads(capsys.readouterr().out)["checkpoints"]["bytes"] > 0
+
+
+def test_a_task_that_cannot_tell_the_size_is_asked_for_it(capsys: pytest.CaptureFixture[str]) -> None:
+    task = ["--task", "tests.trials.jobs:CannotSetUp", "--gpus", "cpu", "--plan", "--max-trials", "9"]
+    assert main([*task, "--checkpoint-budget", "1GB"]) == 0
+    assert "give --checkpoint-size, what one of them takes" in capsys.readouterr().out
 
 
 # -- for people ------------------------------------------------------------------------------------

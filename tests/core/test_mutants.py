@@ -33,7 +33,9 @@ CASES = {
     "schedulers.base": of_schedulers("contract", "asha", "sync_hyperband", "stopping"),
     "schedulers.synchronous": of_schedulers("successive_halving", "sync_hyperband"),
     **{f"schedulers.{name}": of_schedulers(name) for name in SCHEDULERS},
+    "runtime.resume": ["../runtime/test_resume_laws.py"],
 }
+HELPERS = ("__init__.py", "schedulers/__init__.py", "schedulers/helpers.py", "../runtime/engine_doubles.py")
 WHICH = """
 from pathlib import Path
 import asha_core, asha_core.rung, asha_core.schedulers.base, tests
@@ -47,14 +49,15 @@ def test_it_is_the_copy_that_is_tested():
 
 @pytest.fixture
 def original(tmp_path: Path) -> Path:
-    """The pure core and the cases, in a folder of their own."""
+    """The core and the cases, in a folder of their own."""
     folder = tmp_path / "original"
-    impure = shutil.ignore_patterns("cli", "runtime", "tuning.py", "__pycache__")
-    shutil.copytree(PACKAGE, folder / "asha_core", ignore=impure)
+    others = shutil.ignore_patterns("cli", "tuning.py", "launching.py", "__pycache__")
+    shutil.copytree(PACKAGE, folder / "asha_core", ignore=others)
     cases = folder / "tests" / "core"
     (cases / "schedulers").mkdir(parents=True)
+    (cases.parent / "runtime").mkdir()
     needed = {case for each in CASES.values() for case in each}
-    for name in ("__init__.py", "schedulers/__init__.py", "schedulers/helpers.py", *needed):
+    for name in (*HELPERS, *needed):
         shutil.copy(CORE / name, cases / name)
     (folder / "tests" / "__init__.py").touch()
     (cases / "test_which.py").write_text(WHICH)

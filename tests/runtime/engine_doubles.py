@@ -24,6 +24,9 @@ class ManualClock:
     def now(self) -> float:
         return self.time
 
+    def sleep(self, seconds: float) -> None:
+        self.time += seconds
+
     def advance_to(self, time: float) -> None:
         self.time = max(self.time, time)
 
@@ -71,15 +74,16 @@ class FakeExecutor:
         self._work = work
         self._before = before
         self._seats: list[Seat | None] = [None] * slots
+        self._settling: set[int] = set()  # slots whose closing event is not out yet: they are not free
         self._now: list[ExecutorEvent] = [
             WorkerReady(slot, 4000 + slot, device, 0.25) for slot, device in enumerate(self.devices)
         ]
 
     def free(self) -> list[int]:
-        return [slot for slot, seat in enumerate(self._seats) if seat is None]
+        return [slot for slot, seat in enumerate(self._seats) if seat is None and slot not in self._settling]
 
     def submit(self, job: Job, slot: int) -> None:
-        assert self._seats[slot] is None, f"slot {slot} is not free"
+        assert slot in self.free(), f"slot {slot} is not free"
         assert not self.closed
         self.submitted.append(job)
         self._seats[slot] = Seat(job, job.start, self._clock.time)
@@ -99,7 +103,17 @@ class FakeExecutor:
                     self._emit(slot, self._work(seat.job, seat.resource))
                     self._schedule(slot)
         events, self._now = self._now, []
+        self._settling.clear()
         return events
+
+    def kill(self, slot: int, event: Failed | Lost) -> None:
+        if self._seats[slot] is not None:
+            self._emit(slot, [event])
+
+    def stop(self) -> None:
+        for slot, seat in enumerate(self._seats):
+            if seat is not None:
+                self._emit(slot, [Lost(seat.job.trial, seat.job.attempt, "stopped", "stopped")])
 
     def close(self) -> None:
         self.closed += 1
@@ -118,6 +132,7 @@ class FakeExecutor:
             ended = isinstance(event, Report) and event.resource >= seat.job.until
             if ended or isinstance(event, Failed | Lost | Rejected):
                 self._seats[slot] = None
+                self._settling.add(slot)
 
 
 def eventful(job: Job, resource: int) -> list[Event]:

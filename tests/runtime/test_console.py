@@ -18,7 +18,7 @@ from asha_core.messages import Failed, Lost, Rejected, Report
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.console import PROGRESS, JsonLines, PlainLines, format_table, make_console
 from asha_core.runtime.executor import WorkerReady
-from asha_core.runtime.journal import JournalWriter, NullJournal, read_journal, to_json
+from asha_core.runtime.journal import JournalWriter, NullJournal, read_journal
 from asha_core.runtime.live import LiveView
 from asha_core.runtime.loop import Search
 from asha_core.runtime.observers import (
@@ -29,6 +29,7 @@ from asha_core.runtime.observers import (
     describe_outcome,
     one_line,
 )
+from asha_core.runtime.records import to_json
 from asha_core.runtime.small_budget import SmallBudget
 
 ESCAPE = "\x1b"
@@ -340,7 +341,9 @@ def test_a_frame_fits_a_small_terminal_with_the_shape_of_the_main_job():
     console = Console(file=io.StringIO(), width=80, height=24, force_terminal=True, color_system=None)
     live = LiveView("cifar10: asha ohgw-1step, seed 0, rungs 1/3/9/27/81/200", "accuracy", "epoch", console)
     for number in range(9):
-        live.on_event(SearchView(scheduler, Budget(), slots), Failed(number, 0, f"error {number}"))
+        failed = Failed(scheduler.ask().trial, 0, f"error {number}")
+        scheduler.tell(failed)
+        live.on_event(SearchView(scheduler, Budget(), slots), failed)
     console.print(live.render(SearchView(scheduler, Budget(seconds=100), slots, now=54.0)))
     lines = console.file.getvalue().splitlines()
     assert len(lines) <= 24

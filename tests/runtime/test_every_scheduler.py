@@ -14,10 +14,11 @@ from asha_core.forecast import Forecast
 from asha_core.messages import Report
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.console import PlainLines
-from asha_core.runtime.journal import JournalWriter, NullJournal, read_event, read_journal
+from asha_core.runtime.journal import JournalWriter, NullJournal, read_journal
 from asha_core.runtime.live import LiveView
 from asha_core.runtime.loop import Search
 from asha_core.runtime.observers import Leaderboard, Observer, SearchView, SlotView
+from asha_core.runtime.records import read_event
 from asha_core.runtime.results import summarise
 from asha_core.runtime.small_budget import SmallBudget
 from asha_core.schedulers import SCHEDULERS, scheduler_class

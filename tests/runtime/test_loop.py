@@ -16,17 +16,12 @@ from asha_core.forecast import Forecast
 from asha_core.messages import Failed, Lost, Refined, Rejected, Report
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.executor import WorkerReady
-from asha_core.runtime.journal import (
-    JournalWriter,
-    NullJournal,
-    event_record,
-    job_record,
-    read_journal,
-    to_json,
-)
+from asha_core.runtime.journal import JournalWriter, NullJournal, read_journal
 from asha_core.runtime.loop import Search
 from asha_core.runtime.observers import Leaderboard, Observer, SearchView, describe_outcome
+from asha_core.runtime.records import event_record, job_record, to_json
 from asha_core.schedulers.asha import ASHA
+from asha_core.schedulers.state import Status
 
 
 class ClosingJournal(NullJournal):
@@ -214,7 +209,14 @@ def test_a_budget_ends_the_search_at_its_deadline(seconds, devices, by_gpu):
     assert outcome.seconds == pytest.approx(seconds)
     assert outcome.gpu_seconds == pytest.approx(seconds * devices)
     assert (executor.closed, journal.closed) == (1, 1)
-    assert all(record["t"] < budget.deadline for record in journal.records[:-1])
+    # what ran at the end goes back, so that a later session finds nothing running
+    stopped = sum(record.get("kind") == "stopped" for record in journal.records)
+    before, ended = journal.records[: -1 - stopped], journal.records[-1 - stopped : -1]
+    assert all(record["t"] < budget.deadline for record in before)
+    waiting = [trial.id for trial in scheduler.trials if trial.status == Status.WAITING]
+    assert sorted(record["trial"] for record in ended) == waiting
+    assert not any(trial.status == Status.RUNNING for trial in scheduler.trials)
+    assert {record["kind"] for record in ended} <= {"stopped"}
     # what was journalled was told: nothing in the one that is not in the other
     assert outcome.units == sum(record["type"] == "report" for record in journal.records)
 

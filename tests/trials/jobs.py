@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import ctypes
+import operator
 import os
 import signal
+import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 from typing import Any
 
 from asha_core import ASHA, ConfigurationError, Float, Job, SearchSpace
+from asha_core.errors import TaskError
 from trials.task import FunctionTask, Task
 from trials.trial import Trial
+from warmstart.base import Outcome
 
 SPACE = SearchSpace({"x": Float(0.0, 1.0)})
 
@@ -103,6 +109,18 @@ def alive(pid: int) -> bool:
         return False
 
 
+def spoils_its_gpu(trial: Trial) -> None:
+    """Trial 0 leaves a stand-in for torch whose GPU fails every order from then on."""
+    print(f"process {os.getpid()}")
+    if trial.id == 0:
+        sys.modules["torch"] = types.SimpleNamespace(  # type: ignore[assignment]
+            cuda=types.SimpleNamespace(is_initialized=lambda: True, synchronize=lambda: 1 / 0)
+        )
+        raise RuntimeError("CUDA error: device-side assert triggered")
+    for _ in trial.units():
+        trial.report(os.getpid())
+
+
 def refuses(trial: Trial) -> None:
     raise ConfigurationError("x is too small")
 
@@ -134,12 +152,208 @@ def tells_its_environment(trial: Trial) -> None:
         trial.report(float(pinned or -1))
 
 
+def reports(trial: Trial) -> None:
+    """The quickest of all: its worker does not load torch."""
+    for unit in trial.units():
+        trial.report(unit)
+
+
+def slow_units(trial: Trial) -> None:
+    for unit in trial.units():
+        time.sleep(0.02)
+        trial.report(unit)
+
+
+def slow_units_saved(trial: Trial) -> None:
+    trial.resume_from()
+    for unit in trial.units():
+        time.sleep(0.02)
+        trial.save({"unit": unit})
+        trial.report(unit)
+
+
+def long_unit(trial: Trial) -> None:
+    for unit in trial.units():
+        time.sleep(1.0)
+        trial.report(unit)
+
+
+class OutOfMemoryError(RuntimeError):
+    """As torch's, by its name."""
+
+
+class Odd(BaseException):
+    """As what some libraries raise to get through ``except Exception``."""
+
+
+def _fine_for_big_x(trial: Trial) -> bool:
+    if trial.config["x"] < 1.0:
+        return False
+    trial.report(1.0)
+    return True
+
+
+def memory_error(trial: Trial) -> None:
+    if not _fine_for_big_x(trial):
+        raise MemoryError
+
+
+def torch_out_of_memory(trial: Trial) -> None:
+    if not _fine_for_big_x(trial):
+        raise OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+
+def cublas_out_of_memory(trial: Trial) -> None:
+    if not _fine_for_big_x(trial):
+        raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+
+
+def disk_full(trial: Trial) -> None:
+    if not _fine_for_big_x(trial):
+        try:
+            with open("/dev/full", "w") as file:
+                file.write("x" * 100_000)
+        except OSError:
+            raise ValueError("the checkpoint cannot be written")  # noqa: B904 - implicitly
+
+
+def stops_oddly(trial: Trial) -> None:
+    if not _fine_for_big_x(trial):
+        if "pytest" in sys.modules:  # inline, where these are the debugger's own
+            raise ValueError("Odd: \udc80")
+        raise Odd("\udc80")
+
+
+class Unjournalable:
+    """A warm start whose diagnostics JSON cannot hold."""
+
+    name = "odd"
+    needs_losses = False
+
+    def refine(self, problem: Any, configuration: Any, seed: int) -> Outcome:
+        return Outcome(configuration, {"step": {}, "what": object()})
+
+
+def freezes_once(trial: Trial) -> None:
+    """Stopped as by SIGSTOP, with a child of its own."""
+    flag = Path(os.environ["ASHA_TEST_FLAG"])
+    for unit in trial.units():
+        if unit == 2 and not flag.exists():
+            child = subprocess.Popen(["sleep", "300"], start_new_session=True)
+            flag.write_text(f"{os.getpid()} {child.pid}")
+            os.kill(os.getpid(), signal.SIGSTOP)
+        trial.report(unit)
+
+
+def computes_in_c(trial: Trial) -> None:
+    """Three seconds in which no other thread gets a turn, and all of them at work."""
+    for unit in trial.units():
+        began = time.perf_counter()
+        sum(range(10**7))
+        sum(range(int(3.0 / (time.perf_counter() - began) * 10**7)))
+        trial.report(unit)
+
+
+def deadlocks(trial: Trial) -> None:
+    """Asleep with Python's lock in its hands."""
+    ctypes.PyDLL(None).sleep(300)
+
+
+def has_a_family(trial: Trial) -> None:
+    """Starts children that leave its session in every way, and goes on training."""
+    program = "import os, time; os.setsid(); os.fork(); time.sleep(300)"
+    children = [
+        subprocess.Popen(["sleep", "300"]).pid,
+        subprocess.Popen(["sleep", "300"], start_new_session=True).pid,
+        subprocess.Popen([sys.executable, "-I", "-S", "-c", program]).pid,
+    ]
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        if os.fork() == 0:  # nobody's child any more, when the one in between is gone
+            time.sleep(300)
+        os._exit(0)
+    os.waitpid(child, 0)
+    time.sleep(0.3)
+    Path(f"{os.environ['ASHA_TEST_FLAG']}.{trial.id}").write_text(" ".join(map(str, children)))
+    slow_units(trial)
+
+
+def eats_memory(trial: Trial) -> None:
+    """Moves into a memory group of its own, and fills it."""
+    group = Path(os.environ["ASHA_TEST_FLAG"])
+    (group / "cgroup.procs").write_text(str(os.getpid()))
+    trial.report(1.0)
+    kept = []
+    while True:
+        kept.append(b"x" * 10_000_000)
+
+
+def forks(trial: Trial) -> None:
+    """Reports 1.0 if a forked child ends with SIGTERM, as a data loader's must."""
+    child = os.fork()
+    if child == 0:
+        time.sleep(60)
+        os._exit(0)
+    time.sleep(0.2)
+    os.kill(child, signal.SIGTERM)
+    began = time.monotonic()
+    os.waitpid(child, 0)
+    trial.report(float(time.monotonic() - began < 30))
+
+
+class Unreadable:
+    """Pickles, and cannot be unpickled."""
+
+    resource = 0
+
+    def __reduce__(self) -> Any:
+        return operator.truediv, (1, 0)
+
+
+def sends_what_cannot_be_read(trial: Trial) -> None:
+    if trial.config["x"] < 1.0:
+        trial._send(Unreadable())  # type: ignore[arg-type]
+        time.sleep(60)
+    trial.report(1.0)
+
+
+class DiesWhere(Task):
+    """Cannot be set up in slots whose environment says so: with "exit", "mistake" or "exception"."""
+
+    space = SPACE
+
+    def setup(self, device: str) -> None:
+        how = os.environ.get("ASHA_TEST_HOW", "")
+        if how == "exit":
+            print("the driver is not there", flush=True)
+            os._exit(3)
+        if how == "mistake":
+            raise TaskError("this GPU is too old")
+        if how == "exception":
+            raise RuntimeError("no memory yet")
+
+    def run(self, trial: Trial) -> None:
+        reports(trial)
+
+
+class SlowToSetUp(Task):
+    space = SPACE
+
+    def setup(self, device: str) -> None:
+        flag = Path(os.environ["ASHA_TEST_FLAG"])
+        if not flag.exists():
+            flag.touch()
+            time.sleep(30)
+
+    def run(self, trial: Trial) -> None:
+        reports(trial)
+
+
 class CannotSetUp(Task):
     space = SPACE
 
     def setup(self, device: str) -> None:
-        from asha_core.errors import TaskError
-
         raise TaskError("the data is not there: put it somewhere")
 
     def run(self, trial: Trial) -> None:
@@ -177,3 +391,12 @@ def job(trial: int = 0, start: int = 0, until: int = 3, attempt: int = 0, x: flo
 
 def scheduler(**settings: Any) -> ASHA:
     return ASHA(SPACE, **{"max_resource": 9, "max_trials": 9, **settings})
+
+
+def hurries(trial: Trial) -> None:
+    """Units that take no time, each saved and reported."""
+    state = trial.resume_from() or {"units": 0}
+    for unit in trial.units():
+        state["units"] = unit
+        trial.save(state)
+        trial.report(unit)

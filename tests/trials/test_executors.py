@@ -4,73 +4,32 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from asha_core.errors import TaskError, WorkerError
-from asha_core.messages import Event, Failed, Job, Lost, Report
-from asha_core.runtime.executor import Executor, WorkerReady
+from asha_core.messages import Failed, Lost, Report
+from asha_core.runtime.executor import WorkerReady
 from asha_core.runtime.results import RunDirectory
 from tests.trials import jobs
-from trials.devices import Slot
+from tests.trials.pools import Make, collect, finish, maker, pids
+from trials.checkpoints import load_checkpoint
 from trials.executors.inline import InlineExecutor
-from trials.executors.pool import ProcessPool
-from trials.task import Task
-from trials.worker import WorkerSettings
-
-Make = Callable[..., Executor]
 
 
 @pytest.fixture(params=["inline", "pool"])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
-    yield from _maker(request.param, tmp_path)
+    yield from maker(request.param, tmp_path)
 
 
 @pytest.fixture
 def make_pool(tmp_path: Path) -> Iterator[Make]:
-    yield from _maker("pool", tmp_path)
-
-
-def _maker(kind: str, tmp_path: Path) -> Iterator[Make]:
-    made: list[Executor] = []
-
-    def build(task: Any, slots: int = 1, environment: dict[str, str] | None = None) -> Executor:
-        directory = RunDirectory(tmp_path / "run")
-        directory.create()
-        task = task if isinstance(task, Task) else jobs.function_task(task)
-        settings = WorkerSettings(task, str(directory.path), max_resource=9)
-        executor: Executor = (
-            InlineExecutor(settings)
-            if kind == "inline"
-            else ProcessPool(settings, [Slot(f"slot {i}", "cpu", environment or {}) for i in range(slots)])
-        )
-        made.append(executor)
-        return executor
-
-    yield build
-    for executor in made:
-        executor.close()
-
-
-def finish(executor: Executor, job: Job, slot: int = 0) -> list[Event]:
-    """Submit a job and collect its events, the closing one last."""
-    executor.submit(job, slot)
-    events: list[Event] = []
-    patience = time.monotonic() + 60
-    while time.monotonic() < patience:
-        for event in executor.wait(1.0):
-            if isinstance(event, WorkerReady):
-                continue
-            events.append(event)
-            if isinstance(event, Failed | Lost) or (
-                isinstance(event, Report) and event.resource >= job.until
-            ):
-                return events
-    raise AssertionError(f"no closing event, only {events}")
+    yield from maker("pool", tmp_path)
 
 
 def test_a_job_reports_every_unit_in_order_and_frees_its_slot(make: Make) -> None:
@@ -200,11 +159,12 @@ def test_a_task_that_cannot_be_sent_to_a_worker_is_explained(make_pool: Make) ->
 def test_a_worker_killed_while_idle_is_replaced_without_a_word(make_pool: Make) -> None:
     pool = make_pool(jobs.work)
     finish(pool, jobs.job(until=1))
-    victim = pool._workers[0].process.pid  # type: ignore[attr-defined]
+    [victim] = pids(pool)
     os.kill(victim, signal.SIGKILL)
     patience = time.monotonic() + 30
-    while pool._workers[0].process.pid == victim and time.monotonic() < patience:  # type: ignore[attr-defined]
+    while pids(pool) == [victim] and time.monotonic() < patience:
         assert not [e for e in pool.wait(0.2) if not isinstance(e, WorkerReady)]
+    assert pids(pool) != [victim]
     assert isinstance(finish(pool, jobs.job(trial=1, until=1))[-1], Report)
 
 
@@ -222,14 +182,14 @@ def test_workers_are_pinned_before_anything_can_import_torch(make_pool: Make, tm
 
 def test_close_kills_what_runs_and_leaves_no_process(make_pool: Make) -> None:
     pool = make_pool(jobs.sleeps, slots=2)
-    pids = [worker.process.pid for worker in pool._workers]  # type: ignore[attr-defined]
+    workers = pids(pool)
     pool.submit(jobs.job(), 0)
-    while not any(isinstance(event, WorkerReady) for event in pool.wait(1.0)):
-        pass
+    collect(pool, WorkerReady)
     began = time.monotonic()
     pool.close()
     assert time.monotonic() - began < 20
-    for pid in pids:
+    assert len(workers) == 2
+    for pid in workers:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
 
@@ -252,7 +212,111 @@ def test_an_impossible_configuration_is_invalid(make: Make) -> None:
     assert (last.kind, last.error) == ("invalid", "x is too small")
 
 
-def test_a_worker_that_dies_while_starting_is_tried_again_and_then_reported(make_pool: Make) -> None:
+def test_a_worker_that_dies_while_starting_is_tried_again_and_then_reported(
+    make_pool: Make, tmp_path: Path
+) -> None:
     pool = make_pool(jobs.DiesInSetUp())
     with pytest.raises(WorkerError, match="worker 0 exited with status 3 while starting: a driver crashed"):
         finish(pool, jobs.job())
+    assert (tmp_path / "run" / "workers" / "0.log").read_text().count("a driver crashed") == 3
+
+
+def test_a_job_that_is_stopped_keeps_what_it_has_reported(make: Make) -> None:
+    executor = make(jobs.slow_units)
+    executor.submit(jobs.job(until=1000), 0)
+    if isinstance(executor, InlineExecutor):  # its wait() runs the job
+        threading.Timer(0.3, executor.stop).start()
+        events = collect(executor, Lost)
+    else:
+        events = collect(executor, Report)
+        executor.stop()
+        events += collect(executor, Lost)
+    *reports, lost = [e for e in events if not isinstance(e, WorkerReady)]
+    assert [e.resource for e in reports] == list(range(1, len(reports) + 1))
+    assert 0 < len(reports) < 200
+    assert (lost.kind, lost.reason, lost.counts) == ("stopped", "the search was stopped", False)
+    assert executor.wait(0.2) == []
+
+
+def test_a_job_in_its_last_unit_when_the_search_stops_ends_as_ever(make: Make) -> None:
+    executor = make(jobs.long_unit)
+    executor.submit(jobs.job(until=1), 0)
+    if isinstance(executor, InlineExecutor):
+        threading.Timer(0.3, executor.stop).start()
+    else:
+        collect(executor, WorkerReady)
+        time.sleep(0.3)
+        executor.stop()
+    assert collect(executor, Report)[-1].resource == 1
+
+
+def test_a_job_that_did_not_begin_before_the_stop_is_closed_at_once(make: Make) -> None:
+    executor = make(jobs.sleeps)
+    executor.submit(jobs.job(), 0)
+    executor.stop()
+    assert list(executor.free()) == []  # not before its event is out
+    began = time.monotonic()
+    assert collect(executor, Lost)[-1] == Lost(0, 0, "the search was stopped", "stopped")
+    assert time.monotonic() - began < 1
+    with pytest.raises(ValueError, match="slot 0 is not free"):
+        executor.submit(jobs.job(trial=1), 0)
+
+
+def test_a_job_that_did_not_begin_is_closed_by_kill(make: Make) -> None:
+    executor = make(jobs.work)
+    executor.submit(jobs.job(), 0)
+    event = Failed(0, 0, "too long", "timeout")
+    executor.kill(0, event)
+    executor.kill(0, event)  # its job has closed
+    assert list(executor.free()) == []
+    assert [e for e in executor.wait(0.1) if not isinstance(e, WorkerReady)] == [event]
+    assert isinstance(finish(executor, jobs.job(trial=1, until=1))[-1], Report)
+
+
+@pytest.mark.parametrize(
+    ("function", "kind", "words"),
+    [
+        (jobs.memory_error, "oom", "MemoryError"),
+        (jobs.torch_out_of_memory, "oom", "CUDA out of memory"),
+        (jobs.cublas_out_of_memory, "oom", "CUBLAS_STATUS_ALLOC_FAILED"),
+        (jobs.disk_full, "disk", "disk full: OSError: [Errno 28] No space left on device"),
+        (jobs.stops_oddly, "error", "Odd: \\udc80"),
+    ],
+)
+def test_what_an_exception_means_for_the_search(make: Make, function: Any, kind: str, words: str) -> None:
+    executor = make(function)
+    *_, last = finish(executor, jobs.job())
+    assert isinstance(last, Lost if kind == "disk" else Failed)
+    assert last.kind == kind
+    assert words in (last.reason if isinstance(last, Lost) else last.error)
+    assert isinstance(finish(executor, jobs.job(trial=1, until=1, x=1.0))[-1], Report)  # the slot lives on
+
+
+def test_a_warm_start_that_gives_what_no_journal_can_hold_is_named(tmp_path: Path) -> None:
+    for inline in maker("inline", tmp_path):
+        executor = inline(jobs.work)
+        executor._runner._warm_start = jobs.Unjournalable()
+        *_, last = finish(executor, jobs.job()._replace(refine=True))
+        assert isinstance(last, Failed)
+        assert last.kind == "setup"
+        assert "warm start 'odd': diagnostics['what'] is of type object, which JSON cannot hold" in last.error
+
+
+def test_a_worker_keeps_a_checkpoint_that_the_journal_knows_of(make_pool: Make, tmp_path: Path) -> None:
+    """What ``wait`` gave is journalled by its next call; if the engine dies before that, it never was."""
+    pool = make_pool(jobs.hurries)
+    directory = RunDirectory(tmp_path / "run")
+    pool.submit(jobs.job(until=9), 0)
+    seen = 0
+    deadline = time.monotonic() + 60
+    while seen < 9 and time.monotonic() < deadline:
+        events = pool.wait(1.0)
+        time.sleep(0.1)  # the engine is slow, or dead
+        kept = [
+            load_checkpoint(path)["resource"]
+            for kind in ("last", "previous")
+            if (path := directory.trial_checkpoint(0, kind)).exists()
+        ]
+        assert not seen or min(kept) <= seen
+        seen += sum(isinstance(event, Report) for event in events)
+    assert seen == 9

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -15,11 +16,12 @@ from torch.utils.data import TensorDataset
 
 from asha_core import AshaError, Configuration, Float, Job, RandomSearch, Refined, Report, SearchSpace
 from asha_core.runtime.results import RunDirectory
-from trials.checkpoints import load_checkpoint
+from trials.checkpoints import load_checkpoint, save_checkpoint
 from trials.data.batches import Batches
-from trials.task import Task, TorchTask
+from trials.task import FunctionTask, Task, TorchTask
 from trials.tasks.digits import Digits
 from trials.training import evaluate, load_data, own_randomness
+from trials.trial import JobStopped, Trial
 from trials.worker import JobRunner, WorkerSettings
 
 Run = Callable[..., tuple[list[Any], RunDirectory]]
@@ -100,6 +102,157 @@ def test_a_warm_start_of_size_zero_leaves_the_trial_bitwise_as_it_was(run: Run) 
     extra = len(warm_task.losses_seen) - len(plain_task.losses_seen)
     assert extra > 0
     assert warm_task.losses_seen[extra : extra + 20] == plain_task.losses_seen[:20]
+
+
+# -- stopped inside a unit -------------------------------------------------------------------------
+
+
+class Restless(Digits):
+    """Draws from every generator there is: dropout, numpy, ``random``, augmentation; and has batch norm."""
+
+    batch_size = 64
+
+    def model(self, config: Configuration) -> nn.Module:
+        return nn.Sequential(
+            nn.Flatten(), nn.Linear(64, 16), nn.BatchNorm1d(16), nn.Dropout(0.3), nn.ReLU(), nn.Linear(16, 10)
+        )
+
+    def augment(self, inputs: Tensor, config: Configuration, generator: torch.Generator) -> Tensor:
+        inputs = super().augment(inputs, config, generator)
+        # an odd number of gaussians: both generators keep the second of a pair for the next call
+        return inputs + 0.01 * np.random.standard_normal() + 0.01 * random.gauss(0.0, 1.0)
+
+
+class RestlessAdam(Restless):
+    def optimizer(self, parameters: Any, config: Configuration) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(parameters, lr=0.01)
+
+
+class DrawingDataset(TensorDataset):
+    """Augments where samples are read, with the global generators."""
+
+    def __getitem__(self, index: Any) -> Any:
+        x, y = super().__getitem__(index)
+        return x + 0.1 * torch.rand(()) + 0.1 * random.random(), y
+
+
+class RestlessDataset(Restless):
+    def data(self) -> Any:
+        train, valid = super().data()
+        return DrawingDataset(*train), TensorDataset(*valid)
+
+
+def in_sittings(task: Task, folder: Path, until: int, stops: list[int]) -> tuple[RunDirectory, list[Report]]:
+    """One trial, in one sitting after another: each ends when it has asked so many times whether to stop."""
+    directory = RunDirectory(folder)
+    directory.make_rooms()
+    sent: list[Report] = []
+    configuration = RandomSearch(task.space, 0).propose(10)
+    for attempt, left in enumerate([*stops, 10**9]):
+        asked = iter(range(left))
+        start = sent[-1].resource if sent else 0
+        trial = Trial(
+            Job(0, configuration, start, until, attempt, seed=123),
+            mode="max",
+            max_resource=9,
+            device="cpu",
+            checkpoint=lambda kind: directory.trial_checkpoint(0, kind),
+            task={},
+            send=sent.append,
+            stopping=lambda asked=asked: next(asked, None) is None,  # type: ignore[misc]
+        )
+        with contextlib.suppress(JobStopped):
+            task.run(trial)
+    return directory, sent
+
+
+@pytest.mark.parametrize("kind", [Restless, RestlessAdam, RestlessDataset])
+def test_a_unit_that_was_left_in_the_middle_is_bitwise_the_same(
+    kind: type[TorchTask], tmp_path: Path
+) -> None:
+    task = kind()
+    steps = load_data(task, "cpu")[0].steps(kind.batch_size)
+    whole, expected = in_sittings(task, tmp_path / "whole", 2, [])
+    draw = random.Random(kind.__name__)
+    # before each unit it is asked once, then after each step but the last
+    middle = draw.randrange(1, steps)
+    for number, stops in enumerate(
+        (
+            [1 + middle],
+            [steps + 1 + draw.randrange(1, steps)],  # in the second unit
+            [1, 1, 2, 3],  # at the very beginning, before any step, and again and again
+            [steps - 1, 0],
+        )
+    ):
+        torch.manual_seed(number)  # another process has other global generators
+        np.random.seed(number)
+        random.seed(number)
+        directory, sent = in_sittings(task, tmp_path / str(number), 2, stops)
+        assert curve(sent) == curve(expected)
+        left, right = (load_checkpoint(d.trial_checkpoint(0))["state"] for d in (whole, directory))
+        assert identical(left, right)
+        assert not directory.trial_checkpoint(0, "unfinished").exists()
+
+
+def identical(a: Any, b: Any) -> bool:
+    if isinstance(a, Tensor):
+        return a.dtype == b.dtype and torch.equal(a, b)
+    if isinstance(a, dict):
+        return list(a) == list(b) and all(identical(a[key], b[key]) for key in a)
+    if isinstance(a, list):
+        return len(a) == len(b) and all(map(identical, a, b))
+    return bool(a == b)
+
+
+class Counting(Restless):
+    """Counts its steps."""
+
+    steps = 0
+
+    def loss(self, outputs: Tensor, targets: Tensor, config: Configuration) -> Tensor:
+        self.steps += 1
+        return super().loss(outputs, targets, config)
+
+
+def test_a_stop_costs_no_step_that_was_done(tmp_path: Path) -> None:
+    task = Counting()
+    in_sittings(task, tmp_path / "r", 1, [5, 5])
+    assert task.steps == load_data(task, "cpu")[0].steps(task.batch_size)
+
+
+def test_what_another_kind_of_device_left_is_trained_from_its_beginning(tmp_path: Path) -> None:
+    task = Counting()
+    _, expected = in_sittings(task, tmp_path / "whole", 1, [])
+    whole, task.steps = task.steps, 0
+    directory = RunDirectory(tmp_path / "other")
+
+    def elsewhere(trial: Trial) -> None:
+        path = directory.trial_checkpoint(0, "unfinished")
+        if path.exists():
+            content = load_checkpoint(path)
+            content["state"]["device"] = "cuda"
+            save_checkpoint(path, content)
+        task.run(trial)
+
+    _, sent = in_sittings(FunctionTask(elsewhere, task.space), directory.path, 1, [4])
+    assert curve(sent) == curve(expected)
+    assert task.steps == 4 + whole
+
+
+def test_the_size_of_a_checkpoint_is_known_before_there_is_one(run: Run) -> None:
+    for task in (Digits(), RestlessAdam()):
+        _, directory = run(task, [2])
+        size = task.checkpoint_bytes()
+        assert size == pytest.approx(directory.trial_checkpoint(0).stat().st_size, rel=0.02)
+
+
+def test_a_size_that_cannot_be_told_is_no_error() -> None:
+    class NeedsMore(Digits):
+        def optimizer(self, parameters: Any, config: Configuration) -> torch.optim.Optimizer:
+            return torch.optim.LBFGS(parameters)
+
+    assert NeedsMore().checkpoint_bytes() is None
+    assert FunctionTask(print, Digits.space).checkpoint_bytes() is None
 
 
 class NumpyNoise(Digits):

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asha_core import AshaError, Choice, Configuration, Float, Int, RandomSearch, SearchSpace
-from asha_core.runtime.journal import to_json
+from asha_core.runtime.records import to_json
 from trials.task import PlainProblem
 from trials.tasks.digits import Digits
 from trials.training import TrainingProblem

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from asha_core.messages import Event, Job
-from asha_core.runtime.executor import ExecutorEvent, WorkerReady
+from asha_core.messages import Event, Failed, Job, Lost
+from asha_core.runtime.executor import ExecutorEvent, Notice, WorkerReady
 from trials.worker import JobRunner, WorkerSettings
 
 
@@ -17,10 +17,12 @@ class InlineExecutor:
     """
 
     def __init__(self, settings: WorkerSettings, device: str = "cpu") -> None:
-        self._runner = JobRunner(settings, device, inline=True)
+        self._stopped = False
+        self._runner = JobRunner(settings, device, slot=0, inline=True, stopping=lambda: self._stopped)
         self._device = device
         self._job: Job | None = None
-        self._announced = False
+        self._pending: list[ExecutorEvent] = [WorkerReady(0, os.getpid(), device, 0.0)]
+        self._settling = False
 
     @property
     def devices(self) -> Sequence[str]:
@@ -29,26 +31,45 @@ class InlineExecutor:
 
     def free(self) -> Sequence[int]:
         """Slot 0, unless a job waits there."""
-        return (0,) if self._job is None else ()
+        return () if self._job is not None or self._settling else (0,)
 
     def submit(self, job: Job, slot: int) -> None:
         """Keep the job for ``wait``."""
-        if slot not in self.free():
+        if self._stopped or slot not in self.free():
             raise ValueError(f"slot {slot} is not free")
         self._job = job
 
     def wait(self, timeout: float) -> list[ExecutorEvent]:
         """Run the job that was submitted, however long it takes."""
-        events: list[ExecutorEvent] = []
-        if not self._announced:
-            self._announced = True
-            events.append(WorkerReady(0, os.getpid(), self._device, 0.0))
+        events, self._pending = self._pending, []
+        self._settling = False
         if self._job is not None:
             job, self._job = self._job, None
-            happened: list[Event] = []
+            happened: list[Event | Notice] = []
             self._runner.run(job, happened.append)
             events += happened
         return events
+
+    def kill(self, slot: int, event: Failed | Lost) -> None:
+        """Close the job that waits for its turn with ``event``.
+
+        One that runs is out of reach: it runs in this process, and in this very thread. ``wait`` returns when
+        it has closed by itself.
+        """
+        if self._job is not None and self._job.trial == event.trial:
+            self._close_job(event)
+
+    def stop(self) -> None:
+        """A job that runs stops after its unit; one that waits for its turn is closed."""
+        self._stopped = True
+        job = self._job
+        if job is not None:
+            self._close_job(Lost(job.trial, job.attempt, "the search was stopped", "stopped"))
+
+    def _close_job(self, event: Event) -> None:
+        self._job = None
+        self._settling = True
+        self._pending.append(event)
 
     def close(self) -> None:
         """Forget a job that did not run."""

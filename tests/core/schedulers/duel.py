@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from asha_core.errors import ReportError
 from asha_core.messages import Failed, Job, Lost, Refined, Rejected, Report
+from asha_core.runtime.records import event_record, job_record, to_json
+from asha_core.runtime.resume import replay
 from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.pasha import PASHA
 from asha_core.schedulers.state import RungCounts
@@ -17,6 +22,8 @@ from asha_core.space import Configuration
 from asha_core.streams import stream_seed
 from tests.core.schedulers.helpers import SPACE, Few, fingerprint, make
 from tests.core.schedulers.oracle import ANSWER, ORACLES, Trial
+
+FAULTS, BLAMELESS = ("died", "hung"), ("stopped", "engine", "disk", "not-begun")
 
 
 class Duel:
@@ -28,6 +35,7 @@ class Duel:
         self.scheduler = self.another()
         self.log: list[tuple[str, Any, Any]] = []
         self.jobs: list[Job] = []
+        self.lost: Counter[tuple[int, str]] = Counter()
 
     def another(self) -> Scheduler:
         searcher = None if self.size is None else Few(self.size, self.settings["seed"])
@@ -60,6 +68,7 @@ class Duel:
         assert job.configuration == trial.configuration
         assert job.seed == stream_seed(self.settings["seed"], "trial", job.trial)
         assert job.refine == (job.start == 0 and not trial.refined)
+        assert job.alone == trial.alone
         assert job.start < job.until <= self.settings["max_resource"]
         if isinstance(self.scheduler, PASHA):
             assert job.until <= self.scheduler.unlocked
@@ -88,14 +97,17 @@ class Duel:
         event = Failed(trial.number, trial.attempt, "raised", kind=kind)
         if kind == "invalid":
             self.oracle.reject(trial)
+        elif kind == "oom":
+            self.oracle.run_out_of_memory(trial)
         else:
             self.oracle.fail(trial)
         self.told(event, trial)
 
-    def was_lost(self, trial: Trial) -> None:
-        event = Lost(trial.number, trial.attempt, "killed")
-        self.oracle.lose(trial)
+    def was_lost(self, trial: Trial, kind: str) -> None:
+        event = Lost(trial.number, trial.attempt, "killed", kind)
+        self.oracle.lose(trial, kind)
         self.told(event, trial)
+        self.lost[trial.number, kind] += 1
 
     def rejected(self, trial: Trial) -> None:
         self.oracle.reject(trial)
@@ -126,7 +138,10 @@ class Duel:
             Report(trial.number, attempt, resource, value, 1.0),
             Failed(trial.number, attempt, "late"),
             Failed(trial.number, attempt, "late", kind="invalid"),
+            Failed(trial.number, attempt, "late", kind="oom"),
+            Failed(trial.number, attempt, "late", kind="timeout"),
             Lost(trial.number, attempt, "late"),
+            Lost(trial.number, attempt, "late", kind="engine"),
         ]
 
     def events_after_the_end(self, trial: Trial, value: float) -> list[Any]:
@@ -144,7 +159,7 @@ class Duel:
         self.counts_add_up()
         self.trials_are_where_they_are()
         self.nobody_is_twice_in_a_rung()
-        self.attempts_are_bounded()
+        self.retries_are_for_faults_alone()
         self.the_best_is_the_best_finite_value_reported()
         self.what_is_unlocked_is_what_the_rankings_ask_for()
 
@@ -186,6 +201,7 @@ class Duel:
             assert ours.status.name.lower() == theirs.state
             assert (ours.first, ours.rung, ours.until) == (theirs.first, theirs.rung, theirs.until)
             assert (ours.attempt, ours.resource) == (theirs.attempt, theirs.resource)
+            assert (ours.faults, ours.alone) == (theirs.faults, theirs.alone)
 
     def nobody_is_twice_in_a_rung(self) -> None:
         arrivals = [(trial, rung) for trial, rung, _ in self.oracle.arrivals]
@@ -193,8 +209,14 @@ class Duel:
         starts = Counter((job.trial, job.start, job.attempt) for job in self.jobs)
         assert max(starts.values(), default=1) == 1
 
-    def attempts_are_bounded(self) -> None:
-        assert all(job.attempt <= self.oracle.max_retries for job in self.jobs)
+    def retries_are_for_faults_alone(self) -> None:
+        for trial in self.oracle.trials:
+            faults = sum(self.lost[trial.number, kind] for kind in FAULTS)
+            blameless = sum(self.lost[trial.number, kind] for kind in BLAMELESS)
+            assert faults <= self.oracle.max_retries + (trial.state == "failed")
+            again = faults + blameless + trial.alone
+            assert trial.attempt in (again, again - 1)
+            assert (trial.attempt == again) or trial.state in ("waiting", "failed")
 
     def the_best_is_the_best_finite_value_reported(self) -> None:
         best, expected = self.scheduler.best, self.oracle.best()
@@ -220,6 +242,23 @@ class Duel:
             else:
                 assert again.tell(subject) is verdict
         assert fingerprint(again) == fingerprint(self.scheduler)
+
+    def replay_from_records(self) -> None:
+        """Likewise from what the engine would have written, and the next job is the same."""
+        records = [
+            job_record(subject, 0) if action == "ask" else event_record(subject)
+            for action, subject, _ in self.log
+        ]
+        lines = [json.loads(to_json({"t": float(n), **record})) for n, record in enumerate(records)]
+        again = self.another()
+        earlier = replay(Path("journal.jsonl"), lines, again)
+        assert fingerprint(again) == fingerprint(self.scheduler)
+        assert sorted(earlier.running) == [trial.number for trial in self.running()]
+        assert again.ask() == self.another_ask()
+
+    def another_ask(self) -> Job | None:
+        """The job that the scheduler would give now, asked of a copy."""
+        return copy.deepcopy(self.scheduler).ask()
 
     def finish(self) -> None:
         """Nothing lost, nothing stuck: played to the end, every trial ends where the rules want it."""

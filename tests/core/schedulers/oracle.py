@@ -40,6 +40,8 @@ class Trial:
     state: str = "running"
     start: int = 0
     attempt: int = 0
+    faults: int = 0
+    alone: bool = False
     resource: int = 0
     refined: bool = False
     curve: dict[int, float] = field(default_factory=dict)  # loss by unit
@@ -171,12 +173,23 @@ class Oracle:
         trial.state = "rejected"
         self.changed()
 
-    def lose(self, trial: Trial) -> None:
-        if trial.attempt >= self.max_retries:
+    def lose(self, trial: Trial, kind: str) -> None:
+        trial.faults += {"died": 1, "hung": 1, "stopped": 0, "engine": 0, "disk": 0, "not-begun": 0}[kind]
+        if trial.faults == self.max_retries + 1:
             self.fail(trial)
         else:
-            trial.state = "waiting"
-            self.lost.append(trial)
+            self.try_again(trial)
+
+    def run_out_of_memory(self, trial: Trial) -> None:
+        if trial.alone:
+            self.fail(trial)
+        else:
+            trial.alone = True
+            self.try_again(trial)
+
+    def try_again(self, trial: Trial) -> None:
+        trial.state = "waiting"
+        self.lost.append(trial)
 
     def best(self) -> tuple[int, int, float] | None:
         finite = [entry for entry in self.values if math.isfinite(entry[2])]

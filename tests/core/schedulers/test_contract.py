@@ -200,6 +200,119 @@ def test_a_lost_job_is_tried_again_so_often_and_then_failed(name, retries):
     assert (scheduler.counts()[0].failed, scheduler.counts()[0].running) == (1, 0)
 
 
+BLAMELESS = ["stopped", "engine", "disk", "not-begun"]
+
+
+@every
+@pytest.mark.parametrize("kind", BLAMELESS)
+def test_a_loss_that_is_nobodys_fault_uses_up_no_retry(name, kind):
+    scheduler = make(name, min_resource=9, max_resource=9, max_trials=1, max_retries=1)
+    for attempt in range(5):
+        assert scheduler.ask().attempt == attempt
+        assert scheduler.tell(Lost(0, attempt, "gone", kind)) is Verdict.STOP
+        assert scheduler.trials[0].status == Status.WAITING
+        assert (scheduler.counts()[0].running, scheduler.counts()[0].failed) == (1, 0)
+    assert scheduler.ask().attempt == 5
+    scheduler.tell(Lost(0, 5, "gone", "hung"))
+    assert scheduler.trials[0].status == Status.WAITING
+    assert scheduler.ask().attempt == 6
+    scheduler.tell(Lost(0, 6, "gone", kind))
+    assert scheduler.ask().attempt == 7
+    scheduler.tell(Lost(0, 7, "gone", "died"))
+    assert (scheduler.trials[0].status, scheduler.failures) == (Status.FAILED, 1)
+    assert scheduler.ask() is None
+
+
+@every
+@pytest.mark.parametrize("kind", BLAMELESS)
+def test_without_retries_a_loss_that_is_nobodys_fault_is_still_none(name, kind):
+    scheduler = make(name, min_resource=9, max_resource=9, max_trials=1, max_retries=0)
+    for attempt in range(3):
+        assert scheduler.ask().attempt == attempt
+        scheduler.tell(Lost(0, attempt, "gone", kind))
+    assert scheduler.failures == 0
+
+
+@every
+def test_memory_that_runs_out_is_tried_again_alone_and_then_failed(name):
+    scheduler = make(name, min_resource=9, max_resource=9, max_trials=2, max_retries=0)
+    first, other = scheduler.ask(), scheduler.ask()
+    assert not first.alone
+    assert scheduler.tell(Failed(0, 0, "no memory", "oom")) is Verdict.STOP
+    assert (scheduler.trials[0].status, scheduler.counts()[0].running) == (Status.WAITING, 2)
+    again = scheduler.ask()
+    assert again == Job(0, first.configuration, 0, 9, 1, first.seed, True, True)
+    assert (scheduler.trials[0].faults, scheduler.counts()[0].running) == (0, 2)
+    assert not scheduler.trials[other.trial].alone
+    assert scheduler.tell(Failed(0, 1, "no memory", "oom")) is Verdict.STOP
+    assert (scheduler.trials[0].status, scheduler.failures) == (Status.FAILED, 1)
+    assert scheduler.ask() is None
+
+
+@every
+def test_who_is_alone_stays_alone_whatever_becomes_of_it(name):
+    scheduler = make(name, max_resource=9, max_trials=1, reduction_factor=2)
+    scheduler.ask()
+    scheduler.tell(Failed(0, 0, "no memory", "oom"))
+    job = scheduler.ask()
+    assert job.alone
+    tell(scheduler, job, 0.5, 1) if job.until > 1 else None
+    scheduler.tell(Lost(0, 1, "killed", "died"))
+    job = scheduler.ask()
+    assert (job.attempt, job.alone) == (2, True)
+    tell(scheduler, job, 0.5)
+    while (job := scheduler.ask()) is not None:
+        assert job.alone
+        tell(scheduler, job, 0.5)
+
+
+@every
+def test_who_goes_on_after_its_memory_ran_out_is_alone_there_too(name):
+    scheduler = make(name, max_resource=9, max_trials=12)
+    alone = {}
+
+    def value(trial, until):
+        return float(trial)
+
+    running = []
+    while True:
+        while len(running) < 3 and (job := scheduler.ask()) is not None:
+            assert job.alone == (job.trial in alone)
+            running.append(job)
+        if not running:
+            break
+        job = running.pop(0)
+        if job.trial in (9, 11) and job.trial not in alone:
+            alone[job.trial] = job.until
+            scheduler.tell(Failed(job.trial, job.attempt, "no memory", "oom"))
+        else:
+            tell(scheduler, job, value(job.trial, job.until))
+    assert set(alone) == {9, 11}
+    assert scheduler.failures == 0
+
+
+@every
+@pytest.mark.parametrize("kind", ["error", "setup", "timeout"])
+def test_a_failure_of_another_kind_is_not_tried_again(name, kind):
+    scheduler = make(name, min_resource=9, max_resource=9, max_trials=1)
+    scheduler.ask()
+    assert scheduler.tell(Failed(0, 0, "no", kind)) is Verdict.STOP
+    assert (scheduler.trials[0].status, scheduler.failures) == (Status.FAILED, 1)
+    assert not scheduler.trials[0].alone
+    assert scheduler.ask() is None
+
+
+@every
+def test_late_news_of_memory_leaves_a_trial_among_the_others(name):
+    scheduler = make(name, min_resource=9, max_resource=9, max_trials=1)
+    scheduler.ask()
+    scheduler.tell(Lost(0, 0, "killed"))
+    scheduler.ask()
+    scheduler.tell(Failed(0, 0, "no memory", "oom"))
+    assert scheduler.trials[0].status == Status.RUNNING
+    assert not scheduler.trials[0].alone
+
+
 @every
 def test_retries_go_in_order_before_new_trials(name):
     scheduler = make(name, max_resource=9)
@@ -274,7 +387,10 @@ def ends():
         ([Failed(0, 0, "raised", kind="setup")], Status.FAILED),
         ([Failed(0, 0, "raised", kind="invalid")], Status.REJECTED),
         ([Rejected(0, "diverges")], Status.REJECTED),
+        ([Failed(0, 0, "raised", kind="timeout")], Status.FAILED),
+        ([Failed(0, 0, "no memory", kind="oom")], Status.WAITING),
         ([Lost(0, 0, "killed")], Status.WAITING),
+        ([Lost(0, 0, "stopped", kind="stopped")], Status.WAITING),
     ]
 
 

@@ -21,12 +21,14 @@ from hypothesis.stateful import (
 )
 
 from asha_core.schedulers import SCHEDULERS
-from tests.core.schedulers.duel import Duel
+from tests.core.schedulers.duel import BLAMELESS, FAULTS, Duel
 from tests.core.schedulers.helpers import SPACE
 from tests.core.schedulers.oracle import ORACLES
 
 WALKS = 200
 ODD = [math.nan, math.inf, -math.inf]
+FAILURES = ["error", "setup", "invalid", "oom", "oom", "timeout"]
+LOSSES = [*FAULTS, *FAULTS, *BLAMELESS]
 
 values = st.one_of(
     st.integers(-3, 3).map(float),  # ties
@@ -94,7 +96,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.duel.ignored(self.duel.late_events(trial, trial.attempt, resource, value)[0])
 
     @precondition(lambda self: any(trial.attempt for trial in self.duel.oracle.trials))
-    @rule(data=st.data(), value=values, kind=st.integers(0, 3))
+    @rule(data=st.data(), value=values, kind=st.integers(0, 6))
     def something_late_from_an_attempt_given_up(self, data, value, kind):
         trial = data.draw(st.sampled_from([trial for trial in self.duel.oracle.trials if trial.attempt]))
         attempt = data.draw(st.integers(0, trial.attempt - 1))
@@ -102,7 +104,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.duel.ignored(self.duel.late_events(trial, attempt, resource, value)[kind])
 
     @precondition(lambda self: any(trial.state != "running" for trial in self.duel.oracle.trials))
-    @rule(data=st.data(), value=values, kind=st.integers(0, 5))
+    @rule(data=st.data(), value=values, kind=st.integers(0, 8))
     def anything_for_a_trial_that_is_not_running(self, data, value, kind):
         others = [trial for trial in self.duel.oracle.trials if trial.state != "running"]
         self.duel.ignored(self.duel.events_after_the_end(data.draw(st.sampled_from(others)), value)[kind])
@@ -113,14 +115,14 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.duel.refused(trial, trial.until + 1 if resource == "beyond" else resource, value)
 
     @anybody_runs
-    @rule(trial=some_trial, kind=st.sampled_from(["error", "setup", "invalid"]))
+    @rule(trial=some_trial, kind=st.sampled_from(FAILURES))
     def fail(self, trial, kind):
         self.duel.failed(trial, kind)
 
     @anybody_runs
-    @rule(trial=some_trial)
-    def lose(self, trial):
-        self.duel.was_lost(trial)
+    @rule(trial=some_trial, kind=st.sampled_from(LOSSES))
+    def lose(self, trial, kind):
+        self.duel.was_lost(trial, kind)
 
     @anybody_runs
     @rule(trial=some_trial)
@@ -139,6 +141,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     def teardown(self):
         if hasattr(self, "duel"):
             self.duel.replay()
+            self.duel.replay_from_records()
             self.duel.finish()
             self.duel.configurations_depend_on_seed_and_number_alone()
 
@@ -158,9 +161,9 @@ def something_else(duel: Duel, trial, generator: random.Random) -> None:
     given_up = [other for other in trials if other.attempt]
     what = generator.randrange(8)
     if what == 0:
-        duel.failed(trial, choose(["error", "setup", "invalid"]))
+        duel.failed(trial, choose(FAILURES))
     elif what <= 2:
-        duel.was_lost(trial)
+        duel.was_lost(trial, choose(LOSSES))
     elif what <= 4:
         duel.rejected(trial)
     elif what == 5:
@@ -223,6 +226,8 @@ def test_and_so_it_is_on_long_random_walks(name):
         try:
             duel = a_walk(name, seed)
             duel.replay()
+            if seed % 10 == 0:
+                duel.replay_from_records()
             duel.finish()
         except AssertionError as broken:
             broken.add_note(f"a_walk({name!r}, {seed})")

@@ -1,0 +1,233 @@
+"""From a journal back to the search that wrote it: the same scheduler, rungs, best and time spent.
+
+The scheduler is asked and told what the journal says, in the journal's order. It is deterministic, so it
+must answer each ask with the job that the journal has; where it does not, the journal belongs to another
+search, or to a version that decided otherwise, and the record is named.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from asha_core.errors import AshaError, JournalError, ResultsError
+from asha_core.messages import Event, Failed, Job, Lost, Rejected, Report
+from asha_core.runtime.budget import counted, format_duration
+from asha_core.runtime.journal import JournalContents, read_journal
+from asha_core.runtime.records import Record, job_record, read_event, to_json
+from asha_core.schedulers.base import Scheduler
+
+_ANYWHERE = ("slot", "t", "type")
+
+
+@dataclass(slots=True)
+class Earlier:
+    """What a journal says has happened, for the session that goes on from there.
+
+    t: seconds spent. device_seconds: devices held times seconds. sessions: engines that worked at it.
+    history: jobs and events with their times. running: jobs that were handed out and have not closed, by
+    trial. reason: how it ended; None if it was killed. record: what the new session tells the journal.
+    """
+
+    t: float = 0.0
+    device_seconds: float = 0.0
+    sessions: int = 1
+    history: list[tuple[float, Job | Event]] = field(default_factory=list)
+    running: dict[int, Job] = field(default_factory=dict)
+    reason: str | None = None
+    record: dict[str, Any] = field(default_factory=dict)
+
+    def describe(self, scheduler: Scheduler, unit: str) -> str:
+        """Where the search is taken up, in one line."""
+        how = "was killed" if self.reason is None else f"ended ({self.reason})"
+        again = ""
+        if self.running:
+            goes = "goes" if len(self.running) == 1 else "go"
+            again = f"; {counted(len(self.running), 'job')} that ran then {goes} again"
+        return (
+            f"going on with a search that {how} after {counted(len(scheduler.trials), 'trial')}, "
+            f"{counted(scheduler.units, unit)} and {format_duration(self.t)}{again}"
+        )
+
+
+def journal_to_go_on_with(path: Path) -> JournalContents | None:
+    """The journal of a search to go on with; None if there is none, or only a torn beginning.
+
+    Raises:
+        JournalError: it is damaged.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise JournalError(f"cannot read {path}: {error.strerror}") from None
+    if b"\n" not in data:  # its engine was killed while it wrote the first line
+        return None
+    return read_journal(path)
+
+
+def changed_settings(records: Sequence[Record]) -> dict[str, Any]:
+    """Settings that later sessions changed, such as a larger budget."""
+    changes: dict[str, Any] = {}
+    for record in records:
+        if record["type"] == "resume" and isinstance(record.get("changes"), dict):
+            changes |= record["changes"]
+    return changes
+
+
+def replay(path: Path, records: Sequence[Record], scheduler: Scheduler, held: int = 1) -> Earlier:
+    """Bring a fresh scheduler to where the journal ends.
+
+    Args:
+        path: the journal, for errors. held: devices that the first session held.
+    Raises:
+        JournalError: the scheduler would have decided otherwise; the message names the line.
+    """
+    earlier = Earlier()
+    for line, record in enumerate(records, start=2):
+        try:
+            t = float(record["t"])
+            earlier.device_seconds += held * max(t - earlier.t, 0.0)
+            earlier.t = max(t, earlier.t)
+            if record["type"] == "resume":
+                held = record["held"]
+            _take(earlier, record, scheduler)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise JournalError(f"{path}, line {line}, lacks what this version expects: {error!r}") from error
+        except AshaError as error:
+            raise JournalError(f"{path}, line {line}: {error}") from None
+    return earlier
+
+
+def _take(earlier: Earlier, record: Record, scheduler: Scheduler) -> None:
+    earlier.reason = None
+    match record["type"]:
+        case "job":
+            job = _asked_again(record, scheduler)
+            earlier.running[job.trial] = job
+            earlier.history.append((earlier.t, job))
+        case "resume":
+            earlier.sessions += 1
+        case "end":
+            earlier.reason = record["reason"]
+        case _:
+            event = read_event(record)
+            if event is not None:
+                scheduler.tell(event)
+                _close(earlier.running, event)
+                earlier.history.append((earlier.t, event))
+
+
+def _asked_again(record: Record, scheduler: Scheduler) -> Job:
+    job = scheduler.ask()
+    there = {name: value for name, value in record.items() if name not in _ANYWHERE}
+    if job is None:
+        raise JournalError(f"the journal has the job {there}, and the scheduler has none to give")
+    ours = {name: value for name, value in job_record(job, 0).items() if name not in _ANYWHERE}
+    if ours != there:
+        raise JournalError(
+            f"the journal has the job {there}, and the scheduler would give {ours}: this is not the search "
+            "that wrote the journal, or its version decided otherwise"
+        )
+    return job
+
+
+def _close(running: dict[int, Job], event: Event) -> None:
+    job = running.get(event.trial)
+    if job is not None and closes(event, job):
+        del running[event.trial]
+
+
+def closes(event: Event, job: Job) -> bool:
+    """Whether ``event`` is the last one of ``job``."""
+    if isinstance(event, Report):
+        return event.resource >= job.until and event.attempt == job.attempt
+    if isinstance(event, Failed | Lost):
+        return event.attempt == job.attempt
+    return isinstance(event, Rejected)
+
+
+def devices_of(manifest: Mapping[str, Any], path: Path) -> int:
+    """How many devices the first session held."""
+    budget = manifest.get("budget")
+    devices = budget.get("devices") if isinstance(budget, dict) else None
+    if type(devices) is not int or devices < 1:
+        raise ResultsError(f"{path} is damaged: it does not say how many devices were held")
+    return devices
+
+
+def check_limit(records: Sequence[Record], max_trials: int | None, directory: Path) -> None:
+    """Raise ``ResultsError`` if more trials were begun than may be."""
+    if max_trials is None:
+        return
+    begun: set[int] = set()
+    reported: set[int] = set()
+    for record in records:
+        trial = record.get("trial", -1)
+        if record["type"] == "job":
+            begun.add(trial)
+        elif record["type"] == "report":
+            reported.add(trial)
+        elif trial not in reported and (
+            record["type"] == "rejected" or (record["type"] == "failed" and record.get("kind") == "invalid")
+        ):
+            begun.discard(trial)  # it counts nowhere
+        if len(begun) > max_trials:
+            raise ResultsError(
+                f"the search in {directory} has begun more trials than that: max-trials can be raised, and "
+                f"not lowered to {max_trials}"
+            )
+
+
+def check_same(
+    before: Mapping[str, Any], now: Mapping[str, Any], directory: Path, *, more_trials: bool = True
+) -> None:
+    """Raise ``ResultsError`` if the manifest of a directory is of another search than the one to go on with.
+
+    Budget and workers may differ, and where the data lies.
+
+    Args:
+        more_trials: whether the number of trials may differ, too.
+    """
+    written = json.loads(to_json(now))  # as JSON writes it, such as lists for tuples
+    for section, key, old, new in _differences(before, written, ("max_trials",) if more_trials else ()):
+        raise ResultsError(
+            f"{directory} holds another search: its {section} has {key} {old!r}, and this one {new!r}; give "
+            "the options it was begun with (--resume with --results-dir alone takes them from there), or "
+            "another --results-dir"
+        )
+
+
+def _differences(
+    before: Mapping[str, Any], now: Mapping[str, Any], free: Sequence[str]
+) -> list[tuple[str, str, Any, Any]]:
+    found = []
+    for section in ("task", "space", "scheduler", "variation"):
+        old, new = _flat(before.get(section)), _flat(now.get(section))
+        for key in dict.fromkeys([*old, *new]):
+            if (section, key) == ("task", "name") or (section == "scheduler" and key in free):
+                continue
+            one, other = old.get(key), new.get(key)
+            if (section, key) == ("task", "options"):
+                one, other = _without_place(one), _without_place(other)
+            if one != other:
+                found.append((section, key, one, other))
+    return found
+
+
+def _flat(section: Any) -> dict[str, Any]:
+    """A section of a manifest; of a space its dimensions one by one."""
+    content = dict(section) if isinstance(section, dict) else {}
+    if isinstance(content.get("dimensions"), dict) and "constraints" in content:
+        content |= {f"dimension {name}": value for name, value in content.pop("dimensions").items()}
+    return content
+
+
+def _without_place(options: Any) -> Any:
+    if isinstance(options, dict):
+        return {name: value for name, value in options.items() if name != "data_dir"}
+    return options

@@ -1,0 +1,74 @@
+"""How many of a worker's reports are in the journal: a number in memory that engine and worker share.
+
+A worker that trains short units may be many reports ahead of an engine that is busy, stopped, or killed.
+If it then replaced the last checkpoint that the journal knows of, the trial would have to begin again. So it
+waits, before it replaces one, for what it has reported to be journalled; with units of milliseconds and more
+there is nothing to wait for.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+import time
+from multiprocessing.reduction import DupFd
+from typing import Any
+
+_SIZE = 8
+_FIRST_WAIT, _LONGEST_WAIT = 0.0002, 0.01
+
+
+class Ledger:
+    """The number. The engine makes it and writes; the worker, which got its ``handle``, reads."""
+
+    def __init__(self, file: int | None = None) -> None:
+        made = _file() if file is None else file
+        self._memory = mmap.mmap(made, _SIZE)
+        self._count = memoryview(self._memory).cast("q")
+        self._file = made if file is None else -1
+        if file is not None:
+            os.close(file)
+
+    def handle(self) -> Any:
+        """For the arguments of a process that is being started; ``of`` makes a ledger of it there."""
+        return DupFd(self._file)
+
+    @classmethod
+    def of(cls, handle: Any) -> Ledger:
+        """The ledger that the engine shares with this process."""
+        return cls(handle.detach())
+
+    def handed_over(self) -> None:
+        """The worker has it: the engine needs the file no more."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def write(self, count: int) -> None:
+        """So many reports are journalled."""
+        self._count[0] = count
+
+    def wait_for(self, count: int) -> None:
+        """Return when so many are. A worker whose engine is dead is ended meanwhile."""
+        pause = _FIRST_WAIT
+        while self._count[0] < count:
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_WAIT)
+
+    def close(self) -> None:
+        """Give it back."""
+        self.handed_over()
+        self._count.release()
+        self._memory.close()
+
+
+def _file() -> int:
+    """A file without a name, of the right size."""
+    if hasattr(os, "memfd_create"):
+        number = os.memfd_create("asha-ledger", os.MFD_CLOEXEC)
+    else:
+        number, name = tempfile.mkstemp()
+        os.unlink(name)  # noqa: PTH108 - just made
+    os.ftruncate(number, _SIZE)
+    return number

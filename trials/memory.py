@@ -1,0 +1,71 @@
+"""Memory that runs out: giving it back after a job, and telling whether the kernel has killed for it."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+_CGROUPS = Path("/sys/fs/cgroup")
+
+
+def collect() -> None:
+    """Free what only cycles hold, such as the frames of an exception."""
+    gc.collect()
+
+
+def release_gpu() -> None:
+    """Give the GPU memory that torch keeps for later to others on the device; nothing without CUDA."""
+    torch: Any = sys.modules.get("torch")  # a worker that has not loaded it holds none
+    if torch is not None and torch.cuda.is_initialized():
+        with suppress(Exception):  # the device may be what has failed
+            torch.cuda.empty_cache()
+
+
+def gpu_works() -> bool:
+    """Whether the GPU still takes orders: after some errors, such as an assertion that failed in a kernel, it
+    takes none from this process ever again. True without CUDA.
+    """
+    torch: Any = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return True
+    try:
+        torch.cuda.synchronize()
+    except Exception:
+        return False
+    return True
+
+
+def oom_kills() -> dict[str, int]:
+    """How often the kernel has killed for memory, by each counter that this process may read."""
+    counts = {}
+    for path in _counters():
+        with suppress(OSError, ValueError):
+            for line in path.read_text().splitlines():
+                name, _, value = line.partition(" ")
+                if name == "oom_kill":
+                    counts[str(path)] = int(value)
+    return counts
+
+
+def rose(before: Mapping[str, int], now: Mapping[str, int]) -> bool:
+    """Whether the kernel has killed for memory in between."""
+    return any(count > before.get(name, count) for name, count in now.items())
+
+
+def _counters() -> list[Path]:
+    """The whole machine's counter, and those of this process's memory group, in both versions of cgroups."""
+    found = [Path("/proc/vmstat")]
+    with suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            _, controllers, inside = line.split(":", 2)
+            places = {inside.strip("/"), ""}  # in a container its own group is the root that it sees
+            if controllers == "":
+                roots = (_CGROUPS, _CGROUPS / "unified")
+                found += [root / place / "memory.events" for root in roots for place in places]
+            elif "memory" in controllers.split(","):
+                found += [_CGROUPS / "memory" / place / "memory.oom_control" for place in places]
+    return found

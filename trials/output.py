@@ -1,0 +1,46 @@
+"""Where what a worker prints goes: to a file of its own, and to that of the trial which it trains."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def output_to(path: Path) -> Iterator[None]:
+    """Everything that this process prints, C libraries included, goes to the end of a file.
+
+    Where the file cannot be opened, it goes where it went before: a full disk costs the log, not the job.
+    """
+    _flush()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    except OSError:
+        yield
+        return
+    kept = os.dup(1), os.dup(2)
+    try:
+        os.dup2(target, 1)
+        os.dup2(target, 2)
+        os.close(target)
+        yield
+    finally:
+        _flush()
+        for number, copy in zip((1, 2), kept, strict=True):
+            os.dup2(copy, number)
+            os.close(copy)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # the disk is full, or the task has closed it
+            stream.flush()
+
+
+def worker_log(results: Path, slot: int) -> Path:
+    """Where a worker's output goes that belongs to no trial."""
+    return results / "workers" / f"{slot}.log"

@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(shell (cat setup.cfg; pwd) | cksum | cut -d' ' -f1)
 RUN := results/demo-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: demo test lint types layers pytest test-slow install install-test clean
+.PHONY: demo test lint types layers pytest test-slow faults install install-test clean
 
 demo: install
 	$(BIN)/asha-run --task digits --variation ohgw-1step --gpus cpu --max-trials 60 --target 0.97 --results-dir $(RUN)
@@ -30,6 +30,9 @@ pytest: install-test
 
 test-slow: install-test
 	$(BIN)/python -m pytest -m slow --timeout 3600
+
+faults: install-test
+	$(BIN)/python -m tests.faults --kills 200 --seed 0
 
 install: $(VENV)/.installed-$(STAMP)
 

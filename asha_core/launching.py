@@ -196,6 +196,8 @@ def _run(plan: Launch, begun: _Begun, stop: StopSignal, token: str) -> Result:
             stop=None if plan.inline else stop,  # a job in this process does not look up
             earlier=begun.earlier,
         )
+        if isinstance(executor, InlineExecutor):
+            executor.listener = search.hear
         try:
             outcome = search.run()
         except BaseException:

@@ -8,7 +8,7 @@
 ``t`` is seconds since the search began. ``crc`` is the CRC-32 of the line before it, begun with the
 ``crc`` of the line above, so that a changed, missing or moved line shows. A last line without its end (the
 process was killed while writing it) is torn and passed over; any other damage is an error that names the
-line. Schema 1, of version 0.2 and before, has no ``crc``. Field by field: docs/reference/journal.md.
+line. Schema 1, of the first versions, has no ``crc``. Field by field: docs/reference/journal.md.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ class JournalWriter:
         self._path = path
         flags = os.O_WRONLY | os.O_CLOEXEC | (os.O_CREAT | os.O_EXCL if past is None else 0)
         self._file = os.open(path, flags, 0o644)
-        self._size, self._crc = 0, 0
+        self._end = (0, 0)  # bytes, and the last record's checksum; in one, so that Ctrl-C cannot part them
+        self._clean = True  # nothing lies beyond that end
         self._told = False  # what the disk said to earlier records
         self._checksums = past is None or past.header["schema"] > 1
         self._syncer = _Syncer(self._file) if sync else None
@@ -84,10 +85,10 @@ class JournalWriter:
             raise
 
     def _go_on(self, past: JournalContents) -> None:
-        self._size, self._crc = past.size, past.crc
+        self._end = past.size, past.crc
         os.ftruncate(self._file, past.size)
         if not past.ended:
-            self._put(b"\n")
+            self._put(b"\n", past.crc)
 
     def append(self, t: float, records: Iterable[Record]) -> None:
         """Write records that happened at ``t`` and hand them to the operating system.
@@ -99,7 +100,7 @@ class JournalWriter:
         self._write({"t": stamp, **record} for record in records)
 
     def _write(self, records: Iterable[Record]) -> None:
-        crc, parts = self._crc, []
+        crc, parts = self._end[1], []
         for record in records:
             # a lone surrogate, which UTF-8 does not have, becomes a JSON escape
             text = to_json(record).encode("utf-8", errors="backslashreplace")
@@ -107,22 +108,26 @@ class JournalWriter:
                 crc = zlib.crc32(text[:-1], crc)
                 text = b"%s%s%08x%s" % (text[:-1], _MARK, crc, _END)
             parts.append(text + b"\n")
-        self._put(b"".join(parts))
-        self._crc = crc
+        self._put(b"".join(parts), crc)
 
-    def _put(self, data: bytes) -> None:
-        """Write ``data`` at the end, whole or not at all."""
+    def _put(self, data: bytes, crc: int) -> None:
+        """Write ``data`` at the end, whole or not at all; its last record has the checksum ``crc``."""
         self._check_disk()
+        size, done = self._end[0], 0
         try:
-            done = 0
+            if not self._clean:
+                os.ftruncate(self._file, size)
+            self._clean = False
             while done < len(data):
-                done += os.pwrite(self._file, data[done:], self._size + done)
+                done += os.pwrite(self._file, data[done:], size + done)
         except OSError as error:
-            os.ftruncate(self._file, self._size)
+            os.ftruncate(self._file, size)
+            self._clean = True
             if is_full(error):
                 raise DiskFull(f"no room on the disk of {self._path}") from None
             raise JournalError(f"{self._path} cannot be written: {error.strerror}") from error
-        self._size += len(data)
+        self._end = size + done, crc
+        self._clean = True
         if self._syncer is not None:
             self._syncer.note()
 

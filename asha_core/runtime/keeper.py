@@ -135,7 +135,7 @@ class CheckpointKeeper(Observer):
 
     def _tell(self, view: SearchView) -> None:
         """A line on what was deleted, at most one a minute."""
-        if not self._freed or view.now < self._told_at + _SECONDS:
+        if not self._freed or (view.now < self._told_at + _SECONDS and not view.ending):
             return
         what = "of checkpoints that are needed least"
         if self._deleted:

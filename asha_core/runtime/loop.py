@@ -96,7 +96,7 @@ class Search:
                 reason = self._loop()
             except KeyboardInterrupt:
                 reason = "interrupted"
-            self._say_what_observers_have()
+            self._last_words()
             self._end(reason)
         except BaseException:
             self._end("error")
@@ -246,6 +246,10 @@ class Search:
 
     # -- up: events ----------------------------------------------------------------------------
 
+    def hear(self, event: ExecutorEvent) -> None:
+        """Take in an event now; for an executor that runs jobs inside its ``wait``."""
+        self._hear([event])
+
     def _hear(self, events: Sequence[ExecutorEvent]) -> None:
         self.view.now = self._clock.now()
         if events:
@@ -302,6 +306,12 @@ class Search:
             self._executor.kill(slot, event)
 
     # -- the journal ---------------------------------------------------------------------------
+
+    def _last_words(self) -> None:
+        self.view.ending = True
+        for observer in self._observers:
+            observer.on_tick(self.view)
+        self._say_what_observers_have()
 
     def _say_what_observers_have(self) -> None:
         if self.view.notices:

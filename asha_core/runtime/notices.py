@@ -19,7 +19,7 @@ def notable(view: SearchView, event: ExecutorEvent) -> str | None:
             if not event.counts:
                 return None  # the search was stopped, or says itself that the disk is full
             then = "goes again" if _waits(view, event.trial) else "no retries left, so it counts as failed"
-            return f"trial {event.trial} lost: {one_line(event.reason)}; {then}"
+            return f"trial {event.trial} lost: {one_line(event.reason, 200)}; {then}"
         case Notice():
             return one_line(event.text, 160)
         case Retired():

@@ -44,6 +44,7 @@ class SearchView:
     warm_start_seconds: float = 0.0
     training_seconds: float = 0.0
     notices: list[Notice] = field(default_factory=list)  # what an observer wants to have told
+    ending: bool = False  # this is the last tick
     _forecast: tuple[tuple[int, float | None], float] | None = None
 
     def progress(self) -> tuple[float, float] | None:

@@ -158,15 +158,16 @@ def keep_best(directory: RunDirectory, scheduler: Scheduler) -> dict[str, Any] |
     """Copy the best trial's best checkpoint to ``checkpoints/best.pt``.
 
     Returns:
-        Which value it had and after how many units; None if the trial saved none. A task that does not
+        Which value it had and after how many units; None if the trial saved none, or went on to save one that
+        it could not report any more. A task that does not
         save every unit may have saved another than its best.
     """
     if scheduler.best is None:
         return None
     source = directory.trial_checkpoint(scheduler.best.trial, "best")
     note = read_best_note(source)
-    if note is None:
-        return None
+    if note is None or note["resource"] > scheduler.trials[scheduler.best.trial].resource:
+        return None  # of a unit whose report never arrived
     temporary = directory.best_checkpoint.with_suffix(".tmp")
     try:
         shutil.copyfile(source, temporary)

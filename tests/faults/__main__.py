@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -16,9 +17,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of all that is random [0]")
     options = parser.parse_args()
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        campaign = Campaign(Path(folder), options.kills, options.seed)
+    folder = Path(tempfile.mkdtemp(prefix="asha-faults-"))
+    campaign = Campaign(folder, options.kills, options.seed)
+    try:
         tally = campaign.run()
+    except BaseException:
+        print(f"a law was broken, or the suite was: everything is in {folder}")
+        raise
+    shutil.rmtree(folder)
     print("\n".join(tally.lines()))
     took = time.monotonic() - began
     print(f"\n{tally.kills} kills in {campaign.number} searches, {took:.0f} s, no law broken")

@@ -92,14 +92,14 @@ def sabotage() -> None:
     """Let the engine be struck before, within and after the write of every kind of record."""
     put = JournalWriter._put
 
-    def struck(self: JournalWriter, data: bytes) -> None:
+    def struck(self: JournalWriter, data: bytes, crc: int) -> None:
         kinds = [json.loads(line).get("type") for line in data.splitlines() if line]
         for kind in kinds:
             strike(f"before-{kind}")
             if claimed(f"within-{kind}"):
-                os.pwrite(self._file, data[: len(data) // 2], self._size)
+                os.pwrite(self._file, data[: len(data) // 2], self._end[0])
                 os.kill(os.getpid(), signal.SIGKILL)
-        put(self, data)
+        put(self, data, crc)
         for kind in kinds:
             strike(f"after-{kind}")
 

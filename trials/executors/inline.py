@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from asha_core.messages import Event, Failed, Job, Lost
 from asha_core.runtime.executor import ExecutorEvent, Notice, WorkerReady
@@ -11,13 +11,18 @@ from trials.worker import JobRunner, WorkerSettings
 
 
 class InlineExecutor:
-    """One slot; ``wait`` runs the submitted job to its end, so its events come all at once.
+    """One slot; ``wait`` runs the submitted job to its end.
 
     Output stays on the terminal. A task that raises becomes ``Failed``, as in a worker process.
+
+    Attributes:
+        listener: hears of each event as it comes, so that it can be journalled while the job goes on; None:
+            ``wait`` returns them all at once.
     """
 
     def __init__(self, settings: WorkerSettings, device: str = "cpu") -> None:
         self._stopped = False
+        self.listener: Callable[[ExecutorEvent], None] | None = None
         self._runner = JobRunner(settings, device, slot=0, inline=True, stopping=lambda: self._stopped)
         self._device = device
         self._job: Job | None = None
@@ -46,7 +51,7 @@ class InlineExecutor:
         if self._job is not None:
             job, self._job = self._job, None
             happened: list[Event | Notice] = []
-            self._runner.run(job, happened.append)
+            self._runner.run(job, self.listener or happened.append)
             events += happened
         return events
 

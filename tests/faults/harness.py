@@ -145,9 +145,17 @@ class Search:
         replay(self.journal, contents.records, victim.scheduler(self.seed))
         self.tally.checks["every decision replayed from the journal"] += 1
         reached: dict[int, int] = {}
+        values: dict[tuple[int, int], float] = {}
         for record in contents.records:
             if record["type"] == "report":
-                trial = record["trial"]
+                trial, unit = record["trial"], (record["trial"], record["resource"])
+                if self.damaged and unit in values:  # trained again from an older checkpoint; counted once
+                    assert record["value"] == values[unit], f"trained otherwise: {record}"
+                    self.tally.checks[
+                        "units trained again after a damaged checkpoint, to the same value"
+                    ] += 1
+                    continue
+                values[unit] = record["value"]
                 assert record["resource"] == reached.get(trial, 0) + 1, f"lost or doubled: {record}"
                 reached[trial] = record["resource"]
                 self.tally.checks["reports in order, each once"] += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import subprocess
 import sys
 from functools import partial
@@ -13,11 +14,13 @@ from typing import Any
 import pytest
 
 from asha_core import ASHA, AshaError, Float, SearchSpace, tune
+from asha_core.runtime.journal import read_journal
 from asha_core.runtime.lock import RunLock
 from asha_core.runtime.observers import Observer
 from tests.trials import jobs
 from trials.checkpoints import load_checkpoint
 from trials.task import Task
+from trials.trial import Trial
 
 SPACE = SearchSpace({"x": Float(0.0, 1.0)})
 
@@ -266,3 +269,19 @@ def test_who_loses_a_race_for_a_directory_does_not_take_it_away(
     with pytest.raises(AshaError):
         resumed(tmp_path, ASHA(SPACE, max_resource=3, max_trials=3, seed=1), resume=False)
     assert (tmp_path / "run" / "results.json").exists()
+
+
+def looks_at_the_journal(trial: Trial) -> None:
+    journal = Path(os.environ["ASHA_TEST_FLAG"]) / "journal.jsonl"
+    for unit in trial.units():
+        reported = sum(record["type"] == "report" for record in read_journal(journal).records)
+        trial.report(reported - (unit - 1))
+
+
+def test_inline_jobs_are_journalled_as_they_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that Ctrl-C, or a kill, costs a unit and not the job."""
+    monkeypatch.setenv("ASHA_TEST_FLAG", str(tmp_path / "run"))
+    scheduler = ASHA(SPACE, min_resource=9, max_resource=9, max_trials=1)
+    tune(looks_at_the_journal, scheduler, gpus="inline", results_dir=tmp_path / "run", progress="none")
+    values = [r["value"] for r in read_journal(tmp_path / "run" / "journal.jsonl").records if "value" in r]
+    assert values == [0.0] * 9

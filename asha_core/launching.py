@@ -3,56 +3,44 @@
 from __future__ import annotations
 
 import secrets
-import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from asha_core.errors import AshaError, HopelessError, ResultsError, SettingError, TaskError
+from asha_core.errors import AshaError, SettingError, TaskError
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.clock import WallClock
 from asha_core.runtime.console import make_console
 from asha_core.runtime.disk import DiskWatch
 from asha_core.runtime.executor import Executor
 from asha_core.runtime.interrupts import StopSignal, stop_signals
-from asha_core.runtime.journal import DiskFull, JournalContents, JournalWriter
-from asha_core.runtime.lock import RunLock
 from asha_core.runtime.loop import Search
 from asha_core.runtime.observers import Leaderboard, Observer, Outcome
 from asha_core.runtime.patience import Limits
 from asha_core.runtime.results import (
     RunDirectory,
-    hardware,
     keep_best,
-    manifest,
-    read_manifest,
     summarise,
     write_json,
 )
 from asha_core.runtime.resume import (
     Earlier,
-    check_limit,
-    check_same,
-    devices_of,
-    journal_to_go_on_with,
-    replay,
 )
 from asha_core.runtime.small_budget import SmallBudget
 from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.state import Best
+from asha_core.session import Session, begun_session, held_directory
 from asha_core.space import Configuration
 from trials.devices import Devices
 from trials.executors.inline import InlineExecutor
 from trials.executors.pool import ProcessPool
-from trials.processes import end_marked
+from trials.runner import WorkerSettings
 from trials.spec import TaskSpec
 from trials.task import Task
-from trials.worker import WorkerSettings
 from warmstart.base import build, variation
 
 _LEAST_HEARTBEAT = 3.0
@@ -175,26 +163,26 @@ def launch(plan: Launch, *, then_exit: bool = False) -> Result:
     with stop_signals(then_exit=then_exit) as stop:
         _prepare(plan.built)
         token = secrets.token_hex(8)
-        with _directory(plan, token), _begin(plan) as begun:
-            _say_notes(plan, begun.earlier)
-            return _run(plan, begun, stop, token)
+        with held_directory(plan, token), begun_session(plan) as session:
+            _say_notes(plan, session.earlier)
+            return _run(plan, session, stop, token)
 
 
-def _run(plan: Launch, begun: _Begun, stop: StopSignal, token: str) -> Result:
+def _run(plan: Launch, session: Session, stop: StopSignal, token: str) -> Result:
     leaderboard = Leaderboard(plan.built.mode)
     observers = [leaderboard, *_keepers(plan), *_displays(plan), *plan.observers]
     with closing(_executor(plan, token)) as executor:
         search = Search(
             plan.scheduler,
             executor,
-            begun.journal,
-            WallClock(begun.budget.spent),
-            begun.budget,
+            session.journal,
+            WallClock(session.budget.spent),
+            session.budget,
             observers,
             limits=plan.guards.limits,
             disk=DiskWatch(plan.directory.path, len(plan.devices.slots)),
             stop=None if plan.inline else stop,  # a job in this process does not look up
-            earlier=begun.earlier,
+            earlier=session.earlier,
         )
         if isinstance(executor, InlineExecutor):
             executor.listener = search.hear
@@ -206,57 +194,6 @@ def _run(plan: Launch, begun: _Begun, stop: StopSignal, token: str) -> Result:
             raise
     summary = _write_results(plan, leaderboard, outcome)
     return Result(plan.scheduler.best, outcome, plan.directory.path, summary)
-
-
-@dataclass(frozen=True, slots=True)
-class _Begun:
-    """A search whose manifest and journal are there."""
-
-    journal: JournalWriter
-    budget: Budget
-    earlier: Earlier | None = None
-
-
-@contextmanager
-def _begin(plan: Launch) -> Iterator[_Begun]:
-    """Write the manifest and open the journal, or read both and bring the scheduler to where they end."""
-    directory = plan.directory
-    try:
-        contents = journal_to_go_on_with(directory.journal)
-        begun = _start(plan) if contents is None else _take_up(plan, contents)
-    except (DiskFull, OSError) as error:
-        raise ResultsError(f"the search cannot be begun in {directory.path}: {error}") from None
-    with closing(begun.journal):
-        yield begun
-
-
-def _start(plan: Launch) -> _Begun:
-    directory = plan.directory
-    if directory.begun:  # its engine was killed between manifest and journal
-        check_same(read_manifest(directory.manifest), _manifest(plan), directory.path)
-    else:
-        write_json(directory.manifest, _manifest(plan))
-    directory.journal.unlink(missing_ok=True)  # the torn beginning of its first line, at most
-    return _Begun(JournalWriter(directory.journal), plan.budget)
-
-
-def _take_up(plan: Launch, contents: JournalContents) -> _Begun:
-    before = read_manifest(plan.directory.manifest)
-    check_same(before, _manifest(plan), plan.directory.path, more_trials=plan.scheduler.extends)
-    check_limit(contents.records, plan.scheduler.max_trials, plan.directory.path)
-    devices = devices_of(before, plan.directory.manifest)
-    earlier = replay(plan.directory.journal, contents.records, plan.scheduler, devices)
-    earlier.record = {
-        "created": datetime.now(UTC).isoformat(),
-        "devices": [slot.label for slot in plan.devices.slots],
-        "changes": dict(plan.changes),
-        "torn": contents.torn,
-    }
-    return _Begun(
-        JournalWriter(plan.directory.journal, contents),
-        replace(plan.budget, spent=earlier.t, gpu_spent=earlier.device_seconds),
-        earlier,
-    )
 
 
 def _say_notes(plan: Launch, earlier: Earlier | None) -> None:
@@ -286,33 +223,6 @@ def _displays(plan: Launch) -> list[Observer]:
     if plan.progress in ("json", "none"):
         return [console]
     return [console, SmallBudget()]
-
-
-@contextmanager
-def _directory(plan: Launch, token: str) -> Iterator[None]:
-    """The results directory, made if need be, and held for this process alone.
-
-    It is taken back if an error ends a new search before its first report, unless logs tell why.
-    """
-    directory = plan.directory
-    there, fresh = directory.path.exists(), False
-    directory.make_rooms()
-    lock = RunLock(directory.lock, token)
-    try:
-        fresh = not directory.begun  # only now: another engine may have begun, and ended, in between
-        if not plan.resume:
-            directory.check()
-        if lock.before is not None:
-            end_marked(lock.before)  # what an engine that was killed has left running
-        yield
-    except AshaError as error:
-        if fresh and plan.scheduler.units == 0 and not isinstance(error, HopelessError):
-            shutil.rmtree(directory.path, ignore_errors=True)
-            if there:
-                directory.path.mkdir()
-        raise
-    finally:
-        lock.release()
 
 
 def _keepers(plan: Launch) -> list[Observer]:
@@ -354,31 +264,6 @@ def _executor(plan: Launch, token: str) -> Executor:
     if plan.inline:
         return InlineExecutor(settings, plan.devices.slots[0].device)
     return ProcessPool(settings, plan.devices.slots, heartbeat_timeout=plan.guards.heartbeat, token=token)
-
-
-def _manifest(plan: Launch) -> dict[str, Any]:
-    labels = [slot.label for slot in plan.devices.slots]
-    chosen = variation(plan.variation)
-    return manifest(
-        task={
-            "name": plan.name,
-            **plan.built.describe(),
-            "metric": plan.built.metric,
-            "mode": plan.built.mode,
-            "unit": plan.built.unit,
-        },
-        space=plan.scheduler.space.to_dict(),
-        scheduler=plan.scheduler.describe(),
-        variation={
-            "name": plan.variation,
-            "strategy": chosen.strategy,
-            "settings": dict(chosen.settings),
-        },
-        budget=asdict(plan.budget),
-        target=plan.target,
-        hardware=hardware(labels, list(plan.devices.names)),
-        settings=dict(plan.settings or {}),
-    )
 
 
 def run_stem(name: str, scheduler: str, variation_name: str, seed: int) -> str:

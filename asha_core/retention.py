@@ -30,8 +30,6 @@ from heapq import nsmallest
 from asha_core.messages import Event, Job, Refined, Rejected, Report
 from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.state import Status, TrialState
-from asha_core.schedulers.stopping import StoppingASHA
-from asha_core.schedulers.synchronous import SynchronousScheduler
 
 KINDS = ("last", "previous", "best", "unfinished")
 LEADERS = 10  # as many as results.json names
@@ -99,10 +97,7 @@ class Retention:
 
     def _place(self, trial: TrialState, rung: int) -> tuple[int, int]:
         """The trials that a trial is compared with: its bracket and rung."""
-        scheduler = self._scheduler
-        if isinstance(scheduler, SynchronousScheduler):  # brackets that begin at one rung are several there
-            return scheduler._bracket_of[trial.id].index, rung
-        return trial.first, rung
+        return self._scheduler.bracket_of(trial), rung
 
     def position(self, trial: TrialState) -> float:
         """(rank + 1) / n of a trial that reached its rung: at most 1; 1 if its value was no finite number."""
@@ -116,7 +111,7 @@ class Retention:
         """Whether a trial runs, or is certain to go on as soon as there is a worker."""
         if trial.status in (Status.RUNNING, Status.WAITING):
             return True
-        return trial.status == Status.PAUSED and isinstance(self._scheduler, StoppingASHA)
+        return trial.status == Status.PAUSED and self._scheduler.goes_on(trial)
 
     def order(self, holders: Iterable[int]) -> Iterator[tuple[int, tuple[str, ...]]]:
         """What to drop, first to last: (trial, which of its ``KINDS``).

@@ -265,7 +265,7 @@ def test_who_loses_a_race_for_a_directory_does_not_take_it_away(
             resumed(tmp_path, ASHA(SPACE, max_resource=3, max_trials=3), resume=False)
             super().__init__(path, token)
 
-    monkeypatch.setattr("asha_core.launching.RunLock", Late)
+    monkeypatch.setattr("asha_core.session.RunLock", Late)
     with pytest.raises(AshaError):
         resumed(tmp_path, ASHA(SPACE, max_resource=3, max_trials=3, seed=1), resume=False)
     assert (tmp_path / "run" / "results.json").exists()

@@ -10,7 +10,6 @@ bit that flipped on a disk comes back as another weight. So they are checked her
 from __future__ import annotations
 
 import contextlib
-import os
 import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from asha_core.errors import ReportError, ResultsError
+from asha_core.runtime.atomic import whole
 
 FORMAT = 1
 
@@ -46,21 +46,9 @@ def check_state(state: Any, where: str = "state") -> None:
 
 
 def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
-    """Write ``content`` to ``path`` atomically: temporary file, fsync, rename, fsync of the directory.
-
-    On an error, such as a full disk, what lay there before still does, and nothing else is left.
-    """
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with open(temporary, "wb") as file:
-            write_content(file, content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_directory(path.parent)
+    """Write ``content`` to ``path``, whole or not at all."""
+    with whole(path) as file:
+        write_content(file, content)
 
 
 def write_content(file: IO[bytes], content: Mapping[str, Any]) -> None:
@@ -90,16 +78,6 @@ def _checksums() -> Iterator[None]:
         yield
     finally:
         library.set_crc32_options(before)
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make a rename last through a power cut, where the system lets a directory be synced."""
-    with contextlib.suppress(OSError):  # the file itself is written: some network file systems refuse this
-        number = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(number)
-        finally:
-            os.close(number)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

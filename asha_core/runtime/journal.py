@@ -24,6 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from asha_core.errors import JournalError
+from asha_core.runtime.atomic import sync_directory
 from asha_core.runtime.records import Record, to_json
 
 SCHEMA = 2
@@ -77,7 +78,7 @@ class JournalWriter:
             if past is None:
                 created = datetime.now(UTC).isoformat()
                 self._write([{"type": "journal", "schema": SCHEMA, "created": created}])
-                _sync_directory(path.parent)
+                sync_directory(path.parent)
             else:
                 self._go_on(past)
         except BaseException:
@@ -191,15 +192,6 @@ class _Syncer:
 def is_full(error: OSError) -> bool:
     """Whether ``error`` says that there is no room."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
-
-
-def _sync_directory(path: Path) -> None:
-    """Make a new name in a directory outlive the machine."""
-    number = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
 
 
 class NullJournal:

@@ -7,7 +7,7 @@ is in the journal before it has an effect: a job before it is submitted, an even
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Protocol
 
 from asha_core.messages import Event, Job, Lost, Refined, Report
@@ -309,9 +309,10 @@ class Search:
 
     def _last_words(self) -> None:
         self.view.ending = True
-        for observer in self._observers:
-            observer.on_tick(self.view)
-        self._say_what_observers_have()
+        with suppress(KeyboardInterrupt):  # they are not worth waiting for
+            for observer in self._observers:
+                observer.on_tick(self.view)
+            self._say_what_observers_have()
 
     def _say_what_observers_have(self) -> None:
         if self.view.notices:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from asha_core.errors import ResultsError
+from asha_core.runtime.atomic import whole
 from asha_core.runtime.observers import Leaderboard, Outcome
 from asha_core.runtime.records import to_json
 from asha_core.schedulers.base import Scheduler
@@ -32,16 +33,8 @@ _PACKAGES = ("asha-core", "torch", "torchvision", "numpy", "scipy", "scikit-lear
 def write_json(path: Path, content: Any) -> None:
     """Write an indented JSON file: whole or not at all, also if the machine stops."""
     text = json.dumps(json.loads(to_json(content)), indent=2, ensure_ascii=False)
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with open(temporary, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    with whole(path, "w", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(text + "\n")
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
@@ -168,12 +161,8 @@ def keep_best(directory: RunDirectory, scheduler: Scheduler) -> dict[str, Any] |
     note = read_best_note(source)
     if note is None or note["resource"] > scheduler.trials[scheduler.best.trial].resource:
         return None  # of a unit whose report never arrived
-    temporary = directory.best_checkpoint.with_suffix(".tmp")
-    try:
-        shutil.copyfile(source, temporary)
-        os.replace(temporary, directory.best_checkpoint)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with open(source, "rb") as best, whole(directory.best_checkpoint) as file:
+        shutil.copyfileobj(best, file)
     return note
 
 

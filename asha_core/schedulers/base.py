@@ -370,6 +370,14 @@ class Scheduler(Expectations, ABC):
         """What the scheduler has settled for itself up to now, by name, for people and for results.json."""
         return {}
 
+    def bracket_of(self, trial: TrialState) -> int:
+        """Which trials a trial is compared with at its rungs: those with the same number."""
+        return trial.first
+
+    def goes_on(self, trial: TrialState) -> bool:
+        """Whether a paused trial is certain to go on as soon as there is a worker."""
+        return False
+
     @property
     def first_rungs(self) -> Sequence[int]:
         """The rungs at which trials begin: one a bracket."""

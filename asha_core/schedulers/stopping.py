@@ -47,6 +47,10 @@ class StoppingASHA(Scheduler):
     def _promotion(self) -> TrialState | None:
         return self._onward.popleft() if self._onward else None
 
+    def goes_on(self, trial: TrialState) -> bool:
+        """Whoever is paused was among the best when it arrived."""
+        return trial.status == Status.PAUSED
+
     def _arrived(self, trial: TrialState, loss: float) -> None:
         if trial.rung == len(self._rungs):  # the last rung compares nobody
             return

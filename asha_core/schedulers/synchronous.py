@@ -60,6 +60,10 @@ class SynchronousScheduler(Scheduler):
         self._due: list[tuple[int, int, int]] = []  # a heap of (bracket, place, trial): who goes on
         self._bracket_of: list[_Bracket] = []  # by trial
 
+    def bracket_of(self, trial: TrialState) -> int:
+        """Brackets that begin at one rung are several."""
+        return self._bracket_of[trial.id].index
+
     def _first_rung(self, number: int) -> int:
         if not self._filling:
             first, size = self._shape(self._opened)

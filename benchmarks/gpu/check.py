@@ -22,9 +22,9 @@ import torch
 
 from asha_core import Job, RandomSearch, Refined, Report
 from asha_core.runtime.results import RunDirectory
+from trials.runner import JobRunner, WorkerSettings
 from trials.tasks.digits import Digits
 from trials.training import TrainingProblem
-from trials.worker import JobRunner, WorkerSettings
 from warmstart.hypergradient import HyperGradient
 
 TOLERANCE = 0.01

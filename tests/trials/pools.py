@@ -14,8 +14,8 @@ from tests.trials import jobs
 from trials.devices import Slot
 from trials.executors.inline import InlineExecutor
 from trials.executors.pool import ProcessPool
+from trials.runner import WorkerSettings
 from trials.task import Task
-from trials.worker import WorkerSettings
 
 Make = Callable[..., Any]
 

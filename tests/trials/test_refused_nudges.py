@@ -14,8 +14,8 @@ from asha_core.messages import Event, Failed, Job, Refined, Report
 from asha_core.runtime.results import RunDirectory
 from tests.trials import jobs
 from trials.executors.inline import InlineExecutor
+from trials.runner import WorkerSettings
 from trials.task import FunctionTask
-from trials.worker import WorkerSettings
 from warmstart.base import taken
 
 NOTE = "the constraints refuse the nudge: no nudge"

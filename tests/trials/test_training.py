@@ -18,11 +18,11 @@ from asha_core import AshaError, Configuration, Float, Job, RandomSearch, Refine
 from asha_core.runtime.results import RunDirectory
 from trials.checkpoints import load_checkpoint, save_checkpoint
 from trials.data.batches import Batches
+from trials.runner import JobRunner, WorkerSettings
 from trials.task import FunctionTask, Task, TorchTask
 from trials.tasks.digits import Digits
 from trials.training import evaluate, load_data, own_randomness
 from trials.trial import JobStopped, Trial
-from trials.worker import JobRunner, WorkerSettings
 
 Run = Callable[..., tuple[list[Any], RunDirectory]]
 

@@ -24,7 +24,8 @@ from trials.executors.seat import Seat
 from trials.executors.vigil import Vigil
 from trials.guard import Guard
 from trials.heartbeat import Beat
-from trials.worker import Broken, Leaving, Ready, WorkerSettings
+from trials.runner import WorkerSettings
+from trials.worker import Broken, Leaving, Ready
 
 _EXIT_SECONDS = 2.0
 _RESTART_TICK = 0.1  # seconds between looks at a slot that waits for its next worker

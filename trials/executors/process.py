@@ -15,11 +15,13 @@ from typing import Any
 
 from asha_core.errors import WorkerError
 from asha_core.messages import Job
+from asha_core.runtime.interrupts import INTERRUPTS
 from trials import processes
 from trials.devices import Slot
 from trials.ledger import Ledger
 from trials.memory import oom_kills, rose
-from trials.worker import INTERRUPTS, Broken, Place, WorkerSettings, main
+from trials.runner import WorkerSettings
+from trials.worker import Broken, Place, main
 
 _LAST_WORDS = 1.0  # seconds between a closed pipe and the end of its process
 _UNKILLABLE = 5.0  # seconds after which a process that waits for a driver is left to its fate

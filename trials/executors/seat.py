@@ -13,7 +13,8 @@ from trials import gpu_memory
 from trials.devices import Slot
 from trials.executors.process import Worker
 from trials.output import worker_log
-from trials.worker import Place, WorkerSettings
+from trials.runner import WorkerSettings
+from trials.worker import Place
 
 _START_TRIES = 3  # failed starts in a row that retire a slot
 _PAUSE = 0.5  # seconds before the next start, after the first failed one; doubled with each

@@ -15,6 +15,7 @@ import pytest
 
 from analysis import best_so_far, load, rung_survival, time_split, time_to_target
 from analysis.report import summary_of
+from asha_core.errors import JournalError
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.journal import JournalWriter, read_journal
 from asha_core.runtime.loop import Search
@@ -141,3 +142,32 @@ def test_no_path_of_a_machine_stands_in_it() -> None:
     assert manifest["command"] == ["asha-run"]
     for file in OLD.iterdir():
         assert "/" not in file.read_text().replace("+00:00", "")
+
+
+# -- schema 2: a search of the digits, its engine killed by SIGKILL after 13.6 seconds and resumed ------
+
+NEW = HERE / "schema-2"
+
+
+def test_a_search_of_two_sessions_is_read_replayed_and_reported() -> None:
+    contents = read_journal(NEW / "journal.jsonl")
+    assert contents.header["schema"] == 2
+    kinds = Counter(record["type"] for record in contents.records)
+    assert (kinds["resume"], kinds["lost"], kinds["end"]) == (1, 2, 1)
+    scheduler = rebuild(NEW)
+    run = load(NEW)
+    assert (run.reason, run.end) == ("complete", 28.066405)
+    assert [(session.start, session.held) for session in run.sessions] == [(0.0, 2), (13.565665, 2)]
+    assert len(run.t) == run.units[-1] == scheduler.units == 124
+    assert scheduler.best is not None
+    assert (scheduler.best.trial, scheduler.best.resource) == (23, 9)
+    assert not any(trial.faults for trial in scheduler.trials)
+
+
+@pytest.mark.parametrize("line", [2, 97, 98, 150, 186])
+def test_every_line_of_it_is_checked(line: int, tmp_path: Path) -> None:
+    lines = (NEW / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    lines[line - 1] = lines[line - 1].replace(b"0", b"1", 1)
+    (tmp_path / "journal.jsonl").write_bytes(b"".join(lines))
+    with pytest.raises(JournalError, match=f"line {line}, is damaged"):
+        read_journal(tmp_path / "journal.jsonl")

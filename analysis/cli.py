@@ -65,6 +65,8 @@ def _report(options: argparse.Namespace) -> int:
     output = Path(options.output) if options.output else _default_output(options.results, paths)
     if output.exists() and not os.access(output, os.W_OK):
         raise ResultsError(f"{output} is not writable: name another directory with --output")
+    from analysis.load import labels
+    from analysis.metrics import describe_sessions
     from analysis.report import write_report
     from analysis.tables import text_tables
 
@@ -76,6 +78,9 @@ def _report(options: argparse.Namespace) -> int:
         print(written.comparison.read_text(encoding="utf-8"), end="")
     else:
         print(text_tables(runs, written.summaries))
+        for run, label in zip(runs, labels(runs), strict=True):
+            if len(run.sessions) > 1:
+                print(f"\nnote: {label} ran {describe_sessions(run)}; the time in between is not counted")
         print(f"\nreport:  {written.page}\nfigures: {output / 'figures'}\nnumbers: {written.comparison}")
     return 0
 

@@ -195,8 +195,11 @@ def load(directory: str | Path) -> Run:
     manifest = read_manifest(directory / "run.json")
     journal = read_journal(directory / "journal.jsonl")
     try:
-        return _assemble(directory, manifest, journal.records, journal.torn)
-    except (KeyError, TypeError) as error:
+        run = _assemble(directory, manifest, journal.records, journal.torn)
+        # what a report asks of the manifest: here, where it can be said which file is wrong
+        _ = run.mode, run.metric, run.unit, run.name, run.dimensions, run.brackets, run.levels, run.on_gpu
+        return run
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ResultsError(
             f"{directory}: run.json or journal.jsonl lacks what this version expects ({error})"
         ) from error

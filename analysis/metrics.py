@@ -171,3 +171,8 @@ def _starting(run: Run) -> float:
             again = float(record["seconds"])  # it replaced another
             seconds += again if since is None else float(record["t"]) - since
     return seconds + sum(run.end - since for since in missing.values())
+
+
+def describe_sessions(run: Run) -> str:
+    """That a run was taken up again, for people."""
+    return f"in {len(run.sessions)} sessions: stopped or killed, and resumed"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.load import Run, labels
+from analysis.metrics import describe_sessions
 from analysis.tables import bracket_rows, in_words, rung_rows, target_rows, time_rows, top_rows, warm_rows
 from asha_core.runtime.budget import format_duration
 
@@ -86,6 +87,8 @@ def _run_head(run: Run, summary: dict[str, Any]) -> list[str]:
     limit = manifest["budget"]["seconds"]
     if limit is not None:
         about.append(f"budget {format_duration(limit)}")
+    if len(run.sessions) > 1:
+        about.append(f"{describe_sessions(run)} (the time in between is not counted)")
     if "created" in manifest:
         about.append(f"begun {manifest['created'][:16].replace('T', ' ')} UTC")
     if manifest.get("commit"):

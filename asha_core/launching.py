@@ -6,7 +6,7 @@ import secrets
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -205,7 +205,8 @@ def _say_notes(plan: Launch, earlier: Earlier | None) -> None:
             notes.append("warning: the journal's last line was torn when its engine died: cut off")
         notes.append(earlier.describe(plan.scheduler, plan.built.unit))
     for note in filter(None, notes):
-        print(note, file=sys.stderr)
+        with suppress(OSError):  # nobody reads it
+            print(note, file=sys.stderr)
 
 
 def _prepare(task: Task) -> None:

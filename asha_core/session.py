@@ -50,7 +50,7 @@ def held_directory(plan: Launch, token: str) -> Iterator[None]:
         if fresh and plan.scheduler.units == 0 and not isinstance(error, HopelessError):
             shutil.rmtree(directory.path, ignore_errors=True)
             if there:
-                directory.path.mkdir()
+                directory.path.mkdir(exist_ok=True)  # a mount point, or a link, could not be removed
         raise
     finally:
         lock.release()
@@ -73,7 +73,7 @@ def begun_session(plan: Launch) -> Iterator[Session]:
     """Write the manifest and open the journal, or read both and bring the scheduler to where they end."""
     directory = plan.directory
     try:
-        contents = journal_to_go_on_with(directory.journal)
+        contents = journal_to_go_on_with(directory)
         begun = _start(plan) if contents is None else _take_up(plan, contents)
     except (DiskFull, OSError) as error:
         raise ResultsError(f"the search cannot be begun in {directory.path}: {error}") from None

@@ -28,6 +28,8 @@ def check_state(state: Any, where: str = "state") -> None:
 
     # exact types: a subclass, such as numpy.float64, a named tuple or an enum, is not loaded back
     kind = type(state)
+    if kind is bytes and not state:
+        raise ReportError(f"{where} is b'', which torch saves and does not load: leave it out")
     if state is None or kind in (bool, int, float, str, bytes, torch.Tensor, torch.nn.Parameter, torch.Size):
         return
     if kind in (dict, OrderedDict):

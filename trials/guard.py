@@ -18,11 +18,14 @@ class Guard:
     """Guards the processes that carry a search's mark, until ``release`` or the end of this process."""
 
     def __init__(self, token: str) -> None:
+        self._token = token
         self._process: subprocess.Popen[bytes] | None = None
-        if not processes.HAVE_PROC:
-            return
+        if processes.HAVE_PROC:
+            self._start()
+
+    def _start(self) -> None:
         # isolated and without site-packages: it is up in hundredths of a second, and small
-        command = [sys.executable, "-I", "-S", processes.__file__, token, str(os.getpid())]
+        command = [sys.executable, "-I", "-S", processes.__file__, self._token, str(os.getpid())]
         with suppress(OSError):  # without a guard the workers still watch the engine themselves
             self._process = subprocess.Popen(
                 command,
@@ -37,6 +40,13 @@ class Guard:
     def alive(self) -> bool:
         """Whether there is one."""
         return self._process is not None and self._process.poll() is None
+
+    def renew(self) -> None:
+        """If somebody has killed it, start another."""
+        if self._process is not None and self._process.poll() is not None:
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+            self._start()
 
     def release(self) -> None:
         """All is in order: it may go."""

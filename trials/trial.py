@@ -267,14 +267,19 @@ class Trial:
             value: a number; NaN and infinities rank last.
             metrics: further numbers for the journal, such as ``train_loss=0.3``.
         Raises:
-            ReportError: not a number, or the job has ended (stop at ``trial.until``, or loop over
-                ``trial.units()``).
+            ReportError: not a number; the unit was reported already; or the job has ended (stop at
+                ``trial.until``, or loop over ``trial.units()``).
         """
         unit = self._done + 1
         if unit > self.until:
             raise ReportError(
                 f"trial {self.id} reported resource {unit}, but its job ends at {self.until}: loop over "
                 "trial.units(), or stop at trial.until"
+            )
+        if self._unit and unit > self._unit:
+            raise ReportError(
+                f"trial {self.id} reported twice in unit {self._unit}: report once a unit, and further "
+                "numbers as trial.report(value, name=number)"
             )
         number = _number(value, "value")
         extra = {name: _number(metric, name) for name, metric in metrics.items()}

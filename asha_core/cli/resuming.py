@@ -101,7 +101,7 @@ def _settings(directory: RunDirectory) -> dict[str, Any]:
     scheduler = manifest.get("scheduler")
     if settings.get("max_trials") is None and isinstance(scheduler, dict):
         settings["max_trials"] = scheduler.get("max_trials")  # the limit of a search that was given none
-    journal = journal_to_go_on_with(directory.journal)
+    journal = journal_to_go_on_with(directory)
     return settings | ({} if journal is None else changed_settings(journal.records))
 
 

@@ -93,6 +93,18 @@ def _search(options: dict[str, Any], results: TextIO | None = None) -> int:
     from asha_core.launching import launch
 
     result = launch(plan, then_exit=True)
+    try:
+        _tell(options, task, result, results)
+    except OSError:  # nobody reads any more, or the disk is full: it is all in the results directory
+        with contextlib.suppress(OSError):
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - so that the last flush is silent
+    if result.outcome.reason == "interrupted":
+        return 130
+    return 0 if result.best is not None else 1
+
+
+def _tell(options: dict[str, Any], task: Task, result: Result, results: TextIO | None) -> None:
+    """What was found, and how to go on."""
     if results is not None:
         from asha_core.runtime.records import to_json
 
@@ -104,9 +116,7 @@ def _search(options: dict[str, Any], results: TextIO | None = None) -> int:
         command = resume_command(options, result.directory, more=spent)
         how = "the budget is spent" if spent else "stopped"
         print(f"asha-run: {how}; go on with: {command}", file=sys.stderr)
-    if result.outcome.reason == "interrupted":
-        return 130
-    return 0 if result.best is not None else 1
+    sys.stdout.flush()
 
 
 def resolve(options: dict[str, Any]) -> tuple[TaskSpec, Task, Scheduler, str]:

@@ -10,12 +10,13 @@ from typing import IO, Any
 
 
 @contextlib.contextmanager
-def whole(path: Path, mode: str = "wb", **options: Any) -> Iterator[IO[Any]]:
+def whole(path: Path, mode: str = "xb", **options: Any) -> Iterator[IO[Any]]:
     """A file to write that becomes ``path`` in the end: temporary file, fsync, rename, fsync of the folder.
 
     On an error, such as a full disk, what lay there before still does, and nothing else is left.
     """
     temporary = path.with_name(path.name + ".tmp")
+    temporary.unlink(missing_ok=True)  # then made anew: what a link there points to is not written
     try:
         with open(temporary, mode, **options) as file:
             yield file

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TextIO
 
 from asha_core.errors import SettingError, nearest
@@ -62,7 +63,8 @@ class PlainLines(Observer):
         self._best_at = 0.0
 
     def _say(self, seconds: float, line: str) -> None:
-        print(f"[{format_duration(seconds):>7}] {line}", file=self._stream or sys.stderr, flush=True)
+        with suppress(OSError, ValueError):  # nobody reads any more, or the disk is full: no reason to stop
+            print(f"[{format_duration(seconds):>7}] {line}", file=self._stream or sys.stderr, flush=True)
 
     def on_start(self, view: SearchView) -> None:
         """Say what is searched."""
@@ -117,7 +119,8 @@ class JsonLines(Observer):
         self._stream = stream
 
     def _say(self, view: SearchView, record: dict[str, object]) -> None:
-        print(to_json({"t": round(view.now, 6), **record}), file=self._stream or sys.stderr, flush=True)
+        with suppress(OSError, ValueError):
+            print(to_json({"t": round(view.now, 6), **record}), file=self._stream or sys.stderr, flush=True)
 
     def on_job(self, view: SearchView, job: Job, slot: int) -> None:
         """The job's record."""

@@ -9,6 +9,10 @@ from asha_core.messages import Event, Failed, Lost, Report
 from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.state import Status
 
+# numbers and addresses, which differ where the error is the same
+_NUMBER = re.compile(
+    r"0x[0-9a-f]{5,}|[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|[-+]?\b(?:inf|nan)\b", re.IGNORECASE
+)
 _MISTAKES = 3  # of this package's own errors, which say what the user can do
 _FAILURES = 5  # trials with the same error of any other kind
 _REJECTIONS = 100  # invalid configurations in a row
@@ -44,7 +48,7 @@ class Hopeless:
 
     def _count(self, event: Failed | Lost) -> None:
         error, kind = (event.error, event.kind) if isinstance(event, Failed) else (event.reason, "lost")
-        self._failures.append((kind, re.sub(r"\d+", "#", error)))
+        self._failures.append((kind, _NUMBER.sub("#", error)))
         number = len(self._failures)
         most = self._scheduler.trial_limit or _FAILURES
         if kind == "setup" and sum(k == "setup" for k, _ in self._failures) >= min(_MISTAKES, most):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+_WAY_OUT = 10.0  # seconds after an interrupt in which further ones are not heard
 
 
 class StopSignal:
@@ -22,14 +25,20 @@ class StopSignal:
     def __init__(self) -> None:
         self.requested = False
         self.polite = False
+        self._raised = -math.inf
+
+    def deafen(self) -> None:
+        """The search is over: what is left to do takes seconds, and is not to be interrupted."""
+        self._raised = time.monotonic()
+        self.polite = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """The signal handler."""
         first, self.requested = not self.requested, True
-        if first and self.polite:
+        # the way out takes seconds: workers are killed, results are written; but a task may have swallowed it
+        if (first and self.polite) or time.monotonic() < self._raised + _WAY_OUT:
             return
-        for each in INTERRUPTS:  # the way out takes seconds: workers are killed, results are written
-            signal.signal(each, signal.SIG_IGN)
+        self._raised = time.monotonic()
         raise KeyboardInterrupt
 
 

@@ -67,7 +67,7 @@ class JournalWriter:
 
     def __init__(self, path: Path, past: JournalContents | None = None, *, sync: bool = True) -> None:
         self._path = path
-        flags = os.O_WRONLY | os.O_CLOEXEC | (os.O_CREAT | os.O_EXCL if past is None else 0)
+        flags = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT | os.O_EXCL if past is None else 0)
         self._file = os.open(path, flags, 0o644)
         self._end = (0, 0)  # bytes, and the last record's checksum; in one, so that Ctrl-C cannot part them
         self._clean = True  # nothing lies beyond that end

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections import deque
+from contextlib import suppress
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -61,18 +62,21 @@ class LiveView(Observer):
 
     def on_end(self, view: SearchView, outcome: Outcome) -> None:
         """Leave what was searched and how it ended."""
-        self._console.print(Text(f"{self._title}\n{describe_outcome(outcome, self._unit)}"))
+        with suppress(OSError):
+            self._console.print(Text(f"{self._title}\n{describe_outcome(outcome, self._unit)}"))
 
     def close(self) -> None:
         """Clear the view and give the terminal back."""
-        self._live.stop()
+        with suppress(OSError):
+            self._live.stop()
 
     def _draw(self, view: SearchView) -> None:
         self._drawn = view.now
         line = self._best.line(view, self._metric, self._unit)
         if line is not None:
             self._recent.append((view.now, line))
-        self._live.update(self.render(view), refresh=True)
+        with suppress(OSError):  # the terminal is gone: no reason to stop
+            self._live.update(self.render(view), refresh=True)
 
     def render(self, view: SearchView) -> Group:
         """One frame, made to fit the terminal: with less room there are fewer events."""

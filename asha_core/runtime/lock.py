@@ -32,7 +32,10 @@ class RunLock:
 
     def __init__(self, path: Path, token: str) -> None:
         self._path = path
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        except OSError as error:
+            raise ResultsError(f"{path} cannot be opened: {error.strerror}") from None
         try:
             self._take()
             there, here = self._read(), self._identity()

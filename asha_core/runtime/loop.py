@@ -96,6 +96,7 @@ class Search:
                 reason = self._loop()
             except KeyboardInterrupt:
                 reason = "interrupted"
+            self._stop.deafen()
             self._last_words()
             self._end(reason)
         except BaseException:
@@ -294,10 +295,11 @@ class Search:
         if isinstance(event, Report):
             self._disk.writes()
         elif isinstance(event, Lost) and event.kind == "disk":
+            told = self._disk.paused
             self._disk.full(self.view.now)
-            self.view.notices.append(
-                Notice(f"the disk is full, no new jobs until there is room: {self._disk.describe()}")
-            )
+            if not told:
+                text = f"the disk is full, no new jobs until there is room: {self._disk.describe()}"
+                self.view.notices.append(Notice(text))
 
     def _end_the_overdue(self) -> None:
         for slot, event in self._patience.overdue(self.view.slots, self.view.now):
@@ -309,7 +311,7 @@ class Search:
 
     def _last_words(self) -> None:
         self.view.ending = True
-        with suppress(KeyboardInterrupt):  # they are not worth waiting for
+        with suppress(KeyboardInterrupt):  # an observer's own
             for observer in self._observers:
                 observer.on_tick(self.view)
             self._say_what_observers_have()

@@ -33,7 +33,7 @@ _PACKAGES = ("asha-core", "torch", "torchvision", "numpy", "scipy", "scikit-lear
 def write_json(path: Path, content: Any) -> None:
     """Write an indented JSON file: whole or not at all, also if the machine stops."""
     text = json.dumps(json.loads(to_json(content)), indent=2, ensure_ascii=False)
-    with whole(path, "w", encoding="utf-8", errors="backslashreplace") as file:
+    with whole(path, "x", encoding="utf-8", errors="backslashreplace") as file:
         file.write(text + "\n")
 
 
@@ -47,7 +47,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ResultsError(f"cannot read {path}: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ResultsError(f"{path} is damaged: {error}") from None
     if not isinstance(content, dict):
         raise ResultsError(f"{path} is damaged: it holds a {type(content).__name__}")
@@ -89,6 +89,12 @@ class RunDirectory:
     def begun(self) -> bool:
         """Whether a search has begun here."""
         return self.manifest.exists()
+
+    @property
+    def used(self) -> bool:
+        """Whether trials have left something here, or a search has ended."""
+        rooms = (self.trials, self.checkpoints)
+        return self.results.exists() or any(room.is_dir() and any(room.iterdir()) for room in rooms)
 
     def check(self) -> None:
         """Raise ``ResultsError`` if the directory is used already or cannot be written; makes nothing."""

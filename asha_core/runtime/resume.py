@@ -18,6 +18,7 @@ from asha_core.messages import Event, Failed, Job, Lost, Rejected, Report
 from asha_core.runtime.budget import counted, format_duration
 from asha_core.runtime.journal import JournalContents, read_journal
 from asha_core.runtime.records import Record, job_record, read_event, to_json
+from asha_core.runtime.results import RunDirectory
 from asha_core.schedulers.base import Scheduler
 
 _ANYWHERE = ("slot", "t", "type")
@@ -53,21 +54,33 @@ class Earlier:
         )
 
 
-def journal_to_go_on_with(path: Path) -> JournalContents | None:
-    """The journal of a search to go on with; None if there is none, or only a torn beginning.
+_HEADER = b'{"type": "journal"'
+_LONGEST_HEADER = 300
+
+
+def journal_to_go_on_with(directory: RunDirectory) -> JournalContents | None:
+    """The journal of a search to go on with; None if its engine was killed before there was a whole line.
 
     Raises:
-        JournalError: it is damaged.
+        JournalError: it is damaged, or missing although the search had begun.
     """
+    path = directory.journal
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        return None
+        data = b""
     except OSError as error:
         raise JournalError(f"cannot read {path}: {error.strerror}") from None
-    if b"\n" not in data:  # its engine was killed while it wrote the first line
-        return None
-    return read_journal(path)
+    if b"\n" in data:
+        return read_journal(path)
+    torn = len(data) < _LONGEST_HEADER and _HEADER.startswith(data[: len(_HEADER)])
+    if directory.used or not torn:
+        what = "is damaged: it has not one whole line" if data else "is empty or missing"
+        raise JournalError(
+            f"{path} {what}, and without it the search cannot go on; its trials and checkpoints are there "
+            "still"
+        )
+    return None
 
 
 def changed_settings(records: Sequence[Record]) -> dict[str, Any]:

@@ -426,11 +426,26 @@ def test_without_a_journal_it_begins(
     """As if its engine had been killed before the journal's first line was complete."""
     first = records(used, "report")
     (used / "journal.jsonl").unlink()
+    (used / "results.json").unlink()
+    for room in ("trials", "checkpoints"):
+        shutil.rmtree(used / room)
     if content is not None:
         (used / "journal.jsonl").write_bytes(content)
     assert main(["--resume", *TASK, "--results-dir", str(used)]) == 0, capsys.readouterr().err
     assert [r["value"] for r in records(used, "report")] == [r["value"] for r in first]
     assert replayed(used).sessions == 1
+
+
+@pytest.mark.parametrize("content", [None, b"", bytes(20_000), b'{"type": "journal", "sch'])
+def test_without_a_journal_what_was_found_is_not_overwritten(
+    content: bytes | None, used: Path, refused: Refused
+) -> None:
+    (used / "journal.jsonl").unlink()
+    if content is not None:
+        (used / "journal.jsonl").write_bytes(content)
+    said = refused("--resume", *TASK)
+    assert "journal.jsonl is" in said
+    assert "cannot go on" in said
 
 
 # -- a results directory from somebody else --------------------------------------------------------

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ import pytest
 
 from asha_core.cli.run import main
 from tests.cli.searches import CPU, PACED, TASK, Command, records, results, run
+from tests.conftest import ROOT
 
 UNRULY = ["--task", "tests.cli.odd_tasks:Unruly", "--gpus", "cpu", "--workers-per-gpu", "2"]
 
@@ -224,3 +228,21 @@ def test_a_short_heartbeat_timeout_kills_no_healthy_worker(tmp_path: Path) -> No
     else:
         assert not records(tmp_path / "run", "lost")
         assert done.returncode == 0, done.stderr
+
+
+# -- nobody reads ----------------------------------------------------------------------------------
+
+
+def test_output_that_cannot_be_written_ends_no_search(tmp_path: Path) -> None:
+    arguments = [*CPU, "--max-trials", "4", "--max-resource", "3", "--results-dir", "run"]
+    command = [
+        sys.executable,
+        "-c",
+        "from asha_core.cli.run import main; raise SystemExit(main())",
+        *arguments,
+    ]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with open("/dev/full", "w") as full:
+        status = subprocess.call(command, cwd=tmp_path, env=environment, stdout=full, stderr=full, timeout=60)
+    assert status == 0
+    assert results(tmp_path / "run")["reason"] == "complete"

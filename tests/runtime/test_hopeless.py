@@ -44,6 +44,15 @@ def test_five_trials_with_the_same_error_but_for_numbers_end_a_search(slots):
     assert (records[-1]["type"], records[-1]["reason"]) == ("end", "error")
 
 
+def test_numbers_of_every_form_are_no_difference():
+    shown = ["bad lr 6.8e-06", "bad lr 0.39", "bad lr -12", "bad lr nan", "bad lr 1E+5", "bad lr .5"]
+
+    def work(job, resource):
+        return [Failed(job.trial, job.attempt, shown[job.trial % len(shown)])]
+
+    assert type(run(work)[0]) is HopelessError
+
+
 def test_four_with_the_same_error_and_one_with_another_do_not():
     for odd in range(5):
         outcome, _, _ = run(failing("no", others=lambda trial, odd=odd: trial == odd))

@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PREFACE = """
 import os, signal, threading
 from asha_core.runtime.interrupts import stop_signals
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are started without
 
 def send(number=signal.SIGINT):
     os.kill(os.getpid(), number)

@@ -187,7 +187,7 @@ def open_files():
 
 def test_a_directory_that_is_not_there_leaves_nothing_open(tmp_path):
     before = open_files()
-    with pytest.raises(OSError, match="No such file"):
+    with pytest.raises(ResultsError, match="cannot be opened: No such file"):
         RunLock(tmp_path / "none" / "engine.lock", "one")
     (tmp_path / "engine.lock").touch()
     lock = RunLock(tmp_path / "engine.lock", "one")

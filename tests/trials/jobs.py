@@ -400,3 +400,15 @@ def hurries(trial: Trial) -> None:
         state["units"] = unit
         trial.save(state)
         trial.report(unit)
+
+
+def closes_its_files(trial: Trial) -> None:
+    """Goes on living, without a word to anybody."""
+    os.closerange(3, 64)
+    time.sleep(60)
+
+
+def reports_twice(trial: Trial) -> None:
+    for unit in trial.units():
+        trial.report(unit)
+        trial.report(unit)

@@ -17,10 +17,10 @@ import torch
 from torch import nn
 
 from asha_core import ASHA, AshaError, Configuration, Float, SearchSpace, tune
-from asha_core.errors import ResultsError
+from asha_core.errors import ReportError, ResultsError
 from tests.trials.jobs import work
 from trials import TorchTask, load_model
-from trials.checkpoints import load_checkpoint, save_checkpoint
+from trials.checkpoints import check_state, load_checkpoint, save_checkpoint
 
 # -- files -----------------------------------------------------------------------------------------
 
@@ -336,3 +336,8 @@ def test_a_mistake_that_every_trial_would_meet_stops_at_once_and_leaves_nothing(
             progress="none",
         )
     assert not (tmp_path / "run").exists()
+
+
+def test_what_torch_would_save_and_not_load_is_refused() -> None:
+    with pytest.raises(ReportError, match="does not load"):
+        check_state({"x": b""})

@@ -77,6 +77,7 @@ def test_a_raised_exception_is_failed_with_its_traceback_and_the_slot_lives_on(
     ("function", "message"),
     [
         (jobs.never_reports, "trial 0 returned after unit 0, but its job ends at 3"),
+        (jobs.reports_twice, "trial 0 reported twice in unit 1: report once a unit"),
         (jobs.runs_past_its_end, "trial 0 reported resource 4, but its job ends at 3"),
         (jobs.exits, "SystemExit: leaving"),
         (jobs.reports_text, "value is 'good': report a number"),

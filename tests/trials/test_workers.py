@@ -161,6 +161,26 @@ def test_a_job_that_finds_its_worker_gone_is_the_next_one_s(make_pool: Make) -> 
     assert [type(e) for e in collect(pool, Report) if not isinstance(e, WorkerReady)] == [Report]
 
 
+def test_a_worker_that_closes_its_files_and_lives_on_holds_up_nobody(make_pool: Make) -> None:
+    pool = make_pool(jobs.closes_its_files)
+    pool.submit(jobs.job(), 0)
+    began = time.monotonic()
+    collect(pool, Lost)
+    assert time.monotonic() - began < 20
+
+
+def test_a_guard_that_was_killed_is_renewed(make_pool: Make) -> None:
+    pool = make_pool(jobs.work)
+    collect(pool, WorkerReady)
+    first = pool._guard._process
+    first.kill()
+    deadline = time.monotonic() + 10
+    while pool._guard._process is first and time.monotonic() < deadline:
+        pool.wait(0.2)
+    assert pool._guard.alive
+    assert pool._guard._process is not first
+
+
 def test_a_worker_whose_gpu_forgets_no_error_is_replaced(make_pool: Make, tmp_path: Path) -> None:
     pool = make_pool(jobs.spoils_its_gpu)
     *_, failed = finish(pool, jobs.job(trial=0))

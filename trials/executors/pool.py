@@ -100,6 +100,7 @@ class ProcessPool:
             self._take_in(min(left, self._patience()), events)
             if self._vigil.due():
                 self._end_the_hung(events)
+                self._guard.renew()
             self._start_those_due(events)
             self._announce_retired(events)
             if events or time.monotonic() >= deadline:

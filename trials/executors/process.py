@@ -7,6 +7,7 @@ import os
 import pickle
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
@@ -23,6 +24,7 @@ from trials.memory import oom_kills, rose
 from trials.runner import WorkerSettings
 from trials.worker import Broken, Place, main
 
+_TICK = 0.005
 _LAST_WORDS = 1.0  # seconds between a closed pipe and the end of its process
 _UNKILLABLE = 5.0  # seconds after which a process that waits for a driver is left to its fate
 
@@ -86,7 +88,7 @@ class Worker:
     @property
     def dead(self) -> bool:
         """Whether the process has ended."""
-        return not self._process.is_alive()
+        return self._process.exitcode is not None
 
     def submit(self, job: Job) -> None:
         """Send a job."""
@@ -108,8 +110,14 @@ class Worker:
             os.kill(self.pid, signal.SIGTERM)
 
     def join(self, timeout: float) -> None:
-        """Wait for its end."""
-        self._process.join(timeout)
+        """Wait for its end.
+
+        By looking again and again: multiprocessing waits for a pipe that a process closes when it ends, and
+        then for the process without a limit. One that closes the pipe and lives on would hold up everything.
+        """
+        deadline = time.monotonic() + timeout
+        while not self.dead and time.monotonic() < deadline:
+            time.sleep(_TICK)
 
     def kill(self) -> None:
         """End the process and its group, at once; also what a dead one left of its group."""

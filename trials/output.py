@@ -18,7 +18,7 @@ def output_to(path: Path) -> Iterator[None]:
     _flush()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o644)
+        target = not_through_links(str(path), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     except OSError:
         yield
         return
@@ -39,6 +39,11 @@ def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):  # the disk is full, or the task has closed it
             stream.flush()
+
+
+def not_through_links(path: str, flags: int) -> int:
+    """For ``open(opener=...)``: what a link points to is not written."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o644)
 
 
 def worker_log(results: Path, slot: int) -> Path:

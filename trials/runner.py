@@ -17,6 +17,7 @@ from asha_core.runtime.records import to_json
 from asha_core.runtime.results import RunDirectory
 from trials import memory
 from trials.failures import closing_event
+from trials.output import not_through_links
 from trials.spec import TaskSpec
 from trials.task import Task
 from trials.trial import JobStopped, Trial
@@ -145,7 +146,9 @@ class JobRunner:
             with suppress(Exception):
                 log = self._directory.trial_log(job.trial)
                 log.parent.mkdir(parents=True, exist_ok=True)
-                with open(log, "a", encoding="utf-8", errors="backslashreplace") as file:
+                with open(
+                    log, "a", encoding="utf-8", errors="backslashreplace", opener=not_through_links
+                ) as file:
                     traceback.print_exception(error, file=file)
 
     def _refine(self, job: Job, warm_start: WarmStart, send: Send) -> Job:

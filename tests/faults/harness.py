@@ -107,7 +107,9 @@ class Search:
         return self.engine is None or self.engine.poll() is not None
 
     def records(self) -> list[Record]:
-        return read_journal(self.journal).records if self.journal.exists() else []
+        """What the journal has; nothing as long as its first line is being written."""
+        begun = self.journal.exists() and b"\n" in self.journal.read_bytes()
+        return read_journal(self.journal).records if begun else []
 
     def workers(self) -> list[int]:
         """Processes of the workers that are alive now."""

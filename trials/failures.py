@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from asha_core.errors import AshaError, ConfigurationError
 from asha_core.messages import Failed, Job, Lost
+from asha_core.runtime.journal import is_full
 
-_DISK = (errno.ENOSPC, errno.EDQUOT)
 _MEMORY = (
     "out of memory",
     "can't allocate memory",
@@ -22,7 +22,7 @@ _LONGEST = 4000  # characters of an error's text: the trial's log has all of it
 def closing_event(job: Job, error: BaseException) -> Failed | Lost:
     """The event that closes a job which ended with ``error``."""
     for cause in _chain(error):
-        if isinstance(cause, OSError) and cause.errno in _DISK:
+        if isinstance(cause, OSError) and is_full(cause):
             return Lost(job.trial, job.attempt, f"disk full: {text_of(cause)}", "disk")
     if any(map(_out_of_memory, _chain(error, explicit=True))):
         kind = "oom"

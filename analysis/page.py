@@ -10,7 +10,15 @@ from typing import Any
 
 from analysis.load import Run, labels
 from analysis.metrics import describe_sessions
-from analysis.tables import bracket_rows, in_words, rung_rows, target_rows, time_rows, top_rows, warm_rows
+from analysis.tables import (
+    bracket_rows,
+    in_words,
+    rung_rows,
+    target_rows,
+    time_rows,
+    top_rows,
+    warm_rows,
+)
 from asha_core.runtime.budget import format_duration
 
 _CSS = """
@@ -110,7 +118,9 @@ def _run_tables(run: Run, summary: dict[str, Any], *, relative: bool) -> list[st
     if summary["warm_start"] is not None:
         warm = summary["warm_start"]
         why = "; ".join(warm["skipped_because"])
-        skipped = f", {warm['skipped']} of them left as they were ({why})" if warm["skipped"] else ""
+        skipped = f", {warm['skipped']} of them with a note ({why})" if warm["skipped"] else ""
+        because = "; ".join(warm["fallback_because"])
+        skipped += f"; finite differences because of: {because}" if because else ""
         parts += [
             "<h2>Warm start</h2>",
             f"<p>{warm['trials']} configurations{html.escape(skipped)}; median "

@@ -188,7 +188,8 @@ def plot_warm_start(axes: Axes, run: Run) -> None:
     steps: dict[str, list[float]] = {}
     for trial in run.trials.values():
         for name, step in trial.diagnostics.get("step", {}).items():
-            steps.setdefault(name, []).append(abs(float(step)))
+            if name in run.dimensions and np.isfinite(float(step)):
+                steps.setdefault(name, []).append(abs(float(step)))
     names = [name for name, values in steps.items() if any(values)]
     if not names:
         _nothing(axes)

@@ -108,28 +108,45 @@ def _warm_start(run: Run) -> dict[str, Any] | None:
     refined = [trial for trial in run.trials.values() if trial.diagnostics]
     if not refined:
         return None
+    told = [trial.diagnostics for trial in refined]
     names = list(run.dimensions)
-    steps: dict[str, list[float]] = {name: [] for name in names}
-    slopes: dict[str, list[float]] = {name: [] for name in names}
-    for trial in refined:
-        gradients = trial.diagnostics.get("gradient", {})
-        for gradient in gradients if isinstance(gradients, list) else [gradients]:
-            for name, slope in gradient.items():
-                if not isinstance(slope, str):  # "nan", "inf"
-                    slopes[name].append(abs(slope))
-        for name, step in trial.diagnostics.get("step", {}).items():
-            steps[name].append(abs(step))
+    slopes = {name: _sizes(told, "gradient", name) for name in names}
+    steps = {name: _sizes(told, "step", name) for name in names}
     seconds = [trial.warm_start_seconds for trial in refined]
     return {
         "trials": len(refined),
-        "skipped": sum("note" in trial.diagnostics for trial in refined),
-        "skipped_because": sorted({t.diagnostics["note"] for t in refined if "note" in t.diagnostics}),
+        "skipped": sum("note" in each for each in told),
+        "skipped_because": sorted({each["note"] for each in told if "note" in each}),
+        "non_finite": sum(_non_finite(each) for each in told),
+        "fallbacks": sum("fallback" in each for each in told),
+        "fallback_because": sorted({each["fallback"] for each in told if "fallback" in each}),
+        "redrawn": sum(each.get("rejected", 0) > 0 for each in told),
+        "rejected": sum(each.get("rejected", 0) for each in told),
+        "braked": sum(each.get("acted", 0) > 0 for each in told),
+        "brake_steps": sum(each.get("acted", 0) for each in told),
         "seconds": sum(seconds),
         "median_seconds": float(np.median(seconds)),
         "median_abs_gradient": {n: float(np.median(v)) if v else None for n, v in slopes.items()},
         "median_abs_step": {n: float(np.median(v)) if v else None for n, v in steps.items()},
         "largest_abs_step": {n: max(v) if v else None for n, v in steps.items()},
     }
+
+
+def _sizes(told: Sequence[dict[str, Any]], key: str, name: str) -> list[float]:
+    """Finite absolute values of one coordinate: of every gradient or step that the diagnostics have."""
+    found: list[float] = []
+    for diagnostics in told:
+        entries = diagnostics.get(key, {})
+        for entry in entries if isinstance(entries, list) else [entries]:
+            if not isinstance(entry.get(name, "nan"), str):  # "nan", "inf"
+                found.append(abs(entry[name]))
+    return found
+
+
+def _non_finite(diagnostics: dict[str, Any]) -> int:
+    """How many estimates were not finite; journals of the first versions have a note instead of a number."""
+    noted = str(diagnostics.get("note", "")).startswith("non-finite")
+    return int(diagnostics.get("non_finite", noted))
 
 
 def write_report(runs: Sequence[Run], output: Path, targets: Sequence[float] = ()) -> Written:

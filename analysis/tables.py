@@ -49,7 +49,30 @@ def in_words(run: Run, summary: dict[str, Any]) -> str:
             f"{share:.1%} of the workers' time. One search cannot say whether it helped: that takes many "
             "paired seeds."
         )
+        happened = warm_counts(warm)
+        if happened:
+            sentences.append(f"Of {counted(warm['trials'], 'configuration')}, {', '.join(happened)}.")
     return " ".join(sentences)
+
+
+def warm_counts(warm: dict[str, Any]) -> list[str]:
+    """What became of configurations in the warm start, where it was not the usual thing."""
+    found = []
+    if warm["redrawn"]:
+        draws = counted(warm["rejected"], "draw")
+        found.append(f"{warm['redrawn']} exploded and {_was(warm['redrawn'])} drawn again ({draws} rejected)")
+    if warm["braked"]:
+        steps = counted(warm["brake_steps"], "step")
+        found.append(f"{warm['braked']} exploded and {_was(warm['braked'])} slowed down (by {steps})")
+    if warm["non_finite"]:
+        found.append(f"{counted(warm['non_finite'], 'estimate')} not finite")
+    if warm["fallbacks"]:
+        found.append(f"{warm['fallbacks']} measured by finite differences instead")
+    return found
+
+
+def _was(count: int) -> str:
+    return "was" if count == 1 else "were"
 
 
 def text_tables(runs: Sequence[Run], summaries: Sequence[dict[str, Any]]) -> str:

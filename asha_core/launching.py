@@ -21,6 +21,7 @@ from asha_core.runtime.interrupts import StopSignal, stop_signals
 from asha_core.runtime.loop import Search
 from asha_core.runtime.observers import Leaderboard, Observer, Outcome
 from asha_core.runtime.patience import Limits
+from asha_core.runtime.records import to_json
 from asha_core.runtime.results import (
     RunDirectory,
     keep_best,
@@ -41,7 +42,7 @@ from trials.executors.pool import ProcessPool
 from trials.runner import WorkerSettings
 from trials.spec import TaskSpec
 from trials.task import Task
-from warmstart.base import build, variation
+from warmstart.registry import Variation, build, variation
 
 _LEAST_HEARTBEAT = 3.0
 
@@ -99,7 +100,7 @@ class Launch:
     inline: run jobs in this process. settings: what the user asked for, for the manifest.
     notes: lines for the user, said when the search begins.
     resume: go on with the search in the directory, if there is one. changes: settings that differ from
-    those it was begun with.
+    those it was begun with. warm_start_options: settings in the place of the variation's own.
     """
 
     task: TaskSpec | Task
@@ -118,6 +119,12 @@ class Launch:
     guards: Guards = field(default_factory=Guards)
     resume: bool = False
     changes: Mapping[str, Any] = field(default_factory=dict)
+    warm_start_options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def warm_start(self) -> Variation:
+        """The variation, with the settings that it really has."""
+        return variation(self.variation, self.warm_start_options)
 
     @property
     def name(self) -> str:
@@ -156,7 +163,8 @@ def launch(plan: Launch, *, then_exit: bool = False) -> Result:
     if not (plan.resume and plan.directory.begun):
         plan.directory.check()
     plan.scheduler.searcher.propose(0)  # a constraint that raises or refuses everything is refused here
-    chosen = variation(plan.variation)
+    chosen = plan.warm_start
+    _check_storable(chosen)
     warm_start = build(chosen.strategy, chosen.settings)
     if warm_start.needs_losses and not plan.built.has_losses():
         plan.built.problem(0, "cpu").losses(Configuration((), ()))  # says what is missing
@@ -166,6 +174,18 @@ def launch(plan: Launch, *, then_exit: bool = False) -> Result:
         with held_directory(plan, token), begun_session(plan) as session:
             _say_notes(plan, session.earlier)
             return _run(plan, session, stop, token)
+
+
+def _check_storable(chosen: Variation) -> None:
+    """Raise ``SettingError`` for settings of a warm start that the manifest could not keep."""
+    for name, value in chosen.settings.items():
+        try:
+            to_json(value)
+        except (TypeError, ValueError) as error:
+            raise SettingError(
+                f"warm start {chosen.strategy!r}: the setting {name} is {value!r}, which JSON cannot hold "
+                f"({error}): give plain numbers, text and lists"
+            ) from None
 
 
 def _run(plan: Launch, session: Session, stop: StopSignal, token: str) -> Result:
@@ -254,7 +274,7 @@ def _write_results(plan: Launch, leaderboard: Leaderboard, outcome: Outcome) -> 
 
 
 def _executor(plan: Launch, token: str) -> Executor:
-    chosen = variation(plan.variation)
+    chosen = plan.warm_start
     settings = WorkerSettings(
         plan.task,
         str(plan.directory.path.absolute()),

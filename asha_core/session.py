@@ -23,7 +23,6 @@ from asha_core.runtime.resume import (
     replay,
 )
 from trials.processes import end_marked
-from warmstart.base import variation
 
 if TYPE_CHECKING:
     from asha_core.launching import Launch
@@ -112,7 +111,7 @@ def _take_up(plan: Launch, contents: JournalContents) -> Session:
 
 def _manifest(plan: Launch) -> dict[str, Any]:
     labels = [slot.label for slot in plan.devices.slots]
-    chosen = variation(plan.variation)
+    chosen = plan.warm_start
     return manifest(
         task={
             "name": plan.name,

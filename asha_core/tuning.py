@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from asha_core.errors import SettingError
 from asha_core.launching import Guards, Launch, Result, default_directory, launch, short_name
@@ -30,6 +30,7 @@ def tune(
     workers_per_gpu: int | None = None,
     budget: str | float | None = None,
     variation: str = "baseline",
+    warm_start_options: Mapping[str, Any] | None = None,
     metric: str = "value",
     target: float | None = None,
     results_dir: str | Path | None = None,
@@ -49,7 +50,9 @@ def tune(
         gpus: "auto", "cpu", "0,1,2,3", or "inline": in this very process, for debugging.
         workers_per_gpu: workers on each GPU; on the CPU how many in all, by default one a core.
         budget: wall-clock such as "90m", or seconds.
-        variation: the warm start; all but "baseline" and "random-warm" need a ``TorchTask``.
+        variation: the warm start; all but "baseline" and "random-warm" need a task with losses to
+            measure, such as a ``TorchTask``.
+        warm_start_options: settings in the place of the variation's own, such as {"eta_h": 3e-4}.
         metric: what ``train`` reports, for people.
         target: a value whose time to reach the report gives; the search goes on past it.
         results_dir: a new directory, or with ``resume`` one that a search was begun in; by default a new
@@ -113,6 +116,7 @@ def tune(
                 None if checkpoint_budget is None else parse_bytes(checkpoint_budget),
             ),
             resume=resume,
+            warm_start_options=warm_start_options or {},
         )
     )
 

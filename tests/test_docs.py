@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 import asha_core
+import warmstart
 from asha_core.cli.options import OPTIONS, parse_arguments
+from warmstart.registry import STRATEGIES, VARIATIONS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted(
@@ -84,6 +86,13 @@ def test_every_public_name_is_in_the_reference() -> None:
     text = (ROOT / "docs" / "reference" / "python-api.md").read_text()
     missing = [name for name in asha_core.__all__ if name not in text and name != "__version__"]
     assert not missing
+
+
+def test_every_warm_start_is_in_the_reference() -> None:
+    commands = (ROOT / "docs" / "reference" / "command-line.md").read_text()
+    python = (ROOT / "docs" / "reference" / "python-api.md").read_text()
+    assert not [name for name in VARIATIONS if f"`{name}`" not in commands]
+    assert not [name for name in (*STRATEGIES, *warmstart.__all__) if f"`{name}" not in python]
 
 
 def test_every_decision_is_in_the_index() -> None:

@@ -21,7 +21,9 @@ from trials.output import not_through_links
 from trials.spec import TaskSpec
 from trials.task import Task
 from trials.trial import JobStopped, Trial
-from warmstart.base import WarmStart, build
+from warmstart.base import WarmStart, undone_if_refused
+from warmstart.hints import new_hints
+from warmstart.registry import build
 
 Send = Callable[[Event | Notice], None]
 
@@ -76,6 +78,7 @@ class JobRunner:
             if settings.warm_start == "none"
             else build(settings.warm_start, settings.warm_start_settings)
         )
+        self._hinted: set[str] = set()
         self._task.setup(device)
 
     def run(self, job: Job, send: Send) -> bool:
@@ -158,10 +161,10 @@ class JobRunner:
         configuration, diagnostics = outcome.configuration, outcome.diagnostics
         _check_jsonable(warm_start.name, "configuration", configuration)
         _check_jsonable(warm_start.name, "diagnostics", diagnostics)
-        if not self._task.space.allows(configuration):
-            configuration = job.configuration
-            step = dict.fromkeys(diagnostics.get("step", {}), 0.0)
-            diagnostics = {**diagnostics, "step": step, "note": "the constraints refuse the nudge: no nudge"}
+        outcome = undone_if_refused(self._task.space, job.configuration, outcome)
+        configuration, diagnostics = outcome.configuration, outcome.diagnostics
+        for hint in new_hints(diagnostics, self._hinted):
+            send(Notice(hint, self._slot, job.trial, once=True))
         seconds = time.perf_counter() - began
         send(Refined(job.trial, configuration, seconds, diagnostics))
         return job._replace(configuration=configuration)

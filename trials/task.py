@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from asha_core.errors import TaskError
 from asha_core.space import Configuration, SearchSpace
+from asha_core.streams import stream_seed
 
 if TYPE_CHECKING:
     import torch
@@ -75,13 +76,30 @@ class Task(ABC):
     def run(self, trial: Trial) -> None:
         """Train from ``trial.resume_from()`` to ``trial.until``, reporting every unit."""
 
+    def warm_start_loss(self, config: Configuration, seed: int) -> float:
+        """The loss after a little training, lower is better: what a warm start measures where there is no
+        network to differentiate (a tree model, an environment). Optional.
+
+        Args:
+            seed: of all randomness in it: the same seed, the same samples and the same noise.
+        """
+        raise NotImplementedError
+
     def problem(self, seed: int, device: str) -> Problem:
         """What a warm start may look at, for the trial with this seed."""
-        return PlainProblem(self.space)
+        if type(self).warm_start_loss is Task.warm_start_loss:
+            return PlainProblem(self.space)
+        from warmstart.base import BlackBox
+
+        def evaluate(config: Configuration, draw: int) -> float:
+            return self.warm_start_loss(config, stream_seed(seed, "warm-start", draw))
+
+        return BlackBox(self.space, evaluate)
 
     def has_losses(self) -> bool:
-        """Whether ``problem`` has a network to differentiate."""
-        return type(self).problem is not Task.problem
+        """Whether ``problem`` has a loss to measure."""
+        kind = type(self)
+        return kind.problem is not Task.problem or kind.warm_start_loss is not Task.warm_start_loss
 
     def checkpoint_bytes(self) -> int | None:
         """About how large one checkpoint of a trial is, for plans; None: not known."""
@@ -124,8 +142,8 @@ class PlainProblem:
     def losses(self, configuration: Configuration) -> Any:
         """There are none."""
         raise TaskError(
-            "this warm start needs a network to differentiate, and the task has none: subclass "
-            "trials.TorchTask, or use --variation baseline or random-warm"
+            "this warm start needs a loss to measure, and the task has none: subclass trials.TorchTask, give "
+            "the task a warm_start_loss(config, seed), or use --variation baseline or random-warm"
         )
 
 
@@ -187,9 +205,9 @@ class TorchTask(Task):
 
     def loss(self, outputs: Tensor, targets: Tensor, config: Configuration) -> Tensor:
         """Training loss: cross-entropy with ``config["label_smoothing"]``, if there is one."""
-        from torch.nn.functional import cross_entropy
+        from warmstart.smoothing import cross_entropy
 
-        return cross_entropy(outputs, targets, label_smoothing=config.get("label_smoothing", 0.0))
+        return cross_entropy(outputs, targets, config.get("label_smoothing", 0.0))
 
     def heldout_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Validation loss: plain cross-entropy."""

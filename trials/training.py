@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import io
 import random
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import IO, Any, NoReturn, cast
 
@@ -19,40 +17,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from asha_core.errors import TaskError
 from asha_core.searchers.random_search import RandomSearch
-from asha_core.space import Configuration, SearchSpace
+from asha_core.space import Configuration
 from asha_core.streams import stream_seed
 from trials.checkpoints import write_content
 from trials.data.batches import Batches
 from trials.task import TorchTask
 from trials.trial import Trial
-from warmstart.base import GroupSettings, Losses
-
-
-@contextmanager
-def own_randomness(seed: int, device: str) -> Iterator[None]:
-    """The global generators of torch (the CPU's, and the device's), numpy and ``random``: seeded inside,
-    and as before outside.
-
-    Not ``torch.random.fork_rng`` and ``manual_seed``: they visit every backend, two milliseconds a time.
-    """
-    cuda = device.startswith("cuda")
-    kept = torch.get_rng_state(), torch.cuda.get_rng_state(device) if cuda else None
-    others = random.getstate(), np.random.get_state()
-    torch.default_generator.manual_seed(seed)
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    if cuda:
-        torch.cuda.manual_seed(seed)
-    try:
-        yield
-    finally:
-        torch.set_rng_state(kept[0])
-        random.setstate(others[0])
-        np.random.set_state(others[1])
-        if kept[1] is not None:
-            torch.cuda.set_rng_state(kept[1], device)
+from warmstart.model_problem import ModelProblem
+from warmstart.randomness import generator_for, own_randomness
 
 
 def _global_states(device: str) -> dict[str, Any]:
@@ -75,11 +48,6 @@ def _set_global_states(states: Mapping[str, Any], device: str) -> None:
     random.setstate((version, tuple(numbers.tolist()), gauss))
     name, keys, *rest = states["numpy"]
     np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
-
-
-def generator_for(seed: int, name: str, index: int, device: str = "cpu") -> torch.Generator:
-    """A generator that owns the stream (seed, name, index)."""
-    return torch.Generator(device).manual_seed(stream_seed(seed, name, index))
 
 
 def load_data(task: TorchTask, device: str) -> tuple[Batches, Batches]:
@@ -254,96 +222,35 @@ def evaluate(task: TorchTask, model: nn.Module, batches: Batches) -> tuple[float
     return task.score(every, truth), task.heldout_loss(every, truth).item()
 
 
-@dataclass(frozen=True, slots=True)
-class _Half:
-    """Half of a mini-batch, and the seed of all that is random about it."""
-
-    inputs: Tensor
-    targets: Tensor
-    seed: int
-
-
-class TrainingProblem:
+class TrainingProblem(ModelProblem):
     """A ``TorchTask``'s network as a warm start sees it: the trial's own initial weights.
 
-    Nothing of the trial is touched: the network is built here, buffers are cloned, batches come from a
-    stream of their own, and global generators are restored.
+    Batches come from streams of their own, and the precision is that of training.
     """
 
     def __init__(self, task: TorchTask, seed: int, device: str) -> None:
-        self.space: SearchSpace = task.space
-        self._task = task
-        self._seed = seed
-        self._device = device
+        load_data(task, device)  # now: what it may draw from the global generators, training would have drawn
+        precision = _Precision(device)
+        mixed = precision.cuda and precision.dtype is torch.bfloat16
 
-    def losses(self, configuration: Configuration) -> Losses:
-        """The network under this configuration, as a function of its parameters."""
-        task, seed, device = self._task, self._seed, self._device
-        model = fresh_model(task, configuration, seed, device).train()
-        parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        forward = _stateless(model)
-        batches, _ = load_data(task, device)
+        def draw(which: int, stream: str) -> Callable[[int], tuple[Tensor, Tensor]]:
+            def batch(number: int) -> tuple[Tensor, Tensor]:
+                source = load_data(task, device)[which]
+                return source.draw(task.batch_size, generator_for(seed, stream, number))
 
-        def train_loss(theta: Mapping[str, Tensor], half: _Half, config: Mapping[str, Any]) -> Tensor:
-            assert isinstance(config, Configuration)
-            noise = torch.Generator(device).manual_seed(half.seed)
-            with own_randomness(half.seed, device):
-                inputs = task.normalize(task.augment(half.inputs, config, noise))
-                return task.loss(forward(theta, inputs), half.targets, config)
+            return batch
 
-        def heldout_loss(theta: Mapping[str, Tensor], half: _Half) -> Tensor:
-            with own_randomness(half.seed, device):
-                return task.heldout_loss(forward(theta, task.normalize(half.inputs)), half.targets)
-
-        def halves(draw: int) -> tuple[_Half, _Half]:
-            with own_randomness(stream_seed(seed, "warm-start-data", draw), device):  # a Dataset may draw
-                x, y = batches.draw(task.batch_size, generator_for(seed, "warm-start", draw))
-            if len(x) < 2:
-                raise TaskError("a warm start needs a mini-batch of at least 2 samples, to split in halves")
-            half, noise = len(x) // 2, stream_seed(seed, "warm-start-noise", draw)
-            return _Half(x[:half], y[:half], noise), _Half(x[half:], y[half:], noise + 1)
-
-        def settings(config: Mapping[str, Any]) -> list[GroupSettings]:
-            assert isinstance(config, Configuration)
-            return sgd_settings(task.optimizer(model.parameters(), config), model)
-
-        return Losses(parameters, train_loss, heldout_loss, halves, settings)
-
-
-def _stateless(model: nn.Module) -> Callable[[Mapping[str, Tensor], Tensor], Tensor]:
-    """``model`` as a function of its parameters; buffers (batch-norm statistics) are clones, discarded."""
-    buffers = dict(model.named_buffers())
-
-    def forward(theta: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
-        clones = {name: buffer.clone() for name, buffer in buffers.items()}
-        outputs: Tensor = torch.func.functional_call(model, {**theta, **clones}, (inputs,))
-        return outputs
-
-    return forward
-
-
-def sgd_settings(optimizer: torch.optim.Optimizer, model: nn.Module) -> list[GroupSettings]:
-    """The settings of an SGD optimiser, with parameters by name.
-
-    Raises:
-        TaskError: another optimiser; its step is not the one that the hyper-gradient differentiates.
-    """
-    if type(optimizer) is not torch.optim.SGD:
-        raise TaskError(
-            f"hyper-gradient warm starts differentiate torch.optim.SGD, and optimizer() gave "
-            f"{type(optimizer).__name__}: use SGD, or --variation baseline or random-warm"
+        super().__init__(
+            task.space,
+            model=lambda config: fresh_model(task, config, seed, device),
+            optimizer=lambda model, config: task.optimizer(model.parameters(), config),
+            data=draw(0, "warm-start"),
+            loss=task.loss,
+            heldout_loss=task.heldout_loss,
+            augment=lambda inputs, config, noise: task.normalize(task.augment(inputs, config, noise)),
+            prepare=task.normalize,
+            validation=draw(1, "warm-start-validation"),
+            autocast=torch.bfloat16 if mixed else None,
+            device=device,
+            seed=seed,
         )
-    if any(group["maximize"] for group in optimizer.param_groups):
-        raise TaskError("hyper-gradient warm starts descend, and optimizer() gave SGD(maximize=True)")
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    return [
-        GroupSettings(
-            parameters=tuple(names[id(p)] for p in group["params"] if p.requires_grad),
-            lr=float(group["lr"]),
-            momentum=float(group["momentum"]),
-            dampening=float(group["dampening"]),
-            weight_decay=float(group["weight_decay"]),
-            nesterov=bool(group["nesterov"]),
-        )
-        for group in optimizer.param_groups
-    ]

@@ -1,10 +1,74 @@
 """Warm starts: what may be done to a fresh configuration before its first evaluation.
 
 Usable alone, inside any tuner: nothing here knows of workers, journals or schedulers.
+
+    problem = ModelProblem(space, model=net, optimizer=make_optimizer, data=batch, loss=loss)
+    outcome = refine("ohgw-trust", problem, configuration, seed=0)
 """
 
 from __future__ import annotations
 
-from warmstart.base import Outcome, Problem, WarmStart, build
+import importlib
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Outcome", "Problem", "WarmStart", "build"]
+from asha_core.space import Choice, Configuration, Float, Int, SearchSpace
+from warmstart.base import BlackBox, Outcome, Problem, WarmStart, undone_if_refused
+from warmstart.hints import new_hints
+from warmstart.registry import build, variation
+
+if TYPE_CHECKING:
+    from warmstart.model_problem import ModelProblem as ModelProblem
+
+__all__ = [
+    "BlackBox",
+    "Choice",
+    "Configuration",
+    "Float",
+    "Int",
+    "ModelProblem",
+    "Outcome",
+    "Problem",
+    "SearchSpace",
+    "WarmStart",
+    "build",
+    "refine",
+    "variation",
+]
+
+
+_said: set[str] = set()  # hints that this process has given
+
+
+def refine(
+    name: str, problem: Problem, configuration: Mapping[str, Any], *, seed: int = 0, **settings: Any
+) -> Outcome:
+    """Warm-start one configuration: the whole of the package in one call.
+
+    Args:
+        name: a variation ("ohgw-trust") or a strategy ("trust", "screen+trust").
+        problem: what may be looked at: a ``ModelProblem``, or a ``BlackBox``.
+        configuration: name -> value, inside the problem's space.
+        seed: of all randomness in it.
+        settings: in the place of the variation's own, such as delta=0.05.
+    Returns:
+        The refined configuration, and what was measured on the way. What the space's constraints refuse is
+        undone. What a user should know is warned of once.
+    Raises:
+        SettingError: an unknown name or setting. ConfigurationError: a value outside the space.
+    """
+    chosen = variation(name, settings)
+    warm_start = build(chosen.strategy, chosen.settings)
+    whole = problem.space.configuration(dict(configuration))
+    outcome = warm_start.refine(problem, whole, seed)
+    outcome = undone_if_refused(problem.space, whole, outcome)
+    for hint in new_hints(outcome.diagnostics, _said):
+        warnings.warn(hint, stacklevel=2)
+    return outcome
+
+
+def __getattr__(name: str) -> Any:
+    if name == "ModelProblem":  # it loads torch
+        return importlib.import_module("warmstart.model_problem").ModelProblem
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

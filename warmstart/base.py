@@ -1,4 +1,4 @@
-"""The warm-start protocol, the registry of strategies, and the variations of the study.
+"""The warm-start protocol: what a strategy sees, and what it answers.
 
 A strategy sees a *problem* (the search space and, if it asks, a freshly initialised network with its
 losses) and a configuration, and answers with the configuration that the trial should have. It leaves
@@ -7,10 +7,10 @@ no trace: weights, iterators and global random states are as they were.
 
 from __future__ import annotations
 
-import importlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from asha_core.errors import SettingError, nearest
 from asha_core.space import Configuration, Float, SearchSpace
@@ -18,43 +18,52 @@ from asha_core.space import Configuration, Float, SearchSpace
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from warmstart.optimizers import Group
+
 Batch = Any  # whatever the problem's own losses take; a strategy only passes it on
+Heldout = Literal["half", "validation", "same"]
+Coordinates = Literal["search", "unit"]
+
+HELDOUT: tuple[Heldout, ...] = ("half", "validation", "same")
 
 
 @dataclass(frozen=True, slots=True)
-class GroupSettings:
-    """The settings of one SGD parameter group, in PyTorch's convention.
+class Network:
+    """A freshly initialised network as a function of its parameters, to be differentiated.
 
-    parameters: the names of the group's parameters. decoupled: weight decay is applied to the weights
-    (l2) instead of to the gradient (l1).
+    parameters: name -> tensor; an estimate leaves them as they were.
+    forward: (parameters, batch, configuration) -> outputs of the network for the training inputs, as the
+        configuration augments them; with the same randomness for the same batch.
+    criterion: (outputs, batch, configuration) -> training loss, a scalar (label smoothing acts here).
+    heldout_loss: (parameters, batch) -> scalar: plain, no smoothing, no augmentation.
+    groups: configuration -> the optimiser's parameter groups, at the peak of any schedule.
+
+    What a function reads of the configuration is what it is taken to depend on, so each has to read it from
+    the one that it is given.
     """
 
-    parameters: tuple[str, ...]
-    lr: float
-    momentum: float = 0.0
-    dampening: float = 0.0
-    weight_decay: float = 0.0
-    nesterov: bool = False
-    decoupled: bool = False
+    parameters: Mapping[str, Tensor]
+    forward: Callable[[Mapping[str, Tensor], Batch, Configuration], Any]
+    criterion: Callable[[Any, Batch, Configuration], Tensor]
+    heldout_loss: Callable[[Mapping[str, Tensor], Batch], Tensor]
+    groups: Callable[[Configuration], Sequence[Group]]
 
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """A freshly initialised network as a function of its parameters.
+    """What a strategy may measure of one configuration.
 
-    parameters: name -> tensor; a strategy leaves them as they were.
-    train_loss: (parameters, batch, configuration) -> scalar. Must depend on the configuration where
-        training does (label smoothing, augmentation), with the same randomness for the same batch.
-    heldout_loss: (parameters, batch) -> scalar: plain, no smoothing, no augmentation.
-    batches: draw number -> (training half, held-out half) of one mini-batch: different samples.
-    settings: configuration -> the optimiser's settings, at the peak of any schedule.
+    batches: (draw number, kind) -> (training samples, held-out samples). "half": two halves of one
+        mini-batch, different samples; "validation": a mini-batch, and one of validation data; "same": the
+        training half twice, which is biased, to show by how much.
+    after: (configuration, training batches, held-out samples) -> held-out loss after a real optimiser's
+        step on each of the training batches, from the initial weights. It works for whatever can be trained.
+    network: what can be differentiated; None: nothing can, and only ``after`` can be used.
     """
 
-    parameters: Mapping[str, Tensor]
-    train_loss: Callable[[Mapping[str, Tensor], Batch, Mapping[str, Any]], Tensor]
-    heldout_loss: Callable[[Mapping[str, Tensor], Batch], Tensor]
-    batches: Callable[[int], tuple[Batch, Batch]]
-    settings: Callable[[Mapping[str, Any]], Sequence[GroupSettings]]
+    batches: Callable[[int, Heldout], tuple[Batch, Batch]]
+    after: Callable[[Configuration, Sequence[Batch], Batch], float]
+    network: Network | None = None
 
 
 class Problem(Protocol):
@@ -63,19 +72,47 @@ class Problem(Protocol):
     space: SearchSpace
 
     def losses(self, configuration: Configuration) -> Losses:
-        """The network that the trial would start from.
+        """What the trial with this configuration would start from.
 
         Raises:
-            TaskError: this task has none (it is not a ``TorchTask``), or its optimiser is unsupported.
+            TaskError: this task has none.
         """
         ...
+
+
+class BlackBox:
+    """A problem that can be evaluated and not differentiated: a tree model, an environment, a simulator.
+
+    Args:
+        space: the search space.
+        evaluate: (configuration, draw) -> loss after a little training, lower is better; the same
+            randomness and data for the same draw number, or differences measure noise.
+    """
+
+    def __init__(self, space: SearchSpace, evaluate: Callable[[Configuration, int], float]) -> None:
+        self.space = space
+        self._evaluate = evaluate
+
+    def losses(self, configuration: Configuration) -> Losses:
+        """``evaluate`` as it is; a batch is the number of a draw."""
+
+        def after(config: Configuration, train: Sequence[Batch], heldout: Batch) -> float:
+            return float(self._evaluate(config, heldout))
+
+        return Losses(lambda draw, kind: (draw, draw), after)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a warm start made of a configuration.
 
-    diagnostics: JSON-able; at least "strategy", and "step" (name -> change in search coordinates).
+    diagnostics: JSON-able; at least "strategy", and "step" (name -> change in search coordinates). Where
+    they apply: "gradient" (nats per search coordinate, by name; a list of them for several estimates),
+    "route", "lookahead", "heldout_loss", "note" (why no more was done), "non_finite" (how many estimates
+    were not finite), "fallback" (why finite differences were taken), "ignored" (dimensions that nothing
+    depends on), "unmatched" (a mask that matches no dimension), "ratio" (the held-out loss after the virtual
+    steps over the one before), "rejected" (how many configurations were screened out), "acted" (how often
+    the brake slowed it down), "parts" (the diagnostics of each part of a chain).
     """
 
     configuration: Configuration
@@ -85,7 +122,7 @@ class Outcome:
 class WarmStart(Protocol):
     """One strategy.
 
-    needs_losses: it asks the problem for its network; a task without one is refused before a search.
+    needs_losses: it asks the problem for its losses; a task without them is refused before a search.
     """
 
     name: str
@@ -102,79 +139,47 @@ class WarmStart(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Variation:
-    """A named warm start with fixed settings: one arm of a study.
-
-    cost: about what it costs, in ordinary mini-batches of arithmetic, with D searched dimensions that
-    act through the loss or the augmentation instead of the optimiser.
-    """
-
-    strategy: str
-    settings: Mapping[str, Any]
-    cost: str
-
-
-STRATEGIES = {
-    "none": "warmstart.none:NoWarmStart",
-    "random": "warmstart.random_step:RandomStep",
-    "hypergradient": "warmstart.hypergradient:HyperGradient",
-}
-
-VARIATIONS = {
-    "baseline": Variation("none", {}, "0"),
-    "random-warm": Variation("random", {"sigma": 0.01}, "0"),
-    "ohgw-1step": Variation("hypergradient", {"eta_h": 1e-3, "steps": 1}, "1 + D"),
-    "ohgw-3step": Variation("hypergradient", {"eta_h": 1e-3, "steps": 3}, "3 + 3D"),
-}
-
-
-def build(strategy: str, settings: Mapping[str, Any] | None = None) -> WarmStart:
-    """A strategy by its name in the registry.
-
-    Raises:
-        SettingError: an unknown strategy or setting, or a value out of its range.
-    """
-    if strategy not in STRATEGIES:
-        raise SettingError(f"unknown warm start {strategy!r}{nearest(strategy, STRATEGIES)}")
-    module, _, name = STRATEGIES[strategy].partition(":")
-    kind = getattr(importlib.import_module(module), name)
-    try:
-        warm_start: WarmStart = kind(**(settings or {}))
-    except TypeError as error:
-        raise SettingError(f"warm start {strategy!r}: {error}") from None
-    return warm_start
-
-
-def variation(name: str) -> Variation:
-    """A variation by name.
-
-    Raises:
-        SettingError: there is none of that name.
-    """
-    if name not in VARIATIONS:
-        raise SettingError(f"unknown variation {name!r}{nearest(name, VARIATIONS)}")
-    return VARIATIONS[name]
-
-
-def movable(space: SearchSpace, configuration: Configuration) -> dict[str, Float]:
+def movable(space: SearchSpace, configuration: Mapping[str, Any]) -> dict[str, Float]:
     """The dimensions that a warm start may move: the real ones, where they exist."""
     return {name: d for name, d in space.items() if isinstance(d, Float) and name in configuration}
 
 
-def moved(space: SearchSpace, configuration: Configuration, step: Mapping[str, float]) -> Configuration:
-    """The configuration after a step in search coordinates, clamped to the space.
+def moved(
+    space: SearchSpace,
+    configuration: Configuration,
+    step: Mapping[str, float],
+    *,
+    coordinates: Coordinates = "search",
+    reflect: bool = False,
+) -> Configuration:
+    """The configuration after a step, inside the space's bounds.
 
     Args:
         step: name -> change; dimensions that are not named stay as they are. A step of exactly 0
             leaves the value as it is, to the last bit.
+        coordinates: what the step is in: search coordinates (log10 of a logarithmic dimension), or the
+            unit cube.
+        reflect: what would leave the space comes back from the bound, instead of staying on it.
     """
     values = dict(configuration)
     for name, dimension in movable(space, configuration).items():
         change = step.get(name, 0.0)
         if change != 0.0:
-            values[name] = dimension.from_search(dimension.to_search(values[name]) + change)
+            low, high = dimension.search_bounds
+            if coordinates == "unit":
+                change *= high - low
+            target = dimension.to_search(values[name]) + change
+            if reflect and math.isfinite(target):
+                target = _reflected(target, low, high)
+            values[name] = dimension.from_search(target)
     return Configuration(tuple(values), tuple(values.values()))
+
+
+def _reflected(value: float, low: float, high: float) -> float:
+    """``value`` folded into [low, high] as by mirrors at both ends."""
+    span = high - low
+    offset = (value - low) % (2 * span)
+    return low + (offset if offset <= span else 2 * span - offset)
 
 
 def taken(space: SearchSpace, before: Configuration, after: Configuration) -> dict[str, float]:
@@ -182,4 +187,37 @@ def taken(space: SearchSpace, before: Configuration, after: Configuration) -> di
     return {
         name: dimension.to_search(after[name]) - dimension.to_search(before[name])
         for name, dimension in movable(space, before).items()
+        if name in after
     }
+
+
+def undone_if_refused(space: SearchSpace, before: Configuration, outcome: Outcome) -> Outcome:
+    """The outcome; where the space's constraints refuse it, the configuration as it was, and a note."""
+    if space.allows(outcome.configuration):
+        return outcome
+    step = dict.fromkeys(outcome.diagnostics.get("step", {}), 0.0)
+    note = "the constraints refuse the nudge: no nudge"
+    return Outcome(before, {**outcome.diagnostics, "step": step, "note": note})
+
+
+def one_of(what: str, value: Any, allowed: Sequence[str]) -> None:
+    """Raise ``SettingError`` unless ``value`` is one of the allowed names."""
+    if value not in allowed:
+        raise SettingError(f"{what} is {value!r}{nearest(str(value), allowed)}")
+
+
+def at_least(what: str, value: Any, least: int) -> None:
+    """Raise ``SettingError`` unless ``value`` is an integer of at least ``least``."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise SettingError(f"{what} is {value!r}: it must be an integer of at least {least}")
+
+
+def number_in(what: str, value: Any, allowed: Callable[[float], bool], limits: str) -> None:
+    """Raise ``SettingError`` unless ``value`` is a finite number for which ``allowed`` holds.
+
+    Args:
+        limits: what is allowed, in words: "in [0, 1]".
+    """
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (is_number and math.isfinite(value) and allowed(value)):
+        raise SettingError(f"{what} is {value!r}: it must be a finite number {limits}")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 
-from asha_core.errors import SettingError
 from asha_core.space import Configuration
 from asha_core.streams import uniforms
-from warmstart.base import Outcome, Problem, movable, moved, taken
+from warmstart.base import Outcome, Problem, movable, moved, number_in, taken
 
 
 class RandomStep:
@@ -21,19 +20,23 @@ class RandomStep:
     needs_losses = False
 
     def __init__(self, sigma: float = 0.01) -> None:
-        if not (sigma > 0 and math.isfinite(sigma)):
-            raise SettingError(f"sigma is {sigma!r}: it must be a number above 0")
+        number_in("sigma", sigma, lambda value: value > 0, "above 0")
         self.sigma = sigma
 
     def refine(self, problem: Problem, configuration: Configuration, seed: int) -> Outcome:
         """The configuration after one random step."""
         names = list(movable(problem.space, configuration))
-        draws = uniforms(seed, "random-step", 0, 2 * len(names))
-        step = {
-            # Box-Muller; 1 - u is never 0
-            name: self.sigma * math.sqrt(-2 * math.log(1 - u)) * math.cos(2 * math.pi * v)
-            for name, u, v in zip(names, draws[::2], draws[1::2], strict=True)
-        }
+        draws = normals(seed, "random-step", len(names))
+        step = {name: self.sigma * draw for name, draw in zip(names, draws, strict=True)}
         refined = moved(problem.space, configuration, step)
         diagnostics = {"strategy": self.name, "step": taken(problem.space, configuration, refined)}
         return Outcome(refined, diagnostics)
+
+
+def normals(seed: int, name: str, count: int) -> list[float]:
+    """Standard normal numbers of the stream (seed, name), by Box and Muller."""
+    draws = uniforms(seed, name, 0, 2 * count)
+    return [
+        math.sqrt(-2 * math.log(1 - u)) * math.cos(2 * math.pi * v)  # 1 - u is never 0
+        for u, v in zip(draws[::2], draws[1::2], strict=True)
+    ]

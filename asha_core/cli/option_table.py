@@ -12,6 +12,7 @@ from asha_core.runtime.budget import parse_duration
 from asha_core.runtime.sizes import parse_bytes
 from asha_core.schedulers import SCHEDULERS
 from asha_core.searchers import SEARCHERS
+from warmstart.registry import VARIATIONS
 
 FLAG = "flag"
 
@@ -126,9 +127,19 @@ OPTIONS = (
         _text,
         "a name",
         "baseline",
-        "the warm start: baseline, random-warm, ohgw-1step, ohgw-3step; with or without the scheduler "
-        "before it (asha-ohgw-1step)",
+        f"the warm start: {', '.join(VARIATIONS)}, or a strategy; with or without the scheduler before it "
+        "(asha-ohgw-1step)",
         "NAME",
+        _WHAT,
+    ),
+    Option(
+        "warm-start-option",
+        _text,
+        "KEY=VALUE",
+        None,
+        "a setting of the warm start, such as eta_h=3e-4, or trust.delta=0.05 for a part of screen+trust; "
+        "may be repeated",
+        "KEY=VALUE",
         _WHAT,
     ),
     Option("scheduler", _text, "a name", None, f"{', '.join(SCHEDULERS)} [asha]", "NAME", _WHAT),

@@ -14,7 +14,7 @@ from asha_core.runtime.budget import Budget, parse_duration
 if TYPE_CHECKING:
     from trials.devices import Devices
 
-_MAPPINGS = ("task_option", "freeze")  # KEY=VALUE, each of which may be repeated
+_MAPPINGS = ("task_option", "warm_start_option", "freeze")  # KEY=VALUE, each of which may be repeated
 _BY_KEY = {option.key: option for option in OPTIONS}
 
 
@@ -99,8 +99,7 @@ def parse_arguments(
 
 def _read(option: Option, value: Any, source: str) -> Any:
     if option.key in _MAPPINGS:
-        pairs = _key_values(value, source)
-        return {key.replace("-", "_") if option.key == "task_option" else key: v for key, v in pairs.items()}
+        return {_as_read(option, key): item for key, item in _key_values(value, source).items()}
     if option.read == FLAG:
         if not isinstance(value, bool):
             raise SettingError(f"{source} is {value!r}: it must be {option.kind}")
@@ -110,6 +109,14 @@ def _read(option: Option, value: Any, source: str) -> Any:
         return option.read(value)
     except (ValueError, TypeError):
         raise SettingError(f"{source} is {value!r}: it must be {option.kind}") from None
+
+
+def _as_read(option: Option, key: str) -> str:
+    """A name as it is in Python, if it is an argument's; the parts of a warm start may have hyphens."""
+    if option.key == "freeze":
+        return key
+    part, dot, name = key.rpartition(".")
+    return part + dot + name.replace("-", "_")
 
 
 def _key_values(value: Any, source: str) -> dict[str, Any]:
@@ -123,7 +130,8 @@ def _key_values(value: Any, source: str) -> dict[str, Any]:
     for text in value if isinstance(value, list) else [value]:
         key, equals, item = str(text).partition("=")
         if not equals or not key:
-            example = "lr=0.1" if source.endswith("freeze") else "model=mlp"
+            examples = {"freeze": "lr=0.1", "warm-start-option": "eta_h=3e-4"}
+            example = next((e for name, e in examples.items() if source.endswith(name)), "model=mlp")
             raise SettingError(f"{source} is {text!r}: write it as KEY=VALUE, such as {example}")
         if key.strip() in options:
             raise SettingError(f"{source} gives {key.strip()} twice: give it once")

@@ -125,11 +125,14 @@ def resolve(options: dict[str, Any]) -> tuple[TaskSpec, Task, Scheduler, str]:
     Raises:
         AshaError: one of them cannot be had.
     """
-    from warmstart.base import VARIATIONS
+    from warmstart.registry import build, is_variation
+    from warmstart.registry import variation as variation_by_name
 
     scheduler_name, variation = split_variation(options["variation"], options["scheduler"])
-    if variation not in VARIATIONS:
+    if not is_variation(variation):
         raise SettingError(_unknown_variation(options["variation"]))
+    warm_start = variation_by_name(variation, options["warm_start_option"])
+    build(warm_start.strategy, warm_start.settings)  # a setting that it does not take is refused here
     spec = task_spec(options)
     task = spec.build()
 
@@ -154,13 +157,14 @@ def resolve(options: dict[str, Any]) -> tuple[TaskSpec, Task, Scheduler, str]:
 
 
 def _unknown_variation(name: str) -> str:
-    from warmstart.base import VARIATIONS
+    from warmstart.registry import strategy_names, variation_names
 
-    both = [f"{scheduler}-{variation}" for scheduler in SCHEDULERS for variation in VARIATIONS]
-    close = difflib.get_close_matches(name, [*VARIATIONS, *both], n=1, cutoff=0.5)
+    known = list(dict.fromkeys([*variation_names(), *strategy_names()]))
+    both = [f"{scheduler}-{variation}" for scheduler in SCHEDULERS for variation in known]
+    close = difflib.get_close_matches(name, [*known, *both], n=1, cutoff=0.5)
     question = f'; did you mean "{close[0]}"?' if close else ";"
     return (
-        f"unknown variation {name!r}{question} known: {', '.join(VARIATIONS)}, alone or after a scheduler "
+        f"unknown variation {name!r}{question} known: {', '.join(known)}, alone or after a scheduler "
         f"({', '.join(SCHEDULERS)})"
     )
 
@@ -185,20 +189,23 @@ def split_variation(variation: str, scheduler: str | None) -> tuple[str, str]:
     >>> split_variation("pasha-ohgw-1step", None)
     ('pasha', 'ohgw-1step')
     """
-    from warmstart.base import VARIATIONS
+    from warmstart.registry import VARIATIONS, is_variation
 
     if scheduler is not None and scheduler not in SCHEDULERS:
         raise SettingError(f"unknown scheduler {scheduler!r}{nearest(scheduler, SCHEDULERS)}")
     if variation in VARIATIONS:  # random-warm is no variation of the scheduler random
         return scheduler or "asha", variation
-    for name in sorted(SCHEDULERS, key=len, reverse=True):
-        if variation == name or variation.startswith(f"{name}-"):
-            if scheduler not in (None, name):
-                raise SettingError(
-                    f"--variation {variation} names the scheduler {name}, and --scheduler says {scheduler}"
-                )
-            return name, "baseline" if variation == name else variation[len(name) + 1 :]
-    return scheduler or "asha", variation
+    longest = sorted(SCHEDULERS, key=len, reverse=True)
+    name = next((each for each in longest if variation == each or variation.startswith(f"{each}-")), None)
+    rest = "" if name is None else variation[len(name) + 1 :] or "baseline"
+    # a scheduler before a name that is known, else a name that only looks so: random-matched+trust
+    if name is None or (not is_variation(rest) and is_variation(variation)):
+        return scheduler or "asha", variation
+    if scheduler not in (None, name):
+        raise SettingError(
+            f"--variation {variation} names the scheduler {name}, and --scheduler says {scheduler}"
+        )
+    return name, rest
 
 
 def task_spec(options: dict[str, Any]) -> TaskSpec:
@@ -253,6 +260,7 @@ def _launch_plan(
         guards=_guards(options),
         resume=options["resume"],
         changes=changes_since(options, directory),
+        warm_start_options=options["warm_start_option"],
     )
 
 

@@ -21,11 +21,15 @@ class WorkerReady:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something that people want to hear of, and that changes no decision: a damaged checkpoint, say."""
+    """Something that people want to hear of, and that changes no decision: a damaged checkpoint, say.
+
+    once: the same text from other workers and of other trials says nothing new.
+    """
 
     text: str
     slot: int | None = None
     trial: int | None = None
+    once: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,7 @@ class Search:
         self._patience = Patience(limits or Limits())
         self._hopeless = Hopeless(scheduler)
         self._written = 0.0  # when the journal last had a record
+        self._said: set[str] = set()  # texts of notices that are told once
 
     def run(self) -> Outcome:
         """Search until the scheduler has nothing left, the budget is spent, or Ctrl-C.
@@ -257,9 +258,17 @@ class Search:
             self._tell(events)
 
     def _tell(self, events: Sequence[ExecutorEvent]) -> None:
+        events = [event for event in events if not self._said_before(event)]
         self._write(map(event_record, events))
         for event in events:
             self._take_in(event)
+
+    def _said_before(self, event: ExecutorEvent) -> bool:
+        if not (isinstance(event, Notice) and event.once):
+            return False
+        said = event.text in self._said
+        self._said.add(event.text)
+        return said
 
     def _take_in(self, event: ExecutorEvent) -> None:
         view = self.view

@@ -144,3 +144,58 @@ def test_analysis_never_loads_torch(run: Path) -> None:
     code = "import sys; from analysis.cli import main; main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code, str(run)], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def refined(trial: int, **diagnostics: object) -> dict[str, object]:
+    return {
+        "t": 1.5,
+        "type": "refined",
+        "trial": trial,
+        "configuration": {"lr": 0.1},
+        "seconds": 0.1,
+        "diagnostics": {"strategy": "a", "step": {"lr": 0.1}, **diagnostics},
+    }
+
+
+def test_the_report_counts_what_became_of_configurations(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    extra = (
+        refined(0, rejected=3, ratio="inf", step={}, gradient=[{"lr": "nan"}, {"lr": -2.0}], non_finite=1),
+        refined(1, acted=2, ratio=5.0, fallback="no <double> backward", note="explodes still"),
+        refined(2, rejected=0, acted=0, note="non-finite hyper-gradient: no nudge"),  # an older journal's
+    )
+    run = write_run(tmp_path / "run", REPORTS, end=10.0, extra=extra)
+    assert main([str(run)]) == 0
+    warm = json.loads((run / "comparison.json").read_text())["runs"][0]["warm_start"]
+    assert {key: warm[key] for key in ("redrawn", "rejected", "braked", "brake_steps")} == {
+        "redrawn": 1,
+        "rejected": 3,
+        "braked": 1,
+        "brake_steps": 2,
+    }
+    assert (warm["non_finite"], warm["fallbacks"], warm["trials"], warm["skipped"]) == (2, 1, 3, 2)
+    assert warm["fallback_because"] == ["no <double> backward"]
+    assert warm["median_abs_gradient"]["lr"] == 2.0
+    said = " ".join(capsys.readouterr().out.split())
+    for text in (
+        "1 exploded and was drawn again (3 draws rejected)",
+        "1 exploded and was slowed down (by 2 steps)",
+        "2 estimates not finite",
+        "1 measured by finite differences instead",
+    ):
+        assert text in said
+        assert text in (run / "report.html").read_text()
+    assert "no &lt;double&gt; backward" in (run / "report.html").read_text()
+
+
+def test_diagnostics_of_other_packages_strategies_do_no_harm(tmp_path: Path) -> None:
+    """Names that are no dimensions, and numbers that are none."""
+    extra = (
+        refined(0, step={"elsewhere": 1.0, "lr": "nan"}, gradient={"elsewhere": 1.0}),
+        refined(1, anything=[1, {"a": None}]),
+    )
+    run = write_run(tmp_path / "run", REPORTS, end=10.0, extra=extra)
+    assert main([str(run)]) == 0
+    warm = json.loads((run / "comparison.json").read_text())["runs"][0]["warm_start"]
+    assert warm["median_abs_step"] == {"lr": 0.1}

@@ -93,3 +93,10 @@ class Loads(Paced):
                 next(numbers)
                 time.sleep(0.02)
             trial.report(trial.config["x"])
+
+
+class Opaque(Paced):
+    """Nothing to differentiate, and a loss that can be measured: least at x = 1."""
+
+    def warm_start_loss(self, config, seed):
+        return (1.0 - config["x"]) ** 2

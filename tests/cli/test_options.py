@@ -27,7 +27,7 @@ def test_the_command_line_wins_over_the_file_and_the_file_over_defaults(tmp_path
 
 
 def test_every_option_may_stand_in_the_file(tmp_path: Path) -> None:
-    samples = {"task_option": "a=1", "freeze": "b=2", "budget": "90m"}
+    samples = {"task_option": "a=1", "warm_start_option": "c=3", "freeze": "b=2", "budget": "90m"}
     lines = []
     for option in OPTIONS:
         if option.name == "config":
@@ -174,7 +174,9 @@ def test_help_and_plan_load_neither_torch_nor_rich() -> None:
         "loaded = [m for m in ('torch', 'rich', 'numpy', 'matplotlib') if m in sys.modules]\n"
         "sys.exit(f'loaded {loaded}' if loaded else status)"
     )
-    for arguments in (["--help"], ["--task", "digits", "--gpus", "cpu", "--plan"]):
+    plan = ["--task", "digits", "--gpus", "cpu", "--plan"]
+    warm = ["--variation", "screen+trust", "--warm-start-option", "trust.delta=0.05"]
+    for arguments in (["--help"], plan, [*plan, *warm], [*plan, "--variation", "trust-flipped"]):
         done = subprocess.run(
             [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
         )

@@ -16,7 +16,7 @@ from asha_core.schedulers import SCHEDULERS
 from asha_core.searchers import SEARCHERS
 from asha_core.space import Constant
 from trials.tasks.digits import SPACE
-from warmstart.base import VARIATIONS
+from warmstart.registry import VARIATIONS
 
 DIGITS = ["--task", "digits", "--gpus", "cpu"]
 POINT = {"lr": 0.05, "weight_decay": 1e-4, "momentum": 0.9, "magnitude": 0.25, "label_smoothing": 0.1}

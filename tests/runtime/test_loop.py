@@ -15,7 +15,7 @@ from asha_core.errors import TaskError
 from asha_core.forecast import Forecast
 from asha_core.messages import Failed, Lost, Refined, Rejected, Report
 from asha_core.runtime.budget import Budget
-from asha_core.runtime.executor import WorkerReady
+from asha_core.runtime.executor import Notice, WorkerReady
 from asha_core.runtime.journal import JournalWriter, NullJournal, read_journal
 from asha_core.runtime.loop import Search
 from asha_core.runtime.observers import Leaderboard, Observer, SearchView, describe_outcome
@@ -566,3 +566,14 @@ def test_a_view_starts_empty():
     assert [(seat.index, seat.device, seat.job, seat.resource, seat.ready) for seat in search.view.slots] == [
         (slot, f"fake:{slot}", None, 0, False) for slot in range(3)
     ]
+
+
+def test_a_notice_that_is_told_once_is_told_once_and_others_each_time():
+    once, again = Notice("each worker says it", once=True), Notice("it happened again")
+    heard = Recorder()
+    work = lambda job, resource: [once, again, *train(job, resource)]  # noqa: E731
+    _, _, journal, _ = run(asha(max_trials=4), work=work, observers=[heard])
+    texts = [record["text"] for record in journal.records if record["type"] == "notice"]
+    assert texts.count(once.text) == 1
+    assert texts.count(again.text) >= 4
+    assert [what for _, _, what in heard.log].count(once) == 1

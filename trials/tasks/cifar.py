@@ -1,8 +1,8 @@
 """CIFAR-10 with ResNet-20, from torchvision's own files.
 
 The training set is split by class, with a fixed seed, into 45,000 images for training and 5,000 for
-validation; the 10,000 test images are not touched here. Images stay uint8 on the device; crop, flip,
-warp and normalisation happen there. Source: Krizhevsky 2009, "Learning Multiple Layers of Features from
+validation; the 10,000 test images are not touched here. Images stay uint8 on the device; augmentation
+and normalisation happen there. Source: Krizhevsky 2009, "Learning Multiple Layers of Features from
 Tiny Images".
 """
 
@@ -41,7 +41,8 @@ class Cifar10(TorchTask):
         subset: share of the images to use, in (0, 1]; the split stays stratified.
         download: fetch the data if it is not there.
 
-    ``magnitude`` scales a random affine warp on top of random crops and flips.
+    ``magnitude`` is the strength of RandAugment, on top of random crops and flips: see
+    ``trials.data.rand_augment``.
     """
 
     space = SPACE
@@ -108,11 +109,18 @@ class Cifar10(TorchTask):
         return (images[train], labels[train]), (images[valid], labels[valid])
 
     def augment(self, inputs: Tensor, config: Configuration, generator: torch.Generator) -> Tensor:
-        """Random crop with padding 4, random flip, and an affine warp of strength ``magnitude``."""
-        from trials.data.augmentation import random_affine, random_crop_flip
+        """Random crop with padding 4, random flip, and RandAugment of strength ``magnitude``, continuous.
+
+        Args:
+            inputs: (B, 3, 32, 32) uint8.
+        Returns:
+            (B, 3, 32, 32) float32 in 0 to 255; differentiable in a ``magnitude`` that is a 0-d tensor.
+        """
+        from trials.data.augmentation import random_crop_flip
+        from trials.data.rand_augment import rand_augment
 
         images = random_crop_flip(inputs, 4, generator)
-        return random_affine(images.float(), config["magnitude"], generator)
+        return rand_augment(images.float(), config["magnitude"], generator)
 
     def normalize(self, inputs: Tensor) -> Tensor:
         """Per-image z-score: every image has mean 0 and standard deviation 1."""

@@ -1,0 +1,64 @@
+"""What a variation costs, in arithmetic: the documented figure against the operations that PyTorch counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from asha_core import Configuration
+from trials.tasks.digits import Digits
+from trials.training import TrainingProblem, fresh_model, load_data
+from warmstart import build
+from warmstart.registry import VARIATIONS
+
+L, A = 1, 1  # of digits: label smoothing, and the magnitude of the augmentation
+SANE = {"lr": 0.01, "weight_decay": 1e-4, "momentum": 0.8, "magnitude": 0.5, "label_smoothing": 0.1}
+
+
+@pytest.fixture(scope="module")
+def digits() -> Digits:
+    task = Digits("cnn")
+    task.setup("cpu")
+    return task
+
+
+def counted(function: Any) -> float:
+    with FlopCounterMode(display=False) as counter:
+        function()
+    return float(counter.get_total_flops())
+
+
+def one_training_step(task: Digits, config: Configuration) -> float:
+    def step() -> None:
+        model = fresh_model(task, config, 0, "cpu").train()
+        inputs, targets = load_data(task, "cpu")[0].draw(task.batch_size, torch.Generator().manual_seed(0))
+        inputs = task.normalize(task.augment(inputs, config, torch.Generator().manual_seed(0)))
+        task.loss(model(inputs), targets, config).backward()
+
+    return counted(step)
+
+
+def documented(cost: str) -> float:
+    """The figure of a cost in words: what is before the first comma, with L and A of digits."""
+    if cost.startswith("those of "):
+        names = cost.removeprefix("those of ").split(" and ")
+        return sum(documented(VARIATIONS[name].cost) for name in names)
+    product = cost.partition(",")[0].replace("3A", "3*A")
+    return float(eval(product, {"L": L, "A": A, "__builtins__": {}}))
+
+
+@pytest.mark.parametrize("name", VARIATIONS)
+def test_the_documented_cost_is_what_it_costs(name: str, digits: Digits) -> None:
+    """Of a configuration that does not explode; some stop early, so the most over a few seeds counts."""
+    config = digits.space.configuration(SANE)
+    step = one_training_step(digits, config)
+    warm_start = build(VARIATIONS[name].strategy, VARIATIONS[name].settings)
+
+    def cost(seed: int) -> float:
+        return counted(lambda: warm_start.refine(TrainingProblem(digits, seed, "cpu"), config, seed)) / step
+
+    most = max(cost(seed) for seed in range(4))
+    assert most == pytest.approx(documented(VARIATIONS[name].cost), rel=0.15, abs=1e-3)

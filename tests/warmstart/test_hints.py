@@ -1,0 +1,73 @@
+"""What a user should know, said once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+import warmstart
+from asha_core import Float, SearchSpace
+from tests.warmstart.small_problems import SPACE, Small, black_box, configuration
+from warmstart import Problem
+from warmstart.hints import hints, new_hints
+
+LR = SearchSpace({"lr": Float(1e-4, 30.0, log=True)})
+
+
+@pytest.fixture(autouse=True)
+def nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warmstart, "_said", set())
+
+
+def test_nothing_is_said_of_what_went_as_it_should() -> None:
+    outcome = warmstart.refine("ohgw-trust", Small(), configuration())
+    assert not hints(outcome.diagnostics)
+
+
+def warned(name: str, problem: Problem, config: Mapping[str, Any], **settings: Any) -> list[Any]:
+    """What three refinements warn of."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for seed in range(3):
+            warmstart.refine(name, problem, config, seed=seed, **settings)
+    return caught
+
+
+def test_a_fallback_is_warned_of_once_where_it_was_called() -> None:
+    (warning,) = warned("ohgw-1step", black_box(LR), {"lr": 0.1})
+    assert "finite differences in the place of differentiation (nothing to" in str(warning.message)
+    assert (warning.category, warning.filename) == (UserWarning, __file__)
+
+
+def test_what_nothing_depends_on_is_warned_of_once_by_name() -> None:
+    space = SearchSpace({**SPACE, "idle": Float(0.0, 1.0)}, conditions=SPACE.conditions)
+    (warning,) = warned("ohgw-1step", Small(space=space), {**configuration(), "idle": 0.5})
+    assert "nothing depends on 'idle', so its hyper-gradient is 0" in str(warning.message)
+
+
+def test_differences_that_were_asked_for_are_no_surprise() -> None:
+    assert not warned("ohgw-1step", black_box(LR), {"lr": 0.1}, route="differences")
+
+
+def test_other_texts_are_told_as_they_come() -> None:
+    said: set[str] = set()
+    assert len(new_hints({"ignored": ["a", "b"]}, said)) == 2
+    assert not new_hints({"ignored": ["b", "a"]}, said)
+    assert len(new_hints({"ignored": ["c", "a"], "fallback": "x", "unmatched": ["lr"]}, said)) == 3
+
+
+def test_the_public_names_are_there_and_torch_is_not_until_it_is_needed() -> None:
+    assert all(getattr(warmstart, name) for name in warmstart.__all__)
+    code = (
+        "import sys, warmstart\n"
+        "warmstart.build('screen+trust'), warmstart.build('flipped'), warmstart.BlackBox\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        warmstart.Nothing  # noqa: B018

@@ -1,0 +1,50 @@
+"""Several strategies, one after the other: "screen+trust"."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from asha_core.space import Configuration
+from warmstart.base import Outcome, Problem, WarmStart, undone_if_refused
+
+_COUNTS = ("rejected", "acted", "non_finite")
+
+
+class Chain:
+    """Each strategy refines what the one before it gave.
+
+    Args:
+        parts: at least one.
+
+    What the space's constraints refuse is undone part by part. The diagnostics are those of all parts
+    together, those of later parts first; counts and steps are added up, and each part's own are in "parts".
+    """
+
+    def __init__(self, parts: Sequence[WarmStart]) -> None:
+        self._parts = list(parts)
+        self.name = "+".join(part.name for part in self._parts)
+        self.needs_losses = any(part.needs_losses for part in self._parts)
+
+    def refine(self, problem: Problem, configuration: Configuration, seed: int) -> Outcome:
+        """The configuration that the last part gives."""
+        parts: list[dict[str, Any]] = []
+        for part in self._parts:
+            outcome = part.refine(problem, configuration, seed)
+            outcome = undone_if_refused(problem.space, configuration, outcome)
+            configuration = outcome.configuration
+            parts.append(outcome.diagnostics)
+        told: dict[str, Any] = {}
+        steps: dict[str, float] = {}
+        for part_told in parts:
+            told |= part_told
+            for name, change in part_told.get("step", {}).items():
+                steps[name] = steps.get(name, 0.0) + change
+        for count in _COUNTS:
+            if count in told:
+                told[count] = sum(part_told.get(count, 0) for part_told in parts)
+        told |= {"strategy": self.name, "step": steps, "parts": parts}
+        notes = [part_told["note"] for part_told in parts if "note" in part_told]
+        if notes:
+            told["note"] = "; ".join(notes)
+        return Outcome(configuration, told)

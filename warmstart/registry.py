@@ -1,0 +1,189 @@
+"""Strategies by name, and the variations of the study: strategies with fixed settings."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from asha_core.errors import SettingError, nearest
+from warmstart.base import WarmStart
+
+GROUP = "asha_core.warm_starts"  # the entry point under which other packages register theirs
+_NAME = re.compile(r"\w[\w-]*")  # "+" joins names, "." asks for a setting, "/" would be another directory
+
+STRATEGIES = {
+    "none": "warmstart.none:NoWarmStart",
+    "random": "warmstart.random_step:RandomStep",
+    "random-matched": "warmstart.random_matched:RandomMatched",
+    "hypergradient": "warmstart.hypergradient:HyperGradient",
+    "trust": "warmstart.trust:Trust",
+    "brake": "warmstart.brake:Brake",
+    "flipped": "warmstart.flipped:Flipped",
+    "screen": "warmstart.screen:Screen",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Variation:
+    """A named warm start with fixed settings: one arm of a study.
+
+    strategy: a name, or several joined by "+", one after the other. settings: of the strategy; for several,
+    the settings of each under its name.
+    cost: about what it costs, in ordinary mini-batches of arithmetic; L is the number of searched real
+    dimensions that act through the loss, A of those that act through the inputs (augmentation).
+    """
+
+    strategy: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    cost: str = "its own"
+
+
+VARIATIONS = {
+    "baseline": Variation("none", {}, "0"),
+    "random-warm": Variation("random", {"sigma": 0.01}, "0"),
+    "random-matched": Variation("random-matched", {"of": "hypergradient"}, "1 + L/3 + A"),
+    "ohgw-1step": Variation("hypergradient", {"eta_h": 1e-3, "steps": 1}, "1 + L/3 + A"),
+    "ohgw-3step": Variation("hypergradient", {"eta_h": 1e-3, "steps": 3}, "3 + L + 3A"),
+    "ohgw-trust": Variation("trust", {}, "8"),
+    "ohgw-brake": Variation("brake", {}, "5/6, and 2/3 for each time that it acts"),
+    "ohgw-flipped": Variation("flipped", {"of": "hypergradient"}, "1 + L/3 + A"),
+    "ohgw-screen": Variation("screen", {}, "5/6, and as much for each configuration drawn again"),
+    "ohgw-screen-trust": Variation("screen+trust", {}, "those of ohgw-screen and ohgw-trust"),
+    "trust-matched": Variation("random-matched", {"of": "trust"}, "8"),
+    "trust-flipped": Variation("flipped", {"of": "trust"}, "8"),
+}
+
+
+@cache
+def _registered() -> dict[str, EntryPoint]:
+    """What other packages have registered, by name; nothing of theirs is imported."""
+    points = entry_points(group=GROUP)
+    return {point.name: point for point in points if _NAME.fullmatch(point.name)}
+
+
+def strategy_names() -> list[str]:
+    """Every strategy there is: the package's own, and those of other packages."""
+    return [*STRATEGIES, *(name for name in _registered() if name not in STRATEGIES)]
+
+
+def variation_names() -> list[str]:
+    """The variations, and the strategies that other packages have registered."""
+    return [*VARIATIONS, *(name for name in _registered() if name not in VARIATIONS)]
+
+
+def is_variation(name: str) -> bool:
+    """Whether ``variation`` knows it: a variation, a strategy, or several strategies with "+"."""
+    return name in VARIATIONS or all(part in strategy_names() for part in name.split("+"))
+
+
+def build(strategy: str, settings: Mapping[str, Any] | None = None) -> WarmStart:
+    """A strategy by its name in the registry.
+
+    Args:
+        strategy: a name, or several joined by "+": each refines what the one before it gave.
+        settings: keyword arguments of the strategy; for several, a mapping of them for each, by name.
+    Raises:
+        SettingError: an unknown strategy or setting, or a value out of its range.
+    """
+    if not isinstance(strategy, str):
+        raise SettingError(f"warm start {strategy!r}: give the name of a strategy{nearest('', STRATEGIES)}")
+    settings = dict(settings or {})
+    if "+" in strategy:
+        return _chain(strategy, strategy.split("+"), settings)
+    kind = _load(strategy)
+    _check_names(strategy, kind, settings)
+    try:
+        built: WarmStart = kind(**settings)
+    except TypeError as error:
+        raise SettingError(f"warm start {strategy!r}: {error}") from None
+    for needed in ("name", "needs_losses", "refine"):
+        if not hasattr(built, needed):
+            raise SettingError(
+                f"warm start {strategy!r} is a {type(built).__name__} without {needed!r}: it must have name, "
+                "needs_losses and refine(problem, configuration, seed)"
+            )
+    return built
+
+
+def _chain(strategy: str, names: Sequence[str], settings: Mapping[str, Any]) -> WarmStart:
+    from warmstart.chain import Chain
+
+    for name in names:
+        if names.count(name) > 1:  # it would meet the same samples and random numbers again
+            raise SettingError(f"warm start {strategy!r} has {name!r} twice: give each once")
+    for name, own in settings.items():
+        if name not in names:
+            raise SettingError(
+                f"warm start {strategy!r}: {name!r} is no part's setting: write it as PART.SETTING, such as "
+                f"{names[0]}.{name} (parts: {', '.join(names)})"
+            )
+        if not isinstance(own, Mapping):
+            raise SettingError(
+                f"warm start {strategy!r}: {name} is {own!r}: it is one of the parts, so it must map "
+                f"settings to values, as {name}.SETTING=VALUE does"
+            )
+    return Chain([build(name, settings.get(name)) for name in names])
+
+
+def _check_names(strategy: str, kind: Any, settings: Mapping[str, Any]) -> None:
+    """Raise ``SettingError`` for a setting that the strategy does not have."""
+    try:
+        parameters = inspect.signature(kind).parameters.values()
+    except (TypeError, ValueError):  # not written in Python
+        return
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return  # it hands them on to another one, which knows
+    known = [parameter.name for parameter in parameters]
+    for name in settings:
+        if name not in known:
+            raise SettingError(f"warm start {strategy!r} has no setting {name!r}{nearest(str(name), known)}")
+
+
+def _load(strategy: str) -> Any:
+    if strategy in STRATEGIES:
+        module, _, name = STRATEGIES[strategy].partition(":")
+        return getattr(importlib.import_module(module), name)
+    if strategy in _registered():
+        point = _registered()[strategy]
+        try:
+            return point.load()
+        except Exception as error:
+            raise SettingError(
+                f"warm start {strategy!r} is registered as {point.value}, which cannot be imported: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+    raise SettingError(f"unknown warm start {strategy!r}{nearest(strategy, strategy_names())}")
+
+
+def variation(name: str, options: Mapping[str, Any] | None = None) -> Variation:
+    """A variation by name; a strategy's name (or several with "+") is one too, with its default settings.
+
+    Args:
+        options: settings in the place of the variation's own; "trust.delta" is the setting ``delta`` of the
+            part ``trust``.
+    Raises:
+        SettingError: there is none of that name.
+    """
+    if name in VARIATIONS:
+        chosen = VARIATIONS[name]
+    elif is_variation(name):
+        chosen = Variation(name)
+    else:
+        known = {*variation_names(), *strategy_names()}
+        raise SettingError(f"unknown variation {name!r}{nearest(name, known)}")
+    settings: dict[str, Any] = dict(chosen.settings)
+    for key, value in (options or {}).items():
+        part, dot, setting = str(key).rpartition(".")
+        if not dot or part == chosen.strategy:
+            merged = isinstance(value, Mapping) and isinstance(settings.get(setting), Mapping)
+            settings[setting] = {**settings[setting], **value} if merged else value
+        else:
+            own = settings.get(part, {})
+            settings[part] = {**own, setting: value} if isinstance(own, Mapping) else {setting: value}
+    return Variation(chosen.strategy, settings, chosen.cost)

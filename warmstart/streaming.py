@@ -1,0 +1,110 @@
+"""Gradients that are used as they come, and products over many weights a piece at a time.
+
+A step and the gradient after it need the weights, their gradient and the weights after the step: three
+times the size of the network, as SGD with momentum does. Nothing here holds a fourth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+
+# elements worked on at a time: on a CPU what fits its cache; on a GPU, enough that starting an operation
+# costs nothing beside it
+_CPU, _GPU = 1 << 18, 1 << 22
+
+
+def _limit(tensor: Tensor) -> int:
+    return _CPU if tensor.device.type == "cpu" else _GPU
+
+
+def pieces(*columns: Sequence[Tensor]) -> Iterator[list[list[Tensor]]]:
+    """The same columns in parts of bounded size: small tensors together, large ones cut into views.
+
+    Args:
+        columns: lists of tensors; those in one place of all lists have one shape.
+    """
+    part: list[list[Tensor]] = [[] for _ in columns]
+    held = 0
+    for row in zip(*columns, strict=True):
+        for cut in _cut(row):
+            for column, tensor in zip(part, cut, strict=True):
+                column.append(tensor)
+            held += cut[0].numel()
+            if held >= _limit(cut[0]):
+                yield part
+                part, held = [[] for _ in columns], 0
+    if part and part[0]:
+        yield part
+
+
+def _cut(row: Sequence[Tensor]) -> Iterator[Sequence[Tensor]]:
+    size, limit = row[0].numel(), _limit(row[0])
+    if size <= limit or not all(tensor.is_contiguous() for tensor in row):
+        yield row
+        return
+    flat = [tensor.view(-1) for tensor in row]
+    for start in range(0, size, limit):
+        yield [tensor[start : start + limit] for tensor in flat]
+
+
+def dot(left: Sequence[Tensor], right: Sequence[Tensor]) -> float:
+    """Sum of products over lists of tensors, accumulated in float64, with one wait for the device."""
+    total: Tensor | None = None
+    for one, other in pieces(left, right):
+        products = torch._foreach_mul(one, other)
+        flat = products[0] if len(products) == 1 else torch.cat([p.flatten() for p in products])
+        part = flat.sum(dtype=torch.float64)
+        total = part if total is None else total + part
+    return 0.0 if total is None else total.item()
+
+
+def each_gradient(
+    loss: Tensor,
+    leaves: Mapping[str, Tensor],
+    visit: Callable[[dict[str, Tensor]], None],
+    *,
+    retain_graph: bool = False,
+    spend: bool = False,
+) -> None:
+    """Call ``visit`` with gradients by name, as they are had; small ones together. None is kept here.
+
+    Args:
+        leaves: of the loss's graph; those that it does not depend on are not visited.
+        spend: the leaves are not needed any more: each is emptied when its gradient is there.
+    """
+    waiting: dict[str, Tensor] = {}
+    held = 0
+
+    def flush() -> None:
+        nonlocal held
+        ready, held = dict(waiting), 0
+        waiting.clear()
+        with torch.no_grad():
+            visit(ready)
+
+    def had(name: str, leaf: Tensor) -> None:
+        nonlocal held
+        assert leaf.grad is not None
+        waiting[name], leaf.grad = leaf.grad, None
+        if spend:  # every use of it has been differentiated, so the graph has let go of it too
+            leaf.data = leaf.new_empty(0)
+        held += waiting[name].numel()
+        if held >= _limit(waiting[name]):
+            flush()
+
+    # the hook, not autograd.grad: that would hold all gradients until the last one is there
+    handles = [
+        leaf.register_post_accumulate_grad_hook(partial(had, name))  # type: ignore[no-untyped-call]
+        for name, leaf in leaves.items()
+    ]
+    try:
+        torch.autograd.backward(loss, retain_graph=retain_graph, inputs=list(leaves.values()))
+    finally:
+        for handle in handles:
+            handle.remove()
+    if waiting:
+        flush()

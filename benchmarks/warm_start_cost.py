@@ -477,6 +477,17 @@ def markdown(content: Row) -> str:
     return "\n".join(parts)
 
 
+def write_into(document: Path, content: Row) -> None:
+    """Replace the table between the document's two comments for this network."""
+    settings = content["settings"]
+    name = f"{settings['model']}, {settings['optimizer']}"
+    before, begin, rest = document.read_text().partition(f"<!-- {name} -->\n")
+    _, end, after = rest.partition("\n<!-- end -->")
+    if not (begin and end):
+        raise SystemExit(f"{document} has no place for a table of {name}: <!-- {name} --> to <!-- end -->")
+    document.write_text(f"{before}{begin}{markdown(content)}{end}{after}")
+
+
 @contextmanager
 def conditions(threads: int, precision: str) -> Iterator[None]:
     """One thread, as a worker with one core; and float32 on a GPU, if that is asked for."""
@@ -527,6 +538,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--quick", action="store_true", help="digits, few rows, one round: does it work?")
     made.add_argument("--json", type=Path, metavar="FILE")
     made.add_argument("--markdown", type=Path, metavar="FILE")
+    made.add_argument("--document", type=Path, metavar="FILE", help="a document whose table is replaced")
     made.add_argument("--child", type=int, help=argparse.SUPPRESS)
     return made
 
@@ -550,6 +562,8 @@ def main(command: Sequence[str] | None = None) -> None:
         arguments.json.write_text(json.dumps(content, indent=2) + "\n")
     if arguments.markdown:
         arguments.markdown.write_text(markdown(content) + "\n")
+    if arguments.document:
+        write_into(arguments.document, content)
 
 
 if __name__ == "__main__":

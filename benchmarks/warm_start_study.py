@@ -244,8 +244,8 @@ def tell(study: Study, directory: Path, seeds: list[int]) -> None:
                 f"{row['ratio_s']:.2f} |"
             )
     report["shares"] = shares(directory, study, seeds)
-    print("\n| arm | best accuracy | against baseline | mean accuracy after 1 epoch | mean move of log10 lr |", end="")
-    print(" warm start's share of the time | rejected | braked | not finite |")
+    print("\n| arm | best accuracy | against baseline | mean accuracy after 1 epoch | ", end="")
+    print("mean move of log10 lr | warm start's share of the time | rejected | braked | not finite |")
     print("|---|---|---|---|---|---|---|---|---|")
     for row in report["shares"]:
         print(
@@ -257,7 +257,8 @@ def tell(study: Study, directory: Path, seeds: list[int]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=plain)
     parser.add_argument("what", choices=["run", "tell"])
     parser.add_argument("--study", choices=STUDIES, default="digits")
     parser.add_argument("--dir", type=Path, required=True)

@@ -91,8 +91,10 @@ def _differentiated(
     route: Route,
     only: Sequence[str] | None,
 ) -> Estimate:
-    from warmstart.lookahead import differentiable, one_step, unrolled
+    from warmstart.lookahead import one_step
+    from warmstart.passes import differentiable
     from warmstart.reverse import reversed_steps
+    from warmstart.tangents import unrolled
 
     network = losses.network
     assert network is not None

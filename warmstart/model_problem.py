@@ -21,8 +21,8 @@ from asha_core.space import Configuration, SearchSpace
 from asha_core.streams import stream_seed
 from warmstart.base import Heldout, Losses, Network, movable
 from warmstart.dependence import Watched
-from warmstart.lookahead import differentiable
 from warmstart.optimizers import Group, groups_of
+from warmstart.passes import differentiable
 from warmstart.randomness import generator_for, own_randomness
 from warmstart.samples import Data as Data  # noqa: PLC0414 - exported, and mypy wants it said
 from warmstart.samples import Pair, check_data, count, mini_batch, part

@@ -19,8 +19,8 @@ from asha_core.space import Configuration, Float, SearchSpace
 from warmstart.base import Batch, Network
 from warmstart.dependence import LOSS_STEP, Dependence, Watched, settings_slopes, stencil, wanted_names
 from warmstart.estimates import Estimate
-from warmstart.lookahead import gradients, leaves_of
 from warmstart.optimizers import Group, State
+from warmstart.passes import gradients, leaves_of
 
 
 def reversed_steps(
@@ -34,7 +34,7 @@ def reversed_steps(
 ) -> Estimate:
     """The hyper-gradient through H = len(train) virtual steps, in reverse mode.
 
-    Args and Returns: as ``lookahead.unrolled``.
+    Args and Returns: as ``tangents.unrolled``.
     Raises:
         TaskError: a coordinate acts on the loss, and the loss cannot be differentiated by it.
     Source: Maclaurin et al. 2015, arXiv:1502.03492; Franceschi et al. 2017, arXiv:1703.01785, section 3.1.

@@ -15,10 +15,11 @@ from torch.func import functional_call
 from asha_core import Choice, Configuration, Float, Int, SearchSpace
 from warmstart.base import Network
 from warmstart.estimates import Estimate
-from warmstart.lookahead import one_step, unrolled
+from warmstart.lookahead import one_step
 from warmstart.optimizers import SGD, Adam, Group
 from warmstart.reverse import reversed_steps
 from warmstart.smoothing import cross_entropy
+from warmstart.tangents import unrolled
 
 Batch = tuple[Tensor, Tensor]
 

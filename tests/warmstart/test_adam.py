@@ -22,8 +22,9 @@ from tests.warmstart.networks import (
     reference,
 )
 from warmstart.base import Network
-from warmstart.lookahead import one_step, unrolled
+from warmstart.lookahead import one_step
 from warmstart.optimizers import Adam
+from warmstart.tangents import unrolled
 
 EPSILONS = (1e-1, 1e-3, 1e-8)
 

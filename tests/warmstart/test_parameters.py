@@ -16,9 +16,11 @@ from torch.func import functional_call
 from asha_core import Float, SearchSpace
 from tests.warmstart.networks import SGD_PSI, SGD_SPACE, WAYS, Toy, assert_agrees, central, sgd_group
 from warmstart.base import Network
-from warmstart.lookahead import gradients, leaves_of, one_step, unrolled
+from warmstart.lookahead import one_step
 from warmstart.optimizers import SGD, Group
+from warmstart.passes import gradients, leaves_of
 from warmstart.streaming import dot
+from warmstart.tangents import unrolled
 
 
 def toy(**options: Any) -> Toy:

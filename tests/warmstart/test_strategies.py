@@ -239,7 +239,7 @@ def refusal(strategy: str, name: str, value: Any) -> str | None:
         (
             "hypergradient",
             {"route": "forwards"},
-            "known: auto, closed, differences, first-order, reverse, tangents",
+            "closed, differences, first-order, reverse, tangents",
         ),
         ("hypergradient", {"bounds": "bounce"}, "known: clamp, reflect"),
         ("hypergradient", {"mask": 3}, "mask is 3: it must name dimensions"),

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from asha_core import Float, SearchSpace
 from warmstart.base import Network
-from warmstart.lookahead import one_step, unrolled
+from warmstart.lookahead import one_step
 from warmstart.optimizers import SGD
+from warmstart.tangents import unrolled
 
 LR_ONLY = SearchSpace({"lr": Float(1e-3, 10.0)})
 

@@ -21,19 +21,19 @@ class NarrowedDigits(Digits):
 
 
 class SmallCifar(Cifar10):
-    """Real CIFAR-10 and all of its pipeline, with three convolutions in the place of ResNet-20."""
+    """Real CIFAR-10 and its whole pipeline, with three convolutions instead of ResNet-20; batches of 64."""
 
     space = narrowed(Cifar10.space, 1e-4, 3.0)
+    batch_size = 64
 
     def model(self, config: Configuration) -> nn.Module:
         """(B, 3, 32, 32) -> (B, 10); 24,346 parameters."""
         layers: list[nn.Module] = []
         for inputs, outputs in ((3, 16), (16, 32), (32, 64)):
             layers += [
-                nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+                nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False),
                 nn.BatchNorm2d(outputs),
                 nn.ReLU(),
-                nn.MaxPool2d(2),
             ]
         return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
 

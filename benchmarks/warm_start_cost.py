@@ -314,8 +314,10 @@ class Case:
             loop.step()
 
 
-def measure(case: Case, repeats: int, number: int, *, quick: bool = False) -> tuple[list[Row], Row]:
-    """(one row for each route and strategy, that of the mini-batch)."""
+def measure(
+    case: Case, repeats: int, number: int, *, quick: bool = False, only: str = ""
+) -> tuple[list[Row], Row]:
+    """(rows, first that of the mini-batch; what else the run is told by)."""
     loop, watch = Loop(case.task, case.config, case.device), Stopwatch(case.device)
     loop.step()
     works: dict[str, tuple[str, Callable[[], Any]]] = {}
@@ -332,13 +334,13 @@ def measure(case: Case, repeats: int, number: int, *, quick: bool = False) -> tu
     memory["bare mini-batch"] = peak
     skipped = ("tangents", "reverse H=2", "differences") if quick else ()
     for name, (run, ahead) in case.routes().items():
-        if name.startswith(skipped):
+        if name.startswith(skipped) or only not in name:
             continue
         drawn = case.drawn(ahead)
         works[name] = "route", lambda run=run, drawn=drawn: run(drawn)
         memory[name] = peak_bytes(lambda run=run, ahead=ahead: run(case.drawn(ahead)), case.device)
     for name, whole in case.strategies().items():
-        if quick and name not in ("baseline", "ohgw-1step", MASKED):
+        if (quick and name not in ("baseline", "ohgw-1step", MASKED)) or only not in name:
             continue
         works[name] = "strategy", whole
         memory[name] = peak_bytes(whole, case.device)
@@ -507,7 +509,9 @@ def conditions(threads: int, precision: str) -> Iterator[None]:
 def run(arguments: argparse.Namespace) -> Row:
     with conditions(arguments.threads, arguments.precision):
         case = Case(arguments.model, arguments.optimizer, arguments.batch, arguments.device)
-        rows, numbers = measure(case, arguments.repeats, arguments.number, quick=arguments.quick)
+        rows, numbers = measure(
+            case, arguments.repeats, arguments.number, quick=arguments.quick, only=arguments.only
+        )
     names = ("model", "optimizer", "batch", "device", "precision", "threads", "repeats", "number")
     return {
         "benchmark": "warm_start_cost",
@@ -536,6 +540,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--threads", type=int, default=1)
     made.add_argument("--processes", type=int, default=3, help="new processes, for the first warm start")
     made.add_argument("--quick", action="store_true", help="digits, few rows, one round: does it work?")
+    made.add_argument(
+        "--only", metavar="TEXT", default="", help="routes and strategies with TEXT in their names"
+    )
     made.add_argument("--json", type=Path, metavar="FILE")
     made.add_argument("--markdown", type=Path, metavar="FILE")
     made.add_argument("--document", type=Path, metavar="FILE", help="a document whose table is replaced")
@@ -557,7 +564,10 @@ def main(command: Sequence[str] | None = None) -> None:
     print(TABLE.head())
     for row in content["rows"]:
         print(TABLE.line(row))
-    print("\n".join(["", *verdicts(content)]))
+    if arguments.only:  # the bars are about other rows
+        arguments.markdown = arguments.document = None
+    else:
+        print("\n".join(["", *verdicts(content)]))
     if arguments.json:
         arguments.json.write_text(json.dumps(content, indent=2) + "\n")
     if arguments.markdown:

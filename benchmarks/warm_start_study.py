@@ -75,11 +75,11 @@ STUDIES = {
         33,
     ),
     "cifar": Study(
-        ("study_tasks:SmallCifar", "--task-option", "subset=0.1"),
-        ("study_tasks:NarrowedSmallCifar", "--task-option", "subset=0.1"),
+        ("study_tasks:SmallCifar", "--task-option", "subset=0.05"),
+        ("study_tasks:NarrowedSmallCifar", "--task-option", "subset=0.05"),
         ("baseline", "ohgw-1step", "ohgw-trust", "trust-matched", NARROWED),
         ("--max-trials", "27", "--max-resource", "9"),
-        (0.35, 0.40, 0.45),
+        (0.25, 0.30, 0.35),
         35,
     ),
 }

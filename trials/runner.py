@@ -21,7 +21,7 @@ from trials.output import not_through_links
 from trials.spec import TaskSpec
 from trials.task import Task
 from trials.trial import JobStopped, Trial
-from warmstart.base import WarmStart, undone_if_refused
+from warmstart.base import WarmStart, accepted
 from warmstart.hints import new_hints
 from warmstart.registry import build
 
@@ -157,12 +157,11 @@ class JobRunner:
     def _refine(self, job: Job, warm_start: WarmStart, send: Send) -> Job:
         began = time.perf_counter()
         problem = self._task.problem(job.seed, self._device)
-        outcome = warm_start.refine(problem, job.configuration, job.seed)
+        given = warm_start.refine(problem, job.configuration, job.seed)
+        outcome = accepted(warm_start.name, self._task.space, job.configuration, given)
         configuration, diagnostics = outcome.configuration, outcome.diagnostics
         _check_jsonable(warm_start.name, "configuration", configuration)
         _check_jsonable(warm_start.name, "diagnostics", diagnostics)
-        outcome = undone_if_refused(self._task.space, job.configuration, outcome)
-        configuration, diagnostics = outcome.configuration, outcome.diagnostics
         for hint in new_hints(diagnostics, self._hinted):
             send(Notice(hint, self._slot, job.trial, once=True))
         seconds = time.perf_counter() - began

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from asha_core.space import Choice, Configuration, Float, Int, SearchSpace
-from warmstart.base import BlackBox, Outcome, Problem, WarmStart, undone_if_refused
+from warmstart.base import BlackBox, Outcome, Problem, WarmStart, accepted
 from warmstart.hints import new_hints
 from warmstart.registry import build, variation
 
@@ -62,7 +62,7 @@ def refine(
     warm_start = build(chosen.strategy, chosen.settings)
     whole = problem.space.configuration(dict(configuration))
     outcome = warm_start.refine(problem, whole, seed)
-    outcome = undone_if_refused(problem.space, whole, outcome)
+    outcome = accepted(warm_start.name, problem.space, whole, outcome)
     for hint in new_hints(outcome.diagnostics, _said):
         warnings.warn(hint, stacklevel=2)
     return outcome

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from asha_core.errors import SettingError, nearest
+from asha_core.errors import ConfigurationError, SettingError, TaskError, nearest
 from asha_core.space import Configuration, Float, SearchSpace
 
 if TYPE_CHECKING:
@@ -198,6 +198,28 @@ def undone_if_refused(space: SearchSpace, before: Configuration, outcome: Outcom
     step = dict.fromkeys(outcome.diagnostics.get("step", {}), 0.0)
     note = "the constraints refuse the nudge: no nudge"
     return Outcome(before, {**outcome.diagnostics, "step": step, "note": note})
+
+
+def accepted(name: str, space: SearchSpace, before: Configuration, outcome: Any) -> Outcome:
+    """What a strategy gave, which may be anybody's: inside the space, and undone where constraints refuse it.
+
+    Raises:
+        TaskError: it is no outcome, or its configuration is none of the space.
+    """
+    if not isinstance(outcome, Outcome):
+        raise TaskError(
+            f"warm start {name!r} gave a {type(outcome).__name__}: refine must return an "
+            "Outcome(configuration, diagnostics)"
+        )
+    try:  # apart from the constraints, whose refusal is no mistake
+        found = SearchSpace(space, conditions=space.conditions).configuration(outcome.configuration)
+    except (ConfigurationError, TypeError, AttributeError) as error:
+        raise TaskError(
+            f"warm start {name!r} gave a configuration that is none of the space: {error}"
+        ) from error
+    if not isinstance(outcome.configuration, Configuration):
+        outcome = Outcome(found, outcome.diagnostics)
+    return undone_if_refused(space, before, outcome)
 
 
 def one_of(what: str, value: Any, allowed: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from asha_core.space import Configuration
-from warmstart.base import Outcome, Problem, WarmStart, undone_if_refused
+from warmstart.base import Outcome, Problem, WarmStart, accepted
 
 _COUNTS = ("rejected", "acted", "non_finite")
 
@@ -31,7 +31,7 @@ class Chain:
         parts: list[dict[str, Any]] = []
         for part in self._parts:
             outcome = part.refine(problem, configuration, seed)
-            outcome = undone_if_refused(problem.space, configuration, outcome)
+            outcome = accepted(part.name, problem.space, configuration, outcome)
             configuration = outcome.configuration
             parts.append(outcome.diagnostics)
         told: dict[str, Any] = {}

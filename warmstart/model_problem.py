@@ -8,6 +8,7 @@ are as before.
 from __future__ import annotations
 
 import copy
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from asha_core.errors import SettingError, TaskError
 from asha_core.space import Configuration, SearchSpace
@@ -116,6 +118,8 @@ class _Measured:
     def __init__(self, problem: ModelProblem, configuration: Configuration) -> None:
         self._p = problem
         self._configuration = configuration
+        self._hooks: list[RemovableHandle] = []
+        weakref.finalize(self, _remove, self._hooks)  # the function's model may be the caller's own
         watched = Watched(configuration)
         self.model = self._skeleton(watched)
         # what shapes the network itself: a dropout rate, say
@@ -135,8 +139,11 @@ class _Measured:
         """A model to be called with other weights; its own are the caller's, never written to."""
         model = self._p._model
         if isinstance(model, nn.Module):
-            return _training(_copied(model, share_weights=True))
-        return _training(self._made(model, configuration))
+            made = _copied(model, share_weights=True)
+        else:
+            made = self._made(model, configuration)
+        self._hooks += [module.register_forward_pre_hook(_not_again) for module in made.modules()]
+        return _training(made)
 
     def _made(self, model: Callable[[Configuration], nn.Module], configuration: Configuration) -> nn.Module:
         """A model of the caller's function: the same weights each time, and no global generator advanced."""
@@ -277,6 +284,20 @@ def _called(model: nn.Module, theta: Mapping[str, Tensor], inputs: Any) -> Any:
 def _training(model: nn.Module) -> nn.Module:
     """In train mode, unless it is: then parts of it may be in eval mode, and stay so."""
     return model if model.training else model.train()
+
+
+def _not_again(module: nn.Module, inputs: Any) -> None:
+    """Refuse to run in a backward pass, where the model has its own weights again instead of those given."""
+    if torch._C._current_graph_task_id() != -1:
+        raise RuntimeError(
+            f"a layer ({type(module).__name__}) is run again in the backward pass, as activation "
+            "checkpointing does, and would have other weights there"
+        )
+
+
+def _remove(hooks: list[RemovableHandle]) -> None:
+    for hook in hooks:
+        hook.remove()
 
 
 def _copied(model: nn.Module, *, share_weights: bool = False) -> nn.Module:

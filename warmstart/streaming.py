@@ -14,7 +14,7 @@ from torch import Tensor
 
 # elements worked on at a time: on a CPU what fits its cache; on a GPU, enough that starting an operation
 # costs nothing beside it
-_CPU, _GPU = 1 << 18, 1 << 22
+_CPU, _GPU = 1 << 16, 1 << 22
 
 
 def _limit(tensor: Tensor) -> int:

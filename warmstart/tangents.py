@@ -1,4 +1,4 @@
-"""Hyper-gradients through several virtual steps, by forward tangents; the formulas are in ``lookahead.py``."""
+"""Hyper-gradients through several virtual steps, by forward tangents; formulas: ``lookahead.py``."""
 
 from __future__ import annotations
 

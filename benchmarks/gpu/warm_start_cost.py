@@ -120,11 +120,7 @@ def main() -> None:
     model = "digits-cnn" if device == "cpu" else "resnet20"
     for precision in ("full", "usual"):  # float32; what the training loop takes by itself: bfloat16
         print(f"\n{model}, {precision} precision")
-        rounds = (
-            ["--quick"]
-            if device == "cpu"
-            else ["--repeats", "15", "--number", "5"]
-        )
+        rounds = ["--quick"] if device == "cpu" else ["--repeats", "15", "--number", "5"]
         file = options.folder / f"warm_start_cost_gpu_{precision}.json"
         cost.main(
             ["--model", model, "--device", device, "--precision", precision, "--json", str(file), *rounds]

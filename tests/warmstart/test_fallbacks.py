@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from asha_core import AshaError, Configuration
 from tests.warmstart.models import (
@@ -87,6 +88,37 @@ def test_a_layer_without_a_double_backward_falls_back_to_differences_and_says_so
     for route in ("tangents", "reverse"):
         with pytest.raises(RuntimeError, match="once_differentiable"):
             measured(problem(model), 2, route=route)
+
+
+class Checkpointed(nn.Module):
+    """Its first layers are run again in the backward pass, instead of keeping what they made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = net()
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, *rest = self.layers
+        return nn.Sequential(*rest)(checkpoint(first, x, use_reentrant=False))
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_activation_checkpointing_falls_back_to_differences_and_says_so(steps: int) -> None:
+    # run again, the layers would have the initial weights instead of those after the virtual step
+    found, plain = measured(problem(Checkpointed()), steps), problem(net())
+    assert found.route == "differences"
+    assert "checkpoint" in str(found.fallback)
+    assert_agrees(found.gradient, measured(plain, steps, route="differences").gradient, rel=1e-9)
+    routes: list[Any] = ["tangents", "reverse", *(["closed"] if steps == 1 else [])]
+    for route in routes:
+        with pytest.raises(RuntimeError, match="checkpoint"):
+            measured(problem(Checkpointed()), steps, route=route)
+
+
+def test_a_model_that_is_the_callers_own_is_left_without_hooks() -> None:
+    model = net()
+    assert measured(problem(lambda config: model)).route == "closed"
+    assert not any(module._forward_pre_hooks for module in model.modules())
 
 
 def test_a_defect_of_the_loss_is_its_own_error() -> None:

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from asha_core import Configuration, Float, SearchSpace
 from asha_core.cli.run import main, split_variation
-from asha_core.errors import SettingError
+from asha_core.errors import SettingError, TaskError
 from asha_core.schedulers import SCHEDULERS
 from tests.warmstart.small_problems import Small, configuration
-from warmstart import build, registry, variation
+from warmstart import Outcome, build, registry, variation
+from warmstart.base import accepted
 from warmstart.registry import STRATEGIES, VARIATIONS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -233,3 +235,25 @@ def test_every_variation_can_be_built_and_says_what_it_costs() -> None:
         assert build(chosen.strategy, chosen.settings).name == chosen.strategy
         assert chosen.cost
     assert set(STRATEGIES) <= {name for v in VARIATIONS.values() for name in v.strategy.split("+")}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (lambda c: None, "gave a NoneType: refine must return an Outcome"),
+        (lambda c: c, "gave a Configuration: refine must return an Outcome"),
+        (lambda c: Outcome({**c, "x": 1e9}), "none of the space: x is 1000000000.0"),
+        (lambda c: Outcome({**c, "x": float("nan")}), "none of the space: x is nan"),
+        (lambda c: Outcome({**c, "y": 1.0}), "none of the space: unknown dimension 'y'"),
+        (lambda c: Outcome({}), "none of the space: the configuration lacks x"),
+        (lambda c: Outcome(3), "none of the space"),
+    ],
+)
+def test_what_a_strategy_gives_is_checked_before_anything_is_trained_with_it(given: Any, said: str) -> None:
+    space = SearchSpace({"x": Float(0.0, 1.0)})
+    before = space.configuration({"x": 0.5})
+    with pytest.raises(TaskError, match=f"warm start 'mine' .*{said}"):
+        accepted("mine", space, before, given(before))
+    kept = accepted("mine", space, before, Outcome({"x": 0.25}, {"a": 1}))  # type: ignore[arg-type]
+    assert kept == Outcome(space.configuration({"x": 0.25}), {"a": 1})
+    assert isinstance(kept.configuration, Configuration)

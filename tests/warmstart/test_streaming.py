@@ -25,7 +25,7 @@ def test_pieces_hold_every_element_once_in_bounded_parts() -> None:
     right = [tensor + 1 for tensor in left]
     total = count = 0.0
     for one, other in pieces(left, right):
-        assert sum(tensor.numel() for tensor in one) <= 2 * 2**18
+        assert sum(tensor.numel() for tensor in one) <= 2 * 2**16
         for a, b in zip(one, other, strict=True):
             assert torch.equal(a + 1, b)
             total, count = total + a.sum().item(), count + a.numel()
@@ -86,7 +86,7 @@ def test_spent_leaves_are_emptied_also_where_one_is_used_twice() -> None:
 
 
 def test_an_error_in_a_visit_comes_out_and_leaves_no_hook() -> None:
-    leaves = {"a": leaf(2**18)}
+    leaves = {"a": leaf(2**16)}
 
     def fail(found: dict[str, Tensor]) -> None:
         raise ZeroDivisionError

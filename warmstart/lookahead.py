@@ -8,7 +8,8 @@ zero optimiser state. Three routes to dL_heldout(theta_H)/dpsi, which agree:
                the training graph, which is kept; what acts through the network's inputs, two gradients.
 ``tangents``   any H: the derivative Z of the weights is carried through the steps, one Z a coordinate;
                Hessian-vector products by differentiating the gradient again.
-``first-order`` the same without the products: exact for H = 1, an approximation beyond, at half the cost.
+``first-order`` the same without the products: exact for H = 1, an approximation beyond, at half the cost or
+               less (``tangents.py``).
 ``reverse``    any H: the steps themselves are differentiated, back to front. The reference: it needs a loss
                and an augmentation that take tensors for numbers, and the memory of all the steps.
 

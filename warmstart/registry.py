@@ -6,6 +6,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -121,7 +122,7 @@ def _chain(strategy: str, names: Sequence[str], settings: Mapping[str, Any]) -> 
         if name not in names:
             raise SettingError(
                 f"warm start {strategy!r}: {name!r} is no part's setting: write it as PART.SETTING, such as "
-                f"{names[0]}.{name} (parts: {', '.join(names)})"
+                f"{_part_with(name, names)}.{name} (parts: {', '.join(names)})"
             )
         if not isinstance(own, Mapping):
             raise SettingError(
@@ -129,6 +130,15 @@ def _chain(strategy: str, names: Sequence[str], settings: Mapping[str, Any]) -> 
                 f"settings to values, as {name}.SETTING=VALUE does"
             )
     return Chain([build(name, settings.get(name)) for name in names])
+
+
+def _part_with(setting: str, names: Sequence[str]) -> str:
+    """The first part that has such a setting; or the first one."""
+    for part in names:
+        with suppress(TypeError, ValueError):  # not written in Python
+            if setting in inspect.signature(_load(part)).parameters:
+                return part
+    return names[0]
 
 
 def _check_names(strategy: str, kind: Any, settings: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ import torch
 
 from asha_core.space import Configuration, SearchSpace
 from warmstart.base import Batch, Network
-from warmstart.dependence import LOSS_STEP, Dependence, settings_slopes, wanted_names
+from warmstart.dependence import LOSS_STEP, Dependence, role_of, settings_slopes, wanted_names
 from warmstart.estimates import Estimate
 from warmstart.optimizers import Group, State
 from warmstart.passes import (
@@ -47,8 +47,10 @@ def unrolled(
 
     Args:
         train: one training batch a step. heldout: other samples. Otherwise as ``one_step``.
-        curvature: False leaves the Hessian-vector products out. What is left is exact for H = 1, and says
-            beyond that whether the way that was gone is still downhill where it ends; it costs half as much.
+        curvature: False takes each step's gradient and decay as if the coordinate had not moved the weights
+            before: no Hessian-vector products. What is left is exact for H = 1, and says beyond that whether
+            the way that was gone is still downhill where it ends. Where the rate alone is wanted, that way is
+            theta_H - theta_0, and no tangent is carried.
     Returns:
         The derivative of the held-out loss after the last step, by coordinate. From H = 2 on,
         heavy-ball momentum and Adam's betas have one too.
@@ -57,18 +59,24 @@ def unrolled(
     groups, dependence = settings_slopes(network.groups, space, configuration, wanted)
     tangents = [_Tangent(name) for name in wanted]
     theta: Tensors = {name: value.detach() for name, value in network.parameters.items()}
+    start = dict(theta)
     state: dict[str, State] = {}
     touched = set(dependence.settings)
+    rate_alone = not curvature and _through_rates(groups, dependence, wanted)
     for t, batch in enumerate(train, start=1):
         # Z is 0 before the first step, and so is its product with the Hessian
         twice = t > 1 and curvature
         here = training_pass(network, theta, batch, configuration, wanted, twice=twice)
         touched |= {*here.through_loss, *here.through_inputs}
+        if rate_alone and (here.through_loss or here.through_inputs):
+            if t > 1:
+                raise RuntimeError("what the loss reads of the configuration differs from step to step")
+            rate_alone = False
         plain = {name: value.detach() for name, value in here.gradient.items()}
-        for tangent in tangents:
+        for tangent in [] if rate_alone else tangents:
             moving = _gradient_tangent(network, space, configuration, tangent, here, batch, plain, loss_step)
             with torch.no_grad():
-                _advance(tangent, groups, dependence, moving, plain, theta, state, t)
+                _advance(tangent, groups, dependence, moving, plain, theta, state, t, curvature=curvature)
         with torch.no_grad():
             for group in groups:
                 for name in group.parameters:
@@ -77,9 +85,39 @@ def unrolled(
     leaves = leaves_of(theta)
     loss = network.heldout_loss(leaves, heldout)
     g_v = gradients(loss, leaves)
-    answer = {t.name: dot([g_v[name] for name in t.z], list(t.z.values())) for t in tangents}
+    if rate_alone:
+        answer = _by_displacement(groups, dependence, wanted, start, theta, g_v)
+    else:
+        answer = {t.name: dot([g_v[name] for name in t.z], list(t.z.values())) for t in tangents}
     ignored = tuple(name for name in wanted if name not in touched)
     return Estimate(answer, loss.item(), "tangents" if curvature else "first-order", ignored)
+
+
+def _through_rates(groups: Sequence[Group], dependence: Dependence, wanted: Sequence[str]) -> bool:
+    """Whether the wanted coordinates move learning rates and no other setting."""
+    moved = {setting for name in wanted for setting in role_of(dependence, name)}
+    return moved <= {"lr"} and all(group.lr for group in groups)
+
+
+def _by_displacement(
+    groups: Sequence[Group],
+    dependence: Dependence,
+    wanted: Sequence[str],
+    start: Tensors,
+    theta: Tensors,
+    g_v: Tensors,
+) -> dict[str, float]:
+    """dtheta_H/dlr is (theta_H - theta_0)/lr where every step is a rate times what does not depend on it."""
+    answer = dict.fromkeys(wanted, 0.0)
+    for index, group in enumerate(groups):
+        slopes = {name: dependence.slope(name, index).get("lr", 0.0) for name in wanted}
+        names = group.parameters if any(slopes.values()) else ()
+        # a tensor at a time, so that no further copy of all weights is made
+        parts = [(g_v[n] * (theta[n] - start[n])).sum(dtype=torch.float64) for n in names]
+        along = torch.stack(parts).sum().item() if parts else 0.0
+        for name, slope in slopes.items():
+            answer[name] += slope * along / group.lr
+    return answer
 
 
 def _gradient_tangent(
@@ -123,19 +161,23 @@ def _advance(
     theta: Tensors,
     state: Mapping[str, State],
     t: int,
+    *,
+    curvature: bool,
 ) -> None:
     """One step of the tangent, of every parameter."""
     for index, group in enumerate(groups):
         slope = dependence.slope(tangent.name, index)
         for name in group.parameters:
             zero = torch.zeros_like(theta[name])
-            tangent.z[name], tangent.state[name] = group.tangent(
+            before = tangent.z.get(name, zero)
+            z, tangent.state[name] = group.tangent(
                 gradient[name],
                 theta[name],
                 state.get(name, ()),
                 t,
                 moving.get(name, zero),
-                tangent.z.get(name, zero),
+                before if curvature else zero,
                 tangent.state.get(name, ()),
                 slope,
             )
+            tangent.z[name] = z if curvature else before + z

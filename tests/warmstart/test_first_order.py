@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from torch import Tensor
 from asha_core import Configuration, Float, SearchSpace
 from warmstart.base import BlackBox, Losses, Network
 from warmstart.estimates import estimate
-from warmstart.optimizers import SGD
+from warmstart.optimizers import SGD, Adam
 from warmstart.tangents import unrolled
 
 SPACE = SearchSpace({"lr": Float(1e-4, 10.0, log=True), "momentum": Float(0.0, 0.99)})
@@ -65,6 +66,27 @@ def test_it_is_exact_for_one_step_and_not_beyond() -> None:
         exact = unrolled(quartic(START), SPACE, PSI, BATCHES[:steps], None).gradient["lr"]
         first = unrolled(quartic(START), SPACE, PSI, BATCHES[:steps], None, curvature=False).gradient["lr"]
         assert (first == pytest.approx(exact, rel=1e-9)) == (steps == 1)
+
+
+MOVED = SearchSpace({"lr": Float(1e-4, 10.0, log=True), "decay": Float(1e-4, 1.0, log=True)})
+
+
+@pytest.mark.parametrize("kind", [SGD, Adam])
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_for_the_rate_alone_no_tangent_is_carried_and_the_answer_is_the_same(
+    kind: type[SGD] | type[Adam], decoupled: bool
+) -> None:
+    psi = MOVED.configuration({"lr": 0.03, "decay": 0.1})
+    plain = quartic(START)
+
+    def groups(config: Mapping[str, Any]) -> list[SGD | Adam]:
+        return [kind(("t",), 2 * config["lr"], weight_decay=config["decay"], decoupled=decoupled)]
+
+    network = replace(plain, groups=groups)
+    alone = unrolled(network, MOVED, psi, BATCHES, None, only=["lr"], curvature=False)
+    both = unrolled(network, MOVED, psi, BATCHES, None, curvature=False)
+    assert alone.gradient["lr"] == pytest.approx(both.gradient["lr"], rel=1e-7)
+    assert both.gradient["decay"] != 0.0
 
 
 def test_the_route_falls_back_where_there_is_nothing_to_differentiate() -> None:

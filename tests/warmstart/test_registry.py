@@ -257,3 +257,10 @@ def test_what_a_strategy_gives_is_checked_before_anything_is_trained_with_it(giv
     kept = accepted("mine", space, before, Outcome({"x": 0.25}, {"a": 1}))  # type: ignore[arg-type]
     assert kept == Outcome(space.configuration({"x": 0.25}), {"a": 1})
     assert isinstance(kept.configuration, Configuration)
+
+
+def test_a_setting_of_a_chain_is_shown_with_the_part_that_has_it() -> None:
+    with pytest.raises(SettingError, match=r"such as trust\.delta \(parts: screen, trust\)"):
+        build("screen+trust", {"delta": 0.1})
+    with pytest.raises(SettingError, match=r"such as screen\.nothing "):
+        build("screen+trust", {"nothing": 0.1})

@@ -62,7 +62,7 @@ def unrolled(
     start = dict(theta)
     state: dict[str, State] = {}
     touched = set(dependence.settings)
-    rate_alone = not curvature and _through_rates(groups, dependence, wanted)
+    rate_alone = not curvature and _through_rates(groups, dependence, wanted, theta)
     for t, batch in enumerate(train, start=1):
         # Z is 0 before the first step, and so is its product with the Hessian
         twice = t > 1 and curvature
@@ -93,10 +93,17 @@ def unrolled(
     return Estimate(answer, loss.item(), "tangents" if curvature else "first-order", ignored)
 
 
-def _through_rates(groups: Sequence[Group], dependence: Dependence, wanted: Sequence[str]) -> bool:
-    """Whether the wanted coordinates move learning rates and no other setting."""
+def _through_rates(
+    groups: Sequence[Group], dependence: Dependence, wanted: Sequence[str], theta: Tensors
+) -> bool:
+    """Whether the wanted coordinates move learning rates and no other setting, by steps that rounding leaves.
+
+    Weights of low precision swallow a step of a small rate, and with it what was to be read off it.
+    """
     moved = {setting for name in wanted for setting in role_of(dependence, name)}
-    return moved <= {"lr"} and all(group.lr for group in groups)
+    return moved <= {"lr"} and all(
+        group.lr > 100 * torch.finfo(theta[name].dtype).eps for group in groups for name in group.parameters
+    )
 
 
 def _by_displacement(

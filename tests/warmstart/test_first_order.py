@@ -97,3 +97,17 @@ def test_the_route_falls_back_where_there_is_nothing_to_differentiate() -> None:
     found = estimate(losses, SPACE, PSI, [0, 1], 0, route="first-order")
     assert (found.route, found.fallback) == ("differences", "nothing to differentiate")
     assert found.gradient["lr"] == pytest.approx(2 * math.log10(0.03), rel=1e-6)
+
+
+def test_weights_of_low_precision_that_swallow_a_small_step_do_not_swallow_the_derivative() -> None:
+    def net(dtype: torch.dtype) -> Network:
+        theta = {"t": torch.ones(8, dtype=dtype)}
+        return replace(quartic(theta["t"]), parameters=theta)
+
+    small = SPACE.configuration({"lr": 1e-4, "momentum": 0.7})  # 1 - 1e-4 is 1 in bfloat16
+    batches = [torch.tensor(1.0)] * 3
+    exact, found = (
+        unrolled(net(dtype), SPACE, small, batches, torch.tensor(1.0), only=["lr"], curvature=False)
+        for dtype in (torch.float64, torch.bfloat16)
+    )
+    assert found.gradient["lr"] == pytest.approx(exact.gradient["lr"], rel=0.05)

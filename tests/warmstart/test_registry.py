@@ -197,7 +197,7 @@ def test_a_chain_needs_losses_if_a_part_does() -> None:
         (
             "screen+trust",
             {"delta": 0.1},
-            r"'delta' is no part's setting: .* as screen.delta \(parts: screen, trust\)",
+            r"'delta' is no part's setting: .* as trust.delta \(parts: screen, trust\)",
         ),
         ("screen+trust", {"trust": 3}, "trust is 3: it is one of the parts"),
         ("screen+trust", {"trust": {"delat": 3}}, "'trust' has no setting 'delat'; did you mean \"delta\""),

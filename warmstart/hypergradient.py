@@ -56,14 +56,15 @@ class HyperGradient(Measuring):
         self.steps = steps
 
     def refine(self, problem: Problem, configuration: Configuration, seed: int) -> Outcome:
-        """The configuration after the hyper-gradient steps; unchanged from a non-finite gradient on."""
+        """The configuration after the hyper-gradient steps; one whose gradient is not finite is not kept."""
         measurements = Measurements(self, problem, configuration)
-        current = configuration
+        current = before = configuration
         for _ in range(self.steps if measurements.names else 0):
             found = measurements.measure(current)
             if not found.finite:
+                current = before
                 break
             # the slope by a unit coordinate is the one by a search coordinate times the range
             step = {n: -self.eta_h * slope * measurements.scale(n) for n, slope in found.gradient.items()}
-            current = measurements.moved(current, step)
+            before, current = current, measurements.moved(current, step)
         return Outcome(current, measurements.diagnostics(self.name, current))

@@ -152,6 +152,6 @@ class Measurements:
                 told["ignored"] = list(self._last.ignored)
         if self.non_finite:
             told["non_finite"] = self.non_finite
-            more = "" if after == self._before else "further "
-            told["note"] = f"non-finite hyper-gradient: no {more}nudge"
+            back = "no nudge" if after == self._before else "back by one step"
+            told["note"] = f"non-finite hyper-gradient: {back}"
         return told

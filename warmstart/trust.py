@@ -63,14 +63,15 @@ class Trust(Measuring):
         self.threshold, self.shrink = threshold, shrink
 
     def refine(self, problem: Problem, configuration: Configuration, seed: int) -> Outcome:
-        """The configuration after the steps; unchanged from a non-finite gradient on."""
+        """The configuration after the steps; one with a gradient that is not finite is not kept."""
         measurements = Measurements(self, problem, configuration)
-        current = configuration
+        current = before = configuration
         lengths = dict.fromkeys(measurements.names, self.delta)
         signs: dict[str, float] = {}
         for _ in range(self.steps if measurements.names else 0):
             estimates = [measurements.measure(current) for _ in range(self.batches)]
             if not all(found.finite for found in estimates):
+                current = before
                 break
             step = {}
             for name in measurements.names:
@@ -82,7 +83,7 @@ class Trust(Measuring):
                 step[name] = -lengths[name] * sign
             if not any(step.values()):
                 break
-            current = measurements.moved(current, step)
+            before, current = current, measurements.moved(current, step)
         return Outcome(current, measurements.diagnostics(self.name, current))
 
     def _sign(self, slopes: list[float]) -> float:

@@ -136,7 +136,7 @@ def test_one_batch_of_many_that_is_not_finite_moves_nothing() -> None:
     outcome = Trust(0.1, 2, 2).refine(sloping(values.__getitem__), START, 0)
     assert outcome.configuration == START
     assert outcome.diagnostics["non_finite"] == 1
-    later = [1.0, 1.0, 1.0, math.nan]
-    outcome = Trust(0.1, 2, 2).refine(sloping(later.__getitem__), START, 0)
+    later = [1.0, 1.0, 1.0, 1.0, 1.0, math.nan]
+    outcome = Trust(0.1, 3, 2).refine(sloping(later.__getitem__), START, 0)
     assert unit(outcome.configuration["lr"]) == pytest.approx(0.6)
-    assert outcome.diagnostics["note"].endswith("no further nudge")
+    assert outcome.diagnostics["note"].endswith("back by one step")

@@ -130,14 +130,24 @@ def curves(task: Digits, configurations: Sequence[Configuration]) -> Any:
     return torch.stack(rows, 1).numpy()
 
 
-def replay(space: SearchSpace, configurations: Sequence[Configuration], curve: Any, cost: float) -> Any:
-    """(ORDERS, targets) epochs of all workers together until each target; infinite: never."""
-    reached = np.full((ORDERS, len(TARGETS)), np.inf)
+def replay(
+    space: SearchSpace,
+    configurations: Sequence[Configuration],
+    curve: Any,
+    cost: float,
+    targets: Sequence[float] = TARGETS,
+) -> Any:
+    """(ORDERS, targets) epochs of all workers together until each target; infinite: never.
+
+    Args:
+        curve: (configurations, epochs) accuracies. cost: of a warm start, in epochs.
+    """
+    reached = np.full((ORDERS, len(targets)), np.inf)
     for number in range(ORDERS):
         order = random.Random(number).sample(range(len(configurations)), len(configurations))
         scheduler = ASHA(
             space,
-            max_resource=EPOCHS,
+            max_resource=curve.shape[1],
             max_trials=len(order),
             searcher=Listed([configurations[i] for i in order], RandomSearch(space, 0)),
         )
@@ -154,7 +164,7 @@ def replay(space: SearchSpace, configurations: Sequence[Configuration], curve: A
             value = float(curve[order[job.trial], unit - 1])
             if value > best:
                 best = value
-                better = [k for k, tau in enumerate(TARGETS) if value >= tau]
+                better = [k for k, tau in enumerate(targets) if value >= tau]
                 reached[number, better] = np.minimum(reached[number, better], now * WORKERS)
             scheduler.tell(Report(job.trial, job.attempt, unit, value, 1.0))
             if unit < job.until:

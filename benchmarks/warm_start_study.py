@@ -10,9 +10,9 @@ What is told    T@tau: epochs that all trials together had trained when the best
                 cut at one budget, the epochs of the shortest one; one that did not get there by then is
                 censored at the budget, and stays in.
 How             Ratios of Kaplan-Meier medians to the baseline's (of means restricted to the budget where one
-                is undefined, and then in every bootstrap draw), with a bootstrap interval over seeds; two-sided
-                Wilcoxon signed-rank tests on paired log T (zero_method="pratt"): two that are both censored
-                are a tie. Holm's correction over the arms.
+                is undefined, and then in every bootstrap draw), with a bootstrap interval over seeds;
+                two-sided Wilcoxon signed-rank tests on paired log T (zero_method="pratt"): two that are both
+                censored are a tie. Holm's correction over the arms.
 Targets         Fixed before the runs: TARGETS, below. The settings of `ohgw-trust` were chosen on digits with
                 another network (model=mlp) and other seeds.
 

@@ -93,9 +93,9 @@ def main() -> None:
         times = " | ".join("-" if ratio is None else f"{ratio:.2f}" for ratio in ratios)
         gain = f"{best.mean():.3f} | {difference.mean():+.3f} ({error:.3f})"
         print(f"| `{name}` | {cost:.1f} | {shown} | {gain} | {times} |", flush=True)
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump(told, file, indent=1)
+        if options.json:  # after every arm: they take minutes each
+            with open(options.json, "w", encoding="utf-8") as file:
+                json.dump(told, file, indent=1)
 
 
 if __name__ == "__main__":

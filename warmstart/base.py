@@ -48,6 +48,12 @@ class Network:
     heldout_loss: Callable[[Mapping[str, Tensor], Batch], Tensor]
     groups: Callable[[Configuration], Sequence[Group]]
 
+    def training_loss(
+        self, parameters: Mapping[str, Tensor], batch: Batch, configuration: Configuration
+    ) -> Tensor:
+        """``criterion`` of what ``forward`` gives."""
+        return self.criterion(self.forward(parameters, batch, configuration), batch, configuration)
+
 
 @dataclass(frozen=True, slots=True)
 class Losses:
@@ -64,6 +70,11 @@ class Losses:
     batches: Callable[[int, Heldout], tuple[Batch, Batch]]
     after: Callable[[Configuration, Sequence[Batch], Batch], float]
     network: Network | None = None
+
+    def samples(self, first: int, ahead: int, kind: Heldout) -> tuple[list[Batch], Batch]:
+        """(a training batch for each of ``ahead`` steps, held-out samples), from the draw ``first`` on."""
+        train, heldout = self.batches(first, kind)
+        return [train, *(self.batches(first + step, kind)[0] for step in range(1, ahead))], heldout
 
 
 class Problem(Protocol):

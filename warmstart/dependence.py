@@ -91,6 +91,22 @@ def stencil(
     return (0.0 if first == -reach else -sum(weight for weight, _ in points)), points
 
 
+def real_dimension(space: SearchSpace, name: str) -> Float:
+    """A dimension that is known to be a real one."""
+    dimension = space[name]
+    assert isinstance(dimension, Float)
+    return dimension
+
+
+def stencil_over(
+    space: SearchSpace, configuration: Configuration, name: str, share: float, reach: int = 1
+) -> tuple[float, Stencil]:
+    """``stencil`` with a step that is a share of the dimension's range."""
+    dimension = real_dimension(space, name)
+    low, high = dimension.search_bounds
+    return stencil(dimension, configuration, name, share * (high - low), reach)
+
+
 def _derivative_weights(offsets: Sequence[int]) -> np.ndarray[Any, Any]:
     """Weights w with sum of w * f(offsets) = f'(0) for every polynomial of degree below len(offsets)."""
     powers = np.vander(np.array(offsets, dtype=float), increasing=True).T
@@ -132,9 +148,7 @@ def settings_slopes(
     for name in wanted:
         if name not in watched.reads:
             continue
-        dimension = space[name]
-        assert isinstance(dimension, Float)
-        _, points = stencil(dimension, configuration, name, SETTING_STEP)
+        _, points = stencil(real_dimension(space, name), configuration, name, SETTING_STEP)
         rows = [dict.fromkeys(group.SETTINGS, 0.0) for group in here]
         for weight, there in points:
             beside: Sequence[Group] = groups(there)

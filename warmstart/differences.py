@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from asha_core.space import Configuration, Float, SearchSpace
+from asha_core.space import Configuration, SearchSpace
 from warmstart.base import Batch, Losses
-from warmstart.dependence import LOSS_STEP, Watched, stencil, wanted_names
+from warmstart.dependence import LOSS_STEP, Watched, stencil_over, wanted_names
 from warmstart.estimates import Estimate
 
 BLACK_BOX_STEP = 0.05  # of a dimension's range: a tree model's loss is a staircase
@@ -44,10 +44,7 @@ def differences(
     for name in wanted:
         if name in ignored:
             continue
-        dimension = space[name]
-        assert isinstance(dimension, Float)
-        low, high = dimension.search_bounds
-        _, points = stencil(dimension, configuration, name, step * (high - low))
+        _, points = stencil_over(space, configuration, name, step)
         # the weights, with the configuration's own, add up to 0: what changes nothing is exactly 0
         answer[name] = sum(w * (losses.after(there, train, heldout) - final) for w, there in points)
     return Estimate(answer, final, "differences", ignored)

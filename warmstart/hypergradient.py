@@ -65,6 +65,8 @@ class HyperGradient(Measuring):
                 current = before
                 break
             # the slope by a unit coordinate is the one by a search coordinate times the range
-            step = {n: -self.eta_h * slope * measurements.scale(n) for n, slope in found.gradient.items()}
+            step = {
+                n: -self.eta_h * slope * self.scale(problem.space, n) for n, slope in found.gradient.items()
+            }
             before, current = current, measurements.moved(current, step)
         return Outcome(current, measurements.diagnostics(self.name, current))

@@ -39,10 +39,10 @@ from torch import Tensor
 
 from asha_core.space import Configuration, SearchSpace
 from warmstart.base import Batch, Network
-from warmstart.dependence import LOSS_STEP, Dependence, settings_slopes, wanted_names
+from warmstart.dependence import LOSS_STEP, Dependence, settings_slopes, stencil_over, wanted_names
 from warmstart.estimates import Estimate
 from warmstart.optimizers import Group
-from warmstart.passes import Tensors, leaves_of, loss_slope, points_along, training_pass
+from warmstart.passes import Tensors, leaves_of, loss_slope, training_pass
 from warmstart.streaming import dot, each_gradient, pieces
 
 
@@ -96,10 +96,10 @@ def one_step(
         del slope
     first.outputs = None
     for name in first.through_inputs:
-        own, points = points_along(space, configuration, name, loss_step)
+        own, points = stencil_over(space, configuration, name, loss_step)
         for weight, there in points:
             again = leaves_of(theta)
-            loss = network.criterion(network.forward(again, train, there), train, there)
+            loss = network.training_loss(again, train, there)
             answer[name] += weight * _along(loss, again, direction)
             del loss
         if own:

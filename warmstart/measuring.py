@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from asha_core.errors import SettingError
-from asha_core.space import Configuration
+from asha_core.space import Configuration, Float, SearchSpace
 from warmstart.base import (
     HELDOUT,
     Coordinates,
     Heldout,
     Problem,
     at_least,
-    movable,
     moved,
     one_of,
     taken,
@@ -62,6 +61,15 @@ class Measuring:
         self.route: Route = route
         self.bounds = bounds
 
+    def scale(self, space: SearchSpace, name: str) -> float:
+        """Search coordinates in one unit of the strategy's coordinates."""
+        if self.coordinates == "search":
+            return 1.0
+        dimension = space[name]
+        assert isinstance(dimension, Float)
+        low, high = dimension.search_bounds
+        return high - low
+
 
 def following(of: str, settings: Mapping[str, Any]) -> Any:
     """The strategy that a control is a control of: one that follows a gradient.
@@ -98,10 +106,8 @@ class Measurements:
 
     def measure(self, configuration: Configuration) -> Estimate:
         """One hyper-gradient, on samples that no other one has seen; in search coordinates."""
-        kind, ahead = self._strategy.heldout, self.lookahead
-        train, heldout = self._losses.batches(self._draw, kind)
-        trains = [train, *(self._losses.batches(self._draw + step, kind)[0] for step in range(1, ahead))]
-        self._draw += ahead
+        trains, heldout = self._losses.samples(self._draw, self.lookahead, self._strategy.heldout)
+        self._draw += self.lookahead
         found = estimate(
             self._losses,
             self.space,
@@ -115,13 +121,6 @@ class Measurements:
         self.non_finite += not found.finite
         self._last = found
         return found
-
-    def scale(self, name: str) -> float:
-        """Search coordinates in one unit of the strategy's coordinates."""
-        if self._strategy.coordinates == "search":
-            return 1.0
-        low, high = movable(self.space, self._before)[name].search_bounds
-        return high - low
 
     def moved(self, configuration: Configuration, step: dict[str, float]) -> Configuration:
         """The configuration after a step in the strategy's coordinates."""

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from asha_core.space import Configuration, Float, SearchSpace
+from asha_core.space import Configuration, SearchSpace
 from warmstart.base import Batch, Network
-from warmstart.dependence import Stencil, Watched, stencil
+from warmstart.dependence import Watched, stencil_over
 
 Tensors = dict[str, Tensor]
 
@@ -129,23 +129,10 @@ def loss_slope(
     A fourth-order difference, which costs nothing beside a pass through the network, and is exact for what
     enters as a polynomial, such as label smoothing.
     """
-    dimension = space[name]
-    assert isinstance(dimension, Float)
-    low, high = dimension.search_bounds
-    own, points = stencil(dimension, configuration, name, step * (high - low), reach=2)
+    own, points = stencil_over(space, configuration, name, step, reach=2)
     terms = [(own, configuration)] if own else []
     total = [weight * network.criterion(first.outputs, batch, c) for weight, c in [*terms, *points]]
     return torch.stack(total).sum()
-
-
-def points_along(
-    space: SearchSpace, configuration: Configuration, name: str, step: float
-) -> tuple[float, Stencil]:
-    """The stencil of a central difference over a share of the range."""
-    dimension = space[name]
-    assert isinstance(dimension, Float)
-    low, high = dimension.search_bounds
-    return stencil(dimension, configuration, name, step * (high - low))
 
 
 def gradients_along(
@@ -163,10 +150,9 @@ def gradients_along(
     A central difference of gradients rather than of forward-mode derivatives: every layer has a backward
     pass, and PyTorch decomposes batch norm and others in forward mode, which costs more than it saves.
     """
-    own, points = points_along(space, configuration, name, step)
+    own, points = stencil_over(space, configuration, name, step)
     for weight, there in points:
         leaves = leaves_of(theta)
-        loss = network.criterion(network.forward(leaves, batch, there), batch, there)
-        yield weight, gradients(loss, leaves)
+        yield weight, gradients(network.training_loss(leaves, batch, there), leaves)
     if own:
         yield own, here

@@ -20,8 +20,7 @@ class Probe:
         self, losses: Losses, configuration: Configuration, lookahead: int, heldout: Heldout
     ) -> None:
         self.losses = losses
-        train, self._heldout = losses.batches(0, heldout)
-        self._train = [train, *(losses.batches(draw, heldout)[0] for draw in range(1, lookahead))]
+        self._train, self._heldout = losses.samples(0, lookahead, heldout)
         self._initial = losses.after(configuration, [], self._heldout)
 
     def ratio(self, configuration: Configuration) -> float:

@@ -29,11 +29,10 @@ class RandomMatched:
     def refine(self, problem: Problem, configuration: Configuration, seed: int) -> Outcome:
         """The configuration after a random step of the same length."""
         outcome: Outcome = self._inner.refine(problem, configuration, seed)
-        unit = self._inner.coordinates == "unit"
         # what the strategy has a say in, whether or not it moved
         slopes = outcome.diagnostics["gradient"]
         names = list(slopes[0] if isinstance(slopes, list) else slopes)
-        scale = {name: _range(problem, name) if unit else 1.0 for name in names}
+        scale = {name: self._inner.scale(problem.space, name) for name in names}
         length = math.hypot(*(outcome.diagnostics["step"][name] / scale[name] for name in names), 0.0)
         direction = normals(seed, "random-matched", len(names))
         size = math.hypot(*direction, 0.0) or 1.0
@@ -45,8 +44,3 @@ class RandomMatched:
             "step": taken(problem.space, configuration, refined),
         }
         return Outcome(refined, diagnostics)
-
-
-def _range(problem: Problem, name: str) -> float:
-    low, high = problem.space[name].search_bounds  # type: ignore[union-attr]
-    return high - low

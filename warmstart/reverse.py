@@ -15,9 +15,17 @@ import torch
 from torch import Tensor
 
 from asha_core.errors import TaskError
-from asha_core.space import Configuration, Float, SearchSpace
+from asha_core.space import Configuration, SearchSpace
 from warmstart.base import Batch, Network
-from warmstart.dependence import LOSS_STEP, Dependence, Watched, settings_slopes, stencil, wanted_names
+from warmstart.dependence import (
+    LOSS_STEP,
+    Dependence,
+    Watched,
+    real_dimension,
+    settings_slopes,
+    stencil,
+    wanted_names,
+)
 from warmstart.estimates import Estimate
 from warmstart.optimizers import Group, State
 from warmstart.passes import gradients, leaves_of
@@ -81,7 +89,7 @@ def reversed_steps(
 
 def _training_loss(network: Network, theta: dict[str, Tensor], batch: Batch, config: Configuration) -> Tensor:
     try:
-        return network.criterion(network.forward(theta, batch, config), batch, config)
+        return network.training_loss(theta, batch, config)
     except TypeError as error:
         if "Tensor" not in str(error):
             raise
@@ -96,9 +104,9 @@ def _acts(
     network: Network, space: SearchSpace, configuration: Configuration, name: str, batch: Batch
 ) -> bool:
     """Whether the training loss is another one a little beside the configuration."""
-    _, points = stencil(_dimension(space, name), configuration, name, LOSS_STEP)
+    _, points = stencil(real_dimension(space, name), configuration, name, LOSS_STEP)
     losses = {
-        network.criterion(network.forward(network.parameters, batch, config), batch, config).item()
+        network.training_loss(network.parameters, batch, config).item()
         for config in (configuration, *(there for _, there in points))
     }
     return len(losses) > 1
@@ -108,23 +116,19 @@ def _coordinates(space: SearchSpace, configuration: Configuration, names: Sequen
     """The search coordinates as leaves of a graph."""
     return {
         name: torch.tensor(
-            _dimension(space, name).to_search(configuration[name]), dtype=torch.float64, requires_grad=True
+            real_dimension(space, name).to_search(configuration[name]),
+            dtype=torch.float64,
+            requires_grad=True,
         )
         for name in names
     }
-
-
-def _dimension(space: SearchSpace, name: str) -> Float:
-    dimension = space[name]
-    assert isinstance(dimension, Float)
-    return dimension
 
 
 def _native(space: SearchSpace, configuration: Configuration, psi: dict[str, Tensor]) -> Configuration:
     """The configuration with tensors of psi in the place of numbers."""
     values: dict[str, Any] = dict(configuration)
     for name, coordinate in psi.items():
-        values[name] = 10.0**coordinate if _dimension(space, name).log else coordinate
+        values[name] = 10.0**coordinate if real_dimension(space, name).log else coordinate
     return Configuration(tuple(values), tuple(values.values()))
 
 

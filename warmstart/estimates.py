@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -92,13 +93,14 @@ def _differentiated(
     only: Sequence[str] | None,
 ) -> Estimate:
     from warmstart.lookahead import one_step
-    from warmstart.passes import differentiable
+    from warmstart.passes import differentiable, twice_differentiable
     from warmstart.reverse import reversed_steps
     from warmstart.tangents import unrolled
 
     network = losses.network
     assert network is not None
-    with differentiable():
+    once = len(train) == 1 and route != "reverse"
+    with differentiable(), nullcontext() if once or route == "first-order" else twice_differentiable():
         if route == "reverse":
             return reversed_steps(network, space, configuration, train, heldout, only=only)
         if len(train) == 1 and route != "tangents":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +42,14 @@ def differentiable() -> Iterator[None]:
             if torch.is_autocast_enabled(kind):  # a backward pass under it would be in half precision
                 stack.enter_context(torch.autocast(kind, enabled=False))
         yield
+
+
+def twice_differentiable() -> AbstractContextManager[Any]:
+    """Attention by plain matrix products inside: PyTorch's fused kernels have no second derivative."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    manager: AbstractContextManager[Any] = sdpa_kernel(SDPBackend.MATH)
+    return manager
 
 
 def leaves_of(parameters: Mapping[str, Tensor]) -> Tensors:

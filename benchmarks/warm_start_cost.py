@@ -88,7 +88,7 @@ class RandomImages(_Optimizers, Cifar10):
     """CIFAR-10's space, augmentation and loss on random images; ResNet-20, or an MLP of 10.5M weights."""
 
     def __init__(self, network: str, optimizer: str, batch: int) -> None:
-        super().__init__()
+        super().__init__(precision=type(self).precision)
         self.network, self.batch_size = network, batch
         self.chosen(optimizer)
 
@@ -125,13 +125,6 @@ def task_of(model: str, optimizer: str, batch: int) -> TorchTask:
     return kind(model, optimizer, batch)
 
 
-class FullPrecision(training._Precision):
-    """float32 on a GPU too, where the training loop takes bfloat16 by itself."""
-
-    def __init__(self, device: str) -> None:
-        super().__init__("cpu")
-
-
 class Loop:
     """The training loop's mini-batches, one at a time."""
 
@@ -153,7 +146,7 @@ class Loop:
     def step(self) -> None:
         """As ``trials.training`` does it."""
         inputs, targets = next(self.pairs)
-        self.ready = self.task.normalize(self.task.augment(inputs, self.config, self.noise)), targets
+        self.ready = training.training_inputs(self.task, inputs, self.config, self.noise), targets
         self.bare()
         self.ready = None
 
@@ -329,7 +322,7 @@ def measure(
         loop.bare()
 
     inputs, targets = next(loop.pairs)
-    prepared = case.task.normalize(case.task.augment(inputs, case.config, loop.noise)), targets
+    prepared = training.training_inputs(case.task, inputs, case.config, loop.noise), targets
     works["bare mini-batch"] = "bare", bare
     memory["bare mini-batch"] = peak
     skipped = ("tangents", "reverse H=2", "differences") if quick else ()
@@ -493,16 +486,22 @@ def write_into(document: Path, content: Row) -> None:
 @contextmanager
 def conditions(threads: int, precision: str) -> Iterator[None]:
     """One thread, as a worker with one core; and float32 on a GPU, if that is asked for."""
-    before, kind, tf32 = torch.get_num_threads(), training._Precision, torch.backends.cudnn.allow_tf32
+    before, kinds, tf32 = (
+        torch.get_num_threads(),
+        (RandomImages, SmallDigits),
+        torch.backends.cudnn.allow_tf32,
+    )
     torch.set_num_threads(threads)
+    for kind in kinds:
+        kind.precision = "float32" if precision == "full" else "auto"
     if precision == "full":
-        training._Precision = FullPrecision  # type: ignore[misc]
         torch.backends.cudnn.allow_tf32 = False
     try:
         yield
     finally:
         torch.set_num_threads(before)
-        training._Precision = kind  # type: ignore[misc]
+        for kind in kinds:
+            kind.precision = "auto"
         torch.backends.cudnn.allow_tf32 = tf32
 
 

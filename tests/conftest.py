@@ -37,3 +37,12 @@ def cifar_dir(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cifar")
     subprocess.run([sys.executable, str(script), str(folder)], check=True, capture_output=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def fashion_dir(data: Path) -> Path:
+    """A folder with the four idx files of Fashion-MNIST, gzipped."""
+    folder = data / "fashion_mnist"
+    if not folder.is_dir():
+        pytest.skip(f"no Fashion-MNIST in {data}")
+    return folder

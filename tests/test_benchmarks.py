@@ -6,10 +6,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from benchmarks import training_speed
+from benchmarks.training_parts import Roofline
+from benchmarks.training_routes import Plan, Route
 from benchmarks.warm_start_cost import BAR_ROW, LiveBytes, markdown, peak_bytes
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,6 +44,71 @@ def test_the_cost_of_warm_starts_is_measured(tmp_path: Path) -> None:
     assert rows["reverse H=1, all"]["memory"] > rows["closed, all: + magnitude"]["memory"]
     assert rows["baseline"]["ratio"] < rows["ohgw-1step"]["ratio"]
     assert "bar 1.20" in done.stdout
+
+
+SPEEDS = sorted((BENCHMARKS / "results").glob("training_speed*.json"))
+
+
+@pytest.mark.parametrize("path", SPEEDS, ids=[path.stem for path in SPEEDS])
+def test_the_tables_of_training_s_speed_are_what_the_json_files_say(path: Path) -> None:
+    content = json.loads(path.read_text())
+    kind = content["settings"]["device"].partition(":")[0]
+    table = f"<!-- {kind} -->\n{training_speed.markdown(content)}\n<!-- end -->"
+    assert table in (ROOT / "docs" / "results" / "training-speed.md").read_text()
+
+
+def test_training_s_speed_is_measured(tmp_path: Path) -> None:
+    file = tmp_path / "speed.json"
+    command = [sys.executable, "-m", "benchmarks.training_speed", "--quick", "--threads", "1"]
+    subprocess.run([*command, "--json", str(file)], cwd=ROOT, capture_output=True, text=True, check=True)
+    content = json.loads(file.read_text())
+    rows = {row["name"]: row for row in content["rows"]}
+    assert set(rows) == {"plain, no workers", "ours"}
+    assert rows["plain, no workers"]["ratio"] == 1.0
+    ours = rows["ours"]
+    assert ours["images"] * ours["seconds"] == pytest.approx(90)  # 3 mini-batches of 30 of the 90 images
+    assert ours["peak"] > 50 * 2**20
+    times = [content["bound"][name] for name in ("arithmetic", "traffic", "operations")]
+    assert max(times[:2]) <= times[2] <= sum(times[:2])
+    for of in ("ours", "plain"):
+        assert sum(row["share"].get(of, 0.0) for row in content["parts"]) == pytest.approx(1.0)
+    assert "of its speed (bar 1.00)" in training_speed.markdown(content)
+
+
+def test_a_route_that_fails_is_told_and_others_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Running:
+        """In the place of processes: one fails in the second round."""
+
+        def __init__(self, route: Route, plan: Plan) -> None:
+            self.route, self.error, self.turns = route, "", 0
+
+        def epochs(self, count: int, *, watched: bool = False) -> dict[str, Any]:
+            self.turns += 1
+            if self.route.compile and self.turns > 2:
+                self.error = "RuntimeError: no compiler"
+                return {}
+            seconds = self.turns * (3.0 if self.route.workers else 4.0 if self.route.plain else 2.0)
+            return {"seconds": seconds, "cpu": seconds, "peak": self.turns, "began": 0.0, "ended": 1.0}
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(training_speed, "Running", Running)
+    plan = Plan("", "", (range(100), range(10)), 1.0, "cpu", 1, 32, True)
+    rows = training_speed.compare(training_speed.routes([0, 2], ["default"]), plan, 3)
+    assert [row.get("ratio") for row in rows] == [3 / 4, 1.0, 3 / 2, None]
+    assert rows[2]["images"] == 96 / 6.0  # the median of 4, 6 and 8 seconds
+    assert (rows[2]["first"], rows[2]["peak"]) == (2.0, 4)
+    assert rows[3]["status"] == "RuntimeError: no compiler"
+
+
+def test_the_roofline_of_a_product_and_a_sum_is_what_paper_and_pencil_give() -> None:
+    left, right = torch.zeros(20, 30), torch.zeros(30, 50)
+    with Roofline() as counted:
+        product = left @ right
+        product.t().add_(1.0)  # a view moves nothing
+    moved = 4 * (20 * 30 + 30 * 50 + 20 * 50)
+    assert counted.operations == [(2 * 20 * 30 * 50, moved), (0, 2 * 4 * 20 * 50)]
 
 
 def test_live_bytes_are_those_of_tensors_and_not_of_views() -> None:

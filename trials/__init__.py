@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from trials.final import Final, measure_on_test_data
 from trials.rebuild import load_model
 from trials.spec import TaskSpec
 from trials.task import FunctionTask, Task, TorchTask
 from trials.trial import Trial
 
-__all__ = ["FunctionTask", "Task", "TaskSpec", "TorchTask", "Trial", "load_model"]
+__all__ = [
+    "Final",
+    "FunctionTask",
+    "Task",
+    "TaskSpec",
+    "TorchTask",
+    "Trial",
+    "load_model",
+    "measure_on_test_data",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,18 @@ def load_model(
     Nothing in a results directory is executed: what a checkpoint names is not imported, unless it is a task
     of this package.
     """
+    return rebuilt(path, task, {})[1:]
+
+
+def rebuilt(
+    path: str | Path, task: type[Task] | Task | str | None, changes: Mapping[str, Any]
+) -> tuple[TorchTask, nn.Module, dict[str, Any]]:
+    """As ``load_model``, with the task.
+
+    Args:
+        changes: of the task's arguments that are kept in the checkpoint; not for a task that is given as an
+            object.
+    """
     path = Path(path)
     content = load_checkpoint(path / "checkpoints" / "best.pt" if path.is_dir() else path)
     state, values = content.pop("state", None), content.get("configuration")
@@ -59,7 +72,7 @@ def load_model(
                 f"{path} does not say with which arguments {target} was made: give the task itself, as in "
                 f"load_model(path, task={kind.__name__}(...))"
             )
-        kind = _build(kind, options)
+        kind = _build(kind, {**options, **changes})
     model = kind.model(Configuration(tuple(values), tuple(values.values())))
     try:
         model.load_state_dict(state["model"])
@@ -69,7 +82,7 @@ def load_model(
             f"the network of {_name(kind)} is not the one of {path}, which was written by {target}: "
             f"{reason if len(reason) < 300 else reason[:297] + '...'}"
         ) from None
-    return model.eval(), content
+    return kind, model.eval(), content
 
 
 def _origin(content: dict[str, Any], path: Path) -> tuple[str, dict[str, Any] | None]:

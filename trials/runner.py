@@ -21,6 +21,7 @@ from trials.output import not_through_links
 from trials.spec import TaskSpec
 from trials.task import Task
 from trials.trial import JobStopped, Trial
+from trials.writing import Writer
 from warmstart.base import WarmStart, accepted
 from warmstart.hints import new_hints
 from warmstart.registry import build
@@ -131,8 +132,13 @@ class JobRunner:
             stopping=self._stopping,
             settle=self._settle,
             notice=lambda text: send(Notice(text, self._slot, job.trial)),
+            # inline, what is sent is journalled by the engine, whose thread this is
+            writer=Writer(beside=not self._inline),
         )
-        self._task.run(trial)
+        try:
+            self._task.run(trial)
+        finally:  # what it saved and reported counts, however it ended
+            trial.finish()
         if not held:
             raise ReportError(
                 f"trial {job.trial} returned after unit {trial.done}, but its job ends at {job.until}: "

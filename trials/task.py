@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from asha_core.errors import TaskError
+from asha_core.errors import SettingError, TaskError, nearest
 from asha_core.space import Configuration, SearchSpace
 from asha_core.streams import stream_seed
 
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from trials.data.batches import Source
     from trials.trial import Trial
     from warmstart.base import Problem
+
+
+COMPILE_MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
+PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 class Task(ABC):
@@ -124,6 +128,17 @@ class Task(ABC):
         return {name: value for name, value in self.__dict__.items() if name != "_batches"}
 
 
+def check_speed(compile: str, precision: str) -> None:
+    """Raise ``SettingError`` for what is no value of ``TorchTask.compile`` or ``.precision``."""
+    for name, value, known in (
+        ("compile", compile, ("", *COMPILE_MODES)),
+        ("precision", precision, PRECISIONS),
+    ):
+        if value not in known:
+            shown = ", ".join(each or "empty" for each in known)
+            raise SettingError(f"{name} is {value!r}: it must be one of {shown}{nearest(str(value), known)}")
+
+
 def _module(thing: Any) -> str:
     """Where a class or function is defined; for a script, the name that others can import it under."""
     module: str = thing.__module__
@@ -186,10 +201,24 @@ class TorchTask(Task):
     with SGD; override what differs. All randomness (initial weights, order of batches, augmentation,
     dropout) comes from streams of the trial's seed, by unit, so a trial that was paused goes on to the
     same curve, on any worker, to the last bit on a CPU.
+
+    Class attributes that a task may set:
+        batch_size, eval_batch_size: samples a step, and at once in a validation.
+        channels_last: images lie in memory pixel by pixel, channels together: what convolutions are fastest
+            with, on a CPU and in mixed precision on a GPU.
+        precision: of training steps: "auto" (on a GPU bfloat16 where it has it, else float16 with a gradient
+            scaler; float32 on a CPU), "float32" or "bfloat16". Weights and validations are float32.
+        compile: a mode of ``torch.compile`` for the training step ("default", "reduce-overhead", which takes
+            CUDA graphs, or "max-autotune"); "" does not compile. Another mode rounds differently.
+        loader_workers: processes that read a ``Dataset``; 0 reads it in the worker itself.
     """
 
     batch_size: int = 128
     eval_batch_size: int = 1024
+    channels_last: bool = False
+    precision: str = "auto"
+    compile: str = ""
+    loader_workers: int = 0
 
     @abstractmethod
     def model(self, config: Configuration) -> nn.Module:
@@ -202,6 +231,10 @@ class TorchTask(Task):
         Each is a pair of tensors (inputs, targets), which is moved to the device as it is, or a
         map-style ``torch.utils.data.Dataset`` of such pairs.
         """
+
+    def test_data(self) -> Source | None:
+        """Samples that no trial sees, for the chosen configuration in the end; None: the task has none."""
+        return None
 
     def loss(self, outputs: Tensor, targets: Tensor, config: Configuration) -> Tensor:
         """Training loss: cross-entropy with ``config["label_smoothing"]``, if there is one."""
@@ -239,6 +272,10 @@ class TorchTask(Task):
     def normalize(self, inputs: Tensor) -> Tensor:
         """Applied to every input, after augmentation: for example uint8 images to floats."""
         return inputs
+
+    def training_inputs(self, inputs: Tensor, config: Configuration, generator: torch.Generator) -> Tensor:
+        """What the network is trained on: ``normalize(augment(inputs))``, unless something comes after."""
+        return self.normalize(self.augment(inputs, config, generator))
 
     def schedule(self, progress: float) -> float:
         """Factor on the learning rate at ``progress`` in [0, 1) of max_resource: cosine to 0."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import random
 from collections.abc import Callable, Mapping
-from itertools import islice
 from typing import IO, Any, NoReturn, cast
 
 import numpy as np
@@ -20,6 +19,14 @@ from torch import Tensor, nn
 from asha_core.searchers.random_search import RandomSearch
 from asha_core.space import Configuration
 from asha_core.streams import stream_seed
+from trials.acceleration import (
+    Precision,
+    compiled,
+    heldout_batch,
+    heldout_inputs,
+    placed,
+    training_inputs,
+)
 from trials.checkpoints import write_content
 from trials.data.batches import Batches
 from trials.task import TorchTask
@@ -54,8 +61,8 @@ def load_data(task: TorchTask, device: str) -> tuple[Batches, Batches]:
     """The task's data on the device; loaded once for each task object and device."""
     cache = task.__dict__.setdefault("_batches", {})
     if device not in cache:
-        train, valid = task.data()
-        cache[device] = Batches(train, device), Batches(valid, device)
+        train, valid = (Batches(source, device, task.loader_workers) for source in task.data())
+        cache[device] = train, valid
     batches: tuple[Batches, Batches] = cache[device]
     return batches
 
@@ -63,7 +70,7 @@ def load_data(task: TorchTask, device: str) -> tuple[Batches, Batches]:
 def fresh_model(task: TorchTask, config: Configuration, seed: int, device: str) -> nn.Module:
     """The trial's network with its initial weights: a function of (configuration, seed)."""
     with own_randomness(stream_seed(seed, "weights"), device):
-        return task.model(config).to(device)
+        return placed(task.model(config), task, device)
 
 
 def train(task: TorchTask, trial: Trial) -> None:
@@ -84,7 +91,7 @@ def train(task: TorchTask, trial: Trial) -> None:
             loss = _train_unit(task, trial, unit, learner, train_batches, begun)
             begun = None
             score, valid_loss = evaluate(task, learner.model, valid_batches)
-        trial.save(learner.state())
+        trial.save(learner.state(), wait=False)
         trial.report(score, train_loss=loss, valid_loss=valid_loss)
 
 
@@ -121,9 +128,10 @@ class _Learner:
     def __init__(self, task: TorchTask, config: Configuration, seed: int, device: str) -> None:
         self.kind = device.partition(":")[0]
         self.model = fresh_model(task, config, seed, device)
+        self.network = compiled(self.model, task)  # the same weights; for training steps alone
         self.optimizer = task.optimizer(self.model.parameters(), config)
         self.peaks = [group["lr"] for group in self.optimizer.param_groups]
-        self.precision = _Precision(device)
+        self.precision = Precision(task, device)
 
     def state(self) -> dict[str, Any]:
         return {
@@ -137,19 +145,6 @@ class _Learner:
         self.optimizer.load_state_dict(state["optimizer"])
         if state["scaler"] and self.precision.scaler.is_enabled():  # it may come from another kind of device
             self.precision.scaler.load_state_dict(state["scaler"])
-
-
-class _Precision:
-    """Mixed precision where there is a GPU: bfloat16 if it has it, else float16 with a scaler."""
-
-    def __init__(self, device: str) -> None:
-        self.cuda = device.startswith("cuda")
-        half = self.cuda and not torch.cuda.is_bf16_supported(including_emulation=False)
-        self.dtype = torch.float16 if half else torch.bfloat16
-        self.scaler = torch.amp.GradScaler("cuda", enabled=half)
-
-    def autocast(self) -> torch.autocast:
-        return torch.autocast("cuda" if self.cuda else "cpu", dtype=self.dtype, enabled=self.cuda)
 
 
 def _train_unit(
@@ -166,26 +161,25 @@ def _train_unit(
         begun: what ``_pause`` kept of it; ``learner`` has loaded its weights.
     """
     model, optimizer, precision = learner.model, learner.optimizer, learner.precision
+    network = learner.network
     order = generator_for(trial.seed, "order", unit)
     noise = generator_for(trial.seed, "augmentation", unit, trial.device)
     steps = batches.steps(task.batch_size)
     total = torch.zeros((), device=trial.device)
     first = 0 if begun is None else begun["step"]
-    pairs = enumerate(batches.shuffled(task.batch_size, order))
-    for _ in islice(pairs, first):  # a data set may draw from the global generators: before they are set
-        pass
+    pairs = batches.shuffled(task.batch_size, order, first)
     if begun is not None:
         total += begun["total"].to(trial.device)
         noise.set_state(begun["noise"])
         _set_global_states(begun["randomness"], trial.device)
     model.train()
-    for step, (inputs, targets) in pairs:
+    for step, (inputs, targets) in enumerate(pairs, first):
         factor = task.schedule((unit - 1 + step / steps) / trial.max_resource)
         for group, peak in zip(optimizer.param_groups, learner.peaks, strict=True):
             group["lr"] = peak * factor
-        augmented = task.normalize(task.augment(inputs, trial.config, noise))
+        augmented = training_inputs(task, inputs, trial.config, noise)
         with precision.autocast():
-            loss = task.loss(model(augmented), targets, trial.config)
+            loss = task.loss(network(augmented), targets, trial.config)
         optimizer.zero_grad(set_to_none=True)
         precision.scaler.scale(loss).backward()
         precision.scaler.step(optimizer)
@@ -210,16 +204,22 @@ def _pause(trial: Trial, learner: _Learner, step: int, total: Tensor, noise: tor
     )
 
 
-@torch.inference_mode()
 def evaluate(task: TorchTask, model: nn.Module, batches: Batches) -> tuple[float, float]:
     """(score, loss) over the whole validation set, in eval mode and full precision."""
+    every, truth = outputs_of(task, model, batches)
+    with torch.inference_mode():
+        return task.score(every, truth), task.heldout_loss(every, truth).item()
+
+
+@torch.inference_mode()
+def outputs_of(task: TorchTask, model: nn.Module, batches: Batches) -> tuple[Tensor, Tensor]:
+    """(outputs, targets) of everything in order, in eval mode and full precision."""
     model.eval()
     outputs, targets = [], []
-    for x, y in batches.ordered(task.eval_batch_size):
-        outputs.append(model(task.normalize(x)).float())
+    for x, y in batches.ordered(heldout_batch(task, batches.device)):
+        outputs.append(model(heldout_inputs(task, x)).float())
         targets.append(y)
-    every, truth = torch.cat(outputs), torch.cat(targets)
-    return task.score(every, truth), task.heldout_loss(every, truth).item()
+    return torch.cat(outputs), torch.cat(targets)
 
 
 class TrainingProblem(ModelProblem):
@@ -230,8 +230,8 @@ class TrainingProblem(ModelProblem):
 
     def __init__(self, task: TorchTask, seed: int, device: str) -> None:
         load_data(task, device)  # now: what it may draw from the global generators, training would have drawn
-        precision = _Precision(device)
-        mixed = precision.cuda and precision.dtype is torch.bfloat16
+        precision = Precision(task, device)
+        mixed = precision.mixed and precision.dtype is torch.bfloat16
 
         def draw(which: int, stream: str) -> Callable[[int], tuple[Tensor, Tensor]]:
             def batch(number: int) -> tuple[Tensor, Tensor]:
@@ -247,8 +247,8 @@ class TrainingProblem(ModelProblem):
             data=draw(0, "warm-start"),
             loss=task.loss,
             heldout_loss=task.heldout_loss,
-            augment=lambda inputs, config, noise: task.normalize(task.augment(inputs, config, noise)),
-            prepare=task.normalize,
+            augment=lambda inputs, config, noise: training_inputs(task, inputs, config, noise),
+            prepare=lambda inputs: heldout_inputs(task, inputs),
             validation=draw(1, "warm-start-validation"),
             autocast=torch.bfloat16 if mixed else None,
             device=device,

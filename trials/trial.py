@@ -15,6 +15,7 @@ from asha_core.messages import Job, Report
 from asha_core.runtime.results import read_best_note, write_best_note
 from asha_core.space import Configuration
 from trials.checkpoints import check_state, load_checkpoint, save_checkpoint
+from trials.writing import Writer, snapshot
 
 
 class JobStopped(BaseException):
@@ -60,6 +61,7 @@ class Trial:
         stopping: Callable[[], bool] = lambda: False,
         notice: Callable[[str], None] = _say,
         settle: Callable[[], None] = lambda: None,
+        writer: Writer | None = None,
     ) -> None:
         self.id = job.trial
         self.config: Configuration = job.configuration
@@ -77,9 +79,11 @@ class Trial:
         self._stopping = stopping
         self._notice = notice
         self._settle = settle  # returns when all reports so far are journalled
+        self._writer = writer or Writer()  # of files and, after them, reports
         self._done = 0
         self._unit = 0  # the unit that units() gave last
         self._saved = 0  # the unit of the last save
+        self._written = 0  # the unit whose checkpoint is on disk
         self._last_is_good = False  # a file that resume_from() passed over must not push out the one before
         self._value = math.nan  # the last one reported
         self._since = time.perf_counter()
@@ -123,7 +127,7 @@ class Trial:
         else:
             self._last_is_good = True
         if found is not None:
-            self._done = self._saved = self.resumed = int(found["resource"])
+            self._done = self._saved = self._written = self.resumed = int(found["resource"])
         elif self._start and not damaged:
             print(f"no checkpoint up to unit {self._start}: the trial restarts from unit 1", flush=True)
         if damaged:
@@ -196,6 +200,7 @@ class Trial:
         unit = self._unit
         if unit == 0:
             raise ReportError(f"trial {self.id} paused outside of `for unit in trial.units()`")
+        self.finish()
         if self._done < unit:
             try:
                 check_state(state)
@@ -233,12 +238,16 @@ class Trial:
                     f"trial {self.id} finished unit {unit} without trial.report(value): report once a unit"
                 )
 
-    def save(self, state: Any) -> None:
+    def save(self, state: Any, *, wait: bool = True) -> None:
         """Keep ``state`` for ``resume_from``; tensors, numbers, strings, lists and dicts.
 
         Inside the loop over ``units()``, best before ``report``: then it is safe when the engine hears
         of the unit.
 
+        Args:
+            wait: return when it is on disk. If not, ``state`` is copied to the CPU's memory now and written
+                while the next unit is trained; the unit's report leaves after it, and an error in writing
+                is raised by one of the calls that follow.
         Raises:
             ReportError: outside the loop, or something in ``state`` could not be loaded back safely.
         """
@@ -249,16 +258,34 @@ class Trial:
                 "which unit the state belongs to"
             )
         check_state(state)
+        self.finish()
+        if wait or not self._writer.beside:
+            self._write(unit, state)
+        else:
+            copy = snapshot(state)
+            self._writer.begin(lambda: self._write(unit, copy))
+        self._saved = unit
+        if self._done == unit:
+            value = self._value
+            self._writer.add(lambda: self._keep_if_best(value, unit))
+
+    def _write(self, unit: int, state: Any) -> None:
         last = self._checkpoint("last")
-        if self._last_is_good and self._saved != unit:
+        if self._last_is_good and self._written != unit:
             self._settle()  # or the engine, if it were killed now, could know of units before "previous" only
             os.replace(last, self._checkpoint("previous"))
             self._last_is_good = False  # until there is another
         save_checkpoint(last, self._content(unit, state))
-        self._saved, self._last_is_good = unit, True
+        self._written, self._last_is_good = unit, True
         self._checkpoint("unfinished").unlink(missing_ok=True)
-        if self._done == unit:
-            self._keep_if_best(self._value)
+
+    def finish(self) -> None:
+        """Return when all that was saved is on disk and all that was reported has left.
+
+        Raises:
+            OSError: something could not be written, such as on a full disk.
+        """
+        self._writer.finish()
 
     def report(self, value: SupportsFloat, **metrics: SupportsFloat) -> None:
         """One more unit is complete, with this value of the metric.
@@ -285,10 +312,11 @@ class Trial:
         extra = {name: _number(metric, name) for name, metric in metrics.items()}
         self._done, self._value = unit, number
         if self._saved == unit:
-            self._keep_if_best(number)
+            self._writer.add(lambda: self._keep_if_best(number, unit))
         now = time.perf_counter()
         seconds, self._since = now - self._since, now
-        self._send(Report(self.id, self._attempt, unit, number, seconds, extra))
+        told = Report(self.id, self._attempt, unit, number, seconds, extra)
+        self._writer.add(lambda: self._send(told))
 
     def _drop_unreported_best(self) -> None:
         """Forget a best whose report never arrived."""
@@ -304,7 +332,7 @@ class Trial:
     def _best_note(self) -> dict[str, Any] | None:
         return read_best_note(self._checkpoint("best"))
 
-    def _keep_if_best(self, value: float) -> None:
+    def _keep_if_best(self, value: float, unit: int) -> None:
         """Hard-link the checkpoint just written as the trial's best, if it is."""
         if not math.isfinite(value):
             return
@@ -321,7 +349,7 @@ class Trial:
         except OSError:  # a file system without hard links
             shutil.copyfile(self._checkpoint("last"), temporary)
         os.replace(temporary, best)
-        write_best_note(best, value, self._done)
+        write_best_note(best, value, unit)
 
 
 def _number(value: SupportsFloat, name: str) -> float:

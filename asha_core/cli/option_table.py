@@ -12,6 +12,7 @@ from asha_core.runtime.budget import parse_duration
 from asha_core.runtime.sizes import parse_bytes
 from asha_core.schedulers import SCHEDULERS
 from asha_core.searchers import SEARCHERS
+from trials.tasks import TASKS
 from warmstart.registry import VARIATIONS
 
 FLAG = "flag"
@@ -111,14 +112,31 @@ _WHAT, _WHERE, _LIMITS, _RUNGS, _CARE, _OUT = (
 
 OPTIONS = (
     Option(
-        "task", _text, "a name", "cifar10", "digits, cifar10, or mypackage.mymodule:MyTask", "TASK", _WHAT
+        "task",
+        _text,
+        "a name",
+        "cifar10",
+        f"{', '.join(TASKS)}, or mypackage.mymodule:MyTask",
+        "TASK",
+        _WHAT,
+    ),
+    Option("model", _text, "a name", None, "the task's network, such as resnet50", "NAME", _WHAT),
+    Option("subset", _number, "a number", None, "share of the data to use, such as 0.1", "SHARE", _WHAT),
+    Option(
+        "label-noise",
+        _number,
+        "a number",
+        None,
+        "share of the training labels that are replaced by another class, the same ones in every trial",
+        "SHARE",
+        _WHAT,
     ),
     Option(
         "task-option",
         _text,
         "KEY=VALUE",
         None,
-        "an option of the task, such as model=mlp or subset=0.1; may be repeated",
+        "an option of the task, such as cutout=8; may be repeated",
         "KEY=VALUE",
         _WHAT,
     ),

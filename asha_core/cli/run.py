@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from trials.task import Task
 
 DEFAULT_TRIALS = 100
+_OF_TASKS = ("model", "subset", "label_noise", "data_dir")  # options of our own tasks, said shortly
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -214,15 +215,23 @@ def task_spec(options: dict[str, Any]) -> TaskSpec:
     from trials.tasks import task_target
 
     spec = TaskSpec(task_target(options["task"]), dict(options["task_option"]), dict(options["freeze"]))
-    if options["data_dir"] is None:
+    given = {key: options[key] for key in _OF_TASKS if options[key] is not None}
+    if not given:
         return spec
     kind = spec.load()
-    if not isinstance(kind, type) or "data_dir" not in option_names(kind):
-        raise SettingError(
-            f"--data-dir {options['data_dir']}: task {options['task']} takes no data directory"
-        )
-    directory = str(Path(options["data_dir"]).absolute())
-    return replace(spec, options={**spec.options, "data_dir": directory})
+    known = option_names(kind) if isinstance(kind, type) else []
+    for key, value in given.items():
+        name = f"--{key.replace('_', '-')}"
+        if key not in known:
+            what = "data directory" if key == "data_dir" else f"option {key!r}"
+            raise SettingError(f"{name} {value}: task {options['task']} takes no {what}")
+        if key in spec.options:
+            raise SettingError(
+                f"{name} {value} and --task-option {key}={spec.options[key]}: give one of them"
+            )
+    if "data_dir" in given:
+        given["data_dir"] = str(Path(given["data_dir"]).absolute())
+    return replace(spec, options={**spec.options, **given})
 
 
 def _launch_plan(
@@ -326,6 +335,14 @@ def _print_result(result: Result, task: Task, target: float | None) -> None:
     if target is not None:
         print(f"\ntarget {target}: {_target_line(result, target)}")
     print(f"\nresults: {result.directory}\nreport:  asha-report {result.directory}")
+    if top and result.summary["best_checkpoint"] is not None and _has_test_data(task):
+        print(f"test:    asha-test {result.directory}   (once: nothing has seen the test data yet)")
+
+
+def _has_test_data(task: Task) -> bool:
+    from trials.task import TorchTask
+
+    return isinstance(task, TorchTask) and type(task).test_data is not TorchTask.test_data
 
 
 def _terminal_width() -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ def test_a_cifar_search_pauses_resumes_and_learns(cifar_dir: Path, tmp_path: Pat
     done = subprocess.run(
         [
             *(str(Path(sys.executable).with_name("asha-run")), "--variation", "ohgw-1step", "--gpus", "cpu"),
-            *("--data-dir", str(cifar_dir), "--task-option", "subset=0.05", "--max-resource", "4"),
+            *("--data-dir", str(cifar_dir), "--subset", "0.05", "--max-resource", "4"),
             *("--reduction-factor", "2", "--max-trials", "4", "--results-dir", "run"),
         ],
         capture_output=True,
@@ -34,3 +35,15 @@ def test_a_cifar_search_pauses_resumes_and_learns(cifar_dir: Path, tmp_path: Pat
     assert max(value for trial in run.trials.values() for value in trial.values) > 0.15  # chance is 0.1
     assert all(trial.diagnostics["gradient"]["lr"] != 0 for trial in run.trials.values())
     assert time_split(run).warm_start < 0.25 * time_split(run).training
+    assert "asha-test run" in done.stdout
+    told = subprocess.run(
+        [str(Path(sys.executable).with_name("asha-test")), "run", "--json"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=True,
+    )
+    final = json.loads(told.stdout)
+    assert final["count"] == 10_000
+    assert final["value"] > 0.15
+    assert [sum(row) for row in final["confusion"]] == [1000] * 10

@@ -84,10 +84,39 @@ def random_crop_flip(images: Tensor, padding: int, generator: torch.Generator) -
     device = images.device
     top, left = torch.randint(0, 2 * padding + 1, (2, count, 1), generator=generator, device=device)
     flip = torch.rand(count, 1, generator=generator, device=device) < 0.5
-    padded = functional.pad(images, (padding,) * 4)
     rows = top + torch.arange(height, device=device)
     columns = torch.arange(width, device=device)
     columns = left + torch.where(flip, columns.flip(0), columns)
-    batch = torch.arange(count, device=device)[:, None, None]
-    # indexing (B, C, H, W) by [b, :, h, w] puts the channels last
-    return padded[batch, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
+    padded = functional.pad(images, (padding,) * 4)
+    # one gather of whole planes: several times faster on a CPU than to index rows and columns
+    places = rows[:, :, None] * padded.shape[3] + columns[:, None, :]
+    places = places.reshape(count, 1, -1).expand(-1, images.shape[1], -1)
+    return padded.flatten(2).gather(2, places).view(images.shape)
+
+
+def cutout(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
+    """Set a square of each image to 0, its centre anywhere in the image, so that it may reach over the edge.
+
+    For normalised images, so that 0 is the mean. Source: DeVries and Taylor 2017, arXiv:1708.04552, section
+    3.2, which has side 16 for CIFAR-10 and 8 for CIFAR-100.
+
+    Args:
+        images: (B, C, H, W). side: pixels; an even one reaches side / 2 up and left of the centre, and one
+            pixel less down and right.
+    Returns:
+        (B, C, H, W); the very input for a side of 0, which draws nothing.
+    """
+    if side == 0:
+        return images
+    count, _, height, width = images.shape
+    device = images.device
+    draws = torch.rand(2, count, 1, generator=generator, device=device)
+
+    def inside(draw: Tensor, size: int) -> Tensor:
+        """(B, size): whether a row, or a column, is one of the square's."""
+        first = (draw * size).floor() - side // 2
+        places = torch.arange(size, device=device)
+        return (places >= first) & (places < first + side)
+
+    hole = inside(draws[0], height)[:, None, :, None] & inside(draws[1], width)[:, None, None, :]
+    return images.masked_fill(hole, 0.0)

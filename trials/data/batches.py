@@ -1,18 +1,44 @@
-"""Mini-batches in an order that a generator decides, from tensors in memory or from a data set."""
+"""Mini-batches in an order that a generator decides, from tensors in memory or from a data set.
+
+A data set may be read by processes of its own. They are forked for each pass over it and gone after it, in
+the middle of one too: when the iterator is closed or forgotten. What they read does not depend on how many
+they are: the randomness of a sample comes from a seed of its own (``SeededDataset``), and for a data set
+that draws from the global generators these are seeded sample by sample.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sized
-from typing import Any, cast
+import warnings
+from collections.abc import Iterator, Sequence, Sized
+from contextlib import nullcontext
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
-from asha_core.errors import TaskError
+from asha_core.errors import AshaError, SettingError, TaskError
+from asha_core.streams import stream_seed
+from warmstart.randomness import own_randomness
 
 Source = tuple[Tensor, Tensor] | Dataset[Any]
 Pair = tuple[Tensor, Tensor]
+
+
+@runtime_checkable
+class SeededDataset(Protocol):
+    """A map-style data set whose training samples are random, each by a seed of its own.
+
+    Training reads ``sample(index, seed)``, with a seed that is a function of the trial's seed, the unit and
+    the index; so a sample is the same whoever reads it, and whatever was read before. Validation reads
+    ``dataset[index]``.
+    """
+
+    def __getitem__(self, index: int, /) -> Any:
+        """(input, target), nothing about them random."""
+
+    def sample(self, index: int, seed: int) -> Any:
+        """(input, target), their randomness from ``seed`` alone: 0 to 2**63 - 1."""
 
 
 class Batches:
@@ -20,14 +46,20 @@ class Batches:
 
     Args:
         source: (inputs, targets), both (N, ...), moved to the device whole; or a map-style data set
-            of such pairs, read by a ``DataLoader`` in this process.
+            of such pairs (``SeededDataset``, if reading them is random).
         device: where batches are wanted.
+        workers: processes that read a data set, ahead of time; 0: it is read in this process. Tensors need
+            none.
     Raises:
         TaskError: the source is neither, is empty, or its parts differ in length.
+        SettingError: a number of workers below 0.
     """
 
-    def __init__(self, source: Source, device: str) -> None:
+    def __init__(self, source: Source, device: str, workers: int = 0) -> None:
+        if workers < 0:
+            raise SettingError(f"loader workers are {workers}: they must be at least 0 (none)")
         self.device = torch.device(device)
+        self.workers = workers
         self._tensors: Pair | None = None
         self._dataset: Dataset[Any] | None = None
         if isinstance(source, tuple):
@@ -51,35 +83,141 @@ class Batches:
         """How many training batches an epoch has: full ones only, unless there is none."""
         return max(self.size // batch_size, 1)
 
-    def shuffled(self, batch_size: int, generator: torch.Generator) -> Iterator[Pair]:
-        """One epoch in random order. ``generator`` is a CPU generator; only full batches."""
-        order = torch.randperm(self.size, generator=generator)
-        order = order[: self.steps(batch_size) * batch_size]
-        yield from self._take(order, batch_size)
+    def shuffled(self, batch_size: int, generator: torch.Generator, first: int = 0) -> Iterator[Pair]:
+        """One epoch in random order: only full batches.
+
+        Args:
+            generator: a CPU generator; drawn from now, not when the first batch is asked for.
+            first: the batch to start at. Earlier ones are not read, unless reading a sample may change the
+                next: a data set that is not seeded, read in this process, is read to there, now.
+        """
+        order = torch.randperm(self.size, generator=generator)[: self.steps(batch_size) * batch_size]
+        rows = order.split(batch_size)
+        if self._tensors is not None:
+            return self._gathered(order, batch_size, first)
+        reader = self._training_reader(generator)
+        if not reader.repeatable:
+            for skipped in rows[:first]:
+                reader[skipped.tolist()]
+        return self._read(reader, rows[first:])
 
     def draw(self, count: int, generator: torch.Generator) -> Pair:
         """``count`` different samples (all of them, if there are fewer)."""
         order = torch.randperm(self.size, generator=generator)[:count]
-        return next(iter(self._take(order, count)))
+        if self._tensors is not None:
+            return next(self._gathered(order, count))
+        share = -(-len(order) // max(self.workers, 1))  # every process reads a part of the one batch
+        parts = list(self._read(self._training_reader(generator), order.split(share)))
+        inputs, targets = zip(*parts, strict=True)
+        return torch.cat(inputs), torch.cat(targets)
 
     def ordered(self, batch_size: int) -> Iterator[Pair]:
         """Everything once, in order."""
         if self._tensors is not None:
             inputs, targets = self._tensors
-            yield from zip(inputs.split(batch_size), targets.split(batch_size), strict=True)
-        else:
-            yield from self._take(torch.arange(self.size), batch_size)
+            return zip(inputs.split(batch_size), targets.split(batch_size), strict=True)
+        assert self._dataset is not None
+        reader = _Reader(self._dataset, seed=0 if self.workers else None)
+        return self._read(reader, torch.arange(self.size).split(batch_size))
 
-    def _take(self, order: Tensor, batch_size: int) -> Iterator[Pair]:
-        if self._tensors is not None:
-            inputs, targets = self._tensors
-            for rows in order.to(self.device).split(batch_size):
-                yield inputs[rows], targets[rows]
-        else:
-            assert self._dataset is not None
-            # its own generator: by default a loader draws a seed from the global one
+    def _gathered(self, order: Tensor, batch_size: int, first: int = 0) -> Iterator[Pair]:
+        assert self._tensors is not None
+        inputs, targets = self._tensors
+        for rows in order.to(self.device).split(batch_size)[first:]:
+            yield inputs[rows], targets[rows]
+
+    def _training_reader(self, generator: torch.Generator) -> _Reader:
+        assert self._dataset is not None
+        random = isinstance(self._dataset, SeededDataset)
+        seed = None
+        if random or self.workers:
+            seed = int(torch.empty((), dtype=torch.int64).random_(generator=generator))
+        return _Reader(self._dataset, seed, random)
+
+    def _read(self, reader: _Reader, batches: Sequence[Tensor]) -> Iterator[Pair]:
+        rows = [batch.tolist() for batch in batches]
+        ahead = self.workers > 0 and len(rows) > 0
+        pinned = ahead and self.device.type == "cuda"
+        # no name for the processes' iterator: whatever way leads out of the loop ends them
+        for batch in self._processes(reader, rows) if ahead else map(reader.__getitem__, rows):
+            if isinstance(batch, _Mistake):
+                raise TaskError(batch.text)
+            x, y = batch
+            yield x.to(self.device, non_blocking=pinned), y.to(self.device, non_blocking=pinned)
+
+    def _processes(self, reader: _Reader, rows: list[list[int]]) -> Iterator[Any]:
+        """What ``reader`` makes of each of ``rows``, in order, by processes which end with the iterator."""
+        cuda = self.device.type == "cuda"
+        with warnings.catch_warnings(), torch.cuda.device(self.device) if cuda else nullcontext():
+            # Python 3.12 warns of forks beside threads. A loader's process takes no lock of ours, and torch
+            # has it compute in one thread; to import torch anew in each would cost seconds an epoch
+            warnings.filterwarnings("ignore", ".*fork.*", DeprecationWarning)
             loader = DataLoader(
-                Subset(self._dataset, order.tolist()), batch_size, generator=torch.Generator()
+                _ForProcesses(reader),
+                batch_size=None,  # the rows are those of a batch already
+                sampler=rows,
+                num_workers=min(self.workers, len(rows)),
+                collate_fn=_as_it_is,
+                pin_memory=cuda,
+                multiprocessing_context="fork",
+                generator=torch.Generator(),  # its own: by default a loader draws from the global one
             )
-            for x, y in loader:
-                yield x.to(self.device), y.to(self.device)
+            return iter(loader)
+
+
+class _Reader(Dataset[Any]):
+    """A data set by lists of rows, each list a mini-batch: (inputs, targets).
+
+    Args:
+        seed: of the samples' randomness; None: of the data set's own, whatever it draws from.
+        random: the data set is a ``SeededDataset``, read for training.
+    """
+
+    def __init__(self, source: Dataset[Any], seed: int | None, random: bool = False) -> None:
+        self.repeatable = seed is not None
+        self._source = source
+        self._seed = seed
+        self._random = random
+
+    def __getitem__(self, rows: list[int]) -> Any:
+        if self._seed is None:
+            return default_collate(self._plain(rows))
+        if hasattr(self._source, "__getitems__") and not self._random:
+            with own_randomness(stream_seed(self._seed, "sample", rows[0]), "cpu"):
+                return default_collate(self._plain(rows))
+        return default_collate([self._one(row, stream_seed(self._seed, "sample", row)) for row in rows])
+
+    def _plain(self, rows: list[int]) -> list[Any]:
+        many = getattr(self._source, "__getitems__", None)  # torch's own name for "a whole batch at once"
+        samples: list[Any] = many(rows) if callable(many) else [self._source[row] for row in rows]
+        return samples
+
+    def _one(self, row: int, seed: int) -> Any:
+        if self._random:
+            return cast(SeededDataset, self._source).sample(row, seed)
+        with own_randomness(seed, "cpu"):
+            return self._source[row]
+
+
+class _ForProcesses(Dataset[Any]):
+    """A reader whose mistakes come back as they are: torch would put a traceback into their text."""
+
+    def __init__(self, reader: _Reader) -> None:
+        self._reader = reader
+
+    def __getitem__(self, rows: list[int]) -> Any:
+        try:
+            return self._reader[rows]
+        except AshaError as error:
+            return _Mistake(str(error))
+
+
+class _Mistake:
+    """What an ``AshaError`` in a loader's process said."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch

@@ -7,6 +7,10 @@ from asha_core.errors import TaskError, nearest
 TASKS = {
     "digits": "trials.tasks.digits:Digits",
     "cifar10": "trials.tasks.cifar:Cifar10",
+    "cifar100": "trials.tasks.cifar:Cifar100",
+    "fashion-mnist": "trials.tasks.fashion_mnist:FashionMnist",
+    "imagenet": "trials.tasks.imagenet:ImageNet",
+    "dummy": "trials.tasks.dummy:Dummy",
 }
 
 

@@ -1,0 +1,91 @@
+"""``asha-test``: the chosen configuration of a finished search, on test data, once."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from asha_core.errors import AshaError, SettingError
+
+if TYPE_CHECKING:
+    from trials.final import Final
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> Any:
+        raise SettingError(message)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="asha-test",
+        description="Measure the best checkpoint of a search on its task's test data. The result is kept in "
+        "test.json; asked again, that is shown and the data is left alone.",
+    )
+    parser.add_argument("results", metavar="RESULTS_DIR", help="results directory of the search")
+    parser.add_argument("--task", metavar="TASK", help="mypackage.mymodule:MyTask, for a task of your own")
+    parser.add_argument("--data-dir", metavar="DIR", help="where the data lies [where the search found it]")
+    parser.add_argument("--device", metavar="NAME", default="auto", help="cpu, cuda:0, or auto [auto]")
+    parser.add_argument(
+        "--replace", action="store_true", help="measure although another checkpoint of it was measured before"
+    )
+    parser.add_argument("--json", action="store_true", help="print test.json's content on standard output")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status."""
+    try:
+        return _test(_parser().parse_args(arguments))
+    except AshaError as error:
+        print(f"asha-test: error: {'; '.join(str(error).splitlines())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _test(options: argparse.Namespace) -> int:
+    from trials.final import measure_on_test_data
+    from trials.tasks import task_target
+
+    told = measure_on_test_data(
+        options.results,
+        task=None if options.task is None else task_target(options.task),
+        data_dir=options.data_dir,
+        device=_device(options.device),
+        replace=options.replace,
+    )
+    if options.json:
+        from asha_core.runtime.records import to_json
+        from trials.final import fields
+
+        print(to_json(fields(told)))
+    else:
+        _print(told)
+    return 0
+
+
+def _device(name: str) -> str:
+    """The name, if torch can use it."""
+    import torch
+
+    if name == "auto":
+        return "cuda:0" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise SettingError(
+            f"--device {name} cannot be used ({reason}): use cpu, or a GPU such as cuda:0"
+        ) from None
+    return name
+
+
+def _print(told: Final) -> None:
+    if told.again:
+        print(f"measured before, on {told.measured[:10]}; the test data was not read again")
+    print(f"test {told.metric} {told.value:.4f}, loss {told.loss:.4f}, {told.count:,} samples")
+    values = ", ".join(f"{name} {value}" for name, value in told.configuration.items())
+    print(f"checkpoint of unit {told.resource}: {values}")

@@ -1,0 +1,67 @@
+"""How a network is run: in which precision, compiled or not, and how images lie in memory."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from asha_core.space import Configuration
+from trials.task import TorchTask, check_speed
+
+_CPU_BATCH = 128  # beyond it a CPU's tensors are so large that each is mapped anew by the system
+
+
+class Precision:
+    """Mixed precision of a task's training steps on one device; see ``TorchTask.precision``."""
+
+    def __init__(self, task: TorchTask, device: str) -> None:
+        check_speed(task.compile, task.precision)
+        self.kind = device.partition(":")[0]
+        cuda = self.kind == "cuda"
+        half = cuda and not torch.cuda.is_bf16_supported(including_emulation=False)
+        self.mixed = task.precision == "bfloat16" or (task.precision == "auto" and cuda)
+        self.dtype = torch.float16 if half and task.precision == "auto" else torch.bfloat16
+        self.scaler = torch.amp.GradScaler("cuda", enabled=self.mixed and self.dtype is torch.float16)
+
+    def autocast(self) -> torch.autocast:
+        """The context of a forward pass."""
+        return torch.autocast(self.kind, dtype=self.dtype, enabled=self.mixed)
+
+
+def compiled(model: nn.Module, task: TorchTask) -> nn.Module:
+    """The model through ``torch.compile``, sharing its weights; or as it is."""
+    if not task.compile:
+        return model
+    check_speed(task.compile, task.precision)
+    return cast(nn.Module, torch.compile(model, mode=task.compile))
+
+
+def placed(model: nn.Module, task: TorchTask, device: str) -> nn.Module:
+    """The model on its device, its weights laid out as its inputs are."""
+    model = model.to(device)
+    return model.to(memory_format=torch.channels_last) if task.channels_last else model
+
+
+def training_inputs(
+    task: TorchTask, inputs: Tensor, config: Configuration, generator: torch.Generator
+) -> Tensor:
+    """A batch as the network is trained on it."""
+    return _laid_out(task, task.training_inputs(inputs, config, generator))
+
+
+def heldout_inputs(task: TorchTask, inputs: Tensor) -> Tensor:
+    """A batch as the network is measured on it."""
+    return _laid_out(task, task.normalize(inputs))
+
+
+def heldout_batch(task: TorchTask, device: torch.device) -> int:
+    """How many samples are measured at once."""
+    return task.eval_batch_size if device.type == "cuda" else min(task.eval_batch_size, _CPU_BATCH)
+
+
+def _laid_out(task: TorchTask, inputs: Tensor) -> Tensor:
+    if task.channels_last and isinstance(inputs, Tensor) and inputs.ndim == 4:
+        return inputs.contiguous(memory_format=torch.channels_last)
+    return inputs

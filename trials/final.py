@@ -1,0 +1,141 @@
+"""The one look at the test data: the chosen configuration's best checkpoint, measured once.
+
+Whoever measures several configurations on the test data and keeps the best has searched on it, and the value
+says nothing any more. So what is measured is kept beside the search, and asking again reads it back.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from asha_core.errors import ResultsError, TaskError
+from asha_core.runtime.results import RunDirectory, write_json
+from trials.rebuild import rebuilt
+from trials.task import Task, TorchTask
+
+_SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """What the chosen configuration does on test data.
+
+    value, loss: as in a validation. count: samples. metric: what ``value`` is.
+    confusion: (classes, classes) counts, a row for each true class; None where outputs are no classes.
+    configuration, resource: whose checkpoint it is, and after how many units.
+    measured: when, ISO 8601, UTC. again: it is the one that was measured then.
+    """
+
+    metric: str
+    value: float
+    loss: float
+    count: int
+    confusion: list[list[int]] | None
+    configuration: dict[str, Any]
+    resource: int
+    measured: str
+    again: bool = False
+
+
+def measure_on_test_data(
+    directory: str | Path,
+    *,
+    task: type[Task] | Task | str | None = None,
+    data_dir: str | Path | None = None,
+    device: str = "cpu",
+    replace: bool = False,
+) -> Final:
+    """Measure ``checkpoints/best.pt`` of a search on its task's test data, and keep it as ``test.json``.
+
+    Args:
+        directory: of the search's results.
+        task: as for ``trials.load_model``.
+        data_dir: where the data lies, if not where the search found it.
+        device: for torch.
+        replace: measure although another checkpoint of this search was measured before.
+    Raises:
+        ResultsError: no checkpoint; or another one was measured before. TaskError: no test data.
+    """
+    rooms = RunDirectory(Path(directory))
+    options = {} if data_dir is None else {"data_dir": str(Path(data_dir).absolute())}
+    built, model, content = rebuilt(rooms.best_checkpoint, task, options)
+    before = _kept(rooms.path)
+    which = {"configuration": content["configuration"], "resource": content["resource"]}
+    if before is not None and all(getattr(before, name) == value for name, value in which.items()):
+        return before
+    if before is not None and not replace:
+        raise ResultsError(
+            f"{rooms.path} was measured on test data on {before.measured[:10]}, with the configuration that "
+            "was best then: a second look at the test data is a search on it; to replace the first, use "
+            "--replace"
+        )
+    source = built.test_data()
+    if source is None:
+        raise TaskError(
+            f"task {type(built).__name__} has no test data: give it a method test_data() that returns "
+            "(inputs, targets) which data() does not"
+        )
+    told = _measured(built, model, source, device, which)
+    write_json(_file(rooms.path), {"schema": _SCHEMA, **fields(told)})
+    return told
+
+
+def _measured(built: TorchTask, model: Any, source: Any, device: str, which: dict[str, Any]) -> Final:
+    from trials.data.batches import Batches
+    from trials.training import outputs_of
+
+    batches = Batches(source, device, built.loader_workers)
+    outputs, targets = outputs_of(built, model.to(device), batches)
+    return Final(
+        built.metric,
+        built.score(outputs, targets),
+        built.heldout_loss(outputs, targets).item(),
+        len(targets),
+        _confusion(outputs, targets),
+        measured=datetime.now(UTC).isoformat(timespec="seconds"),
+        **which,
+    )
+
+
+def _confusion(outputs: Any, targets: Any) -> list[list[int]] | None:
+    """Counts by true and by predicted class, if outputs are (N, classes) scores and targets (N,) classes."""
+    import torch
+
+    if outputs.ndim != 2 or targets.ndim != 1 or targets.is_floating_point():
+        return None
+    classes = outputs.shape[1]
+    if classes < 2 or int(targets.min()) < 0 or int(targets.max()) >= classes:
+        return None
+    pairs = torch.bincount(targets * classes + outputs.argmax(1), minlength=classes**2)
+    counts: list[list[int]] = pairs.reshape(classes, classes).tolist()
+    return counts
+
+
+def _file(directory: Path) -> Path:
+    return directory / "test.json"
+
+
+def fields(told: Final) -> dict[str, Any]:
+    """As ``test.json`` holds them."""
+    return {name: getattr(told, name) for name in Final.__slots__ if name != "again"}
+
+
+def _kept(directory: Path) -> Final | None:
+    """What was measured before."""
+    path = _file(directory)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content.pop("schema") != _SCHEMA:
+            raise ValueError("of another schema")
+        return Final(**content, again=True)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ResultsError(
+            f"{path} is damaged ({type(error).__name__}): it says what was measured on the test data; remove "
+            "it to measure again"
+        ) from None

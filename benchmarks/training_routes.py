@@ -60,16 +60,21 @@ class Plan:
 class Route:
     """One way to train.
 
-    plain: `plain_cifar.py`; else the project's own loop. workers: of a plain route's loaders. full: float32
-    on a GPU too. channels_last, compile: of the project's task.
+    plain: `plain_cifar.py`; else our own loop. workers: of a plain route's loaders. precision: "auto"
+    is mixed on a GPU alone. channels_last, compile: of the project's task.
     """
 
     name: str
     plain: bool = False
     workers: int = 0
-    full: bool = False
+    precision: str = "auto"
     channels_last: bool = True
     compile: str = ""
+
+    @property
+    def full(self) -> bool:
+        """float32 on a GPU too."""
+        return self.precision == "float32"
 
 
 # -- the images ------------------------------------------------------------------------------------
@@ -146,7 +151,7 @@ def task_of(plan: Plan, route: Route) -> Any:
         download=False,
         batch_size=plan.batch,
         compile=route.compile,
-        precision="float32" if route.full else "auto",
+        precision=route.precision,
     )
     task.channels_last = route.channels_last
     return task

@@ -45,10 +45,15 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def routes(workers: Sequence[int], compile_modes: Sequence[str] = ()) -> list[Route]:
+def routes(workers: Sequence[int], compile_modes: Sequence[str] = (), settings: bool = False) -> list[Route]:
+    """Plain ones, the project's own; with ``settings`` also the other settings of its own."""
     plain = [Route(f"plain, {_count(number)}", plain=True, workers=number) for number in workers]
     compiled = [Route(f"ours, compile={mode}", compile=mode) for mode in compile_modes]
-    return [*plain, Route("ours"), *compiled]
+    others = [
+        Route("ours, channels_last off", channels_last=False),
+        Route("ours, bfloat16", precision="bfloat16"),
+    ]
+    return [*plain, Route("ours"), *(others if settings else ()), *compiled]
 
 
 def _count(workers: int) -> str:
@@ -330,7 +335,8 @@ def main(command: Sequence[str] | None = None) -> None:
             threads=options.threads,
             batch=options.batch,
         )
-        content = measure(plan, routes(options.workers, options.compile), options.rounds, options.epochs)
+        chosen = routes(options.workers, options.compile, settings=not options.quick)
+        content = measure(plan, chosen, options.rounds, options.epochs)
     show(content)
     write(content, options)
 

@@ -160,8 +160,6 @@ def _train_unit(
     Args:
         begun: what ``_pause`` kept of it; ``learner`` has loaded its weights.
     """
-    model, optimizer, precision = learner.model, learner.optimizer, learner.precision
-    network = learner.network
     order = generator_for(trial.seed, "order", unit)
     noise = generator_for(trial.seed, "augmentation", unit, trial.device)
     steps = batches.steps(task.batch_size)
@@ -172,22 +170,40 @@ def _train_unit(
         total += begun["total"].to(trial.device)
         noise.set_state(begun["noise"])
         _set_global_states(begun["randomness"], trial.device)
-    model.train()
+    learner.model.train()
     for step, (inputs, targets) in enumerate(pairs, first):
         factor = task.schedule((unit - 1 + step / steps) / trial.max_resource)
-        for group, peak in zip(optimizer.param_groups, learner.peaks, strict=True):
+        for group, peak in zip(learner.optimizer.param_groups, learner.peaks, strict=True):
             group["lr"] = peak * factor
-        augmented = training_inputs(task, inputs, trial.config, noise)
-        with precision.autocast():
-            loss = task.loss(network(augmented), targets, trial.config)
-        optimizer.zero_grad(set_to_none=True)
-        precision.scaler.scale(loss).backward()
-        precision.scaler.step(optimizer)
-        precision.scaler.update()
-        total += loss.detach()
+        total += _step(task, learner, inputs, targets, trial.config, noise)
         if step + 1 < steps and trial.stopping:  # before the next batch is read, which may draw numbers
             _pause(trial, learner, step + 1, total, noise)
     return total.item() / steps
+
+
+def _step(
+    task: TorchTask,
+    learner: _Learner,
+    inputs: Tensor,
+    targets: Tensor,
+    config: Configuration,
+    noise: torch.Generator,
+) -> Tensor:
+    """One mini-batch; returns its loss, a 0-d tensor on the device.
+
+    What it does is a function of weights, buffers, optimiser state, batch, hyper-parameters and the states of
+    the generators, and of nothing else: no clock, no file, no trial. So it can be repeated, a warm start can
+    differentiate through it, and several trials could be trained as one.
+    """
+    optimizer, precision = learner.optimizer, learner.precision
+    augmented = training_inputs(task, inputs, config, noise)
+    with precision.autocast():
+        loss = task.loss(learner.network(augmented), targets, config)
+    optimizer.zero_grad(set_to_none=True)
+    precision.scaler.scale(loss).backward()
+    precision.scaler.step(optimizer)
+    precision.scaler.update()
+    return loss.detach()
 
 
 def _pause(trial: Trial, learner: _Learner, step: int, total: Tensor, noise: torch.Generator) -> NoReturn:

@@ -84,8 +84,10 @@ def _device(name: str) -> str:
 
 
 def _print(told: Final) -> None:
+    from asha_core.runtime.observers import short
+
     if told.again:
         print(f"measured before, on {told.measured[:10]}; the test data was not read again")
     print(f"test {told.metric} {told.value:.4f}, loss {told.loss:.4f}, {told.count:,} samples")
-    values = ", ".join(f"{name} {value}" for name, value in told.configuration.items())
+    values = " ".join(f"{name}={short(value)}" for name, value in told.configuration.items())
     print(f"checkpoint of unit {told.resource}: {values}")

@@ -49,7 +49,10 @@ def routes(workers: Sequence[int]) -> list[Route]:
     return [
         *speed.routes(workers, ("default", "reduce-overhead")),
         Route("ours, channels_last off", channels_last=False),
-        *(replace(route, name=f"{route.name}, float32", full=True) for route in speed.routes(workers[-1:])),
+        *(
+            replace(route, name=f"{route.name}, float32", precision="float32")
+            for route in speed.routes(workers[-1:])
+        ),
     ]
 
 

@@ -152,3 +152,24 @@ def test_cifar_crops_flips_and_augments_bytes() -> None:
     out = cifar_augment(images, 0.8)
     assert out.dtype == torch.float32
     assert 0 <= out.min() <= out.max() <= 255
+
+
+def test_on_a_gpu_and_on_a_cpu_the_same_is_done() -> None:
+    """A GPU has every operation done to all images, and each image keeps its own: values and derivatives."""
+    images = patches(60)
+    kinds = torch.arange(60) % len(OPERATIONS)
+    group = torch.stack([kinds >= first for first in module._FIRST]).sum(0)
+
+    def both(strength: torch.Tensor) -> list[torch.Tensor]:
+        strengths = torch.linspace(-1, 1, 60, dtype=torch.float64) * strength
+        ways = (module._sorted, module._masked)
+        return [way(images, kinds, strengths, group) for way in ways]
+
+    strength = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
+    apart, together = both(strength)
+    assert torch.allclose(apart, together, rtol=0, atol=1e-9)
+    slopes = [
+        torch.autograd.grad(way.pow(2).mean(), strength, retain_graph=True)[0] for way in (apart, together)
+    ]
+    assert slopes[0] != 0
+    assert torch.allclose(*slopes, rtol=1e-9)

@@ -18,6 +18,7 @@ from asha_core.runtime.results import read_manifest
 
 _OF_TRIALS = ("report", "refined", "rejected", "failed", "lost")
 _FAULTS = ("died", "hung")  # of a worker; other losses are nobody's fault
+_OF_THE_PLACE = ("data_dir", "download")  # options of a task that do not change the problem
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -145,13 +146,32 @@ class Run:
         return bool(self.manifest["hardware"]["gpus"])
 
     @property
+    def problem(self) -> str:
+        """The task, and its options but for where its data lies: "cifar10 (subset=0.1)"."""
+        task = self.manifest["task"]
+        options = task.get("options") or {}
+        told = [f"{name}={value}" for name, value in options.items() if name not in _OF_THE_PLACE]
+        return f"{task['name']} ({', '.join(told)})" if told else str(task["name"])
+
+    @property
     def name(self) -> str:
         """What was run, in a few words."""
         m = self.manifest
         return (
-            f"{m['task']['name']}, {m['scheduler']['name']} {m['variation']['name']}, "
+            f"{self.problem}, {m['scheduler']['name']} {m['variation']['name']}, "
             f"seed {m['scheduler']['seed']}"
         )
+
+
+def unlike(runs: Sequence[Run]) -> str | None:
+    """What is to be said of runs whose values and times cannot be compared; None: they can be."""
+    problems = list(dict.fromkeys(run.problem for run in runs))
+    if len(problems) < 2:
+        return None
+    return (
+        f"these searches are of different problems, {'; '.join(problems)}: neither their values nor their "
+        "times to a target can be compared"
+    )
 
 
 def labels(runs: Sequence[Run]) -> list[str]:

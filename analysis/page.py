@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from analysis.load import Run, labels
+from analysis.load import Run, labels, unlike
 from analysis.metrics import describe_sessions
 from analysis.tables import (
     bracket_rows,
@@ -50,6 +50,9 @@ def html_page(
     """The whole page."""
     title = runs[0].name if len(runs) == 1 else f"{len(runs)} searches"
     body = [f"<h1>{html.escape(title)}</h1>"]
+    warning = unlike(runs)
+    if warning is not None:
+        body.append(f'<div class="card"><b>Note:</b> {html.escape(warning)}.</div>')
     for label, run, summary in zip(labels(runs), runs, summaries, strict=True):
         if len(runs) > 1:
             body.append(f"<h2>{html.escape(label)}</h2>")

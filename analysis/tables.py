@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from analysis.load import Run, labels
+from analysis.load import Run, labels, unlike
 from analysis.metrics import TimeToTarget
 from asha_core.runtime.budget import counted, format_duration
 from asha_core.runtime.observers import short
@@ -15,7 +15,7 @@ from asha_core.runtime.observers import short
 def in_words(run: Run, summary: dict[str, Any]) -> str:
     """What the search found, in a few plain sentences."""
     ended = {
-        "complete": "It saw every configuration through",
+        "complete": "It ended by itself: nothing was left to train",
         "budget": "It stopped at its budget",
         "interrupted": "It was interrupted",
         "error": "An error ended it",
@@ -79,7 +79,8 @@ def text_tables(runs: Sequence[Run], summaries: Sequence[dict[str, Any]]) -> str
     """The main tables for a terminal."""
     from asha_core.runtime.console import format_table
 
-    parts = []
+    warning = unlike(runs)
+    parts = [] if warning is None else [textwrap.fill(f"note: {warning}", 100)]
     for label, run, summary in zip(labels(runs), runs, summaries, strict=True):
         parts.append(f"{label}\n\n{textwrap.fill(in_words(run, summary), 100)}")
         header, rows = target_rows(run, summary)

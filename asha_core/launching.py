@@ -145,8 +145,11 @@ class Launch:
 
 
 def short_name(target: str) -> str:
-    """A task for people: "digits" for "trials.tasks.digits:Digits"."""
-    return target.rpartition(":")[2].lower()
+    """A task for people: "digits" for "trials.tasks.digits:Digits"; as ``--task`` takes it, if it is ours."""
+    from trials.tasks import TASKS
+
+    ours = {path: name for name, path in TASKS.items()}
+    return ours.get(target, target.rpartition(":")[2].lower())
 
 
 def launch(plan: Launch, *, then_exit: bool = False) -> Result:

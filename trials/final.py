@@ -26,7 +26,8 @@ class Final:
 
     value, loss: as in a validation. count: samples. metric: what ``value`` is.
     confusion: (classes, classes) counts, a row for each true class; None where outputs are no classes.
-    configuration, resource: whose checkpoint it is, and after how many units.
+    configuration, resource: whose checkpoint it is, and after how many units. unit: what these are.
+    trial, validation: its number, and its value in the search; None if there is no results.json that says so.
     measured: when, ISO 8601, UTC. again: it is the one that was measured then.
     """
 
@@ -37,6 +38,9 @@ class Final:
     confusion: list[list[int]] | None
     configuration: dict[str, Any]
     resource: int
+    unit: str
+    trial: int | None
+    validation: float | None
     measured: str
     again: bool = False
 
@@ -65,6 +69,7 @@ def measure_on_test_data(
     built, model, content = rebuilt(rooms.best_checkpoint, task, options)
     before = _kept(rooms.path)
     which = {"configuration": content["configuration"], "resource": content["resource"]}
+    trial, validation = _in_the_search(rooms, which["resource"])
     if before is not None and all(getattr(before, name) == value for name, value in which.items()):
         return before
     if before is not None and not replace:
@@ -79,12 +84,25 @@ def measure_on_test_data(
             f"task {type(built).__name__} has no test data: give it a method test_data() that returns "
             "(inputs, targets) which data() does not"
         )
-    told = _measured(built, model, source, device, which)
+    about = {**which, "unit": built.unit, "trial": trial, "validation": validation}
+    told = _measured(built, model, source, device, about)
     write_json(_file(rooms.path), {"schema": _SCHEMA, **fields(told)})
     return told
 
 
-def _measured(built: TorchTask, model: Any, source: Any, device: str, which: dict[str, Any]) -> Final:
+def _in_the_search(rooms: RunDirectory, resource: int) -> tuple[int | None, float | None]:
+    """(trial, value) of the best checkpoint, as results.json has them."""
+    try:
+        results = json.loads(rooms.results.read_text(encoding="utf-8"))
+        checkpoint = results["best_checkpoint"]
+        if checkpoint["resource"] == resource:
+            return int(results["best"]["trial"]), float(checkpoint["value"])
+    except (OSError, ValueError, TypeError, KeyError):
+        pass
+    return None, None
+
+
+def _measured(built: TorchTask, model: Any, source: Any, device: str, about: dict[str, Any]) -> Final:
     from trials.data.batches import Batches
     from trials.training import outputs_of
 
@@ -97,7 +115,7 @@ def _measured(built: TorchTask, model: Any, source: Any, device: str, which: dic
         len(targets),
         _confusion(outputs, targets),
         measured=datetime.now(UTC).isoformat(timespec="seconds"),
-        **which,
+        **about,
     )
 
 

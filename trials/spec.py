@@ -111,7 +111,9 @@ def option_names(kind: type[Task]) -> list[str]:
 def check_options(kind: type[Task], options: Mapping[str, Any], target: str) -> None:
     """Raise ``SettingError`` for an option that the task class does not take."""
     known = option_names(kind)
-    if any(p.kind is p.VAR_KEYWORD for p in inspect.signature(kind.__init__).parameters.values()):
+    if kind.__init__ is not object.__init__ and any(
+        p.kind is p.VAR_KEYWORD for p in inspect.signature(kind.__init__).parameters.values()
+    ):
         return
     for name in options:
         if name not in known:

@@ -64,6 +64,8 @@ class Task(ABC):
                     task._arguments |= bound.get(name, {})
                 elif name in bound:
                     task._arguments[name] = bound[name]
+        elif positional or named:  # Python leaves this to whichever of __new__ and __init__ is not its own
+            raise TypeError(f"{cls.__name__}() takes no arguments")
         return task
 
     def prepare(self) -> None:  # noqa: B027 - a hook that may stay as it is
@@ -131,12 +133,11 @@ class Task(ABC):
 def check_speed(compile: str, precision: str) -> None:
     """Raise ``SettingError`` for what is no value of ``TorchTask.compile`` or ``.precision``."""
     for name, value, known in (
-        ("compile", compile, ("", *COMPILE_MODES)),
+        ("compile", compile, COMPILE_MODES),
         ("precision", precision, PRECISIONS),
     ):
-        if value not in known:
-            shown = ", ".join(each or "empty" for each in known)
-            raise SettingError(f"{name} is {value!r}: it must be one of {shown}{nearest(str(value), known)}")
+        if value not in known and (name, value) != ("compile", ""):
+            raise SettingError(f"{name} is {value!r}, which is none{nearest(str(value), known)}")
 
 
 def _module(thing: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asha_core.errors import AshaError, SettingError
@@ -63,7 +64,7 @@ def _test(options: argparse.Namespace) -> int:
 
         print(to_json(fields(told)))
     else:
-        _print(told)
+        _print(told, options.results)
     return 0
 
 
@@ -83,11 +84,14 @@ def _device(name: str) -> str:
     return name
 
 
-def _print(told: Final) -> None:
+def _print(told: Final, directory: str) -> None:
     from asha_core.runtime.observers import short
 
     if told.again:
         print(f"measured before, on {told.measured[:10]}; the test data was not read again")
-    print(f"test {told.metric} {told.value:.4f}, loss {told.loss:.4f}, {told.count:,} samples")
+    beside = "" if told.validation is None else f" (validation {told.validation:.4f})"
+    print(f"test {told.metric} {told.value:.4f}{beside}, loss {told.loss:.4f}, {told.count:,} samples")
     values = " ".join(f"{name}={short(value)}" for name, value in told.configuration.items())
-    print(f"checkpoint of unit {told.resource}: {values}")
+    trial = "checkpoint" if told.trial is None else f"trial {told.trial}"
+    print(f"{trial} at {told.unit} {told.resource}: {values}")
+    print(f"kept in {Path(directory) / 'test.json'}")

@@ -335,8 +335,9 @@ def _print_result(result: Result, task: Task, target: float | None) -> None:
     if target is not None:
         print(f"\ntarget {target}: {_target_line(result, target)}")
     print(f"\nresults: {result.directory}\nreport:  asha-report {result.directory}")
-    if top and result.summary["best_checkpoint"] is not None and _has_test_data(task):
-        print(f"test:    asha-test {result.directory}   (once: nothing has seen the test data yet)")
+    over = result.outcome.reason == "complete" and result.summary["best_checkpoint"] is not None
+    if over and _has_test_data(task):
+        print(f"test:    asha-test {result.directory}")
 
 
 def _has_test_data(task: Task) -> bool:

@@ -75,6 +75,6 @@ def nearest(name: str, known: Iterable[str]) -> str:
         ``'; did you mean "x"? known: x, y, z'``, without the question when nothing is near.
     """
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
     question = f'; did you mean "{close[0]}"?' if close else ";"
     return f"{question} known: {', '.join(names) or '(none)'}"

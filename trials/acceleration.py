@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import cast
 
 import torch
@@ -41,7 +44,30 @@ def compiled(model: nn.Module, task: TorchTask) -> nn.Module:
 def placed(model: nn.Module, task: TorchTask, device: str) -> nn.Module:
     """The model on its device, its weights laid out as its inputs are."""
     model = model.to(device)
-    return model.to(memory_format=torch.channels_last) if task.channels_last else model
+    if task.channels_last:
+        for parameter in model.parameters():
+            if parameter.ndim == 4:  # of a convolution in two dimensions
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return model
+
+
+@contextmanager
+def repeatable(task: TorchTask) -> Iterator[None]:
+    """Deterministic algorithms inside, if the task wants them."""
+    if not task.deterministic:
+        yield
+        return
+    # read by cuBLAS when it is first used (NVIDIA's and PyTorch's documentation of reproducibility)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
 
 
 def training_inputs(

@@ -7,17 +7,21 @@ says nothing any more. So what is measured is kept beside the search, and asking
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from asha_core.errors import ResultsError, TaskError
+from asha_core.runtime.lock import held
+from asha_core.runtime.records import to_json
 from asha_core.runtime.results import RunDirectory, write_json
 from trials.rebuild import rebuilt
 from trials.task import Task, TorchTask
 
 _SCHEMA = 1
+_MOST_CLASSES = 2000  # of a confusion matrix, whose size is their square
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,28 +69,48 @@ def measure_on_test_data(
         ResultsError: no checkpoint; or another one was measured before. TaskError: no test data.
     """
     rooms = RunDirectory(Path(directory))
+    if not rooms.path.is_dir():
+        raise ResultsError(f"{rooms.path} is no results directory: name the one that asha-run wrote")
+    if not rooms.best_checkpoint.exists() and any(rooms.path.glob("*/run.json")):
+        raise ResultsError(f"{rooms.path} holds several searches: name one of the directories in it")
     options = {} if data_dir is None else {"data_dir": str(Path(data_dir).absolute())}
     built, model, content = rebuilt(rooms.best_checkpoint, task, options)
-    before = _kept(rooms.path)
     which = {"configuration": content["configuration"], "resource": content["resource"]}
-    trial, validation = _in_the_search(rooms, which["resource"])
-    if before is not None and all(getattr(before, name) == value for name, value in which.items()):
-        return before
-    if before is not None and not replace:
-        raise ResultsError(
-            f"{rooms.path} was measured on test data on {before.measured[:10]}, with the configuration that "
-            "was best then: a second look at the test data is a search on it; to replace the first, use "
-            "--replace"
-        )
+    with held(rooms.lock):
+        before = _kept(rooms.path)
+        if before is not None and _as_json(which) == _as_json(
+            {name: getattr(before, name) for name in which}
+        ):
+            return before
+        if before is not None and not replace:
+            raise ResultsError(
+                f"{rooms.path} was measured on test data on {before.measured[:10]}, with the configuration "
+                "that was best then: a second look at the test data is a search on it; to replace the "
+                "first, use --replace"
+            )
+        if not os.access(rooms.path, os.W_OK | os.X_OK):
+            raise ResultsError(f"{rooms.path} is not writable: what is measured there could not be kept")
+        return _look(rooms, built, model, which, device)
+
+
+def _look(rooms: RunDirectory, built: TorchTask, model: Any, which: dict[str, Any], device: str) -> Final:
+    """Measure, and keep it."""
     source = built.test_data()
     if source is None:
         raise TaskError(
             f"task {type(built).__name__} has no test data: give it a method test_data() that returns "
             "(inputs, targets) which data() does not"
         )
+    trial, validation = _in_the_search(rooms, which["resource"])
     about = {**which, "unit": built.unit, "trial": trial, "validation": validation}
     told = _measured(built, model, source, device, about)
-    write_json(_file(rooms.path), {"schema": _SCHEMA, **fields(told)})
+    try:
+        write_json(_file(rooms.path), {"schema": _SCHEMA, **fields(told)})
+    except OSError as error:
+        raise ResultsError(
+            f"the test data gave {told.metric} {told.value:.6g}, loss {told.loss:.6g}, and this cannot be "
+            f"kept: {error}"
+        ) from error
     return told
 
 
@@ -110,8 +134,8 @@ def _measured(built: TorchTask, model: Any, source: Any, device: str, about: dic
     outputs, targets = outputs_of(built, model.to(device), batches)
     return Final(
         built.metric,
-        built.score(outputs, targets),
-        built.heldout_loss(outputs, targets).item(),
+        float(built.score(outputs, targets)),
+        float(built.heldout_loss(outputs, targets)),
         len(targets),
         _confusion(outputs, targets),
         measured=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -126,11 +150,15 @@ def _confusion(outputs: Any, targets: Any) -> list[list[int]] | None:
     if outputs.ndim != 2 or targets.ndim != 1 or targets.is_floating_point():
         return None
     classes = outputs.shape[1]
-    if classes < 2 or int(targets.min()) < 0 or int(targets.max()) >= classes:
+    if not 2 <= classes <= _MOST_CLASSES or int(targets.min()) < 0 or int(targets.max()) >= classes:
         return None
-    pairs = torch.bincount(targets * classes + outputs.argmax(1), minlength=classes**2)
+    pairs = torch.bincount(targets.long() * classes + outputs.argmax(1), minlength=classes**2)
     counts: list[list[int]] = pairs.reshape(classes, classes).tolist()
     return counts
+
+
+def _as_json(values: dict[str, Any]) -> Any:
+    return json.loads(to_json(values))
 
 
 def _file(directory: Path) -> Path:
@@ -149,10 +177,21 @@ def _kept(directory: Path) -> Final | None:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content.pop("schema") != _SCHEMA:
             raise ValueError("of another schema")
-        return Final(**content, again=True)
+        validation = content.pop("validation")
+        value, loss = float(content.pop("value")), float(content.pop("loss"))  # "nan" is text in JSON
+        told = Final(
+            **content,
+            value=value,
+            loss=loss,
+            validation=None if validation is None else float(validation),
+            again=True,
+        )
+        if not (isinstance(told.metric, str) and isinstance(told.measured, str) and dict(told.configuration)):
+            raise ValueError("of other types")
+        return told
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ResultsError(
             f"{path} is damaged ({type(error).__name__}): it says what was measured on the test data; remove "
             "it to measure again"

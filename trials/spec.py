@@ -38,6 +38,11 @@ class TaskSpec:
         """
         kind = self.load()
         if isinstance(kind, Task):
+            if self.options:
+                raise SettingError(
+                    f"task {self.target} is an object, made with its options already: it takes no more of "
+                    f"them, such as {next(iter(self.options))}"
+                )
             task = kind
         elif isinstance(kind, type) and issubclass(kind, Task):
             check_options(kind, self.options, self.target)
@@ -108,12 +113,18 @@ def option_names(kind: type[Task]) -> list[str]:
     return [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
 
 
+def takes_any_option(kind: type[Task]) -> bool:
+    """Whether its constructor takes ``**options``."""
+    if kind.__init__ is object.__init__:
+        return False
+    parameters = inspect.signature(kind.__init__).parameters.values()
+    return any(p.kind is p.VAR_KEYWORD for p in parameters)
+
+
 def check_options(kind: type[Task], options: Mapping[str, Any], target: str) -> None:
     """Raise ``SettingError`` for an option that the task class does not take."""
     known = option_names(kind)
-    if kind.__init__ is not object.__init__ and any(
-        p.kind is p.VAR_KEYWORD for p in inspect.signature(kind.__init__).parameters.values()
-    ):
+    if takes_any_option(kind):
         return
     for name in options:
         if name not in known:

@@ -201,7 +201,8 @@ class TorchTask(Task):
     Required: ``space``, ``model``, ``data``. Everything else has a default that fits classification
     with SGD; override what differs. All randomness (initial weights, order of batches, augmentation,
     dropout) comes from streams of the trial's seed, by unit, so a trial that was paused goes on to the
-    same curve, on any worker, to the last bit on a CPU.
+    same curve, on any worker, to the last bit on a CPU (with the same number of threads: a sum that is
+    shared out otherwise is rounded otherwise).
 
     Class attributes that a task may set:
         batch_size, eval_batch_size: samples a step, and at once in a validation.
@@ -209,6 +210,8 @@ class TorchTask(Task):
             with, on a CPU and in mixed precision on a GPU.
         precision: of training steps: "auto" (on a GPU bfloat16 where it has it, else float16 with a gradient
             scaler; float32 on a CPU), "float32" or "bfloat16". Weights and validations are float32.
+        deterministic: train with ``torch.use_deterministic_algorithms``: the same numbers every time on one
+            kind of GPU, and slower. On a CPU they are so anyway, with the same number of threads.
         compile: a mode of ``torch.compile`` for the training step ("default", "reduce-overhead", which takes
             CUDA graphs, or "max-autotune"); "" does not compile. Another mode rounds differently.
         loader_workers: processes that read a ``Dataset``; 0 reads it in the worker itself.
@@ -218,6 +221,7 @@ class TorchTask(Task):
     eval_batch_size: int = 1024
     channels_last: bool = False
     precision: str = "auto"
+    deterministic: bool = False
     compile: str = ""
     loader_workers: int = 0
 

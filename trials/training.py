@@ -25,6 +25,7 @@ from trials.acceleration import (
     heldout_batch,
     heldout_inputs,
     placed,
+    repeatable,
     training_inputs,
 )
 from trials.checkpoints import write_content
@@ -87,7 +88,7 @@ def train(task: TorchTask, trial: Trial) -> None:
     if begun is not None:
         learner.load(begun)
     for unit in trial.units():
-        with own_randomness(stream_seed(trial.seed, "unit", unit), device):
+        with repeatable(task), own_randomness(stream_seed(trial.seed, "unit", unit), device):
             loss = _train_unit(task, trial, unit, learner, train_batches, begun)
             begun = None
             score, valid_loss = evaluate(task, learner.model, valid_batches)

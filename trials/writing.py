@@ -6,6 +6,7 @@ one unit's work is under way: who hands over the next waits for it.
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
@@ -53,8 +54,8 @@ class Writer:
 
     def _add(self, work: Work, start: bool) -> bool:
         """Whether the thread does it."""
-        self._raise()
         with self._lock:
+            self._raise()  # under the lock: the thread that failed must not be taken for one that is done
             if self._thread is None and not start:
                 return False
             self._work.append(work)
@@ -70,21 +71,24 @@ class Writer:
     def _run(self) -> None:
         while True:
             with self._lock:
-                if not self._work or self._error is not None:
+                if not self._work:
                     self._thread = None
                     return
                 work = self._work.popleft()
             try:
                 work()
             except BaseException as error:  # raised where somebody can tell the user
-                self._error = error
+                with self._lock:
+                    self._error, self._thread = error, None
+                    self._work.clear()
+                return
 
 
 def snapshot(state: Any) -> Any:
     """A copy of a state in the CPU's memory, which further training does not change.
 
-    Tensors that stand in it twice stand twice in the copy. Whatever else it holds of what a checkpoint takes
-    cannot be changed, or is a container that is copied.
+    It is saved as the state itself would be: tensors that share memory (tied weights, views) still do, and a
+    ``state_dict`` keeps its versions.
     """
     return _copied(state, {})
 
@@ -93,14 +97,33 @@ def _copied(state: Any, seen: dict[int, Any]) -> Any:
     import torch
 
     if isinstance(state, torch.Tensor):
-        if id(state) not in seen:
-            copy = state.detach().to("cpu", copy=True)
-            again = isinstance(state, torch.nn.Parameter)
-            seen[id(state)] = torch.nn.Parameter(copy, state.requires_grad) if again else copy
-        return seen[id(state)]
+        return _tensor(state, seen)
+    if isinstance(state, OrderedDict):
+        ordered = OrderedDict((key, _copied(value, seen)) for key, value in state.items())
+        for name, value in vars(state).items():  # such as a module's _metadata
+            setattr(ordered, name, copy.deepcopy(value))
+        return ordered
     if isinstance(state, dict):
-        kind = OrderedDict if isinstance(state, OrderedDict) else dict
-        return kind((key, _copied(value, seen)) for key, value in state.items())
-    if isinstance(state, list | tuple) and not isinstance(state, torch.Size):
+        return {key: _copied(value, seen) for key, value in state.items()}
+    if isinstance(state, list | tuple | set) and not isinstance(state, torch.Size):
         return type(state)(_copied(value, seen) for value in state)
-    return set(state) if isinstance(state, set) else state
+    return state
+
+
+def _tensor(tensor: Any, seen: dict[int, Any]) -> Any:
+    import torch
+
+    values = tensor.detach()
+    if values.layout is not torch.strided or values.is_quantized or values.is_conj() or values.is_neg():
+        made = values.clone().cpu()
+    elif values.is_meta:
+        made = values
+    else:
+        memory = values.untyped_storage()
+        if memory._cdata not in seen:  # with the original, so that its place is not given to another
+            seen[memory._cdata] = memory, memory.clone().cpu()
+        made = torch.empty(0, dtype=values.dtype)
+        made.set_(seen[memory._cdata][1], values.storage_offset(), values.size(), values.stride())
+    if isinstance(tensor, torch.nn.Parameter):
+        return torch.nn.Parameter(made, tensor.requires_grad)
+    return made.requires_grad_(tensor.requires_grad)

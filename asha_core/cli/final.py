@@ -75,9 +75,9 @@ def _device(name: str) -> str:
     if name == "auto":
         return "cuda:0" if torch.cuda.is_available() else "cpu"
     try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+        torch.zeros(1, device=name).item()
+    except (RuntimeError, AssertionError, ImportError, AttributeError) as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
         raise SettingError(
             f"--device {name} cannot be used ({reason}): use cpu, or a GPU such as cuda:0"
         ) from None

@@ -211,7 +211,7 @@ def split_variation(variation: str, scheduler: str | None) -> tuple[str, str]:
 
 def task_spec(options: dict[str, Any]) -> TaskSpec:
     """The task that the options name, not built yet."""
-    from trials.spec import TaskSpec, option_names
+    from trials.spec import TaskSpec, option_names, takes_any_option
     from trials.tasks import task_target
 
     spec = TaskSpec(task_target(options["task"]), dict(options["task_option"]), dict(options["freeze"]))
@@ -220,9 +220,10 @@ def task_spec(options: dict[str, Any]) -> TaskSpec:
         return spec
     kind = spec.load()
     known = option_names(kind) if isinstance(kind, type) else []
+    any_name = isinstance(kind, type) and takes_any_option(kind)
     for key, value in given.items():
         name = f"--{key.replace('_', '-')}"
-        if key not in known:
+        if key not in known and not any_name:
             what = "data directory" if key == "data_dir" else f"option {key!r}"
             raise SettingError(f"{name} {value}: task {options['task']} takes no {what}")
         if key in spec.options:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import json
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -84,3 +86,31 @@ class RunLock:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+
+@contextlib.contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Keep engines, and others who do this, out of a results directory for a while.
+
+    The file's content stays: what the engine before left behind is for the next one to end.
+
+    Raises:
+        ResultsError: a running engine, or somebody else, holds it.
+    """
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    except OSError as error:
+        raise ResultsError(f"{path} cannot be opened: {error.strerror}") from None
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in _HELD:
+                raise ResultsError(f"{path} cannot be locked: {error.strerror}") from None
+            raise ResultsError(
+                f"results directory {path.parent} is in use: its search is still running, or another process "
+                "measures it; wait for that"
+            ) from None
+        yield
+    finally:
+        os.close(file)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from asha_core import ASHA, AshaError, tune
 from asha_core.cli.final import main
+from asha_core.runtime.lock import RunLock
 from trials import load_model, measure_on_test_data
+from trials.final import _confusion
 from trials.tasks.digits import Digits
 from trials.tasks.dummy import Dummy
 
@@ -104,10 +109,64 @@ def test_the_command_tells_it_and_then_tells_it_again(run: Path, capsys: pytest.
     assert json.loads(capsys.readouterr().out)["count"] == 256
 
 
+class TensorScore(Dummy):
+    def score(self, outputs: Tensor, targets: Tensor) -> Any:
+        return (outputs.argmax(1) == targets).float().mean()
+
+    def heldout_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return outputs.sum() * float("nan")
+
+
+def test_a_score_that_is_a_tensor_and_a_loss_that_is_not_finite_are_kept(run: Path) -> None:
+    first = measure_on_test_data(run, task=TensorScore())
+    again = measure_on_test_data(run, task=TensorScore())
+    assert again.again
+    assert again.value == pytest.approx(first.value)
+    assert math.isnan(again.loss)
+
+
+def test_what_cannot_be_kept_is_told(run: Path) -> None:
+    (run / "test.json.tmp").mkdir()
+    with pytest.raises(AshaError, match=r"the test data gave accuracy 0\.\d+, .* cannot be kept"):
+        measure_on_test_data(run)
+
+
+def test_a_search_that_is_running_is_waited_for(run: Path) -> None:
+    lock = RunLock(run / "engine.lock", "token")
+    with pytest.raises(AshaError, match="is in use"):
+        measure_on_test_data(run)
+    lock.release()
+    content = (run / "engine.lock").read_text()
+    measure_on_test_data(run)
+    assert (run / "engine.lock").read_text() == content  # the next engine ends what that one left behind
+
+
+@pytest.mark.parametrize("change", [{"value": None}, {"measured": 5}, {"configuration": 3}, {"schema": 9}])
+def test_a_note_with_something_else_in_it_is_damaged(run: Path, change: dict[str, Any]) -> None:
+    measure_on_test_data(run)
+    content = json.loads((run / "test.json").read_text())
+    (run / "test.json").write_text(json.dumps(content | change))
+    with pytest.raises(AshaError, match="is damaged"):
+        measure_on_test_data(run)
+
+
+def test_classes_beyond_a_bytes_half_are_counted_right() -> None:
+    outputs = torch.eye(40)
+    matrix = _confusion(outputs, torch.arange(40, dtype=torch.uint8))
+    assert matrix == torch.eye(40, dtype=torch.int64).tolist()
+
+
+def test_a_folder_of_searches_is_told_apart(run: Path) -> None:
+    (run / "run.json").write_text("{}")
+    with pytest.raises(AshaError, match="holds several searches"):
+        measure_on_test_data(run.parent)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere"], "there is no checkpoint nowhere"),
+        (["nowhere"], "nowhere is no results directory"),
+        (["nowhere", "--device", "meta"], "--device meta cannot be used"),
         ([], "RESULTS_DIR"),
         (["nowhere", "--device", "gpu7"], "--device gpu7 cannot be used"),
         (["nowhere", "--task", "digit"], 'did you mean "digits"'),

@@ -16,7 +16,8 @@ from torch.nn import functional
 
 from asha_core import AshaError, Job, RandomSearch, Refined, Report
 from asha_core.runtime.results import RunDirectory
-from trials.acceleration import heldout_inputs, training_inputs
+from trials import measure_on_test_data
+from trials.acceleration import Precision, heldout_inputs, training_inputs
 from trials.checkpoints import load_checkpoint
 from trials.data.augmentation import cutout
 from trials.runner import JobRunner, WorkerSettings
@@ -26,7 +27,8 @@ from trials.tasks.cifar import Cifar10, Cifar100
 from trials.tasks.dummy import Dummy
 from trials.tasks.fashion_mnist import FashionMnist
 from trials.tasks.images import ImageTask
-from trials.training import fresh_model, load_data
+from trials.training import TrainingProblem, fresh_model, load_data
+from warmstart.hypergradient import HyperGradient
 
 SIZES = {Cifar10: (32, 3, 10), Cifar100: (32, 3, 100), FashionMnist: (28, 1, 10)}
 
@@ -299,7 +301,11 @@ BAD = [
     ({"batch_size": "many"}, "batch_size is 'many'"),
     ({"data_seed": 0.5}, "data_seed is 0.5"),
     ({"compile": "reduce"}, 'did you mean "reduce-overhead"'),
-    ({"precision": "float16"}, "precision is 'float16': it must be one of auto, float32, bfloat16"),
+    ({"precision": "float16"}, "precision is 'float16', which is none; did you mean \"bfloat16\""),
+    ({"deterministic": "yes"}, "deterministic is 'yes': it must be true or false"),
+    ({"download": "n"}, "download is 'n': it must be true or false"),
+    ({"data_dir": None}, "data_dir is None: it must be a path"),
+    ({"normalization": None}, "normalization is None"),
 ]
 
 
@@ -311,12 +317,12 @@ def test_options_are_checked_before_anything_is_read(options: dict[str, Any], me
 
 def test_a_batch_larger_than_the_data_is_refused(folder: Path) -> None:
     with pytest.raises(AshaError, match="batch_size is 512, and there are 180 training images"):
-        small(Cifar10, folder, batch_size=512).data()
+        small(Cifar10, folder, batch_size=512).prepare()
 
 
 def test_a_subset_with_too_few_of_a_class_is_refused(folder: Path) -> None:
     with pytest.raises(AshaError, match="class"):
-        small(Cifar100, folder, subset=0.06).data()
+        small(Cifar100, folder, subset=0.06).prepare()
 
 
 def test_missing_data_is_told_before_a_worker_starts(tmp_path: Path) -> None:
@@ -337,3 +343,109 @@ def test_crop_and_flip_agree_with_torchvisions(folder: Path) -> None:
         windows = [crop(padded[index], top, left, 32, 32) for top in range(9) for left in range(9)]
         places = windows + [hflip(window) for window in windows]
         assert any(torch.equal(out[index], window.float()) for window in places)
+
+
+# -- what the network is given ---------------------------------------------------------------------
+
+
+def seen_by_the_network(task: ImageTask, monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, torch.Tensor]]:
+    """(in train mode, inputs) of every call from now on."""
+    seen: list[tuple[bool, torch.Tensor]] = []
+    build = type(task).model
+
+    def model(self: ImageTask, config: Any) -> nn.Module:
+        network = build(self, config)
+        network.register_forward_pre_hook(
+            lambda module, inputs: seen.append((module.training, inputs[0].detach().clone()))
+        )
+        return network
+
+    monkeypatch.setattr(type(task), "model", model)
+    return seen
+
+
+def test_what_is_measured_is_every_image_as_it_is(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through the real path: validation in a search, and the test data in the end."""
+    task = small(FashionMnist, folder)
+    valid, test = task.data()[1], task.test_data()
+    seen = seen_by_the_network(task, monkeypatch)
+    curve_of(task, tmp_path / "r", [1])
+    best = RunDirectory(tmp_path / "r")
+    best.best_checkpoint.write_bytes(best.trial_checkpoint(0).read_bytes())
+    measured = [inputs for training, inputs in seen if not training]
+    seen.clear()
+    measure_on_test_data(tmp_path / "r", task=task)
+    for source, inputs in ((valid, measured), (test, [inputs for _, inputs in seen])):
+        images = source[0].numpy().astype(np.float64)  # type: ignore[index]
+        by_hand = [(image - image.mean()) / image.std(ddof=1) for image in images]
+        assert np.allclose(torch.cat(inputs).numpy(), np.stack(by_hand), atol=1e-5)
+
+
+def test_the_held_out_half_of_a_warm_start_is_not_augmented(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = small(FashionMnist, folder, cutout=14)
+    seen = seen_by_the_network(task, monkeypatch)
+    configuration = RandomSearch(task.space, 0).propose(0)
+    HyperGradient(eta_h=0.0).refine(TrainingProblem(task, 0, "cpu"), configuration, 0)
+    images = {
+        tuple(image.flatten().round(decimals=3).tolist())
+        for image in task.normalize(task.data()[0][0])  # type: ignore[index]
+    }
+    plain = [
+        all(tuple(image.flatten().round(decimals=3).tolist()) in images for image in inputs)
+        for _, inputs in seen
+    ]
+    assert True in plain
+    assert False in plain
+
+
+# -- float16, and the pure step --------------------------------------------------------------------
+
+
+def test_the_scaler_of_float16_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Half(Precision):
+        def __init__(self, task: TorchTask, device: str) -> None:
+            super().__init__(task, device)
+            self.mixed, self.dtype = True, torch.float16
+            # so large at first that steps are skipped, and growing every third step
+            self.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**24, growth_interval=3)
+
+    monkeypatch.setattr("trials.training.Precision", Half)
+    whole = curve_of(Dummy(), tmp_path / "whole", [3])
+    assert curve_of(Dummy(), tmp_path / "paused", [1, 2, 3]) == whole
+    scales = [
+        load_checkpoint(RunDirectory(tmp_path / name).trial_checkpoint(0))["state"]["scaler"]["scale"]
+        for name in ("whole", "paused")
+    ]
+    assert scales[0] == scales[1] != 2.0**24
+
+
+def test_loss_and_gradient_are_a_pure_function_that_trains_two_trials_as_one(folder: Path) -> None:
+    """Of parameters, buffers, batch and hyper-parameters: torch.func can map it over trials."""
+    task = small(Cifar10, folder)
+    configurations = [RandomSearch(task.space, 0).propose(i) for i in range(2)]
+    models = [fresh_model(task, configurations[i], i, "cpu") for i in range(2)]
+    (images, labels) = next(iter(load_data(task, "cpu")[0].ordered(4)))
+    inputs = torch.stack(
+        [
+            training_inputs(task, images, c, torch.Generator().manual_seed(i))
+            for i, c in enumerate(configurations)
+        ]
+    )
+    smoothing = torch.tensor([c["label_smoothing"] for c in configurations])
+
+    def loss(parameters: Any, buffers: Any, x: torch.Tensor, amount: torch.Tensor) -> torch.Tensor:
+        outputs = torch.func.functional_call(models[0], (parameters, buffers), (x,))
+        return task.loss(outputs, labels, {"label_smoothing": amount})  # type: ignore[arg-type]
+
+    stacked = torch.func.stack_module_state(models)
+    together, losses = torch.func.vmap(torch.func.grad_and_value(loss))(*stacked, inputs, smoothing)
+    for index, (model, configuration) in enumerate(zip(models, configurations, strict=True)):
+        alone = task.loss(model(inputs[index]), labels, configuration)
+        assert losses[index].item() == pytest.approx(alone.item(), rel=1e-4)
+        alone.backward()  # type: ignore[no-untyped-call]
+        for name, parameter in model.named_parameters():
+            assert torch.allclose(together[name][index], parameter.grad, rtol=1e-3, atol=1e-4)

@@ -18,6 +18,7 @@ from trials.spec import TaskSpec
 from trials.tasks import TASKS, task_target
 from trials.tasks.cifar import Cifar10
 from trials.tasks.digits import Digits
+from trials.tasks.dummy import Dummy
 from trials.training import TrainingProblem, load_data
 from warmstart.hypergradient import HyperGradient
 
@@ -160,3 +161,20 @@ def test_unknown_options_and_models_name_the_nearest() -> None:
         Digits("cn")
     with pytest.raises(AshaError, match='did you mean "digits"'):
         task_target("digit")
+
+
+def test_a_task_without_options_takes_none() -> None:
+    """Nor does it pass over them: that would be a search of something else than was asked for."""
+    with pytest.raises(AshaError, match="takes no option 'anything'"):
+        TaskSpec("trials.tasks.dummy:Dummy", {"anything": 5}).build()
+    with pytest.raises(TypeError, match="takes no arguments"):
+        Dummy(anything=5)  # type: ignore[call-arg]
+
+
+def test_a_task_that_is_an_object_takes_no_options_more() -> None:
+    assert TaskSpec("tests.trials.test_tasks:MADE").build() is not None
+    with pytest.raises(AshaError, match="made with its options already"):
+        TaskSpec("tests.trials.test_tasks:MADE", {"model": "mlp"}).build()
+
+
+MADE = Digits("mlp")

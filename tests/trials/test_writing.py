@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import threading
 import time
 from collections import OrderedDict
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from asha_core import Configuration, Job, Report
 from asha_core.runtime.results import RunDirectory
@@ -169,7 +172,7 @@ def test_a_snapshot_is_a_copy_that_keeps_kinds_and_sharing() -> None:
     copy = snapshot(state)
     tied += 1
     assert copy["a"].tolist() == [0, 1, 2, 3]
-    assert copy["a"] is copy["b"]["c"]
+    assert copy["a"].data_ptr() == copy["b"]["c"].data_ptr()
     assert isinstance(copy["b"], OrderedDict)
     assert copy["b"]["d"] == [1, "x", None, (2.5, b"y")]
     assert isinstance(copy["p"], torch.nn.Parameter)
@@ -177,3 +180,63 @@ def test_a_snapshot_is_a_copy_that_keeps_kinds_and_sharing() -> None:
     assert copy["images"].is_contiguous(memory_format=torch.channels_last)
     assert copy["size"] == torch.Size([1, 2])
     assert copy["set"] == {1, 2}
+
+
+class Versioned(nn.Module):
+    _version = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Linear(100, 100, bias=False)
+        self.other = self.one
+
+    def forward(self, x: Tensor) -> Tensor:
+        outputs: Tensor = self.other(self.one(x))
+        return outputs
+
+
+def test_what_is_written_beside_is_what_is_written_at_once(tmp_path: Path) -> None:
+    """Tied weights once, module versions, views of one tensor, what requires a gradient."""
+    base = torch.arange(10.0)
+    state = {
+        "model": Versioned().state_dict(),
+        "free": torch.ones(3, requires_grad=True),
+        "views": [base[:5], base[5:]],
+        "wide": torch.zeros(1).expand(10**6),
+        "in a set": {torch.ones(2)},
+    }
+    for name, kept in (("at once", state), ("beside", snapshot(state))):
+        checkpoints.save_checkpoint(tmp_path / name, {"state": kept})
+    sizes = [(tmp_path / name).stat().st_size for name in ("at once", "beside")]
+    assert abs(sizes[0] - sizes[1]) < 200
+    back = load_checkpoint(tmp_path / "beside")["state"]
+    assert back["model"]._metadata[""] == {"version": 2}
+    assert back["free"].requires_grad
+    back["views"][0][:] = 7
+    assert back["views"][0].untyped_storage().data_ptr() == back["views"][1].untyped_storage().data_ptr()
+    assert torch.equal(snapshot(torch.eye(3).to_sparse()).to_dense(), torch.eye(3))
+    before = next(iter(state["in a set"]))
+    copy = next(iter(snapshot(state)["in a set"]))
+    before += 1
+    assert copy.tolist() == [1, 1]
+
+
+def test_a_report_never_leaves_after_a_write_that_failed() -> None:
+    """However the two threads take turns."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(2000):
+            writer, told = Writer(beside=True), []
+
+            def fail() -> None:
+                raise OSError(28, "No space left on device")
+
+            with contextlib.suppress(OSError):
+                writer.begin(fail)
+                writer.add(lambda told=told: told.append(1))  # type: ignore[misc]
+            with pytest.raises(OSError, match="No space left"):
+                writer.finish()
+            assert told == []
+    finally:
+        sys.setswitchinterval(interval)

@@ -7,6 +7,7 @@ its strength, so that two strengths can be compared under the same randomness.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -120,3 +121,17 @@ def cutout(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
 
     hole = inside(draws[0], height)[:, None, :, None] & inside(draws[1], width)[:, None, None, :]
     return images.masked_fill(hole, 0.0)
+
+
+def standardized(images: Tensor, mean: Sequence[float], deviation: Sequence[float]) -> Tensor:
+    """By channel, in deviations about the mean.
+
+    Args:
+        images: (B, C, H, W) float. mean, deviation: C of each, in the images' units.
+    """
+
+    def channels(values: Sequence[float]) -> Tensor:
+        # filled on the device: to copy them there, every step would wait for it
+        return torch.stack([images.new_full((1, 1), value) for value in values])
+
+    return (images - channels(mean)) / channels(deviation)

@@ -1,7 +1,7 @@
 """ResNet-50, as torchvision builds it: He et al. 2016, arXiv:1512.03385, table 1.
 
 torchvision's has the stride of a bottleneck in its 3x3 convolution (v1.5); the paper's is in the first 1x1.
-Weights are He-normal by fan-out, as torchvision draws them; nothing is pretrained.
+Convolutions are He-normal by fan-out, as torchvision draws them; nothing is pretrained.
 """
 
 from __future__ import annotations
@@ -33,6 +33,10 @@ def resnet50(classes: int = 1000, channels: int = 3, size: int = 224) -> nn.Modu
     if size <= _SMALL:
         stem = nn.Conv2d(channels, 64, 3, padding=1, bias=False)
         model.maxpool = nn.Identity()
+        head = nn.Linear(2048, classes)
+        nn.init.kaiming_normal_(head.weight, nonlinearity="relu")  # as in CIFAR's other networks
+        nn.init.zeros_(head.bias)
+        model.fc = head
     elif channels != 3:
         stem = nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False)
     else:

@@ -52,6 +52,7 @@ class ImageTask(TorchTask):
         compile: a mode of ``torch.compile`` for the training step: "default", or "reduce-overhead", which
             takes CUDA graphs; "" does not compile. See ``TorchTask.compile``.
         precision: "auto", "float32" or "bfloat16": see ``TorchTask.precision``.
+        deterministic: the same numbers every time on a GPU too: see ``TorchTask.deterministic``.
 
     ``magnitude`` is the strength of RandAugment, on top of random crops and flips: see
     ``trials.data.rand_augment``.
@@ -86,6 +87,7 @@ class ImageTask(TorchTask):
         batch_size: int | None = None,
         compile: str = "",
         precision: str = "auto",
+        deterministic: bool = False,
     ) -> None:
         from trials.data.image_files import IMAGE_SETS
 
@@ -93,8 +95,12 @@ class ImageTask(TorchTask):
         self.network = self.models[0] if model is None else model
         check(self.network, self.models, self.images)
         self._network_settings = _shortcut(self.network, shortcut)
+        if not isinstance(data_dir, str | Path):
+            raise SettingError(f"data_dir is {data_dir!r}: it must be a path")
         self.data_dir = Path(data_dir)
         self.subset = _share("subset", subset, 0.001, 1)
+        if not isinstance(download, bool):
+            raise SettingError(f"download is {download!r}: it must be true or false")
         self.download = download
         self.label_noise = _share("label_noise", label_noise, 0, 0.99)
         self.data_seed = _integer("data_seed", data_seed, "from 0 to 2**32 - 1", 0, 2**32 - 1)
@@ -105,7 +111,7 @@ class ImageTask(TorchTask):
         if normalization not in NORMALIZATIONS:
             raise SettingError(
                 f"normalization is {normalization!r}: it must be per-image or per-channel"
-                f"{nearest(normalization, NORMALIZATIONS)}"
+                f"{nearest(str(normalization), NORMALIZATIONS)}"
             )
         self.normalization = normalization
         if batch_size is not None:
@@ -113,12 +119,16 @@ class ImageTask(TorchTask):
         check_speed(compile, precision)
         self.compile = compile
         self.precision = precision
+        if not isinstance(deterministic, bool):
+            raise SettingError(f"deterministic is {deterministic!r}: it must be true or false")
+        self.deterministic = deterministic
 
     def prepare(self) -> None:
-        """Check the files, downloading them first if that is allowed."""
+        """Check the files, downloading them first if that is allowed; and that there are images enough."""
         from trials.data.image_files import check as check_files
 
         check_files(self.images, self.data_dir, download=self.download)
+        self._rows(self._read("train")[1])
 
     def model(self, config: Configuration) -> nn.Module:
         """The network, freshly initialised."""
@@ -133,21 +143,28 @@ class ImageTask(TorchTask):
 
     def data(self) -> tuple[Source, Source]:
         """(N, C, H, W) uint8 images and their classes: 90% for training, 10% for validation."""
-        from trials.data.splits import stratified_split, symmetric_noise
+        from trials.data.splits import symmetric_noise
 
         images, labels = self._read("train")
-        train, valid = stratified_split(labels, 0.1, self.subset, self.data_seed)
-        if len(train) < self.batch_size:
-            raise TaskError(
-                f"batch_size is {self.batch_size}, and there are {len(train)} training images: use a batch "
-                f"of at most {len(train)}, or more of the data (subset is {self.subset:g})"
-            )
+        train, valid = self._rows(labels)
         noisy = symmetric_noise(labels[train], self.label_noise, self._set.classes, self.data_seed)
         return _tensors(images[train], noisy), _tensors(images[valid], labels[valid])
 
     def test_data(self) -> Source:
         """(N, C, H, W) uint8 images and their classes: the data set's own test images."""
         return _tensors(*self._read("test"))
+
+    def _rows(self, labels: Any) -> tuple[Any, Any]:
+        """Which images are trained on, and which are held out."""
+        from trials.data.splits import stratified_split
+
+        train, valid = stratified_split(labels, 0.1, self.subset, self.data_seed)
+        if len(train) < self.batch_size:
+            raise TaskError(
+                f"batch_size is {self.batch_size}, and there are {len(train)} training images (subset is "
+                f"{self.subset:g}): use more of the data, or --task-option batch_size={len(train)} or less"
+            )
+        return train, valid
 
     def _read(self, part: str) -> Any:
         from trials.data.image_files import read
@@ -170,10 +187,11 @@ class ImageTask(TorchTask):
 
     def normalize(self, inputs: Tensor) -> Tensor:
         """(B, C, H, W) in 0 to 255 -> float32 of mean 0 and deviation 1: see ``normalization``."""
+        from trials.data.augmentation import standardized
+
         images = inputs.float()
         if self.normalization == "per-channel":
-            mean, deviation = (images.new_tensor(v)[:, None, None] for v in (self.mean, self.deviation))
-            return (images - mean) / deviation
+            return standardized(images, self.mean, self.deviation)
         mean = images.mean((1, 2, 3), keepdim=True)
         deviation = images.std((1, 2, 3), keepdim=True).clamp_min(1.0)
         return (images - mean) / deviation

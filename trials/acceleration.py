@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from asha_core.space import Configuration
 from trials.task import TorchTask, check_speed
 
+_HALVES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 _CPU_BATCH = 128  # beyond it a CPU's tensors are so large that each is mapped anew by the system
 
 
@@ -23,10 +24,10 @@ class Precision:
         check_speed(task.compile, task.precision)
         self.kind = device.partition(":")[0]
         cuda = self.kind == "cuda"
+        self.mixed = task.precision in _HALVES or (task.precision == "auto" and cuda)
         half = cuda and not torch.cuda.is_bf16_supported(including_emulation=False)
-        self.mixed = task.precision == "bfloat16" or (task.precision == "auto" and cuda)
-        self.dtype = torch.float16 if half and task.precision == "auto" else torch.bfloat16
-        self.scaler = torch.amp.GradScaler("cuda", enabled=self.mixed and self.dtype is torch.float16)
+        self.dtype = _HALVES.get(task.precision, torch.float16 if half else torch.bfloat16)
+        self.scaler = torch.amp.GradScaler(self.kind, enabled=self.mixed and self.dtype is torch.float16)
 
     def autocast(self) -> torch.autocast:
         """The context of a forward pass."""

@@ -1,6 +1,7 @@
 """Checks that need a GPU, in one command: python benchmarks/gpu/check.py [--device cuda:0]
 
-1. A paused trial goes on to the uninterrupted one's curve, within 1% of accuracy (mixed precision).
+1. A paused trial goes on to the uninterrupted one's curve, within 1% of accuracy (mixed precision); in float16
+   with its gradient scaler, too; with deterministic algorithms exactly.
 2. A warm start with a step of zero leaves the trial as it was, within the same tolerance; the hyper-gradient
    on the GPU agrees with the CPU's within 2% of its largest entry.
 3. A search with two workers on one GPU: each worker sees exactly one device.
@@ -30,15 +31,32 @@ from warmstart.hypergradient import HyperGradient
 TOLERANCE = 0.01
 
 
+class Half(Digits):
+    """In float16, whose gradient scaler is part of the checkpoint."""
+
+    precision = "float16"
+
+
+class Repeatable(Digits):
+    """The same numbers every time."""
+
+    deterministic = True
+
+
 def curve(
-    folder: Path, device: str, pieces: list[int], warm_start: str = "none", **settings: Any
+    folder: Path,
+    device: str,
+    pieces: list[int],
+    warm_start: str = "none",
+    kind: type[Digits] = Digits,
+    **settings: Any,
 ) -> list[float]:
     """The validation accuracies of one trial, in jobs that end at ``pieces``."""
     directory = RunDirectory(folder)
     directory.create()
     configuration, start, values = RandomSearch(Digits.space, 0).propose(10), 0, []
     for until in pieces:
-        runner = JobRunner(WorkerSettings(Digits(), str(folder), 9, warm_start, settings), device)
+        runner = JobRunner(WorkerSettings(kind(), str(folder), 9, warm_start, settings), device)
         sent: list[Any] = []
         runner.run(Job(0, configuration, start, until, 0, 123, refine=start == 0), sent.append)
         values += [event.value for event in sent if isinstance(event, Report)]
@@ -47,10 +65,17 @@ def curve(
     return values
 
 
-def close(name: str, left: list[float], right: list[float]) -> bool:
+def close(name: str, left: list[float], right: list[float], tolerance: float = TOLERANCE) -> bool:
     worst = max(abs(a - b) for a, b in zip(left, right, strict=True))
-    print(f"{'ok  ' if worst <= TOLERANCE else 'FAIL'} {name}: largest difference {worst:.4f}")
-    return worst <= TOLERANCE
+    print(f"{'ok  ' if worst <= tolerance else 'FAIL'} {name}: largest difference {worst:.4f}")
+    return worst <= tolerance
+
+
+def resumes(folder: Path, device: str, kind: type[Digits], tolerance: float) -> bool:
+    name = kind.__name__.lower()
+    whole = curve(folder / f"{name}-whole", device, [4], kind=kind)
+    paused = curve(folder / f"{name}-paused", device, [1, 3, 4], kind=kind)
+    return close(f"pause and resume, {name}", paused, whole, tolerance)
 
 
 def gradients_agree(device: str) -> bool:
@@ -103,6 +128,8 @@ def main() -> None:
         checks = [
             close("pause and resume", curve(folder / "paused", device, [1, 3, 4]), whole),
             close("no trace", curve(folder / "warm", device, [4], "hypergradient", eta_h=0.0), whole),
+            resumes(folder, device, Half, TOLERANCE),
+            resumes(folder, device, Repeatable, 0.0),
             gradients_agree(device),
         ]
         if device != "cpu":

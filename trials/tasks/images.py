@@ -51,7 +51,7 @@ class ImageTask(TorchTask):
         batch_size: training images a step.
         compile: a mode of ``torch.compile`` for the training step: "default", or "reduce-overhead", which
             takes CUDA graphs; "" does not compile. See ``TorchTask.compile``.
-        precision: "auto", "float32" or "bfloat16": see ``TorchTask.precision``.
+        precision: "auto", "float32", "bfloat16" or "float16": see ``TorchTask.precision``.
         deterministic: the same numbers every time on a GPU too: see ``TorchTask.deterministic``.
 
     ``magnitude`` is the strength of RandAugment, on top of random crops and flips: see
@@ -129,6 +129,14 @@ class ImageTask(TorchTask):
 
         check_files(self.images, self.data_dir, download=self.download)
         self._rows(self._read("train")[1])
+
+    def setup(self, device: str) -> None:
+        """Load the data; and let cuDNN try which of its algorithms is fastest: every batch has the same shape."""
+        super().setup(device)
+        if device.startswith("cuda") and not self.deterministic:
+            import torch
+
+            torch.backends.cudnn.benchmark = True
 
     def model(self, config: Configuration) -> nn.Module:
         """The network, freshly initialised."""

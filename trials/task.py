@@ -209,7 +209,7 @@ class TorchTask(Task):
         channels_last: images lie in memory pixel by pixel, channels together: what convolutions are fastest
             with, on a CPU and in mixed precision on a GPU.
         precision: of training steps: "auto" (on a GPU bfloat16 where it has it, else float16 with a gradient
-            scaler; float32 on a CPU), "float32", "bfloat16" or "float16". Weights and validations are float32.
+            scaler; float32 on a CPU), "float32", "bfloat16" or "float16". Weights and validations: float32.
         deterministic: train with ``torch.use_deterministic_algorithms``: the same numbers every time on one
             kind of GPU, and slower. On a CPU they are so anyway, with the same number of threads.
         compile: a mode of ``torch.compile`` for the training step ("default", "reduce-overhead", which takes

@@ -1,7 +1,7 @@
 """Checks that need a GPU, in one command: python benchmarks/gpu/check.py [--device cuda:0]
 
-1. A paused trial goes on to the uninterrupted one's curve, within 1% of accuracy (mixed precision); in float16
-   with its gradient scaler, too; with deterministic algorithms exactly.
+1. A paused trial goes on to the uninterrupted one's curve, within 1% of accuracy (mixed precision); in
+   float16 with its gradient scaler, too; with deterministic algorithms exactly.
 2. A warm start with a step of zero leaves the trial as it was, within the same tolerance; the hyper-gradient
    on the GPU agrees with the CPU's within 2% of its largest entry.
 3. A search with two workers on one GPU: each worker sees exactly one device.

@@ -10,8 +10,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
+from email.message import Message
 from pathlib import Path
+from urllib.error import HTTPError, URLError
 
 import numpy as np
 import pytest
@@ -19,6 +22,7 @@ from torchvision import datasets
 
 from asha_core.errors import SettingError, TaskError
 from trials.data.image_files import IMAGE_SETS, check, read
+from trials.tasks.cifar import Cifar10
 
 FASHION_LABELS = "train-labels-idx1-ubyte"
 
@@ -87,7 +91,7 @@ def no_network(root: Path) -> None:
     (root / "cifar-10-batches-py").mkdir(parents=True, exist_ok=True)
     (root / "cifar-10-batches-py" / "data_batch_1").write_bytes(b"half")
     (root / "cifar-10-python.tar.gz").write_bytes(b"half")
-    raise RuntimeError("Tried a mirror, got:\n<urlopen error no route>\n")
+    raise RuntimeError("Tried a mirror, got:\n<urlopen error [Errno -2] Name or service not known>\n")
 
 
 def refusal(name: str, folder: Path, *, download: bool = False) -> str:
@@ -108,7 +112,7 @@ def test_cifars_checksums_and_names_are_torchvisions(name: str) -> None:
     theirs = getattr(datasets, ours.loader)
     assert list(ours.train.items()) == [tuple(pair) for pair in theirs.train_list]
     assert list(ours.test.items()) == [tuple(pair) for pair in theirs.test_list]
-    assert (ours.folder, ours.url) == (theirs.base_folder, theirs.url)
+    assert (ours.folder, ours.url, ours.md5) == (theirs.base_folder, theirs.url, theirs.tgz_md5)
 
 
 def test_fashion_mnists_names_and_source_are_torchvisions() -> None:
@@ -227,9 +231,12 @@ def test_a_download_that_was_cut_off_is_made_again(
     path = raw / f"{FASHION_LABELS}.gz"
     whole = path.read_bytes()
     path.write_bytes(whole[:length])
-    assert f"{path} is damaged: it ends early" in refusal("fashion-mnist", tmp_path)
+    wanted = IMAGE_SETS["fashion-mnist"].train[FASHION_LABELS]
+    said = refusal("fashion-mnist", tmp_path)
+    assert f"{path} is damaged: it ends early, so that the MD5 of its content is not {wanted}" in said
     torchvision_does("FashionMNIST", no_network)
-    assert f"{path} ends early; put" in refusal("fashion-mnist", tmp_path, download=True)
+    said = refusal("fashion-mnist", tmp_path, download=True)
+    assert f"{path} ends early; put {path.name} (MD5 {wanted}) into" in said
     calls = torchvision_does(
         "FashionMNIST", lambda root: (raw / FASHION_LABELS).write_bytes(gzip.decompress(whole))
     )
@@ -263,23 +270,114 @@ def test_missing_files_say_which_where_and_from_where(tmp_path: Path) -> None:
     said = refusal("cifar10", tmp_path)
     assert f"CIFAR-10 is not in {tmp_path} and download=false" in said
     assert "cifar-10-batches-py/data_batch_1 and 5 more are missing" in said
-    assert "from https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz" in said
+    archive = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz, MD5 c58f30108f718f92721af3b95e74349a"
+    assert f"put the folder cifar-10-batches-py (from {archive}) into {tmp_path}, or" in said
     assert said.endswith("--data-dir")
     said = refusal("fashion-mnist", tmp_path / "not" / "there")
     assert "FashionMNIST/raw/train-images-idx3-ubyte and 3 more are missing" in said
-    assert "t10k-labels-idx1-ubyte.gz" in said
+    assert "t10k-labels-idx1-ubyte.gz (MD5 15d484375f8d13e6eb1aabb0c3f46965) into" in said
+    assert "train-images-idx3-ubyte.gz (MD5 f4a8712d7a061bf5bd6d2ca38dc4d50a), train-labels" in said
     assert f"into {tmp_path / 'not' / 'there'} or" in said
     assert not (tmp_path / "not").exists()
 
 
 def test_one_missing_file_is_named(small: Path) -> None:
     (small / "cifar-100-python" / "test").unlink()
-    assert "cifar-100-python/test is missing" in refusal("cifar100", small)
+    wanted = IMAGE_SETS["cifar100"].test["test"]
+    assert f"cifar-100-python/test is missing (MD5 {wanted})" in refusal("cifar100", small)
     with pytest.raises(TaskError, match=r"not on this machine: cifar-100-python/test is missing"):
         read("cifar100", small, "train")
+    (small / f"{FASHION_LABELS}.gz").unlink()
+    wanted = IMAGE_SETS["fashion-mnist"].train[FASHION_LABELS]
+    said = refusal("fashion-mnist", small)
+    assert f"/{FASHION_LABELS} is missing; put {FASHION_LABELS}.gz (MD5 {wanted}) into {small} or" in said
 
 
-def test_a_download_is_made_once_and_verified(small: Path, tmp_path: Path, torchvision_does: Fake) -> None:
+def test_the_inner_folder_itself_may_be_named(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inner = small / "cifar-10-batches-py"
+    monkeypatch.chdir(inner)
+    for place in (inner, Path(), Path("../cifar-10-batches-py")):
+        check("cifar10", place, download=False)
+        assert read("cifar10", place, "test")[1].tolist() == [5, 7, 9]
+    (small / "FashionMNIST" / "raw").mkdir(parents=True)
+    check("fashion-mnist", small / "FashionMNIST" / "raw", download=False)
+    with pytest.raises(TaskError, match=r"CIFAR-100 is not in .*cifar-10-batches-py and"):
+        check("cifar100", inner, download=False)
+
+
+def test_what_is_missing_of_a_named_inner_folder_is_put_and_downloaded_beside_it(
+    small: Path, torchvision_does: Fake
+) -> None:
+    inner = small / "cifar-10-batches-py"
+    content = (inner / "test_batch").read_bytes()
+    (inner / "test_batch").unlink()
+    said = refusal("cifar10", inner)
+    assert f"CIFAR-10 is not in {small} and" in said
+    assert f"into {small}, or" in said
+    calls = torchvision_does("CIFAR10", lambda root: (inner / "test_batch").write_bytes(content))
+    check("cifar10", inner, download=True)
+    assert calls == [small]
+
+
+def test_a_folder_in_the_folder_of_that_name_goes_before_it(small: Path) -> None:
+    outer = small / "cifar-100-python"
+    shutil.copytree(small / "cifar-10-batches-py", small / "x" / "cifar-100-python" / "cifar-10-batches-py")
+    shutil.move(outer, small / "x" / "cifar-100-python" / "cifar-100-python")
+    check("cifar100", small / "x" / "cifar-100-python", download=False)
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_an_archive_is_to_be_unpacked(tmp_path: Path, exists: bool, torchvision_does: Fake) -> None:
+    calls = torchvision_does("CIFAR10", no_network)
+    archive = tmp_path / "cifar-10-python.tar.gz"
+    if exists:
+        archive.write_bytes(b"any")
+    said = refusal("cifar10", archive, download=True)
+    assert f"{archive} is an archive: unpack it and name the folder that holds cifar-10-batches-py" in said
+    assert not calls
+    with pytest.raises(TaskError, match="unpack it"):
+        read("cifar10", archive, "train")
+
+
+def test_one_of_the_files_is_no_folder(small: Path) -> None:
+    said = refusal("cifar10", small / "cifar-10-batches-py" / "test_batch")
+    assert "test_batch is a file: name the folder that holds cifar-10-batches-py, or an .npz" in said
+    said = refusal("fashion-mnist", small / f"{FASHION_LABELS}.gz")
+    assert f"{FASHION_LABELS}.gz is a file: name the folder that holds train-images-idx3-ubyte.gz" in said
+
+
+@pytest.mark.parametrize("closed", ["", "inner", "cifar-10-batches-py"])
+def test_the_folder_that_cannot_be_looked_into_is_named(
+    small: Path, monkeypatch: pytest.MonkeyPatch, closed: str
+) -> None:
+    folder = small / closed if closed != "inner" else small
+    real = Path.stat
+
+    def stat(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        if folder in path.parents:  # as for anyone but root, who may look into every folder
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    said = refusal("cifar10", small / "deep" / "er" if closed == "inner" else small, download=True)
+    assert f"{folder} cannot be looked into (Permission denied): allow it (chmod u+rx {folder}), or" in said
+    assert ".npz" not in said
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a" * 300, "a" * 300 + ".npz", "a\0b", "a\0b.npz", "loop", "loop.npz"],
+    ids=["long", "long.npz", "null", "null.npz", "loop", "loop.npz"],
+)
+def test_a_path_that_no_file_can_have_is_refused(tmp_path: Path, name: str) -> None:
+    if "loop" in name:
+        (tmp_path / name).symlink_to(tmp_path / name)
+    assert " cannot be looked for: " in refusal("cifar10", tmp_path / name, download=True)
+
+
+def test_a_download_is_made_once_and_verified(
+    small: Path, tmp_path: Path, torchvision_does: Fake, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = tmp_path / "new" / "data"
 
     def fetch(root: Path) -> None:
@@ -289,7 +387,54 @@ def test_a_download_is_made_once_and_verified(small: Path, tmp_path: Path, torch
     check("cifar10", folder, download=True)
     check("cifar10", folder, download=True)
     assert calls == [folder]
+    url = IMAGE_SETS["cifar10"].url
+    assert capsys.readouterr() == ("", f"downloading CIFAR-10 to {folder}, from {url}\n")
     assert len(read("cifar10", folder, "train")[1]) == 15
+
+
+def test_the_line_comes_before_the_download(
+    tmp_path: Path, torchvision_does: Fake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = []
+    torchvision_does("CIFAR10", lambda root: before.append(capsys.readouterr().err))
+    refusal("cifar10", tmp_path, download=True)
+    assert before[0].startswith(f"downloading CIFAR-10 to {tmp_path}, from http")
+
+
+def test_a_whole_archive_is_unpacked_and_not_said_to_be_downloaded(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    torchvision_does: Fake,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    torchvision_does("CIFAR10", lambda root: None)
+    archive = tmp_path / "cifar-10-python.tar.gz"
+    archive.write_bytes(b"half")
+    refusal("cifar10", tmp_path, download=True)
+    assert capsys.readouterr().err.startswith("downloading ")
+    md5 = hashlib.md5(b"half").hexdigest()
+    monkeypatch.setitem(IMAGE_SETS, "cifar10", replace(IMAGE_SETS["cifar10"], md5=md5))
+    refusal("cifar10", tmp_path, download=True)
+    assert capsys.readouterr().err == f"unpacking {archive}\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (URLError(OSError(-2, "Name or service not known")), "no connection: Name or service not known"),
+        (URLError("no host given"), "no connection: no host given"),
+        (HTTPError("http://x", 404, "Not Found", Message(), None), "HTTP Error 404: Not Found"),
+        (ValueError(), "ValueError"),
+    ],
+)
+def test_why_a_download_failed_is_said_in_words(
+    tmp_path: Path, torchvision_does: Fake, error: Exception, said: str
+) -> None:
+    def fail(root: Path) -> None:
+        raise error
+
+    torchvision_does("CIFAR10", fail)
+    assert f"cannot be downloaded ({said}): " in refusal("cifar10", tmp_path, download=True)
 
 
 def test_what_a_download_brings_is_verified(small: Path, tmp_path: Path, torchvision_does: Fake) -> None:
@@ -304,7 +449,7 @@ def test_what_a_download_brings_is_verified(small: Path, tmp_path: Path, torchvi
 def test_a_failed_download_leaves_nothing_behind(tmp_path: Path, torchvision_does: Fake) -> None:
     torchvision_does("CIFAR10", no_network)
     said = refusal("cifar10", tmp_path / "a" / "b", download=True)
-    assert "cannot be downloaded (Tried a mirror, got: <urlopen error no route>)" in said
+    assert "cannot be downloaded (Tried a mirror, got: no connection: Name or service not known)" in said
     assert "put the folder cifar-10-batches-py" in said
     assert tree(tmp_path) == set()
 
@@ -355,9 +500,8 @@ def test_a_file_where_the_folder_should_be_is_said_before_any_download(
 ) -> None:
     calls = torchvision_does("CIFAR10", no_network)
     (tmp_path / "data").write_text("")
-    for folder in (tmp_path / "data", tmp_path / "data" / "deeper"):
-        said = refusal("cifar10", folder, download=True)
-        assert f"cannot be downloaded ({tmp_path / 'data'} is a file, not a folder)" in said
+    said = refusal("cifar10", tmp_path / "data" / "deeper", download=True)
+    assert f"cannot be downloaded ({tmp_path / 'data'} is a file, not a folder)" in said
     assert not calls
 
 
@@ -408,3 +552,16 @@ def test_files_are_checked_and_read_without_torch(tmp_path: Path) -> None:
         "check('cifar10', p, download=False); read('cifar10', p, 'train'); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("subset", "batch", "said"), [(0.003, None, ""), (0.002, 64, ""), (0.002, None, "90 tr")]
+)
+def test_the_smallest_subsets_of_the_page_on_image_data(
+    tmp_path: Path, subset: float, batch: int | None, said: str
+) -> None:
+    images, labels = np.zeros((50_000, 32, 32, 3), np.uint8), np.arange(50_000) % 10
+    np.savez_compressed(tmp_path / "cifar10.npz", train_images=images, train_labels=labels)
+    task = Cifar10(str(tmp_path), subset=subset, batch_size=batch)
+    with pytest.raises(TaskError, match=said) if said else nullcontext():
+        task.prepare()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import struct
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -134,8 +137,13 @@ def test_what_is_not_this_data_set_is_refused_and_told_what_is_wanted(tmp_path: 
 
 def test_what_is_not_an_npz_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "my.npz"
-    with pytest.raises(TaskError, match=r"CIFAR-10: there is no file .*my\.npz"):
+    with pytest.raises(TaskError, match=r"CIFAR-10: there is no file .*my\.npz: put one there") as caught:
         check("cifar10", path, download=True)
+    assert "arrays train_images and train_labels or x_train and y_train" in str(caught.value)
+    assert "test_images and test_labels or x_test and y_test" in str(caught.value)
+    assert "name the folder that holds cifar-10-batches-py, with --data-dir" in str(caught.value)
+    with pytest.raises(TaskError, match=r"there is no file .*a\.npz: put one there"):
+        read("fashion-mnist", path / "a.npz", "train")
     for content in (b"", b"not an archive", b"PK\x03\x04 only the beginning"):
         path.write_bytes(content)
         with pytest.raises(TaskError, match=r"my\.npz cannot be read \(.+\): write it with numpy\.savez"):
@@ -152,4 +160,90 @@ def test_a_flipped_bit_in_an_npz_is_found(tmp_path: Path) -> None:
     content[5000] ^= 1  # among the pixels
     path.write_bytes(content)
     with pytest.raises(TaskError, match=r"train_images in .* cannot be read \(Bad CRC-32"):
+        check("cifar10", tmp_path, download=False)
+
+
+def entry(header: bytes, version: int = 1) -> bytes:
+    """What numpy saves before the values of an array."""
+    return b"\x93NUMPY" + bytes([version, 0]) + struct.pack("<H", len(header)) + header
+
+
+def shaped(shape: str) -> bytes:
+    return entry(f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}\n".encode())
+
+
+DAMAGED = {
+    "no array": b"hello world",
+    "nothing": b"",
+    "a header that is not Python": entry(b"{'descr': (((((((".ljust(64)),
+    "a header that ends early": entry(b"{'descr': '|u1', 'fortran_order': False, 'shape': (1,".ljust(64)),
+    "more than any memory": shaped(f"({10**14}, 32, 32, 3)"),
+    "less than nothing": shaped("(-1, 32, 32, 3)"),
+    "a later version": entry(b" " * 64, 9),
+}
+
+
+def zipped(path: Path, images: bytes, compression: int = zipfile.ZIP_STORED) -> bytearray:
+    """Write an ``.npz`` with those bytes for the images."""
+    with io.BytesIO() as labels, zipfile.ZipFile(path, "w", compression) as archive:
+        np.save(labels, np.arange(6))
+        archive.writestr("train_images.npy", images)
+        archive.writestr("train_labels.npy", labels.getvalue())
+    return bytearray(path.read_bytes())
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(TaskError) as caught:
+        check("cifar10", path, download=False)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_a_damaged_array_is_refused_by_name(tmp_path: Path, case: str) -> None:
+    path = tmp_path / "my.npz"
+    zipped(path, DAMAGED[case])
+    said = refusal(path)
+    assert said.startswith(f"CIFAR-10: train_images in {path} ")
+    assert said.endswith(": write it with numpy.savez, as plain numbers")
+
+
+@pytest.mark.parametrize("where", ["encrypted", "unknown compression", "lzma"])
+def test_a_damaged_archive_is_refused_by_name(tmp_path: Path, where: str) -> None:
+    path = tmp_path / "my.npz"
+    with io.BytesIO() as images:
+        np.save(images, colour())
+        content = zipped(path, images.getvalue(), zipfile.ZIP_LZMA if where == "lzma" else zipfile.ZIP_STORED)
+    check("cifar10", path, download=False)
+    entry_of_the_index = content.find(b"PK\x01\x02")
+    if where == "encrypted":
+        content[6] |= 1
+        content[entry_of_the_index + 8] |= 1
+    elif where == "unknown compression":
+        content[entry_of_the_index + 10] = 97
+    else:
+        content[120:160] = bytes(255 ^ value for value in content[120:160])
+    path.write_bytes(content)
+    assert f"in {path} cannot be read (" in refusal(path)
+
+
+def test_an_npz_that_may_not_be_read_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path, plain())
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert refusal(path) == f"CIFAR-10: {path} cannot be read: Permission denied"
+
+
+def test_an_interrupt_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    written(tmp_path, plain())
+    monkeypatch.setattr(np, "load", interrupt)
+    with pytest.raises(KeyboardInterrupt):
         check("cifar10", tmp_path, download=False)

@@ -16,11 +16,10 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 import pickle
+import stat
 import zlib
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,19 +28,22 @@ from numpy.typing import NDArray
 
 from asha_core.errors import SettingError, TaskError, nearest
 from trials.data import npz_images
+from trials.data.image_downloads import DownloadError, fetch
 from trials.data.image_sets import IMAGE_SETS, ImageSet
 
 __all__ = ["IMAGE_SETS", "ImageSet", "Part", "check", "read"]
 
 Part = Literal["train", "test"]
 Images = tuple[NDArray[np.uint8], NDArray[np.int64]]
+_ARCHIVES = (".tar.gz", ".tgz", ".tar", ".zip")
 
 
 class _TornError(TaskError):
     """A compressed file ends early: most likely its download was cut off."""
 
-    def __init__(self, path: Path, message: str) -> None:
+    def __init__(self, file: str, path: Path, message: str) -> None:
         super().__init__(message)
+        self.file = file
         self.path = path
 
 
@@ -50,7 +52,7 @@ def check(name: str, data_dir: Path, *, download: bool) -> None:
 
     Args:
         name: one of IMAGE_SETS.
-        data_dir: the folder of its files, or the path of an ``.npz``.
+        data_dir: the folder that holds ImageSet.folder, or that folder itself; or the path of an ``.npz``.
         download: let torchvision fetch what is missing into ``data_dir``. A damaged file is never replaced.
     Raises:
         TaskError: a file is missing, damaged or unreadable, or cannot be downloaded. A download that fails
@@ -58,26 +60,29 @@ def check(name: str, data_dir: Path, *, download: bool) -> None:
         SettingError: no such data set.
     """
     kind = _kind(name)
-    archive = _npz(kind, data_dir)
+    home, archive = _located(kind, data_dir)
     if archive is not None:
         npz_images.check(kind, archive)
         return
-    missing = _missing(kind, data_dir)
+    missing = _missing(kind, home)
     lack = _are_missing(kind, missing)
     if not missing:
         try:
             for file in kind.files:
-                _verified(kind, data_dir, file)
+                _verified(kind, home, file)
             return
         except _TornError as torn:
             if not download:
                 raise
-            lack = f"{torn.path} ends early"
+            missing, lack = [torn.file], f"{torn.path} ends early"
     if not download:
-        raise _absent(kind, data_dir, "and download=false", lack)
-    _download(kind, data_dir, lack)
+        raise _absent(kind, home, "and download=false", missing, lack)
+    try:
+        fetch(kind, home)
+    except DownloadError as error:
+        raise _absent(kind, home, f"and cannot be downloaded ({error})", missing, lack) from error
     for file in kind.files:
-        _verified(kind, data_dir, file)
+        _verified(kind, home, file)
 
 
 def read(name: str, data_dir: Path, part: Part) -> Images:
@@ -96,13 +101,13 @@ def read(name: str, data_dir: Path, part: Part) -> Images:
     kind = _kind(name)
     if part not in ("train", "test"):
         raise SettingError(f"{kind.title} has no part {part!r}{nearest(part, ('train', 'test'))}")
-    archive = _npz(kind, data_dir)
+    home, archive = _located(kind, data_dir)
     if archive is not None:
         return npz_images.read(kind, archive, part)
-    missing = _missing(kind, data_dir)
+    missing = _missing(kind, home)
     if missing:
-        raise _absent(kind, data_dir, "any more, or not on this machine", _are_missing(kind, missing))
-    contents = (_verified(kind, data_dir, file) for file in (kind.train if part == "train" else kind.test))
+        raise _absent(kind, home, "any more, or not on this machine", missing)
+    contents = (_verified(kind, home, file) for file in (kind.train if part == "train" else kind.test))
     return _from_idx(kind, contents) if kind.loose else _from_pickles(kind, contents)
 
 
@@ -129,55 +134,112 @@ def _kind(name: str) -> ImageSet:
     return IMAGE_SETS[name]
 
 
-def _is_file(path: Path) -> bool:
+def _mode(path: Path) -> int:
+    """Type and permissions of what stands there, as ``st_mode``; 0: nothing.
+
+    Raises:
+        TaskError: a folder on the way may not be looked into, or no file can have that name.
+    """
     try:
-        return path.is_file()
-    except OSError as error:  # a folder that may not be looked into
-        raise TaskError(f"{path} cannot be looked for: {error.strerror}") from error
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    except PermissionError as error:
+        folder = _closed(path)
+        raise TaskError(
+            f"{folder} cannot be looked into ({error.strerror}): allow it (chmod u+rx {folder}), or name "
+            "another folder, with --data-dir"
+        ) from error
+    except (OSError, ValueError) as error:  # ValueError: a null byte
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise TaskError(
+            f"{str(path)!r} cannot be looked for: {reason}; name another with --data-dir"
+        ) from error
 
 
-def _npz(kind: ImageSet, data_dir: Path) -> Path | None:
-    """The ``.npz`` that is to be read; None: the official files are."""
-    if data_dir.suffix == ".npz" and not data_dir.is_dir():
-        return data_dir
+def _closed(path: Path) -> Path:
+    """The folder that keeps us from ``path``: the nearest above it of which anything can be learnt."""
+    for folder in path.parents:
+        try:
+            folder.stat()
+        except OSError:
+            continue
+        return folder
+    return path.parent
+
+
+def _is_file(path: Path) -> bool:
+    return stat.S_ISREG(_mode(path))
+
+
+def _located(kind: ImageSet, data_dir: Path) -> tuple[Path, Path | None]:
+    """The folder of the official files, and the ``.npz`` that is to be read instead; None: they are."""
+    mode = _mode(data_dir)
+    if not stat.S_ISDIR(mode):
+        if data_dir.suffix == ".npz":
+            return data_dir.parent, data_dir
+        packed = data_dir.name.endswith(_ARCHIVES)
+        if mode or packed:
+            what = "an archive: unpack it and" if packed else "a file:"
+            raise TaskError(
+                f"{kind.title}: {data_dir} is {what} name the folder that holds {kind.content}, or an .npz, "
+                "with --data-dir"
+            )
+    home = _home(kind, data_dir)
     beside = data_dir / f"{kind.name}.npz"
-    return beside if _is_file(beside) and _missing(kind, data_dir) else None
+    return home, beside if _is_file(beside) and _missing(kind, home) else None
 
 
-def _find(kind: ImageSet, data_dir: Path, file: str) -> Path | None:
+def _home(kind: ImageSet, data_dir: Path) -> Path:
+    """The folder that holds ``kind.folder``, of which the user may have named the inner one."""
+    inner, whole = Path(kind.folder).parts, data_dir.absolute()
+    if whole.parts[-len(inner) :] != inner or _mode(data_dir / kind.folder):
+        return data_dir
+    return whole.parents[len(inner) - 1]
+
+
+def _find(kind: ImageSet, home: Path, file: str) -> Path | None:
     """Where an official file lies."""
-    places = [data_dir / kind.folder / file]
+    places = [home / kind.folder / file]
     if kind.loose:
-        places = [folder / f"{file}{end}" for folder in (places[0].parent, data_dir) for end in ("", ".gz")]
+        places = [folder / f"{file}{end}" for folder in (places[0].parent, home) for end in ("", ".gz")]
     return next((place for place in places if _is_file(place)), None)
 
 
-def _missing(kind: ImageSet, data_dir: Path) -> list[str]:
-    return [file for file in kind.files if _find(kind, data_dir, file) is None]
+def _missing(kind: ImageSet, home: Path) -> list[str]:
+    return [file for file in kind.files if _find(kind, home, file) is None]
 
 
-def _are_missing(kind: ImageSet, files: list[str]) -> str:
+def _are_missing(kind: ImageSet, files: Sequence[str]) -> str:
     if len(files) == 1:
-        return f"{kind.folder}/{files[0]} is missing"
+        md5 = "" if kind.loose else f" (MD5 {kind.files[files[0]]})"  # ``_absent`` gives that of loose files
+        return f"{kind.folder}/{files[0]} is missing{md5}"
     return f"{kind.folder}/{files[0]} and {len(files) - 1} more are missing" if files else ""
 
 
-def _absent(kind: ImageSet, data_dir: Path, why: str, lack: str) -> TaskError:
-    """The error that says what is missing, where to put it, and where to get it."""
+def _absent(kind: ImageSet, home: Path, why: str, missing: Sequence[str], lack: str = "") -> TaskError:
+    """The error that says what is missing, where to put it, and where to get it.
+
+    Args:
+        why: it is not there. missing: names of the official files to be put there.
+        lack: what is the matter with them, if not that they are missing.
+    """
+    lack = lack or _are_missing(kind, missing)
     if kind.loose:
-        files = ", ".join(f"{file}.gz" for file in kind.files)
-        put = f"put {files} (gzipped or not, from {kind.url}) into {data_dir} or {data_dir / kind.folder}"
+        files = ", ".join(f"{file}.gz (MD5 {kind.files[file]})" for file in missing)
+        source = f"from {kind.url}, gzipped or not: the MD5 is of the content"
+        put = f"put {files} into {home} or {home / kind.folder} ({source})"
     else:
-        put = f"put the folder {kind.folder} (from {kind.url}) into {data_dir}"
+        put = f"put the folder {kind.folder} (from {kind.url}, MD5 {kind.md5}) into {home}"
     name = "or name its parent, or an .npz, with --data-dir"
-    return TaskError(f"{kind.title} is not in {data_dir} {why}: {lack}; {put}, {name}")
+    return TaskError(f"{kind.title} is not in {home} {why}: {lack}; {put}, {name}")
 
 
-def _verified(kind: ImageSet, data_dir: Path, file: str) -> bytes:
+def _verified(kind: ImageSet, home: Path, file: str) -> bytes:
     """The uncompressed content of an official file, after its MD5 was found to be the published one."""
-    path = _find(kind, data_dir, file)
+    path = _find(kind, home, file)
     if path is None:
-        raise _absent(kind, data_dir, "any more", _are_missing(kind, [file]))
+        raise _absent(kind, home, "any more", [file])
     wanted = kind.files[file]
     source = f"{kind.url}{file}.gz" if kind.loose else kind.url
     cure = f"remove it and put the official one there (from {source}); with download=true, removing is enough"
@@ -187,7 +249,12 @@ def _verified(kind: ImageSet, data_dir: Path, file: str) -> bytes:
         if packed:
             content = _unpacked(content)
     except EOFError:
-        raise _TornError(path, f"{kind.title}: {path} is damaged: it ends early; {cure}") from None
+        raise _TornError(
+            file,
+            path,
+            f"{kind.title}: {path} is damaged: it ends early, so that the MD5 of its content is not "
+            f"{wanted}; {cure}",
+        ) from None
     except (zlib.error, gzip.BadGzipFile) as error:
         raise TaskError(
             f"{kind.title}: {path} is damaged: it cannot be decompressed ({error}), so that the MD5 of its "
@@ -211,57 +278,3 @@ def _unpacked(content: bytes) -> bytes:
     if not content:
         raise EOFError
     return gzip.decompress(content)
-
-
-def _obstacle(folder: Path) -> str | None:
-    """Why nothing can be written into a folder, which may have to be made first; None: it can."""
-    place = folder
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    if not place.is_dir():
-        return f"{place} is a file, not a folder"
-    if not os.access(place, os.W_OK | os.X_OK):
-        return f"there is no permission to write into {place}"
-    return None
-
-
-def _download(kind: ImageSet, data_dir: Path, lack: str) -> None:
-    """Let torchvision fetch and unpack the official files.
-
-    Raises:
-        TaskError: it cannot; whatever the attempt created is gone again.
-    """
-    for folder in (data_dir, data_dir / kind.folder):
-        obstacle = _obstacle(folder)
-        if obstacle:
-            raise _absent(kind, data_dir, f"and cannot be downloaded ({obstacle})", lack)
-    parents = [folder for folder in (data_dir, *data_dir.parents) if not folder.exists()]
-    before = _below(kind, data_dir)
-    try:
-        from torchvision import datasets
-
-        getattr(datasets, kind.loader)(str(data_dir), download=True)
-    except (
-        BaseException
-    ) as error:  # no network, no room, a bad checksum; or an interrupt, which tidies up too
-        for path in sorted(_below(kind, data_dir) - before, reverse=True):  # what is in a folder before it
-            _remove(path)
-        for folder in parents:
-            _remove(folder)
-        if not isinstance(error, Exception):
-            raise
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise _absent(kind, data_dir, f"and cannot be downloaded ({reason})", lack) from error
-
-
-def _below(kind: ImageSet, data_dir: Path) -> set[Path]:
-    """What is there of all that a download of this data set creates in ``data_dir``."""
-    top = data_dir / kind.folder.partition("/")[0]
-    archive = data_dir / kind.url.rpartition("/")[2]  # for loose files: data_dir itself, which stays
-    return {path for path in (archive, top, *top.rglob("*")) if path.exists() and path != data_dir}
-
-
-def _remove(path: Path) -> None:
-    """Remove a file, or a folder if it is empty."""
-    with suppress(OSError):
-        path.rmdir() if path.is_dir() else path.unlink()

@@ -22,6 +22,7 @@ class ImageSet:
         folder: where torchvision keeps them, below the data directory.
         loader: torchvision's class, which can download them.
         url: the official archive; or, for loose idx files, the folder that they are downloaded from.
+        md5: of that archive; empty for loose files.
     """
 
     name: str
@@ -34,6 +35,7 @@ class ImageSet:
     folder: str
     loader: str
     url: str
+    md5: str = ""
 
     @property
     def files(self) -> dict[str, str]:
@@ -44,6 +46,11 @@ class ImageSet:
     def loose(self) -> bool:
         """Whether each file is downloaded by itself, gzipped, and may also lie in the data directory."""
         return self.url.endswith("/")
+
+    @property
+    def content(self) -> str:
+        """By what one knows the data directory: a folder in it; for loose files, the first of them."""
+        return f"{next(iter(self.train))}.gz" if self.loose else self.folder
 
 
 IMAGE_SETS = {
@@ -62,6 +69,7 @@ IMAGE_SETS = {
             folder="cifar-10-batches-py",
             loader="CIFAR10",
             url="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+            md5="c58f30108f718f92721af3b95e74349a",
         ),
         ImageSet(
             *("cifar100", "CIFAR-100", 100, 3, 32),
@@ -70,6 +78,7 @@ IMAGE_SETS = {
             folder="cifar-100-python",
             loader="CIFAR100",
             url="https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+            md5="eb9058c3a382ffc7106e4002c42a8d85",
         ),
         ImageSet(
             *("fashion-mnist", "Fashion-MNIST", 10, 1, 28),

@@ -6,8 +6,6 @@ The arrays are ``train_images``, ``train_labels``, ``test_images`` and ``test_la
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +19,6 @@ _NAMES = {
     "train": (("train_images", "train_labels"), ("x_train", "y_train")),
     "test": (("test_images", "test_labels"), ("x_test", "y_test")),
 }
-# what numpy and zipfile raise for a file that is no archive, or a damaged one; ValueError: it holds objects
-_UNREADABLE = (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error)
 
 
 def check(kind: ImageSet, path: Path) -> None:
@@ -49,8 +45,9 @@ def read(kind: ImageSet, path: Path, part: str) -> tuple[NDArray[np.uint8], NDAr
     there = _names(kind, path)
     pair = next((pair for pair in _NAMES[part] if set(pair) <= set(there)), None)
     if pair is None:
-        wanted = " or ".join(f"{images} and {labels}" for images, labels in _NAMES[part])
-        raise TaskError(f"{kind.title}: {path} has no {wanted}; it has: {', '.join(there) or '(nothing)'}")
+        raise TaskError(
+            f"{kind.title}: {path} has no {_either(part)}; it has: {', '.join(there) or '(nothing)'}"
+        )
     images = _images(kind, f"{kind.title}: {pair[0]} in {path}", _load(kind, path, pair[0]))
     labels = _labels(kind, f"{kind.title}: {pair[1]} in {path}", _load(kind, path, pair[1]))
     if len(images) != len(labels):
@@ -66,24 +63,41 @@ def _names(kind: ImageSet, path: Path) -> list[str]:
     return names
 
 
+def _either(part: str) -> str:
+    """How the arrays of a part may be called."""
+    return " or ".join(f"{images} and {labels}" for images, labels in _NAMES[part])
+
+
 def _load(kind: ImageSet, path: Path, name: str | None) -> Any:
     """One array of the file; without a name, the list of names."""
-    what = path if name is None else f"{name} in {path}"
+    what = f"{kind.title}: {path if name is None else f'{name} in {path}'}"
+    cure = "write it with numpy.savez, as plain numbers"
     try:
         # opened here, because numpy leaves a file open that turns out to be no archive
-        with path.open("rb") as stream:
+        stream = path.open("rb")
+    except (FileNotFoundError, NotADirectoryError):
+        raise TaskError(
+            f"{kind.title}: there is no file {path}: put one there, written with numpy.savez, that holds the "
+            f"arrays {_either('train')} (for asha-test also {_either('test')}), or name the folder that "
+            f"holds {kind.content}, with --data-dir"
+        ) from None
+    except OSError as error:
+        raise TaskError(f"{kind.title}: {path} cannot be read: {error.strerror}") from error
+    try:
+        with stream:
             archive = np.load(stream, allow_pickle=False)  # a pickle could run any code
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise TaskError(f"{kind.title}: {path} is one array: save several with numpy.savez")
             with archive:
-                return list(archive.files) if name is None else archive[name]
-    except FileNotFoundError:
-        raise TaskError(f"{kind.title}: there is no file {path}") from None
-    except _UNREADABLE as error:
+                found = list(archive.files) if name is None else archive[name]
+    except TaskError:
+        raise
+    except Exception as error:  # a damaged file's: numpy's, zipfile's, a decompressor's, the tokenizer's
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise TaskError(
-            f"{kind.title}: {what} cannot be read ({reason}): write it with numpy.savez, as plain numbers"
-        ) from error
+        raise TaskError(f"{what} cannot be read ({reason}): {cure}") from error
+    if name is not None and not isinstance(found, np.ndarray):  # bytes: the entry does not begin as arrays do
+        raise TaskError(f"{what} is not an array: {cure}")
+    return found
 
 
 def _images(kind: ImageSet, where: str, array: NDArray[Any]) -> NDArray[np.uint8]:

@@ -131,7 +131,7 @@ class ImageTask(TorchTask):
         self._rows(self._read("train")[1])
 
     def setup(self, device: str) -> None:
-        """Load the data; and let cuDNN try which of its algorithms is fastest: every batch has the same shape."""
+        """Load the data, and let cuDNN find its fastest algorithms: every batch has the same shape."""
         super().setup(device)
         if device.startswith("cuda") and not self.deterministic:
             import torch

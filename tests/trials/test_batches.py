@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import multiprocessing
 import os
 import random
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +16,10 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset, random_split
 
-from asha_core.errors import SettingError, TaskError
-from trials.data.batches import Batches, SeededDataset
+from asha_core.errors import ConfigurationError, SettingError, TaskError
+from trials.data.batches import Batches, is_seeded
 from trials.processes import stat
 from warmstart.randomness import own_randomness
 
@@ -189,9 +193,76 @@ def test_a_data_set_that_is_read_by_batches() -> None:
 
 
 def test_the_protocol_is_told_from_a_plain_data_set() -> None:
-    assert isinstance(Seeded(), SeededDataset)
-    assert not isinstance(Plain(), SeededDataset)
-    assert not isinstance(TensorDataset(torch.zeros(2)), SeededDataset)
+    assert is_seeded(Seeded())
+    assert not is_seeded(Plain())
+    assert not is_seeded(TensorDataset(torch.zeros(2)))
+
+
+class Unrelated(Plain):
+    """Has a thing called ``sample`` that is not the protocol's."""
+
+    def __init__(self, thing: Any) -> None:
+        super().__init__()
+        self.sample = thing
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(
+    "thing", [0.5, lambda: 1, lambda index: 1, lambda *, index, seed: 1, lambda a, b, c: 1]
+)
+def test_another_thing_called_sample_is_left_alone(thing: Any, workers: int) -> None:
+    assert not is_seeded(Unrelated(thing))
+    assert same(epoch(Unrelated(thing), workers), epoch(Plain(), workers))
+
+
+def nested(source: Dataset[Any]) -> Dataset[Any]:
+    """All but two of 22, turned round, by way of two subsets."""
+    return Subset(Subset(source, torch.arange(21, -1, -1)), list(range(2, 22)))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_part_of_a_seeded_data_set_is_seeded(workers: int) -> None:
+    for part in (*random_split(Seeded(), [16, 6], generator()), nested(Seeded())):
+        assert is_seeded(part)
+        pairs = epoch(part, workers, size=2)
+        drawn = torch.cat([x for x, _ in pairs])
+        assert (drawn[:, 1] > 0).all()
+        assert len(set(drawn[:, 1].tolist())) == len(drawn)
+        assert drawn[:, 0].tolist() == torch.cat([y for _, y in pairs]).tolist()
+        assert set(drawn[:, 0].tolist()) == {float(part[row][1]) for row in range(len(part))}  # type: ignore[arg-type]
+    measured = list(Batches(nested(Seeded()), "cpu", workers).ordered(5))
+    assert torch.cat([x for x, _ in measured]).tolist() == [[float(row), 0.0] for row in range(19, -1, -1)]
+
+
+def test_a_row_that_a_subset_has_twice_is_drawn_twice() -> None:
+    ((x, _),) = epoch(Subset(Seeded(), [7] * 4), 0)
+    assert x[:, 0].tolist() == [7.0] * 4
+    assert len(set(x[:, 1].tolist())) == 4
+
+
+class Halved(Subset[Any]):
+    """Reads in a way of its own."""
+
+    def __getitem__(self, index: Any) -> Any:
+        x, y = super().__getitem__(index)
+        return x / 2, y
+
+    def __getitems__(self, indices: list[int]) -> list[Any]:
+        return [self[index] for index in indices]
+
+
+def test_a_subset_with_a_way_of_its_own_is_not_looked_through() -> None:
+    assert not is_seeded(Halved(Seeded(), [1, 2, 3]))
+    ((x, y),) = epoch(Halved(Seeded(), [8] * 4), 0)
+    assert (x.tolist(), y.tolist()) == ([[4.0, 0.0]] * 4, [8] * 4)
+
+
+@pytest.mark.parametrize("part", [Subset, Halved])
+def test_a_drawn_batch_does_not_depend_on_the_number_of_processes(part: Any) -> None:
+    for source in (Plain(), ByBatches(), part(Plain(), range(20)), part(ByBatches(), range(20))):
+        one, *others = (Batches(source, "cpu", workers).draw(7, generator()) for workers in (1, 2, 3))
+        for other in others:
+            assert same([one], [other])
 
 
 def test_tensors_go_on_where_they_were_left_too() -> None:
@@ -285,3 +356,80 @@ def test_an_error_in_a_process_arrives_with_its_kind_and_its_place(tmp_path: Pat
     source = Damaged(ZeroDivisionError("row 5"), tmp_path / "log")
     with pytest.raises(ZeroDivisionError, match=r"(?s)test_batches\.py.*row 5"):
         epoch(source, 2, size=2)
+
+
+class Arguments(ConfigurationError):
+    """Cannot be made again from its text alone."""
+
+    def __init__(self, one: int, other: int) -> None:
+        super().__init__(f"{one} and {other}")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_mistake_keeps_its_class(workers: int, tmp_path: Path) -> None:
+    source = Damaged(ConfigurationError("lr is 0"), tmp_path / "log")
+    with pytest.raises(ConfigurationError) as caught:
+        epoch(source, workers, size=2)
+    assert type(caught.value) is ConfigurationError
+    assert str(caught.value) == "lr is 0"
+
+
+def test_a_mistake_that_cannot_travel_keeps_its_text(tmp_path: Path) -> None:
+    with pytest.raises(TaskError) as caught:
+        epoch(Damaged(Arguments(1, 2), tmp_path / "log"), 2, size=2)
+    assert str(caught.value) == "1 and 2"
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_epoch_does_not_end_with_a_slip_of_the_data_set(workers: int, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match=r"the data set raised StopIteration"):
+        epoch(Damaged(StopIteration(), tmp_path / "log"), workers, size=2)
+
+
+@pytest.fixture
+def no_collection() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collection")
+@pytest.mark.parametrize("error", [KeyError(5), UnicodeDecodeError("utf8", b"a", 0, 1, "x"), TaskError("5")])
+def test_a_pass_that_fails_leaves_nothing_behind(error: Exception, tmp_path: Path) -> None:
+    source = Damaged(error, tmp_path / "log")
+    before = multiprocessing.active_children()
+    with suppress(type(error), RuntimeError):  # torch makes one of what it cannot make again
+        epoch(source, 2, size=2)
+        pytest.fail("nothing was raised")
+    assert not alive(source.readers())
+    assert multiprocessing.active_children() == before
+    # nor torch's iterator, which holds pipes, and the batches that were read ahead
+    assert not [it for it in gc.get_objects() if type(it).__name__ == "_MultiProcessingDataLoaderIter"]
+
+
+@pytest.mark.usefixtures("no_collection")
+def test_processes_are_gone_while_their_error_is_kept(tmp_path: Path) -> None:
+    source = Damaged(KeyError(5), tmp_path / "log")
+    with pytest.raises(KeyError) as caught:
+        epoch(source, 2, size=2)
+    assert not alive(source.readers())
+    assert caught.value.__traceback__ is not None
+
+
+class Ending(Seeded):
+    """Its process ends in the middle."""
+
+    def sample(self, index: int, seed: int) -> tuple[Tensor, int]:
+        self.note(index)
+        if index == 5:
+            os._exit(3)
+        return super().sample(index, seed)
+
+
+@pytest.mark.usefixtures("no_collection")
+def test_the_others_end_with_a_process_that_died(tmp_path: Path) -> None:
+    source = Ending(log=tmp_path / "log")
+    with pytest.raises(RuntimeError, match="exited unexpectedly"):
+        epoch(source, 3, size=2)
+    assert not alive(source.readers())

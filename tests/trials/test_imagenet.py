@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -20,14 +23,19 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 from torchvision.transforms import functional
 
 from asha_core import Configuration, Failed, Job, Lost, RandomSearch, Report
-from asha_core.errors import SettingError, TaskError
+from asha_core.errors import ResultsError, SettingError, TaskError
 from asha_core.runtime.results import RunDirectory
-from trials.data.batches import Batches, SeededDataset
+from asha_core.runtime.resume import check_same
+from trials.data import class_folders
+from trials.data.batches import Batches, is_seeded
+from trials.data.class_folders import EXTENSIONS
 from trials.data.image_folder import ImageFiles, ImageFolderData, RandomCrops, decoded, random_box
+from trials.final import measure_on_test_data
 from trials.processes import stat
+from trials.rebuild import load_model, rebuilt
 from trials.runner import JobRunner, WorkerSettings
 from trials.tasks import imagenet
-from trials.tasks.imagenet import DEVIATION, EXTENSIONS, MEAN, ImageNet
+from trials.tasks.imagenet import DEVIATION, MEAN, ImageNet
 
 # a machine may have fewer cores than loader processes here
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
@@ -98,6 +106,30 @@ def test_what_is_held_out_of_a_class_depends_on_that_class_alone(own: Path) -> N
     assert after == {name for name in before if not name.startswith(b"cat")}
 
 
+@pytest.mark.parametrize("seed", [0, 7])
+def test_a_subset_is_a_part_of_a_larger_one_and_depends_on_its_class_alone(own: Path, seed: int) -> None:
+    files = ImageFiles.of(own / "train")
+    parts = [files.subset(share, seed) for share in (0.001, 0.11, 0.5, 0.9, 1.0)]
+    assert [np.bincount(part.labels).tolist() for part in parts] == [[n] * 3 for n in (2, 2, 10, 18, 20)]
+    names = [set(part.names.tolist()) for part in parts]
+    assert all(small <= large for small, large in itertools.pairwise(names))
+    assert names[2] != set(files.subset(0.5, seed + 1).names.tolist())
+    rest, held = parts[2].split(0.2, seed)
+    assert sorted([*rest.names, *held.names]) == sorted(parts[2].names)
+    shutil.rmtree(own / "train" / "cat")
+    after = set(ImageFiles.of(own / "train").subset(0.5, seed).names.tolist())
+    assert after == {name for name in names[2] if not name.startswith(b"cat")}
+
+
+def test_labels_are_made_wrong_by_a_share(made: Path) -> None:
+    files = ImageFiles.of(made / "train")
+    wrong = files.mislabelled(0.3, 5)
+    assert (wrong.labels != files.labels).sum() == round(0.3 * len(files))
+    assert (wrong.names == files.names).all()
+    assert set(wrong.labels.tolist()) == {0, 1, 2}
+    assert (files.mislabelled(0.3, 6).labels != wrong.labels).any()
+
+
 @pytest.mark.parametrize("shape", [(500, 375), (64, 64), (7, 90), (300, 20), (1, 1), (5, 4)])
 def test_boxes_are_those_of_torchvision_under_the_same_seed(shape: tuple[int, int]) -> None:
     image = Image.new("RGB", shape)
@@ -124,8 +156,8 @@ def test_training_and_measured_samples_are_torchvisions(made: Path) -> None:
     assert torch.equal(pixels, measured(image))
     assert (pixels.dtype, pixels.shape, label) == (torch.uint8, (3, 32, 32), 1)
     crops = RandomCrops(files, 32)
-    assert isinstance(crops, SeededDataset)
-    assert not isinstance(ImageFolderData(files, 32), SeededDataset)
+    assert is_seeded(crops)
+    assert not is_seeded(ImageFolderData(files, 32))
     before = torch.get_rng_state()
     left, top, width, height = random_box(*image.size, torch.Generator().manual_seed(9))
     expected = functional.pil_to_tensor(
@@ -191,6 +223,11 @@ def test_a_damaged_image_is_named(own: Path, workers: int, damage: str) -> None:
         ({"batch_size": 0}, "batch_size is 0: it must be a whole number of at least 1"),
         ({"workers": -1}, "workers is -1: it must be a whole number of at least 0"),
         ({"workers": True}, "workers is True"),
+        ({"classes": 0}, "classes is 0: it must be a whole number of at least 1"),
+        ({"subset": 0}, "subset is 0: it must be a share between 0.001 and 1"),
+        ({"subset": float("nan")}, "subset is nan: it must be a share"),
+        ({"label_noise": 1}, "label_noise is 1: it must be a share between 0 and 0.99"),
+        ({"data_seed": -1}, "data_seed is -1: it must be a whole number of at least 0, at most 4294967295"),
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, Any], words: str) -> None:
@@ -262,10 +299,68 @@ def test_a_worker_that_sees_other_files_says_so_too(own: Path) -> None:
         ImageNet(data_dir=str(own)).data()
 
 
+@pytest.mark.parametrize("subset", [0.001, 0.2, 0.71, 1.0])
+def test_a_batch_is_refused_before_a_search_just_when_there_are_not_enough_images(
+    own: Path, subset: float
+) -> None:
+    for number in range(150):  # so that more than one of a class is held out
+        (own / "train" / "dog" / f"more{number}.jpg").touch()
+    emptied("train", "owl", but=2)(own)
+
+    def task(batch_size: int) -> ImageNet:
+        return ImageNet(data_dir=str(own), batch_size=batch_size, subset=subset)
+
+    images = len(task(1).data()[0])  # type: ignore[arg-type]
+    assert images >= 3
+    task(images).data()
+    for size in range(1, images + 1):
+        task(size).prepare()
+    for refused in (task(images + 1).prepare, task(images + 1).data):
+        with pytest.raises(TaskError) as caught:
+            refused()
+        assert f"batch_size is {images + 1}, and there are {images} training images" in str(caught.value)
+        assert f"--task-option batch_size={images}" in str(caught.value)
+        assert ("subset is" in str(caught.value)) == (subset < 1)
+
+
+@pytest.mark.parametrize(("batch_size", "most"), [(3, 9), (20, 9 + 24), (57, 9 + 60)])
+def test_no_more_files_are_listed_than_needed(
+    made: Path, monkeypatch: pytest.MonkeyPatch, batch_size: int, most: int
+) -> None:
+    """Two of each class in train and one in val are; the others only for a batch that these may not fill."""
+    listed: list[str] = []
+    real = class_folders._images
+
+    def watched(folder: Any) -> Any:
+        for path in real(folder):
+            listed.append(path)
+            yield path
+
+    monkeypatch.setattr(class_folders, "_images", watched)
+    ImageNet(data_dir=str(made), batch_size=batch_size).prepare()
+    assert 9 <= len(listed) <= most
+
+
+def test_noise_needs_a_second_class(own: Path) -> None:
+    for part, name in itertools.product(("train", "val"), ("cat", "dog")):
+        remove(part, name)(own)
+    ImageNet(data_dir=str(own), batch_size=8).prepare()
+    with pytest.raises(SettingError, match=r"label_noise is 0\.1, and there is one class"):
+        ImageNet(data_dir=str(own), batch_size=8, label_noise=0.1).prepare()
+
+
+def test_another_number_of_classes_is_refused(made: Path) -> None:
+    task = ImageNet(data_dir=str(made), batch_size=8, classes=4)
+    for refused in (task.prepare, task.data, task.test_data):
+        with pytest.raises(TaskError, match=r"classes is 4, and .*(train|val) has 3 folders"):
+            refused()
+    ImageNet(data_dir=str(made), batch_size=8, classes=3).prepare()
+
+
 def test_a_plan_needs_no_torch(made: Path) -> None:
     code = (
         "import sys; from trials.tasks.imagenet import ImageNet; "
-        f"ImageNet(data_dir={str(made)!r}).prepare(); assert 'torch' not in sys.modules"
+        f"ImageNet(data_dir={str(made)!r}, batch_size=8).prepare(); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
@@ -305,6 +400,32 @@ def test_validation_is_held_out_of_train_and_val_is_for_the_test(made: Path) -> 
     assert {name.split("/")[0] for name in folders[2]} == {"val"}
 
 
+def test_a_part_of_the_data_with_wrong_labels_to_train_on(made: Path) -> None:
+    options: dict[str, Any] = {"data_dir": str(made), "size": 32, "batch_size": 8, "subset": 0.5}
+    clean, noisy, again, other = (
+        ImageNet(**options, label_noise=noise, data_seed=seed).data()
+        for noise, seed in ((0, 4), (0.25, 4), (0.25, 4), (0.25, 5))
+    )
+
+    def right(source: Any) -> list[bool]:
+        return [
+            Path(source.files.path(i)).parent.name == source.files.classes[source[i][1]]
+            for i in range(len(source))
+        ]
+
+    assert [len(part) for part in (*clean, *noisy)] == [27, 3, 27, 3]  # type: ignore[arg-type]
+    assert right(noisy[0]).count(False) == round(0.25 * 27)
+    assert all(right(clean[0]) + right(clean[1]) + right(noisy[1]))
+    for a, b in zip(clean + noisy, noisy + again, strict=True):
+        assert a.files.names.tolist() == b.files.names.tolist()  # type: ignore[union-attr]
+    assert noisy[0].files.labels.tolist() == again[0].files.labels.tolist()  # type: ignore[union-attr]
+    assert set(noisy[0].files.names) != set(other[0].files.names)  # type: ignore[union-attr]
+    assert right(noisy[0]) == [
+        noisy[0].sample(i, 1)[1] == label  # type: ignore[union-attr]
+        for i, label in enumerate(clean[0].files.labels)  # type: ignore[union-attr]
+    ]
+
+
 def test_augmented_and_normalised_images(made: Path) -> None:
     task = ImageNet(data_dir=str(made), size=32, batch_size=8)
     images = torch.randint(0, 256, (64, 3, 32, 32), dtype=torch.uint8)
@@ -336,6 +457,35 @@ def test_the_networks_have_an_output_for_each_folder(made: Path, name: str) -> N
     network = task.model(proposed()).eval()
     with torch.inference_mode():
         assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 3)
+
+
+def manifest(task: ImageNet) -> dict[str, Any]:
+    return {"task": json.loads(json.dumps(task.describe()))}
+
+
+def test_what_describes_the_task_has_the_number_of_classes_wherever_it_is_asked(own: Path) -> None:
+    task, given = ImageNet(data_dir=str(own)), ImageNet(data_dir=str(own), classes=3)
+    expected = {"data_dir": str(own), "classes": 3}
+    assert task.describe() == given.describe()
+    assert task.describe() == {"target": "trials.tasks.imagenet:ImageNet", "options": expected}
+    worker = pickle.loads(pickle.dumps(task))
+    moved = own.rename(own.with_name("moved"))
+    assert task.describe() == worker.describe() == given.describe()  # it was counted once
+    assert "classes" not in ImageNet(data_dir=str(own)).describe()["options"]
+    check_same(manifest(task), manifest(ImageNet(data_dir=str(moved))), own)
+    (moved / "train" / "emu").mkdir()
+    with pytest.raises(ResultsError, match="another search: its task has options"):
+        check_same(manifest(task), manifest(ImageNet(data_dir=str(moved))), own)
+
+
+def test_a_task_that_does_not_take_the_number_is_not_told_it(made: Path) -> None:
+    class Mine(ImageNet):
+        def __init__(self, root: Any) -> None:
+            super().__init__(data_dir=str(root))
+
+    assert Mine(str(made)).describe()["options"] == {"root": str(made)}
+    assert Mine(made).describe()["options"] is None
+    assert Mine(str(made)).model(proposed()).fc.out_features == 3  # type: ignore[union-attr]
 
 
 class Quick(ImageNet):
@@ -436,6 +586,29 @@ def test_the_real_networks_train(own: Path, name: str, tmp_path: Path) -> None:
     assert resource == 1
     assert 0 <= value <= 1
     assert np.isfinite([metrics["train_loss"], metrics["valid_loss"]]).all()
+
+
+def test_a_checkpoint_needs_no_training_images(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def small(name: str, classes: int, channels: int, size: int) -> nn.Module:
+        return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))
+
+    monkeypatch.setattr(imagenet, "build", small)
+    task = ImageNet(data_dir=str(own), size=32, batch_size=32, workers=0)
+    search = Search(task, tmp_path / "run")
+    search.run(0, 1)
+    shutil.copy(search.directory.trial_checkpoint(0), search.directory.best_checkpoint)
+    remove("train")(own)
+    final = measure_on_test_data(search.directory.path)
+    assert (final.count, len(final.confusion or ())) == (12, 3)
+    remove("val", "owl")(own)
+    with pytest.raises(TaskError, match=r"classes is 3, and .*val has 2 folders"):
+        rebuilt(search.directory.path, None, {})[0].test_data()
+    remove()(own)
+    model, _ = load_model(search.directory.path)
+    with torch.inference_mode():
+        assert model(torch.zeros(2, 3, 32, 32)).shape == (2, 3)
 
 
 def test_a_warm_start_reads_the_images(made: Path) -> None:

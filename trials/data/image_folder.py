@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,8 @@ from torchvision.transforms import functional
 
 from asha_core.errors import TaskError
 from asha_core.streams import stream_seed
+from trials.data.class_folders import images_held, images_used
+from trials.data.splits import symmetric_noise
 
 _AREA = (0.08, 1.0)  # of the image
 _SHAPE = (3 / 4, 4 / 3)  # width over height
@@ -40,7 +43,7 @@ class ImageFiles:
         names: (N,) of each file below ``root``, as bytes: 1.3 million of them are one block of memory, which
             the processes of a loader share. As Python objects they would be copied, page by page, as they are
             looked at.
-        labels: (N,) places in ``classes``, ascending.
+        labels: (N,) places in ``classes``, ascending unless they were made wrong.
     """
 
     root: Path
@@ -74,26 +77,51 @@ class ImageFiles:
         """Some of the images."""
         return ImageFiles(self.root, self.classes, self.names[rows], self.labels[rows])
 
-    def split(self, share: float) -> tuple[ImageFiles, ImageFiles]:
+    def subset(self, share: float, seed: int = 0) -> ImageFiles:
+        """``share`` of the images of each class, at least two; a smaller share is a part of a larger one.
+
+        Args:
+            share: in (0, 1]. seed: which images of a class these are depends on it and that class alone.
+        """
+        used = np.zeros(len(self), dtype=bool)
+        for name, first, end in self._bounds():
+            used[_drawn(seed, f"used of {name}", first, end)[: images_used(end - first, share)]] = True
+        return self.rows(np.flatnonzero(used))
+
+    def split(self, share: float, seed: int = 0) -> tuple[ImageFiles, ImageFiles]:
         """(the rest, ``share`` of the images of each class, at least one), always the same ones.
 
-        Which images of a class are held out depends on that class alone.
-
+        Args:
+            seed: which images of a class are held out depends on it and that class alone.
         Raises:
             TaskError: a class has no two images.
         """
         held = np.zeros(len(self), dtype=bool)
-        bounds = np.searchsorted(self.labels, np.arange(len(self.classes) + 1))
-        for name, first, end in zip(self.classes, bounds, bounds[1:], strict=False):
-            rows = np.arange(first, end)
-            if len(rows) < 2:
+        for name, first, end in self._bounds():
+            count = end - first
+            if count < 2:
                 raise TaskError(
-                    f"{self.root / name} has {len(rows)} image{'s' * (len(rows) != 1)}, and needs 2: one of "
-                    "them is held out for validation"
+                    f"{self.root / name} has {count} image{'s' * (count != 1)}, and needs 2: one of them is "
+                    "held out for validation"
                 )
-            order = np.random.default_rng(stream_seed(0, f"held out of {name}")).permutation(rows)
-            held[order[: min(max(round(share * len(rows)), 1), len(rows) - 1)]] = True
+            held[_drawn(seed, f"held out of {name}", first, end)[: images_held(count, share)]] = True
         return self.rows(np.flatnonzero(~held)), self.rows(np.flatnonzero(held))
+
+    def mislabelled(self, share: float, seed: int = 0) -> ImageFiles:
+        """With a share of the labels replaced by other classes: see ``splits.symmetric_noise``."""
+        if share == 0:
+            return self
+        return replace(self, labels=symmetric_noise(self.labels, share, len(self.classes), seed))
+
+    def _bounds(self) -> Iterator[tuple[str, int, int]]:
+        """(class, its first row, the row after its last)."""
+        bounds = np.searchsorted(self.labels, np.arange(len(self.classes) + 1)).tolist()
+        return zip(self.classes, bounds, bounds[1:], strict=False)
+
+
+def _drawn(seed: int, name: str, first: int, end: int) -> NDArray[np.int64]:
+    """The rows from ``first`` to before ``end``, in an order of their own."""
+    return np.random.default_rng(stream_seed(seed, name)).permutation(np.arange(first, end))
 
 
 class ImageFolderData(Dataset[tuple[Tensor, int]]):

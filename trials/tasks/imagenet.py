@@ -9,14 +9,23 @@ Challenge", arXiv:1409.0575.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from asha_core.errors import SettingError, TaskError
 from asha_core.space import Configuration
+from trials.data.class_folders import (
+    VALIDATION,
+    check_batch,
+    check_count,
+    check_images,
+    check_same,
+    class_names,
+)
 from trials.devices import cores
 from trials.models import build, check
+from trials.spec import option_names
 from trials.task import TorchTask, check_speed
 from trials.tasks.cifar import SPACE
 
@@ -28,14 +37,10 @@ if TYPE_CHECKING:
     from trials.data.image_folder import ImageFiles
 
 MODELS = ("resnet50", "vit-small")
-# what torchvision's ImageFolder takes for an image, which cannot be imported without torch
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 # of red, green and blue in 0 to 1 over training images, as torchvision's documentation of its models has them
 MEAN = (0.485, 0.456, 0.406)
 DEVIATION = (0.229, 0.224, 0.225)
-_VALIDATION = 0.02
 _SMALLEST, _LARGEST, _STEP = 32, 1024, 16
-_NEEDED = {"train": 2, "val": 1}  # images of each class: one of "train" is held out
 
 
 class ImageNet(TorchTask):
@@ -49,6 +54,11 @@ class ImageNet(TorchTask):
         workers: processes that read and decode images, for each trial that runs at a time; 0: the trial's own
             process does it. None: this worker's share of the cores, less the one that it trains with.
         compile, precision: see ``TorchTask``.
+        classes: how many folders there are; None: they are counted. ``describe`` tells the number, so that a
+            network is made again where the training images are not.
+        subset: share of the images in ``train`` to use, in (0, 1], of each class at least two.
+        label_noise: share of the training labels that are replaced by another class, in [0, 1).
+        data_seed: of the split, the subset and the label noise: part of the problem, not of a search's seed.
 
     ``magnitude`` is the strength of RandAugment, on top of random crops and flips: see
     ``trials.data.rand_augment``.
@@ -69,6 +79,10 @@ class ImageNet(TorchTask):
         workers: int | None = None,
         compile: str = "",
         precision: str = "auto",
+        classes: int | None = None,
+        subset: float = 1.0,
+        label_noise: float = 0.0,
+        data_seed: int = 0,
     ) -> None:
         check(model, MODELS, "imagenet")
         self.network = model
@@ -82,14 +96,31 @@ class ImageNet(TorchTask):
         check_speed(compile, precision)
         self.compile = compile
         self.precision = precision
+        self.classes = None if classes is None else _whole("classes", classes, 1)
+        self._counted: int | None = None
+        self.subset = _share("subset", subset, 0.001, 1)
+        self.label_noise = _share("label_noise", label_noise, 0, 0.99)
+        self.data_seed = _whole("data_seed", data_seed, 0, 2**32 - 1)
 
     def prepare(self) -> None:
-        """Check the folders, and that each holds the first images of its class; nothing can be downloaded."""
-        train, val = (_classes(self.data_dir, part) for part in _NEEDED)
-        _check_same(self.data_dir, train, val)
-        for part, needed in _NEEDED.items():
-            for name in train:
-                _check_filled(self.data_dir / part / name, needed)
+        """Check the folders, and that they hold images enough; nothing can be downloaded."""
+        train, val = (class_names(self.data_dir, part) for part in ("train", "val"))
+        check_same(self.data_dir, train, val)
+        check_count(self.data_dir, "train", len(train), self.classes)
+        if self.label_noise and len(train) < 2:
+            raise SettingError(
+                f"label_noise is {self.label_noise:g}, and there is one class: it must be 0, as no image can "
+                "be given another label"
+            )
+        check_images(self.data_dir, train, self.batch_size, self.subset)
+
+    def describe(self) -> dict[str, Any]:
+        """As of any task, with the number of classes: as given, or of the folders if they are there."""
+        told = super().describe()
+        if told["options"] is not None and "classes" in option_names(type(self)):
+            with suppress(TaskError):
+                told["options"]["classes"] = self._outputs()
+        return told
 
     def setup(self, device: str) -> None:
         """Find the images, and this worker's share of the cores: it may not be that of who made the task."""
@@ -98,34 +129,45 @@ class ImageNet(TorchTask):
         super().setup(device)
 
     def model(self, config: Configuration) -> nn.Module:
-        """The network, freshly initialised, with an output for each folder in ``train``."""
-        classes = len(_classes(self.data_dir, "train"))
-        return build(self.network, classes=classes, channels=3, size=self.size)
+        """The network, freshly initialised, with an output for each class."""
+        return build(self.network, classes=self._outputs(), channels=3, size=self.size)
 
     def data(self) -> tuple[Source, Source]:
         """Random crops for training, and the middles of the held-out images: (3, size, size) uint8."""
         from trials.data.image_folder import ImageFolderData, RandomCrops
 
-        train, held = self._files("train").split(_VALIDATION)
-        if len(train) < self.batch_size:
-            raise TaskError(
-                f"batch_size is {self.batch_size}, and there are {len(train)} training images: use a batch "
-                f"of at most {len(train)}"
-            )
-        return RandomCrops(train, self.size), ImageFolderData(held, self.size)
+        files = self._files("train")
+        if self.subset < 1:
+            files = files.subset(self.subset, self.data_seed)
+        train, held = files.split(VALIDATION, self.data_seed)
+        check_batch(self.batch_size, len(train), self.subset)
+        noisy = train.mislabelled(self.label_noise, self.data_seed)
+        return RandomCrops(noisy, self.size), ImageFolderData(held, self.size)
 
     def test_data(self) -> Source:
-        """The middles of the images in ``val``: (3, size, size) uint8."""
+        """The middles of the images in ``val``: (3, size, size) uint8.
+
+        ``train`` may be missing, if the number of classes was given; else both must have the same classes.
+        """
         from trials.data.image_folder import ImageFolderData
 
         files = self._files("val")
-        _check_same(self.data_dir, _classes(self.data_dir, "train"), list(files.classes))
+        if self.classes is None or (self.data_dir / "train").is_dir():
+            check_same(self.data_dir, class_names(self.data_dir, "train"), files.classes)
         return ImageFolderData(files, self.size)
+
+    def _outputs(self) -> int:
+        """How many classes there are: as the constructor was told, or counted once."""
+        if self.classes is not None:
+            return self.classes
+        if self._counted is None:
+            self._counted = len(class_names(self.data_dir, "train"))
+        return self._counted
 
     def _files(self, part: str) -> ImageFiles:
         from trials.data.image_folder import ImageFiles
 
-        _classes(self.data_dir, part)  # says better what is missing
+        check_count(self.data_dir, part, len(class_names(self.data_dir, part)), self.classes)
         return ImageFiles.of(self.data_dir / part)
 
     def augment(self, inputs: Tensor, config: Configuration, generator: torch.Generator) -> Tensor:
@@ -171,67 +213,7 @@ def _whole(name: str, value: int, lowest: int, highest: int | None = None) -> in
     return value
 
 
-def _classes(data_dir: Path, part: str) -> list[str]:
-    """The names of the folders in ``train`` or ``val``, sorted.
-
-    Raises:
-        TaskError: there are none; it says what belongs where.
-    """
-    folder = data_dir / part
-    try:
-        names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
-    except OSError as error:
-        there = folder if data_dir.is_dir() else data_dir
-        what = f"{there} is not there" if isinstance(error, FileNotFoundError) else str(error)
-        raise TaskError(f"no images for task imagenet: {what}; {_where(data_dir)}") from None
-    if not names:
-        raise TaskError(
-            f"{folder} has no folders, one a class: {_where(data_dir)} (the archive of val has none: "
-            "torchvision.datasets.ImageNet makes them)"
-        )
-    return names
-
-
-def _where(data_dir: Path) -> str:
-    return (
-        f"put the images of each class into {data_dir / 'train' / 'CLASS'} and {data_dir / 'val' / 'CLASS'}, "
-        "or name another folder with --data-dir. ImageNet is to be had from "
-        "https://image-net.org/download.php, after a registration; no program can download it"
-    )
-
-
-def _check_same(data_dir: Path, train: list[str], val: list[str]) -> None:
-    """Raise ``TaskError`` unless both have the same classes: they would be numbered differently."""
-    for here, there, names in (
-        ("train", "val", set(train) - set(val)),
-        ("val", "train", set(val) - set(train)),
-    ):
-        if names:
-            first = min(names)
-            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            raise TaskError(
-                f"{data_dir / here} has class {first}{more}, and {data_dir / there} has not: both need the "
-                "same folders"
-            )
-
-
-def _check_filled(folder: Path, needed: int) -> None:
-    """Raise ``TaskError`` unless there are so many images; a folder is read no further than to there."""
-    try:
-        found = sum(1 for _ in zip(range(needed), _images(folder), strict=False))
-    except OSError as error:
-        raise TaskError(f"the images in {folder} cannot be listed: {error}") from None
-    if found < needed:
-        kinds = ", ".join(EXTENSIONS)
-        why = ": one of them is held out for validation" if found else f" ({kinds})"
-        raise TaskError(f"{folder} has {found or 'no'} image{'s' * (not found)}, and needs {needed}{why}")
-
-
-def _images(folder: str | Path) -> Iterator[str]:
-    """The names of image files anywhere below."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir():
-                yield from _images(entry.path)
-            elif entry.name.lower().endswith(EXTENSIONS):
-                yield entry.path
+def _share(name: str, value: float, lowest: float, highest: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not lowest <= value <= highest:
+        raise SettingError(f"{name} is {value!r}: it must be a share between {lowest} and {highest}")
+    return float(value)

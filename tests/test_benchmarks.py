@@ -57,6 +57,7 @@ def test_the_tables_of_training_s_speed_are_what_the_json_files_say(path: Path) 
     assert table in (ROOT / "docs" / "results" / "training-speed.md").read_text()
 
 
+@pytest.mark.slow  # three processes that load torch
 def test_training_s_speed_is_measured(tmp_path: Path) -> None:
     file = tmp_path / "speed.json"
     command = [sys.executable, "-m", "benchmarks.training_speed", "--quick", "--threads", "1"]

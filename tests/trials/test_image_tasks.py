@@ -292,7 +292,7 @@ BAD = [
     ({"subset": "half"}, "subset is 'half'"),
     ({"label_noise": 1.0}, "label_noise is 1.0"),
     ({"label_noise": -0.1}, "label_noise is -0.1"),
-    ({"cutout": 33}, r"cutout is 33: it must be 0 \(none\) to 32 pixels"),
+    ({"cutout": 33}, "cutout is 33: it must be a whole number of at least 0, at most 32"),
     ({"cutout": 1.5}, "cutout is 1.5"),
     ({"normalization": "per-chanel"}, 'did you mean "per-channel"'),
     ({"shortcut": "projektion"}, 'did you mean "projection"'),

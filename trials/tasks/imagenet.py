@@ -27,7 +27,8 @@ from trials.devices import cores
 from trials.models import build, check
 from trials.spec import option_names
 from trials.task import TorchTask, check_speed
-from trials.tasks.cifar import SPACE
+from trials.tasks.arguments import flag, share, whole
+from trials.tasks.images import SPACE
 
 if TYPE_CHECKING:
     import torch
@@ -53,7 +54,7 @@ class ImageNet(TorchTask):
         batch_size: training images a step.
         workers: processes that read and decode images, for each trial that runs at a time; 0: the trial's own
             process does it. None: this worker's share of the cores, less the one that it trains with.
-        compile, precision: see ``TorchTask``.
+        compile, precision, deterministic: see ``TorchTask``.
         classes: how many folders there are; None: they are counted. ``describe`` tells the number, so that a
             network is made again where the training images are not.
         subset: share of the images in ``train`` to use, in (0, 1], of each class at least two.
@@ -83,24 +84,26 @@ class ImageNet(TorchTask):
         subset: float = 1.0,
         label_noise: float = 0.0,
         data_seed: int = 0,
+        deterministic: bool = False,
     ) -> None:
         check(model, MODELS, "imagenet")
         self.network = model
         self.data_dir = Path(data_dir)
-        self.size = _whole("size", size, _SMALLEST, _LARGEST)
+        self.size = whole("size", size, _SMALLEST, _LARGEST)
         if size % _STEP:
             raise SettingError(f"size is {size}: it must be a multiple of {_STEP} pixels, such as 224")
-        self.batch_size = _whole("batch_size", batch_size, 1)
+        self.batch_size = whole("batch_size", batch_size, 1)
         self._share = workers is None
-        self.loader_workers = _fair_share() if workers is None else _whole("workers", workers, 0)
+        self.loader_workers = _fair_share() if workers is None else whole("workers", workers, 0)
         check_speed(compile, precision)
         self.compile = compile
         self.precision = precision
-        self.classes = None if classes is None else _whole("classes", classes, 1)
+        self.classes = None if classes is None else whole("classes", classes, 1)
         self._counted: int | None = None
-        self.subset = _share("subset", subset, 0.001, 1)
-        self.label_noise = _share("label_noise", label_noise, 0, 0.99)
-        self.data_seed = _whole("data_seed", data_seed, 0, 2**32 - 1)
+        self.subset = share("subset", subset, 0.001, 1)
+        self.label_noise = share("label_noise", label_noise, 0, 0.99)
+        self.data_seed = whole("data_seed", data_seed, 0, 2**32 - 1)
+        self.deterministic = flag("deterministic", deterministic)
 
     def prepare(self) -> None:
         """Check the folders, and that they hold images enough; nothing can be downloaded."""
@@ -188,14 +191,9 @@ class ImageNet(TorchTask):
 
     def normalize(self, inputs: Tensor) -> Tensor:
         """(B, 3, H, W) in 0 to 255 -> float32: by channel, in ImageNet's deviations about its mean."""
-        import torch
+        from trials.data.augmentation import standardized
 
-        def channels(values: tuple[float, ...]) -> Tensor:
-            # filled on the device: to copy them there, every step would wait for it
-            return torch.stack([images.new_full((1, 1), 255.0 * value) for value in values])
-
-        images = inputs.float()
-        return (images - channels(MEAN)) / channels(DEVIATION)
+        return standardized(inputs.float() / 255, MEAN, DEVIATION)
 
 
 def _fair_share() -> int:
@@ -204,16 +202,3 @@ def _fair_share() -> int:
     """
     share = os.environ.get("OMP_NUM_THREADS", "")
     return max((int(share) if share.isdecimal() else cores()) - 1, 1)
-
-
-def _whole(name: str, value: int, lowest: int, highest: int | None = None) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < lowest or value > (highest or value):
-        most = "" if highest is None else f", at most {highest}"
-        raise SettingError(f"{name} is {value!r}: it must be a whole number of at least {lowest}{most}")
-    return value
-
-
-def _share(name: str, value: float, lowest: float, highest: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not lowest <= value <= highest:
-        raise SettingError(f"{name} is {value!r}: it must be a share between {lowest} and {highest}")
-    return float(value)

@@ -14,6 +14,7 @@ from asha_core.errors import SettingError, TaskError, nearest
 from asha_core.space import Configuration, Float, SearchSpace
 from trials.models import build, check
 from trials.task import TorchTask, check_speed
+from trials.tasks.arguments import flag, share, whole
 
 if TYPE_CHECKING:
     import torch
@@ -98,16 +99,12 @@ class ImageTask(TorchTask):
         if not isinstance(data_dir, str | Path):
             raise SettingError(f"data_dir is {data_dir!r}: it must be a path")
         self.data_dir = Path(data_dir)
-        self.subset = _share("subset", subset, 0.001, 1)
-        if not isinstance(download, bool):
-            raise SettingError(f"download is {download!r}: it must be true or false")
-        self.download = download
-        self.label_noise = _share("label_noise", label_noise, 0, 0.99)
-        self.data_seed = _integer("data_seed", data_seed, "from 0 to 2**32 - 1", 0, 2**32 - 1)
+        self.subset = share("subset", subset, 0.001, 1)
+        self.download = flag("download", download)
+        self.label_noise = share("label_noise", label_noise, 0, 0.99)
+        self.data_seed = whole("data_seed", data_seed, 0, 2**32 - 1)
         side = self._set.size
-        self.cutout = _integer(
-            "cutout", self.default_cutout if cutout is None else cutout, f"0 (none) to {side} pixels", 0, side
-        )
+        self.cutout = whole("cutout", self.default_cutout if cutout is None else cutout, 0, side)
         if normalization not in NORMALIZATIONS:
             raise SettingError(
                 f"normalization is {normalization!r}: it must be per-image or per-channel"
@@ -115,13 +112,11 @@ class ImageTask(TorchTask):
             )
         self.normalization = normalization
         if batch_size is not None:
-            self.batch_size = _integer("batch_size", batch_size, "a whole number from 1", 1)
+            self.batch_size = whole("batch_size", batch_size, 1)
         check_speed(compile, precision)
         self.compile = compile
         self.precision = precision
-        if not isinstance(deterministic, bool):
-            raise SettingError(f"deterministic is {deterministic!r}: it must be true or false")
-        self.deterministic = deterministic
+        self.deterministic = flag("deterministic", deterministic)
 
     def prepare(self) -> None:
         """Check the files, downloading them first if that is allowed; and that there are images enough."""
@@ -209,19 +204,6 @@ class ImageTask(TorchTask):
         from trials.data.augmentation import cutout
 
         return cutout(super().training_inputs(inputs, config, generator), self.cutout, generator)
-
-
-def _share(name: str, value: float, lower: float, upper: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not lower <= value <= upper:
-        raise SettingError(f"{name} is {value!r}: it must be a share between {lower} and {upper}")
-    return float(value)
-
-
-def _integer(name: str, value: int, allowed: str, lower: int, upper: int | None = None) -> int:
-    right = isinstance(value, int) and not isinstance(value, bool) and value >= lower
-    if not right or (upper is not None and value > upper):
-        raise SettingError(f"{name} is {value!r}: it must be {allowed}")
-    return value
 
 
 def _shortcut(network: str, shortcut: str | None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 run.json             the manifest: resolved settings, versions, hardware, seeds (before the search)
 journal.jsonl        every job and event (during)
 results.json         best configurations, counts, time (after)
+test.json            the chosen configuration on test data, once (``asha-test``)
 trials/<id>/log.txt  what the trial printed, and its traceback if it failed
 checkpoints/         last, previous and best state of each trial; best.pt is the best of all
 engine.lock          which process searches here; its lock ends with it

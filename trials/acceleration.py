@@ -38,7 +38,6 @@ def compiled(model: nn.Module, task: TorchTask) -> nn.Module:
     """The model through ``torch.compile``, sharing its weights; or as it is."""
     if not task.compile:
         return model
-    check_speed(task.compile, task.precision)
     return cast(nn.Module, torch.compile(model, mode=task.compile))
 
 

@@ -77,7 +77,7 @@ def measure_on_test_data(
     built, model, content = rebuilt(rooms.best_checkpoint, task, options)
     which = {"configuration": content["configuration"], "resource": content["resource"]}
     with held(rooms.lock):
-        before = _kept(rooms.path)
+        before = _kept(rooms.test)
         if before is not None and _as_json(which) == _as_json(
             {name: getattr(before, name) for name in which}
         ):
@@ -105,7 +105,7 @@ def _look(rooms: RunDirectory, built: TorchTask, model: Any, which: dict[str, An
     about = {**which, "unit": built.unit, "trial": trial, "validation": validation}
     told = _measured(built, model, source, device, about)
     try:
-        write_json(_file(rooms.path), {"schema": _SCHEMA, **fields(told)})
+        write_json(rooms.test, {"schema": _SCHEMA, **fields(told)})
     except OSError as error:
         raise ResultsError(
             f"the test data gave {told.metric} {told.value:.6g}, loss {told.loss:.6g}, and this cannot be "
@@ -161,18 +161,13 @@ def _as_json(values: dict[str, Any]) -> Any:
     return json.loads(to_json(values))
 
 
-def _file(directory: Path) -> Path:
-    return directory / "test.json"
-
-
 def fields(told: Final) -> dict[str, Any]:
     """As ``test.json`` holds them."""
     return {name: getattr(told, name) for name in Final.__slots__ if name != "again"}
 
 
-def _kept(directory: Path) -> Final | None:
+def _kept(path: Path) -> Final | None:
     """What was measured before."""
-    path = _file(directory)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content.pop("schema") != _SCHEMA:

@@ -113,8 +113,10 @@ def option_names(kind: type[Task]) -> list[str]:
     return [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
 
 
-def takes_any_option(kind: type[Task]) -> bool:
-    """Whether its constructor takes ``**options``."""
+def takes_option(kind: type[Task], name: str) -> bool:
+    """Whether a task class takes this keyword argument, by name or as one of ``**options``."""
+    if name in option_names(kind):
+        return True
     if kind.__init__ is object.__init__:
         return False
     parameters = inspect.signature(kind.__init__).parameters.values()
@@ -123,9 +125,6 @@ def takes_any_option(kind: type[Task]) -> bool:
 
 def check_options(kind: type[Task], options: Mapping[str, Any], target: str) -> None:
     """Raise ``SettingError`` for an option that the task class does not take."""
-    known = option_names(kind)
-    if takes_any_option(kind):
-        return
     for name in options:
-        if name not in known:
-            raise SettingError(f"task {target} takes no option {name!r}{nearest(name, known)}")
+        if not takes_option(kind, name):
+            raise SettingError(f"task {target} takes no option {name!r}{nearest(name, option_names(kind))}")

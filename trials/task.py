@@ -107,6 +107,10 @@ class Task(ABC):
         kind = type(self)
         return kind.problem is not Task.problem or kind.warm_start_loss is not Task.warm_start_loss
 
+    def has_test_data(self) -> bool:
+        """Whether there is data that no trial sees, for ``asha-test``."""
+        return False
+
     def checkpoint_bytes(self) -> int | None:
         """About how large one checkpoint of a trial is, for plans; None: not known."""
         return None
@@ -240,6 +244,10 @@ class TorchTask(Task):
     def test_data(self) -> Source | None:
         """Samples that no trial sees, for the chosen configuration in the end; None: the task has none."""
         return None
+
+    def has_test_data(self) -> bool:
+        """Whether ``test_data`` is the task's own."""
+        return type(self).test_data is not TorchTask.test_data
 
     def loss(self, outputs: Tensor, targets: Tensor, config: Configuration) -> Tensor:
         """Training loss: cross-entropy with ``config["label_smoothing"]``, if there is one."""

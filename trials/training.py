@@ -129,10 +129,10 @@ class _Learner:
     def __init__(self, task: TorchTask, config: Configuration, seed: int, device: str) -> None:
         self.kind = device.partition(":")[0]
         self.model = fresh_model(task, config, seed, device)
-        self.network = compiled(self.model, task)  # the same weights; for training steps alone
         self.optimizer = task.optimizer(self.model.parameters(), config)
         self.peaks = [group["lr"] for group in self.optimizer.param_groups]
         self.precision = Precision(task, device)
+        self.network = compiled(self.model, task)  # the same weights; for training steps alone
 
     def state(self) -> dict[str, Any]:
         return {

@@ -6,21 +6,18 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from asha_core.cli.options import Parser
 from asha_core.errors import AshaError, SettingError
+from asha_core.runtime.results import RunDirectory
 
 if TYPE_CHECKING:
     from trials.final import Final
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> Any:
-        raise SettingError(message)
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="asha-test",
         description="Measure the best checkpoint of a search on its task's test data. The result is kept in "
         "test.json; asked again, that is shown and the data is left alone.",
@@ -94,4 +91,4 @@ def _print(told: Final, directory: str) -> None:
     values = " ".join(f"{name}={short(value)}" for name, value in told.configuration.items())
     trial = "checkpoint" if told.trial is None else f"trial {told.trial}"
     print(f"{trial} at {told.unit} {told.resource}: {values}")
-    print(f"kept in {Path(directory) / 'test.json'}")
+    print(f"kept in {RunDirectory(Path(directory)).test}")

@@ -18,17 +18,18 @@ _MAPPINGS = ("task_option", "warm_start_option", "freeze")  # KEY=VALUE, each of
 _BY_KEY = {option.key: option for option in OPTIONS}
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     """Raises ``SettingError`` where argparse would print a usage page and exit."""
 
     def error(self, message: str) -> Any:
+        """What argparse calls for a mistake."""
         raise SettingError(message)
 
 
 def _parser() -> argparse.ArgumentParser:
     from asha_core import __version__
 
-    parser = _Parser(
+    parser = Parser(
         prog="asha-run",
         description="Asynchronous successive halving in worker processes, one per GPU slot, with an "
         "optional warm start of every fresh configuration.",

@@ -211,7 +211,7 @@ def split_variation(variation: str, scheduler: str | None) -> tuple[str, str]:
 
 def task_spec(options: dict[str, Any]) -> TaskSpec:
     """The task that the options name, not built yet."""
-    from trials.spec import TaskSpec, option_names, takes_any_option
+    from trials.spec import TaskSpec, takes_option
     from trials.tasks import task_target
 
     spec = TaskSpec(task_target(options["task"]), dict(options["task_option"]), dict(options["freeze"]))
@@ -219,11 +219,9 @@ def task_spec(options: dict[str, Any]) -> TaskSpec:
     if not given:
         return spec
     kind = spec.load()
-    known = option_names(kind) if isinstance(kind, type) else []
-    any_name = isinstance(kind, type) and takes_any_option(kind)
     for key, value in given.items():
         name = f"--{key.replace('_', '-')}"
-        if key not in known and not any_name:
+        if not (isinstance(kind, type) and takes_option(kind, key)):
             what = "data directory" if key == "data_dir" else f"option {key!r}"
             raise SettingError(f"{name} {value}: task {options['task']} takes no {what}")
         if key in spec.options:
@@ -337,14 +335,8 @@ def _print_result(result: Result, task: Task, target: float | None) -> None:
         print(f"\ntarget {target}: {_target_line(result, target)}")
     print(f"\nresults: {result.directory}\nreport:  asha-report {result.directory}")
     over = result.outcome.reason == "complete" and result.summary["best_checkpoint"] is not None
-    if over and _has_test_data(task):
+    if over and task.has_test_data():
         print(f"test:    asha-test {result.directory}")
-
-
-def _has_test_data(task: Task) -> bool:
-    from trials.task import TorchTask
-
-    return isinstance(task, TorchTask) and type(task).test_data is not TorchTask.test_data
 
 
 def _terminal_width() -> int | None:

@@ -34,10 +34,7 @@ class RunLock:
 
     def __init__(self, path: Path, token: str) -> None:
         self._path = path
-        try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-        except OSError as error:
-            raise ResultsError(f"{path} cannot be opened: {error.strerror}") from None
+        self._file = _opened(path)
         try:
             self._take()
             there, here = self._read(), self._identity()
@@ -54,16 +51,12 @@ class RunLock:
             raise
 
     def _take(self) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in _HELD:
-                raise ResultsError(f"{self._path} cannot be locked: {error.strerror}") from None
+        if not _taken(self._file, self._path):
             holder = self._read()
             raise ResultsError(
                 f"results directory {self._path.parent} is in use by process {holder.get('pid', '?')} on "
                 f"{holder.get('host', '?')}: wait for it, or end it; --resume then goes on where it was"
-            ) from None
+            )
 
     def _identity(self) -> list[int]:
         """Which file this is, by device and inode."""
@@ -97,20 +90,32 @@ def held(path: Path) -> Iterator[None]:
     Raises:
         ResultsError: a running engine, or somebody else, holds it.
     """
+    file = _opened(path)
     try:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-    except OSError as error:
-        raise ResultsError(f"{path} cannot be opened: {error.strerror}") from None
-    try:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in _HELD:
-                raise ResultsError(f"{path} cannot be locked: {error.strerror}") from None
+        if not _taken(file, path):
             raise ResultsError(
                 f"results directory {path.parent} is in use: its search is still running, or another process "
                 "measures it; wait for that"
-            ) from None
+            )
         yield
     finally:
         os.close(file)
+
+
+def _opened(path: Path) -> int:
+    """The lock's file, made if need be, never through a link."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    except OSError as error:
+        raise ResultsError(f"{path} cannot be opened: {error.strerror}") from None
+
+
+def _taken(file: int, path: Path) -> bool:
+    """Take the lock; False: somebody else holds it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in _HELD:
+            raise ResultsError(f"{path} cannot be locked: {error.strerror}") from None
+        return False
+    return True

@@ -81,6 +81,7 @@ class RunDirectory:
         self.manifest = path / "run.json"
         self.journal = path / "journal.jsonl"
         self.results = path / "results.json"
+        self.test = path / "test.json"
         self.trials = path / "trials"
         self.checkpoints = path / "checkpoints"
         self.lock = path / "engine.lock"

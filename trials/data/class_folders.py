@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from asha_core.errors import TaskError
+from trials.data.splits import check_batch
 
 # what torchvision's ImageFolder takes for an image, which cannot be imported without torch
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
@@ -105,16 +106,6 @@ def check_images(data_dir: Path, classes: Sequence[str], batch_size: int, subset
         count = _count(data_dir / "train" / name, enough)
         certain += trained(count) - trained(_NEEDED["train"])
     check_batch(batch_size, certain, subset)
-
-
-def check_batch(batch_size: int, images: int, subset: float) -> None:
-    """Raise ``TaskError`` if there are fewer training images than a batch has."""
-    if images < batch_size:
-        part = f" (subset is {subset:g})" if subset < 1 else ""
-        raise TaskError(
-            f"batch_size is {batch_size}, and there are {images} training images{part}: use a batch of at "
-            f"most {images}, as in --task-option batch_size={images}{', or a larger subset' * (subset < 1)}"
-        )
 
 
 def _check_filled(folder: Path, needed: int) -> None:

@@ -79,6 +79,16 @@ def symmetric_noise(labels: ArrayLike, share: float, classes: int, seed: int) ->
     return wrong
 
 
+def check_batch(batch_size: int, images: int, subset: float) -> None:
+    """Raise ``TaskError`` if there are fewer training images than a batch has."""
+    if images < batch_size:
+        part = f" (subset is {subset:g})" if subset < 1 else ""
+        raise TaskError(
+            f"batch_size is {batch_size}, and there are {images} training images{part}: use a batch of at "
+            f"most {images}, as in --task-option batch_size={images}{', or a larger subset' * (subset < 1)}"
+        )
+
+
 def _check_seed(seed: int) -> None:
     if not 0 <= seed < 2**32:
         raise SettingError(f"a split's or noise's seed is {seed!r}: it must be from 0 to {2**32 - 1}")

@@ -17,12 +17,12 @@ from asha_core.errors import SettingError, TaskError
 from asha_core.space import Configuration
 from trials.data.class_folders import (
     VALIDATION,
-    check_batch,
     check_count,
     check_images,
     check_same,
     class_names,
 )
+from trials.data.splits import check_batch
 from trials.devices import cores
 from trials.models import build, check
 from trials.spec import option_names

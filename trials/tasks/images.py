@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from asha_core.errors import SettingError, TaskError, nearest
+from asha_core.errors import SettingError, nearest
 from asha_core.space import Configuration, Float, SearchSpace
 from trials.models import build, check
 from trials.task import TorchTask, check_speed
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from trials.data.batches import Source
+    from trials.data.image_files import Part
 
 SPACE = SearchSpace(
     {
@@ -159,20 +160,16 @@ class ImageTask(TorchTask):
 
     def _rows(self, labels: Any) -> tuple[Any, Any]:
         """Which images are trained on, and which are held out."""
-        from trials.data.splits import stratified_split
+        from trials.data.splits import check_batch, stratified_split
 
         train, valid = stratified_split(labels, 0.1, self.subset, self.data_seed)
-        if len(train) < self.batch_size:
-            raise TaskError(
-                f"batch_size is {self.batch_size}, and there are {len(train)} training images (subset is "
-                f"{self.subset:g}): use more of the data, or --task-option batch_size={len(train)} or less"
-            )
+        check_batch(self.batch_size, len(train), self.subset)
         return train, valid
 
-    def _read(self, part: str) -> Any:
+    def _read(self, part: Part) -> Any:
         from trials.data.image_files import read
 
-        return read(self.images, self.data_dir, "test" if part == "test" else "train")
+        return read(self.images, self.data_dir, part)
 
     def augment(self, inputs: Tensor, config: Configuration, generator: torch.Generator) -> Tensor:
         """A random crop of the padded image, a random flip, and RandAugment of strength ``magnitude``.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -47,9 +46,7 @@ def held_directory(plan: Launch, token: str) -> Iterator[None]:
         yield
     except AshaError as error:
         if fresh and plan.scheduler.units == 0 and not isinstance(error, HopelessError):
-            shutil.rmtree(directory.path, ignore_errors=True)
-            if there:
-                directory.path.mkdir(exist_ok=True)  # a mount point, or a link, could not be removed
+            directory.take_back(itself=not there)  # a mount point, or a link, could not be removed
         raise
     finally:
         lock.release()

@@ -14,7 +14,7 @@ from asha_core.runtime.budget import Budget, parse_duration
 if TYPE_CHECKING:
     from trials.devices import Devices
 
-_MAPPINGS = ("task_option", "warm_start_option", "freeze")  # KEY=VALUE, each of which may be repeated
+MAPPINGS = ("task_option", "warm_start_option", "freeze")  # KEY=VALUE, each of which may be repeated
 _BY_KEY = {option.key: option for option in OPTIONS}
 
 
@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
             )
         else:
             # a default of None tells what was given from what was not; the table's default comes later
-            action = "append" if option.key in _MAPPINGS else "store"
+            action = "append" if option.key in MAPPINGS else "store"
             group.add_argument(
                 f"--{option.name}",
                 action=action,
@@ -85,21 +85,26 @@ def parse_arguments(
     before = earlier or {}
     for option in OPTIONS:
         if option.key in given:
-            values[option.key] = _read(option, given[option.key], f"--{option.name}")
+            values[option.key] = read_option(option, given[option.key], f"--{option.name}")
         elif option.key in from_file:
             source = f"{given['config']}: {option.name}"
-            values[option.key] = _read(option, from_file[option.key], source)
+            values[option.key] = read_option(option, from_file[option.key], source)
         elif option.key in before and (before[option.key], option.default) != (None, None):
-            values[option.key] = _read(option, before[option.key], f"{option.name} of the search")
+            values[option.key] = read_option(option, before[option.key], f"{option.name} of the search")
         else:
-            values[option.key] = {} if option.key in _MAPPINGS else option.default
+            values[option.key] = {} if option.key in MAPPINGS else option.default
     if values["budget"] is not None:
         parse_duration(values["budget"], "--budget")
     return values
 
 
-def _read(option: Option, value: Any, source: str) -> Any:
-    if option.key in _MAPPINGS:
+def read_option(option: Option, value: Any, source: str) -> Any:
+    """An option's value as it is used; ``source`` is where it was written, for the error.
+
+    Raises:
+        SettingError: a value that the option does not take.
+    """
+    if option.key in MAPPINGS:
         return {_as_read(option, key): item for key, item in _key_values(value, source).items()}
     if option.read == FLAG:
         if not isinstance(value, bool):

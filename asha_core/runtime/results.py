@@ -17,6 +17,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -86,6 +87,10 @@ class RunDirectory:
         self.checkpoints = path / "checkpoints"
         self.lock = path / "engine.lock"
         self.best_checkpoint = self.checkpoints / "best.pt"
+        # of a study's run: written around it by ``asha-study``
+        self.config = path / "config.yaml"
+        self.outcome = path / "outcome.json"
+        self.output = (path / "stdout.log", path / "stderr.log")
 
     @property
     def begun(self) -> bool:
@@ -131,7 +136,28 @@ class RunDirectory:
         """Whether it is what an engine makes before a search begins, and leaves if it is killed there."""
         if entry in (self.trials, self.checkpoints):
             return entry.is_dir() and not any(entry.iterdir())
-        return entry in (self.lock, self.manifest.with_name("run.json.tmp"))
+        return entry in (self.lock, self.manifest.with_name("run.json.tmp"), *self._of_a_study)
+
+    @property
+    def _of_a_study(self) -> tuple[Path, ...]:
+        return (self.config, self.outcome, *self.output)
+
+    def take_back(self, *, itself: bool) -> None:
+        """Remove what an engine made here, but not what is a study's.
+
+        Args:
+            itself: the directory, too, if nothing is left in it.
+        """
+        with suppress(OSError):
+            for entry in list(self.path.iterdir()):
+                if entry in self._of_a_study:
+                    continue
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry, ignore_errors=True)
+                else:
+                    entry.unlink(missing_ok=True)
+            if itself:
+                self.path.rmdir()
 
     def create(self) -> None:
         """Make the directory and its rooms, for a new search."""

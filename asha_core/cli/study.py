@@ -1,0 +1,180 @@
+"""``asha-study``: many paired searches from one YAML file."""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from asha_core.cli.options import Parser
+from asha_core.errors import AshaError, SettingError
+
+if TYPE_CHECKING:
+    from asha_core.study.arms import Arm
+    from asha_core.study.directory import StudyDirectory
+    from asha_core.study.planned import PlannedRun, Study
+
+_FILES = Path(__file__).parents[1] / "study" / "files"
+_SHIPPED = ("smoke-test", "full-experiment")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="asha-study",
+        description="Run every search of a study, each in its own process; go on where it was stopped.",
+        epilog="Example: asha-study --smoke-test --gpus cpu, then asha-report results/smoke-test",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "file", nargs="?", metavar="FILE.yaml", help="the study: tasks, variations, seeds, ..."
+    )
+    parser.add_argument(
+        "--smoke-test",
+        action="store_true",
+        help="every variation on tiny tasks: minutes on a CPU, no download",
+    )
+    parser.add_argument(
+        "--full-experiment",
+        action="store_true",
+        help="the full study of warm starts on CIFAR-10: thousands of GPU-hours",
+    )
+    parser.add_argument("--results-dir", metavar="DIR", help="where everything is kept [results/NAME]")
+    parser.add_argument("--gpus", default="auto", metavar="LIST", help="0,1,2,3; auto; cpu; or inline [auto]")
+    parser.add_argument(
+        "--parallel",
+        type=int,
+        default=1,
+        metavar="N",
+        help="how many runs at a time, each on its share of the GPUs [1]",
+    )
+    parser.add_argument("--data-dir", metavar="DIR", help="where the data of the tasks lies that read any")
+    parser.add_argument(
+        "--seeds", metavar="LIST", help="these seeds in the place of the file's: 20, or 100-119"
+    )
+    parser.add_argument(
+        "--only", metavar="PATTERN", help='only runs whose name matches, such as "digits-*/seed-0"'
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="list the runs, what they cost and what is done; run nothing"
+    )
+    parser.add_argument("--json", action="store_true", help="with --dry-run: the list as one JSON object")
+    parser.add_argument("--progress", default="auto", metavar="KIND", help="auto, rich, plain or none [auto]")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status."""
+    try:
+        return _study(_parser().parse_args(arguments))
+    except AshaError as error:
+        print(f"asha-study: error: {'; '.join(str(error).splitlines())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("asha-study: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output, such as `head`, has left
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - so that the last flush is silent
+        return 1
+
+
+def _study(options: argparse.Namespace) -> int:
+    from asha_core.study.arms import arms_of, with_data
+    from asha_core.study.directory import StudyDirectory
+    from asha_core.study.view import check_progress
+
+    check_progress(options.progress)
+    if options.json and not options.dry_run:
+        raise SettingError("--json goes with --dry-run: the results of a study are in its directory")
+    study = with_data(_read(options), options.data_dir)
+    directory = StudyDirectory(Path(options.results_dir or Path("results") / study.name))
+    runs = directory.merged(study)
+    named = {run.id: run for run in runs}
+    asked = [named[run.id] for run in study.runs]  # with the names of their groups among all runs
+    if options.only:
+        asked = [run for run in asked if fnmatch.fnmatchcase(run.id, options.only)]
+        if not asked:
+            raise SettingError(
+                f"--only {options.only} matches none of the runs; the first is {study.runs[0].id}"
+            )
+    study = replace(study, runs=tuple(asked))
+    arms = arms_of(asked)
+    if options.dry_run:
+        from asha_core.study.dry_run import arm_costs, plan_of, plan_text
+
+        costs = arm_costs(study, directory, arms)
+        print(json.dumps(plan_of(study, costs), indent=2) if options.json else plan_text(study, costs))
+        return 0
+    return _run(options, study, directory, runs, arms)
+
+
+def _read(options: argparse.Namespace) -> Study:
+    """The study that the command line names, with its seeds."""
+    from asha_core.study.definition import read_seeds, read_study
+
+    given = [name for name in _SHIPPED if getattr(options, name.replace("-", "_"))]
+    if (options.file is not None) + len(given) != 1:
+        raise SettingError("give one study: FILE.yaml, --smoke-test or --full-experiment")
+    path = Path(options.file) if options.file is not None else _FILES / f"{given[0]}.yaml"
+    seeds = None if options.seeds is None else read_seeds(
+        int(options.seeds) if options.seeds.isdecimal() else options.seeds, "--seeds"
+    )  # fmt: skip
+    return read_study(path, seeds)
+
+
+def _run(
+    options: argparse.Namespace,
+    study: Study,
+    directory: StudyDirectory,
+    runs: Sequence[PlannedRun],
+    arms: Sequence[Arm],
+) -> int:
+    from asha_core.runtime.lock import held
+    from asha_core.study.conductor import Conductor, seats
+    from asha_core.study.view import make_view
+
+    places = seats(options.gpus, options.parallel, study.gpus_per_run)
+    directory.write(study, runs, ["asha-study", *sys.argv[1:]])
+    with held(directory.lock):
+        left = [run for run in study.runs if directory.state(run) != "done"]
+        done = len(study.runs) - len(left)
+        if done:
+            print(f"{done} of {len(study.runs)} runs are done already", file=sys.stderr)
+        arm = {run.id: each for each in arms for run in each.runs}
+        view = make_view(options.progress, len(study.runs), done)
+        try:
+            through = Conductor(
+                study, directory, left, places, view, lambda run: arm[run.id].describe(run)
+            ).run()
+        finally:
+            view.close()
+    return _tell(study, directory, through=through)
+
+
+def _tell(study: Study, directory: StudyDirectory, *, through: bool) -> int:
+    """What is done, what failed, and how to go on."""
+    states = {run.id: directory.state(run) for run in study.runs}
+    done = sum(state == "done" for state in states.values())
+    failed = [name for name, state in states.items() if state == "failed"]
+    print(f"{done} of {len(states)} runs done")
+    if failed:
+        print(
+            f"failed: {', '.join(failed)}; each has a stderr.log under {directory.path / 'runs'}; the same "
+            "command tries them again"
+        )
+    if not through:
+        print("stopped; the same command goes on with it")
+    if done:
+        print(f"report: asha-report {directory.path}")
+    if not through:
+        return 130
+    return 1 if done < len(states) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

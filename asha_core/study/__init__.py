@@ -1,0 +1,1 @@
+"""Studies: many paired searches, each a process of its own, from one YAML file."""

@@ -1,0 +1,94 @@
+"""The arms of a study, with their tasks and schedulers made: what a mistake in the file is found by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asha_core.cli.options import parse_arguments
+from asha_core.cli.run import resolve
+from asha_core.errors import AshaError, SettingError
+from asha_core.runtime.budget import parse_duration
+from asha_core.study.planned import PlannedRun, Study
+
+if TYPE_CHECKING:
+    from asha_core.schedulers.base import Scheduler
+    from trials.task import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """Runs that differ by their seeds alone. title: what their names begin with."""
+
+    title: str
+    runs: tuple[PlannedRun, ...]
+    task: Task
+    scheduler: Scheduler
+
+    def describe(self, run: PlannedRun) -> str:
+        """Data set, model, scheduler, variation, seed and budget of one of its runs."""
+        options = run.options
+        model = getattr(self.task, "network", options.get("model"))
+        parts = [f"data set {run.task}", *([f"model {model}"] if isinstance(model, str) else [])]
+        parts += [
+            f"{key.replace('_', ' ')} {options[key]}" for key in ("subset", "label_noise") if key in options
+        ]
+        parts += [f"{key}={value}" for key, value in options.get("task_option", {}).items() if key != "model"]
+        parts += [f"scheduler {self.scheduler.name}", f"variation {run.arm}", f"seed {run.seed}"]
+        limits = [str(options["budget"])] if "budget" in options else []
+        limits += [f"{options['gpu_hours']:g} GPU-hours"] if "gpu_hours" in options else []
+        trials = self.scheduler.max_trials
+        limits += [f"{trials} configurations"] if trials is not None else []
+        return ", ".join([*parts, f"budget {' or '.join(limits)}"])
+
+
+def arms_of(runs: Sequence[PlannedRun]) -> list[Arm]:
+    """Every arm of these runs.
+
+    Raises:
+        AshaError: an option that a task, scheduler or warm start does not take; the message names the arm.
+    """
+    by_title: dict[str, list[PlannedRun]] = {}
+    for run in runs:
+        by_title.setdefault(run.id.rpartition("/")[0], []).append(run)
+    return [_arm(title, alike) for title, alike in by_title.items()]
+
+
+def _arm(title: str, runs: Sequence[PlannedRun]) -> Arm:
+    options: dict[str, Any] = {**parse_arguments([]), **runs[0].options}
+    try:
+        if options["budget"] is not None:
+            parse_duration(options["budget"])
+        _, task, scheduler, _ = resolve(options)
+    except AshaError as error:
+        raise type(error)(f"{title}: {error}") from None
+    return Arm(title, tuple(runs), task, scheduler)
+
+
+def with_data(study: Study, data_dir: str | None) -> Study:
+    """The study with the data read from ``data_dir``, by every task that reads any.
+
+    Raises:
+        SettingError: no task of the study does.
+    """
+    from trials.spec import TaskSpec, takes_option
+    from trials.tasks import task_target
+
+    if data_dir is None:
+        return study
+    where = str(Path(data_dir).absolute())
+    reads = {}
+    for task in {run.task for run in study.runs}:
+        kind = TaskSpec(task_target(task)).load()
+        reads[task] = isinstance(kind, type) and takes_option(kind, "data_dir")
+    if not any(reads.values()):
+        raise SettingError(
+            f"--data-dir {data_dir}: no task of this study reads data ({', '.join(sorted(reads))})"
+        )
+    runs = [
+        replace(run, options={**run.options, "data_dir": where}) if reads[run.task] else run
+        for run in study.runs
+    ]
+    return replace(study, runs=tuple(runs))

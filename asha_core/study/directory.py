@@ -1,0 +1,169 @@
+"""A study's results directory: what was planned, and how far each run is.
+
+study.json           the plan of all runs that were ever asked for here
+study.lock           held by the ``asha-study`` that works here
+runs/<arm>/seed-<n>/ a run's results directory, with config.yaml, stdout.log, stderr.log and outcome.json
+evaluation/          what ``asha-report`` writes
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from asha_core.cli.options import MAPPINGS
+from asha_core.errors import ResultsError, SettingError
+from asha_core.runtime.atomic import whole
+from asha_core.runtime.results import RunDirectory, read_manifest, write_json
+from asha_core.study.planned import PlannedRun, Study, group_labels
+
+State = Literal["new", "begun", "failed", "done"]
+_SCHEMA = 1
+_OVER = ("complete", "budget")
+
+
+class StudyDirectory:
+    """The paths of a study, and the plan that is kept in it.
+
+    Args:
+        path: the directory; made when the plan is written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.plan = path / "study.json"
+        self.lock = path / "study.lock"
+
+    def run(self, run: PlannedRun) -> RunDirectory:
+        """A run's own results directory."""
+        return RunDirectory(self.path / "runs" / run.id)
+
+    def state(self, run: PlannedRun) -> State:
+        """How far a run is: "begun" can be gone on with, "failed" is tried again."""
+        directory = self.run(run)
+        if _reason(directory) in _OVER:
+            return "done"
+        outcome = self.outcome(run)
+        if outcome is not None and outcome.get("status") not in (0, 130):
+            return "failed"
+        return "begun" if directory.begun else "new"
+
+    def outcome(self, run: PlannedRun) -> dict[str, Any] | None:
+        """How the run's last process ended: outcome.json; None if none has, or it cannot be read."""
+        try:
+            content = json.loads(self.run(run).outcome.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return content if isinstance(content, dict) else None
+
+    def read(self) -> list[PlannedRun]:
+        """The runs that were planned here before; none if there is no study yet.
+
+        Raises:
+            ResultsError: study.json is damaged.
+        """
+        if not self.plan.exists():
+            if self.path.is_dir() and any(self.path.iterdir()):
+                raise ResultsError(
+                    f"results directory {self.path} is not empty and holds no study: name another with "
+                    "--results-dir"
+                )
+            return []
+        content = read_manifest(self.plan)
+        try:
+            if content["schema"] != _SCHEMA:
+                raise ResultsError(
+                    f"{self.plan} has schema {content['schema']!r}: this version reads {_SCHEMA}"
+                )
+            return [PlannedRun.from_dict(kept) for kept in content["runs"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ResultsError(f"{self.plan} is damaged: {type(error).__name__} {error}") from None
+
+    def merged(self, study: Study) -> list[PlannedRun]:
+        """All runs of this directory: those of the study, and those that were planned here before.
+
+        Raises:
+            SettingError: a run that has begun here would be another search now.
+        """
+        runs = {run.id: run for run in self.read()}
+        for run in study.runs:
+            before = runs.get(run.id)
+            if before is not None and before.identity != run.identity and self.state(before) != "new":
+                raise SettingError(
+                    f"{run.id} has begun in {self.path} with other options ({_differences(before, run)}): "
+                    "name another directory with --results-dir, or give the experiment another run_id"
+                )
+            runs[run.id] = run
+        labels = group_labels(list(runs.values()))
+        return [replace(run, group=labels[run.pairing]) for run in runs.values()]
+
+    def write(self, study: Study, runs: Sequence[PlannedRun], command: Sequence[str]) -> None:
+        """Write study.json."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ResultsError(f"results directory {self.path} cannot be made: {error.strerror}") from None
+        content = {
+            "schema": _SCHEMA,
+            "name": study.name,
+            "created": read_manifest(self.plan)["created"]
+            if self.plan.exists()
+            else datetime.now(UTC).isoformat(),
+            "command": list(command),
+            "baseline": study.baseline,
+            "measure": study.measure,
+            "gpus_per_run": study.gpus_per_run,
+            "runs": [run.to_dict() for run in runs],
+        }
+        write_json(self.plan, content)
+
+    def write_config(self, run: PlannedRun) -> Path:
+        """Write the run's config.yaml, which ``asha-run --config`` takes; its path."""
+        directory = self.run(run)
+        directory.path.mkdir(parents=True, exist_ok=True)
+        options = {key.replace("_", "-"): _plain(value, key) for key, value in run.options.items()}
+        with whole(directory.config, "x", encoding="utf-8") as file:
+            yaml.safe_dump(options, file, sort_keys=False, allow_unicode=True)
+        return directory.config
+
+    def close(self, run: PlannedRun, status: int, seconds: float, keep: str) -> None:
+        """Write outcome.json; of a complete run keep the best checkpoint alone, if ``keep`` is "best"."""
+        directory = self.run(run)
+        begun = datetime.fromtimestamp(time.time() - seconds, UTC).isoformat()
+        directory.path.mkdir(parents=True, exist_ok=True)
+        write_json(
+            directory.outcome,
+            {"schema": _SCHEMA, "status": status, "seconds": seconds, "begun": begun,
+             "ended": datetime.now(UTC).isoformat()},
+        )  # fmt: skip
+        if keep == "best" and _reason(directory) in _OVER:
+            for checkpoint in directory.checkpoints.glob("trial-*"):
+                checkpoint.unlink(missing_ok=True)
+
+
+def _reason(directory: RunDirectory) -> str | None:
+    """How the last session of a run ended, by results.json; None: it did not."""
+    try:
+        return str(json.loads(directory.results.read_text(encoding="utf-8"))["reason"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _differences(before: PlannedRun, now: PlannedRun) -> str:
+    names = sorted({*before.options, *now.options} - {"data_dir", "target"})
+    return ", ".join(
+        f"{name} {before.options.get(name)!r}, now {now.options.get(name)!r}"
+        for name in names
+        if before.options.get(name) != now.options.get(name)
+    )
+
+
+def _plain(value: Any, key: str) -> Any:
+    return dict(value) if key in MAPPINGS and isinstance(value, Mapping) else value

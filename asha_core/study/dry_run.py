@@ -1,0 +1,172 @@
+"""``asha-study --dry-run``: what a study consists of, what it costs in GPU-hours, and what is done."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from asha_core.forecast import Forecast
+from asha_core.runtime.budget import counted, parse_duration
+from asha_core.runtime.console import format_table
+from asha_core.study.arms import Arm
+from asha_core.study.directory import State, StudyDirectory
+from asha_core.study.planned import Study
+
+
+@dataclass(frozen=True, slots=True)
+class ArmCost:
+    """What an arm costs and how far it is.
+
+    states: how many runs are in which state. hours: device-hours a run, None if that is not known.
+    known_by: "budget" (at most that), or "measured" (the mean of its own runs that are done).
+    units: resource units that a run is expected to train, None if its budget is a time.
+    """
+
+    arm: Arm
+    states: Mapping[State, int]
+    hours: float | None
+    known_by: str
+    units: float | None
+
+    @property
+    def left(self) -> int:
+        """Runs that are not done."""
+        return len(self.arm.runs) - self.states.get("done", 0)
+
+
+def arm_costs(study: Study, directory: StudyDirectory, arms: Sequence[Arm]) -> list[ArmCost]:
+    """What each arm costs; nothing is run."""
+    costs = []
+    for arm in arms:
+        states = [directory.state(run) for run in arm.runs]
+        counts: dict[State, int] = {state: states.count(state) for state in dict.fromkeys(states)}
+        bound = _bound(arm.runs[0].options, study.gpus_per_run)
+        measured = [
+            hours
+            for run, state in zip(arm.runs, states, strict=True)
+            if state == "done" and (hours := _device_hours(directory, run)) is not None
+        ]
+        hours = bound if bound is not None else statistics.fmean(measured) if measured else None
+        known_by = "budget" if bound is not None else "measured" if measured else ""
+        limit = arm.scheduler.trial_limit
+        units = Forecast(arm.scheduler, limit, 1).units if limit is not None else None
+        costs.append(ArmCost(arm, counts, hours, known_by, units))
+    return costs
+
+
+def _bound(options: Mapping[str, Any], gpus: int | None) -> float | None:
+    """The most GPU-hours that a run may take; None: no budget in time, or nobody knows on how many GPUs."""
+    bounds = [options["gpu_hours"]] if "gpu_hours" in options else []
+    if "budget" in options and gpus is not None:
+        bounds.append(gpus * parse_duration(options["budget"]) / 3600)
+    return min(bounds, default=None)
+
+
+def _device_hours(directory: StudyDirectory, run: Any) -> float | None:
+    from asha_core.errors import ResultsError
+    from asha_core.runtime.results import read_manifest
+
+    try:
+        return float(read_manifest(directory.run(run).results)["gpu_hours"])
+    except (ResultsError, KeyError, TypeError, ValueError):
+        return None
+
+
+def plan_of(study: Study, costs: Sequence[ArmCost]) -> dict[str, Any]:
+    """The plan as plain numbers, for programs."""
+    unknown = [cost.arm.title for cost in costs if cost.left and cost.hours is None]
+    return {
+        "study": study.name,
+        "runs": sum(len(cost.arm.runs) for cost in costs),
+        "done": sum(cost.states.get("done", 0) for cost in costs),
+        "gpu_hours": sum(len(cost.arm.runs) * (cost.hours or 0.0) for cost in costs),
+        "gpu_hours_left": sum(cost.left * (cost.hours or 0.0) for cost in costs),
+        "cost_unknown": unknown,
+        "arms": [
+            {
+                "arm": cost.arm.title,
+                "group": cost.arm.runs[0].group,
+                "what": cost.arm.describe(cost.arm.runs[0]),
+                "seeds": [run.seed for run in cost.arm.runs],
+                "states": dict(cost.states),
+                "gpu_hours_a_run": cost.hours,
+                "known_by": cost.known_by,
+                "units_a_run": cost.units,
+            }
+            for cost in costs
+        ],
+    }
+
+
+def plan_text(study: Study, costs: Sequence[ArmCost]) -> str:
+    """The plan for people."""
+    rows = []
+    for cost in costs:
+        seeds = [run.seed for run in cost.arm.runs]
+        rows.append(
+            [
+                cost.arm.title,
+                _ranges(seeds),
+                str(len(seeds)),
+                str(cost.states.get("done", 0)),
+                str(cost.states.get("begun", 0)),
+                str(cost.states.get("failed", 0)),
+                "-" if cost.units is None else f"{cost.units:.0f}",
+                "-" if cost.hours is None else f"{cost.hours:.3g}",
+                "-" if cost.hours is None else f"{cost.left * cost.hours:.4g}",
+            ]
+        )
+    header = [
+        "arm",
+        "seeds",
+        "runs",
+        "done",
+        "begun",
+        "failed",
+        "units a run",
+        "GPU-hours a run",
+        "hours left",
+    ]
+    plan = plan_of(study, costs)
+    groups = len({run.group for cost in costs for run in cost.arm.runs})
+    lines = [
+        f"study {study.name}: {counted(plan['runs'], 'run')}, {counted(len(costs), 'arm')} in "
+        f"{counted(groups, 'group')}, {plan['done']} done",
+        "",
+        _left_aligned(header, rows),
+        "",
+    ]
+    if any(cost.hours is not None for cost in costs):
+        how = sorted({cost.known_by for cost in costs if cost.known_by})
+        words = {"budget": "at most, by the budgets", "measured": "by the mean of the runs that are done"}
+        lines.append(
+            f"{plan['gpu_hours']:.5g} GPU-hours in all, {plan['gpu_hours_left']:.5g} left "
+            f"({'; '.join(words[each] for each in how)}; on a CPU: worker-hours)"
+        )
+    if plan["cost_unknown"]:
+        lines.append(
+            f"the hours of {counted(len(plan['cost_unknown']), 'arm')} are not known: no budget in time, and "
+            "none of their runs is done"
+        )
+    return "\n".join(lines)
+
+
+def _left_aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table whose first column begins at the left."""
+    width = max(len(row[0]) for row in [header, *rows])
+    return format_table(
+        [header[0].ljust(width), *header[1:]], [[row[0].ljust(width), *row[1:]] for row in rows]
+    )
+
+
+def _ranges(seeds: Sequence[int]) -> str:
+    """Seeds in short: "0-3, 8"."""
+    parts: list[list[int]] = []
+    for seed in sorted(seeds):
+        if parts and seed == parts[-1][1] + 1:
+            parts[-1][1] = seed
+        else:
+            parts.append([seed, seed])
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in parts)

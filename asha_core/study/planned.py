@@ -1,0 +1,130 @@
+"""What a study consists of: its runs, each with the options of ``asha-run`` that it is."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+# of two runs that differ in these alone, one is compared with the other; where the data lies changes nothing
+_OF_THE_ARM = ("variation", "warm_start_option", "seed", "data_dir", "target")
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """One search of a study: one seed of one arm.
+
+    id: also its directory under ``runs/``. experiment: the ``run_id`` in the file. arm: the warm start, with
+    its options if it has some. targets: of T@tau, fixed before the runs; the last is the primary one.
+    options: of ``asha-run``, by key; without where it runs and where it writes.
+    """
+
+    id: str
+    experiment: str
+    task: str
+    scheduler: str
+    variation: str
+    arm: str
+    seed: int
+    targets: tuple[float, ...]
+    options: Mapping[str, Any]
+    group: str = ""
+
+    @property
+    def pairing(self) -> str:
+        """What runs that are compared with each other have in common."""
+        common = {key: value for key, value in self.options.items() if key not in _OF_THE_ARM}
+        return json.dumps(common, sort_keys=True, default=str)
+
+    @property
+    def identity(self) -> str:
+        """What makes it this search; two runs with the same are the same search twice."""
+        what = {key: value for key, value in self.options.items() if key not in ("data_dir", "target")}
+        return json.dumps(what, sort_keys=True, default=str)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For study.json."""
+        return {
+            **asdict(self),
+            "options": dict(self.options),
+            "targets": list(self.targets),
+            "directory": f"runs/{self.id}",
+            "warm_start_option": dict(self.options.get("warm_start_option", {})),
+        }
+
+    @classmethod
+    def from_dict(cls, kept: Mapping[str, Any]) -> PlannedRun:
+        """From study.json."""
+        names = ("id", "experiment", "task", "scheduler", "variation", "arm", "seed", "options", "group")
+        return cls(**{name: kept[name] for name in names}, targets=tuple(kept["targets"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A study as its file describes it.
+
+    baseline: the arm that the others of its group are compared with. measure: of T@tau in the tests:
+    "seconds", "gpu_hours" or "units". gpus_per_run: how many GPUs each run must have; None: as given.
+    keep_checkpoints: "best" (the other ones are deleted when a run is complete) or "all".
+    """
+
+    name: str
+    baseline: str
+    measure: str
+    runs: tuple[PlannedRun, ...]
+    gpus_per_run: int | None = None
+    keep_checkpoints: str = "best"
+
+
+def group_labels(runs: Sequence[PlannedRun]) -> dict[str, str]:
+    """A name for each kind of pairing: task and scheduler, and what else tells it from others of those."""
+    kinds: dict[str, PlannedRun] = {}
+    for run in runs:
+        kinds.setdefault(run.pairing, run)
+    labels = {}
+    for pairing, run in kinds.items():
+        alike = [
+            _flat(other.options)
+            for other in kinds.values()
+            if (other.task, other.scheduler) == (run.task, run.scheduler)
+        ]
+        own = _flat(run.options)
+        names = sorted({name for flat in alike for name in flat})
+        told = [
+            f"{name.rpartition('.')[2]}={own[name]}"
+            for name in names
+            if name in own and any(flat.get(name) != own[name] for flat in alike)
+        ]
+        labels[pairing] = ", ".join([run.task, run.scheduler, *told])
+    return labels
+
+
+def _flat(options: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in options.items():
+        if key in (*_OF_THE_ARM, "task", "scheduler"):
+            continue
+        if isinstance(value, Mapping):
+            flat |= {f"{key}.{name}": item for name, item in value.items()}
+        else:
+            flat[key] = value
+    return flat
+
+
+def in_order(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
+    """The order of running: seed by seed, and within a pair shuffled, by the seed alone.
+
+    So a study that is cut short has whole pairs, and no arm always runs first on a machine that grows warm.
+    """
+    groups = list(dict.fromkeys(run.group for run in runs))
+    pairs: dict[tuple[int, int], list[PlannedRun]] = {}
+    for run in runs:
+        pairs.setdefault((run.seed, groups.index(run.group)), []).append(run)
+    ordered = []
+    for (seed, _), alike in sorted(pairs.items()):
+        pair = sorted(alike, key=lambda run: run.id)
+        random.Random(f"{pair[0].group} {seed}").shuffle(pair)
+        ordered += pair
+    return ordered

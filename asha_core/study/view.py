@@ -1,0 +1,178 @@
+"""One progress view for a whole study: redrawn in place on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, TextIO
+
+from asha_core.errors import SettingError, nearest
+from asha_core.runtime.budget import counted, format_duration
+from asha_core.study.planned import PlannedRun
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+PROGRESS = ("auto", "rich", "plain", "none")
+_FRAME = 0.25
+_OUTPUT = 12  # lines of the runs' output that the view on a terminal keeps
+
+
+class View:
+    """Says nothing; the base of the others.
+
+    Args:
+        total: runs of the study. done: how many of them were complete before.
+    """
+
+    def __init__(self, total: int, done: int) -> None:
+        self.total = total
+        self.done = self.before = done
+        self.failed: list[str] = []
+        self.running: dict[str, tuple[float, str]] = {}  # id -> since when, its last line
+        self.seconds: list[float] = []  # of the runs that ended well
+        self.slots = 1
+        self.began = time.monotonic()
+        self.lock = threading.Lock()  # two threads for each run say lines
+
+    def start(self, run: PlannedRun) -> None:
+        """A run begins."""
+        with self.lock:
+            self.running[run.id] = (time.monotonic(), "")
+
+    def line(self, run: PlannedRun, stream: str, text: str) -> None:
+        """A run has printed a line."""
+        with self.lock:
+            since, _ = self.running.get(run.id, (time.monotonic(), ""))
+            self.running[run.id] = (since, text)
+            self.show(f"[{run.id}] {text}")
+
+    def end(self, run: PlannedRun, well: bool, seconds: float, how: str) -> None:
+        """A run has ended; ``how`` says it in words."""
+        with self.lock:
+            self.running.pop(run.id, None)
+            if well:
+                self.done += 1
+                self.seconds.append(seconds)
+            else:
+                self.failed.append(run.id)
+            finished = self.done + len(self.failed)
+            self.show(
+                f"[{finished}/{self.total}] {run.id}: {how} in {format_duration(seconds)}{self.left()}",
+                loud=True,
+            )
+
+    def left(self) -> str:
+        """How long the rest will take about, by the mean of the runs so far."""
+        rest = self.total - self.done - len(self.failed)
+        if not self.seconds or not rest:
+            return ""
+        mean = sum(self.seconds) / len(self.seconds)
+        return f"; about {format_duration(mean * rest / self.slots)} left"
+
+    def show(self, text: str, *, loud: bool = False) -> None:
+        """A line for the user; ``loud``: about the study itself."""
+
+    def tick(self) -> None:
+        """Time has passed."""
+
+    def close(self) -> None:
+        """Give the terminal back."""
+
+
+class PlainView(View):
+    """Every line of every run, with its name before it, on standard error."""
+
+    stream: TextIO | None = None
+
+    def show(self, text: str, *, loud: bool = False) -> None:
+        """Print it."""
+        with suppress(OSError, ValueError):  # nobody reads any more
+            print(text, file=self.stream or sys.stderr, flush=True)
+
+
+class RichView(View):
+    """The study's progress, what runs, and the last lines that the runs printed, redrawn in place."""
+
+    def __init__(self, total: int, done: int) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        super().__init__(total, done)
+        self._lines: list[str] = []
+        self._live = Live(
+            console=Console(stderr=True), auto_refresh=False, transient=True, redirect_stdout=False
+        )
+        self._live.start()
+        self._drawn = 0.0
+
+    def show(self, text: str, *, loud: bool = False) -> None:
+        """Keep it for the next frame; what is about the study stays on the terminal."""
+        if loud:
+            from rich.text import Text
+
+            with suppress(OSError):
+                self._live.console.print(Text(text))
+        else:
+            self._lines = [*self._lines[-_OUTPUT + 1 :], text]
+
+    def tick(self) -> None:
+        """Redraw, if a frame is due."""
+        if time.monotonic() - self._drawn >= _FRAME:
+            self._drawn = time.monotonic()
+            with suppress(OSError):
+                self._live.update(self.render(), refresh=True)
+
+    def render(self) -> RenderableType:
+        """The view as it is now."""
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        with self.lock:
+            finished = self.done + len(self.failed)
+            failed = f", {len(self.failed)} failed" if self.failed else ""
+            head = Text(
+                f"{finished} of {counted(self.total, 'run')}{failed}, "
+                f"{format_duration(time.monotonic() - self.began)}{self.left()}"
+            )
+            table = Table(box=None, show_header=False, padding=(0, 1), expand=True)
+            table.add_column(no_wrap=True)
+            table.add_column(justify="right", no_wrap=True)
+            table.add_column(no_wrap=True, ratio=1, overflow="ellipsis")
+            for name, (since, text) in self.running.items():
+                table.add_row(Text(name), format_duration(time.monotonic() - since), Text(text, style="dim"))
+            output = [Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in self._lines]
+        bar = ProgressBar(total=max(self.total, 1), completed=finished)
+        return Group(head, bar, table, Text(""), *output)
+
+    def close(self) -> None:
+        """Clear the view."""
+        with suppress(OSError):
+            self._live.stop()
+
+
+def make_view(progress: str, total: int, done: int) -> View:
+    """The view that ``--progress`` names; "auto" is rich on a terminal, plain elsewhere.
+
+    Raises:
+        SettingError: another name.
+    """
+    check_progress(progress)
+    if progress == "auto":
+        import os
+
+        live = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        progress = "rich" if live else "plain"
+    kinds: dict[str, type[View]] = {"rich": RichView, "plain": PlainView, "none": View}
+    return kinds[progress](total, done)
+
+
+def check_progress(progress: str, known: Sequence[str] = PROGRESS) -> None:
+    """Raise ``SettingError`` for a view that there is not."""
+    if progress not in known:
+        raise SettingError(f"progress is {progress!r}{nearest(progress, known)}")

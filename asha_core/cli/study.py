@@ -18,7 +18,7 @@ from asha_core.errors import AshaError, SettingError
 if TYPE_CHECKING:
     from asha_core.study.arms import Arm
     from asha_core.study.directory import StudyDirectory
-    from asha_core.study.planned import PlannedRun, Study
+    from asha_core.study.planned import Study
 
 _FILES = Path(__file__).parents[1] / "study" / "files"
 _SHIPPED = ("smoke-test", "full-experiment")
@@ -93,8 +93,7 @@ def _study(options: argparse.Namespace) -> int:
         raise SettingError("--json goes with --dry-run: the results of a study are in its directory")
     study = with_data(_read(options), options.data_dir)
     directory = StudyDirectory(Path(options.results_dir or Path("results") / study.name))
-    runs = directory.merged(study)
-    named = {run.id: run for run in runs}
+    named = {run.id: run for run in directory.merged(study)}
     asked = [named[run.id] for run in study.runs]  # with the names of their groups among all runs
     if options.only:
         asked = [run for run in asked if fnmatch.fnmatchcase(run.id, options.only)]
@@ -110,7 +109,7 @@ def _study(options: argparse.Namespace) -> int:
         costs = arm_costs(study, directory, arms)
         print(json.dumps(plan_of(study, costs), indent=2) if options.json else plan_text(study, costs))
         return 0
-    return _run(options, study, directory, runs, arms)
+    return _run(options, study, directory, arms)
 
 
 def _read(options: argparse.Namespace) -> Study:
@@ -131,7 +130,6 @@ def _run(
     options: argparse.Namespace,
     study: Study,
     directory: StudyDirectory,
-    runs: Sequence[PlannedRun],
     arms: Sequence[Arm],
 ) -> int:
     from asha_core.runtime.lock import held
@@ -139,8 +137,9 @@ def _run(
     from asha_core.study.view import make_view
 
     places = seats(options.gpus, options.parallel, study.gpus_per_run)
-    directory.write(study, runs, ["asha-study", *sys.argv[1:]])
-    with held(directory.lock):
+    directory.make()
+    with held(directory.lock, "another asha-study works in it"):
+        directory.write(study, directory.merged(study), ["asha-study", *sys.argv[1:]])
         left = [run for run in study.runs if directory.state(run) != "done"]
         done = len(study.runs) - len(left)
         if done:

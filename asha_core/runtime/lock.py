@@ -82,10 +82,15 @@ class RunLock:
 
 
 @contextlib.contextmanager
-def held(path: Path) -> Iterator[None]:
+def held(
+    path: Path, by: str = "its search is still running, or another process measures it"
+) -> Iterator[None]:
     """Keep engines, and others who do this, out of a results directory for a while.
 
     The file's content stays: what the engine before left behind is for the next one to end.
+
+    Args:
+        by: who may hold it, for the error.
 
     Raises:
         ResultsError: a running engine, or somebody else, holds it.
@@ -93,10 +98,7 @@ def held(path: Path) -> Iterator[None]:
     file = _opened(path)
     try:
         if not _taken(file, path):
-            raise ResultsError(
-                f"results directory {path.parent} is in use: its search is still running, or another process "
-                "measures it; wait for that"
-            )
+            raise ResultsError(f"results directory {path.parent} is in use: {by}; wait for that")
         yield
     finally:
         os.close(file)

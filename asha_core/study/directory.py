@@ -70,7 +70,7 @@ class StudyDirectory:
             ResultsError: study.json is damaged.
         """
         if not self.plan.exists():
-            if self.path.is_dir() and any(self.path.iterdir()):
+            if self.path.is_dir() and any(entry != self.lock for entry in self.path.iterdir()):
                 raise ResultsError(
                     f"results directory {self.path} is not empty and holds no study: name another with "
                     "--results-dir"
@@ -104,12 +104,20 @@ class StudyDirectory:
         labels = group_labels(list(runs.values()))
         return [replace(run, group=labels[run.pairing]) for run in runs.values()]
 
-    def write(self, study: Study, runs: Sequence[PlannedRun], command: Sequence[str]) -> None:
-        """Write study.json."""
+    def make(self) -> None:
+        """Make the directory.
+
+        Raises:
+            ResultsError: it cannot be made.
+        """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ResultsError(f"results directory {self.path} cannot be made: {error.strerror}") from None
+
+    def write(self, study: Study, runs: Sequence[PlannedRun], command: Sequence[str]) -> None:
+        """Write study.json."""
+        self.make()
         content = {
             "schema": _SCHEMA,
             "name": study.name,

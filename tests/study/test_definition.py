@@ -1,0 +1,184 @@
+"""What a study's file says is what is run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asha_core.errors import SettingError
+from asha_core.study.definition import read_seeds, read_study, study_from
+from asha_core.study.planned import PlannedRun, in_order
+
+
+def study(**content: Any) -> Any:
+    task = {} if "tasks" in content else {"task": "dummy"}
+    return study_from({**task, **content}, "study.yaml", "study")
+
+
+names = st.lists(
+    st.sampled_from(["baseline", "random-warm", "ohgw-1step", "ohgw-trust"]), min_size=1, unique=True
+)
+
+
+@given(names, st.lists(st.sampled_from(["asha", "pasha", "sh"]), min_size=1, unique=True), st.integers(1, 5))
+def test_every_combination_is_run_once(variations: list[str], schedulers: list[str], seeds: int) -> None:
+    runs = study(variations=variations, schedulers=schedulers, seeds=seeds).runs
+    expected = {(s, v, n) for s in schedulers for v in variations for n in range(seeds)}
+    assert {(run.scheduler, run.variation, run.seed) for run in runs} == expected
+    assert len(runs) == len(expected) == len({run.id for run in runs})
+    for run in runs:
+        named = (run.options["scheduler"], run.options["variation"], run.options["seed"])
+        assert named == (run.scheduler, run.variation, run.seed)
+
+
+@given(
+    names, st.lists(st.integers(0, 50), min_size=1, unique=True), st.lists(st.integers(51, 99), unique=True)
+)
+def test_more_seeds_change_nothing_about_the_runs_before(
+    variations: list[str], seeds: list[int], more: list[int]
+) -> None:
+    few, many = (in_order(study(variations=variations, seeds=s).runs) for s in (seeds, [*seeds, *more]))
+    assert [run for run in many if run.seed in seeds] == few
+
+
+@given(names, st.integers(1, 8))
+def test_a_pair_is_run_together_and_whole(variations: list[str], seeds: int) -> None:
+    order = in_order(study(variations=variations, seeds=seeds).runs)
+    for start in range(0, len(order), len(variations)):
+        pair = order[start : start + len(variations)]
+        assert len({run.seed for run in pair}) == 1
+        assert {run.variation for run in pair} == set(variations)
+
+
+def test_within_pairs_no_variation_is_always_first() -> None:
+    order = in_order(study(variations=["baseline", "ohgw-1step", "ohgw-trust"], seeds=30).runs)
+    firsts = [order[start].variation for start in range(0, len(order), 3)]
+    assert all(firsts.count(name) > 3 for name in set(firsts))
+    assert len(set(firsts)) == 3
+
+
+def test_what_is_more_special_wins_and_mappings_are_merged() -> None:
+    made = study(
+        **{"max-trials": 10, "max_resource": 3, "task-option": {"a": 1, "b": 1}, "targets": [0.5]},
+        tasks=[{"name": "dummy", "task_option": {"b": 2}, "targets": [0.6, 0.7]}],
+        variations=[{"name": "ohgw-1step", "warm-start-option": {"eta-h": 1e-2}, "max-trials": 30}],
+        experiments=[{"run_id": "one", "max_trials": 20, "label_noise": 0.1}],
+    )
+    (run,) = made.runs
+    assert run.id == "one/seed-0"
+    assert run.options["max_trials"] == 30
+    assert run.options["max_resource"] == 3
+    assert run.options["label_noise"] == 0.1
+    assert run.options["task_option"] == {"a": 1, "b": 2}
+    assert run.options["warm_start_option"] == {"eta_h": 0.01}
+    assert run.arm == "ohgw-1step (eta_h=0.01)"
+    assert run.targets == (0.6, 0.7)
+    assert run.options["target"] == 0.7
+
+
+def test_runs_that_differ_by_the_warm_start_alone_are_of_one_group() -> None:
+    made = study(
+        schedulers=["asha", "pasha"],
+        variations=["baseline", {"name": "ohgw-1step", "warm_start_option": {"eta_h": 0.1}}],
+        experiments=[
+            {"run_id": "clean"},
+            {"run_id": "small", "max_trials": 9},
+            {"run_id": "more", "seeds": "5-6"},
+        ],
+    )
+    groups = {run.group for run in made.runs}
+    assert groups == {
+        "dummy, asha",
+        "dummy, pasha",
+        "dummy, asha, max_trials=9",
+        "dummy, pasha, max_trials=9",
+    }
+    asha = [run for run in made.runs if run.group == "dummy, asha"]
+    assert {(run.arm, run.seed) for run in asha} == {
+        (arm, seed) for arm in ("baseline", "ohgw-1step (eta_h=0.1)") for seed in (0, 5, 6)
+    }
+
+
+def test_names_are_told_apart_by_their_options_only_where_they_must_be() -> None:
+    sweep = [{"name": "ohgw-1step", "warm_start_option": {"eta_h": eta}} for eta in (1e-4, 1e-3)]
+    made = study(variations=["baseline", *sweep])
+    assert {run.id for run in made.runs} == {
+        "dummy-asha-baseline/seed-0",
+        "dummy-asha-ohgw-1step-eta_h=0.0001/seed-0",
+        "dummy-asha-ohgw-1step-eta_h=0.001/seed-0",
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "seeds"),
+    [
+        (3, [0, 1, 2]),
+        ([4, 2], [4, 2]),
+        ("100-103", [100, 101, 102, 103]),
+        ("0-1, 7", [0, 1, 7]),
+        (["3-4", 9], [3, 4, 9]),
+    ],
+)
+def test_seeds(given: Any, seeds: list[int]) -> None:
+    assert read_seeds(given, "seeds") == seeds
+
+
+@pytest.mark.parametrize("given", [0, -1, [], "", "a", [1, 1], "5-3", True, 2.5, None, ["0-2", 1], [True]])
+def test_seeds_that_are_none(given: Any) -> None:
+    with pytest.raises(SettingError, match="seeds is"):
+        read_seeds(given, "seeds")
+
+
+WRONG = [
+    ({"variatons": ["baseline"]}, 'unknown key .*did you mean "variations"'),
+    ({"gpus": "0"}, "unknown key 'gpus'"),
+    ({"measure": "hours"}, "measure is 'hours'"),
+    ({"keep_checkpoints": "none"}, "keep_checkpoints is 'none'"),
+    ({"gpus_per_run": 0}, "gpus_per_run is 0"),
+    ({"targets": ["high"]}, "targets is"),
+    ({"target": 0.9, "targets": [0.9]}, "both target and targets"),
+    ({"task": "dummy", "tasks": ["digits"]}, "both task and tasks"),
+    ({"max-trials": "many"}, "max_trials is 'many'"),
+    ({"variations": [3]}, "3 is no name"),
+    ({"variations": ["baseline", "baseline"]}, "same search twice"),
+    ({"experiments": []}, "experiments must be a list"),
+    ({"experiments": [{"seeds": 3}]}, "has no run_id"),
+    ({"experiments": [{"run_id": "a"}, {"run_id": "a"}]}, "run_id a is there twice"),
+    ({"experiments": [{"run_id": "a"}, {"run_id": "b"}]}, "same search twice"),
+    ({"experiments": [{"run_id": "a", "name": "x"}]}, "unknown key 'name'"),
+]
+
+
+@pytest.mark.parametrize(("content", "message"), WRONG)
+def test_mistakes_are_named_with_their_place(content: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingError, match=message) as caught:
+        study_from({"task": "dummy", **content}, "study.yaml", "study")
+    assert str(caught.value).startswith("study.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("", "holds nothing"), ("[1]", "holds a list"), ("a: [", "is not YAML")]
+)
+def test_files_that_are_no_study(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(text)
+    with pytest.raises(SettingError, match=message):
+        read_study(path)
+
+
+def test_a_study_without_a_task() -> None:
+    with pytest.raises(SettingError, match="names no task"):
+        study_from({"seeds": 3}, "study.yaml", "study")
+
+
+def test_a_planned_run_survives_its_file() -> None:
+    (run,) = study(
+        variations=[{"name": "ohgw-1step", "warm_start_option": {"eta_h": 1e-4}}], targets=[0.5, 0.9]
+    ).runs
+    again = PlannedRun.from_dict(run.to_dict())
+    assert again == run
+    assert again.identity == run.identity

@@ -1,8 +1,7 @@
-"""From journals to evidence. Reads nothing but a run's journal and manifest; never loads torch."""
+"""From journals to evidence. Reads nothing but the journals and manifests of runs; never loads torch."""
 
 from __future__ import annotations
 
-from analysis.load import Run, TrialHistory, find_runs, load
 from analysis.metrics import (
     TimeSplit,
     TimeToTarget,
@@ -12,9 +11,19 @@ from analysis.metrics import (
     time_split,
     time_to_target,
 )
+from analysis.problems import Problem
+from analysis.replicate import Replicate
+from analysis.runs import Run, TrialHistory, find_runs, load_run
+from analysis.study import PairedTimes, Study, load_study
+from analysis.tidy import Tables, load
 
 __all__ = [
+    "PairedTimes",
+    "Problem",
+    "Replicate",
     "Run",
+    "Study",
+    "Tables",
     "TimeSplit",
     "TimeToTarget",
     "TrialHistory",
@@ -22,6 +31,8 @@ __all__ = [
     "best_so_far",
     "find_runs",
     "load",
+    "load_run",
+    "load_study",
     "rung_survival",
     "time_split",
     "time_to_target",

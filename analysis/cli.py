@@ -54,10 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from analysis.load import find_runs, load
+    from analysis.runs import find_runs, load_run
 
     paths = find_runs(options.results)
-    runs = [load(path) for path in paths]
+    runs = [load_run(path) for path in paths]
     kinds = {(run.metric, run.mode) for run in runs}
     if len(kinds) > 1:
         names = ", ".join(sorted(f"{metric} ({mode})" for metric, mode in kinds))
@@ -65,9 +65,9 @@ def _report(options: argparse.Namespace) -> int:
     output = Path(options.output) if options.output else _default_output(options.results, paths)
     if output.exists() and not os.access(output, os.W_OK):
         raise ResultsError(f"{output} is not writable: name another directory with --output")
-    from analysis.load import labels
     from analysis.metrics import describe_sessions
     from analysis.report import write_report
+    from analysis.runs import labels
     from analysis.tables import text_tables
 
     try:

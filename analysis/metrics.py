@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.load import Floats, Ints, Run, best_value
+from analysis.runs import Floats, Ints, Run, best_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +55,12 @@ def time_to_target(run: Run, target: float) -> TimeToTarget:
     right-censored at its end.
     """
     curve = best_so_far(run)
-    reached = curve.value >= target if run.mode == "max" else curve.value <= target
-    if reached.any():
-        first = int(np.argmax(reached))
+    first = first_reached(curve.value, target, run.mode)
+    if first is not None:
         seconds, units = float(curve.t[first]), int(curve.units[first])
     else:
         seconds, units = run.end, int(run.units[-1]) if len(run.units) else 0
-    return TimeToTarget(target, seconds, run.device_seconds(seconds) / 3600, units, not reached.any())
+    return TimeToTarget(target, seconds, run.device_seconds(seconds) / 3600, units, first is None)
 
 
 def area_under_curve(run: Run, budget: float | None = None, start: float = 0.0) -> float:
@@ -71,14 +71,43 @@ def area_under_curve(run: Run, budget: float | None = None, start: float = 0.0) 
         start: what counts before the first report. 0 suits an accuracy; for an error give the worst
             value, 1.
     """
-    horizon = run.end if budget is None else budget
+    curve = best_so_far(run)
+    return mean_of_steps(curve.t, curve.value, run.end if budget is None else budget, start)
+
+
+def mean_of_steps(at: Floats, values: Floats, horizon: float, start: float = 0.0) -> float:
+    """Mean over [0, horizon] of a step function.
+
+    Args:
+        at: (N,) where it steps, in rising order, in the unit of ``horizon``. values: (N,) to which.
+        start: its value before the first step. A horizon of 0 or less gives this.
+    """
     if horizon <= 0:
         return start
-    curve = best_so_far(run)
-    inside = curve.t < horizon
-    edges = np.concatenate([[0.0], curve.t[inside], [horizon]])
-    heights = np.concatenate([[start], curve.value[inside]])
+    inside = at < horizon
+    edges = np.concatenate([[0.0], at[inside], [horizon]])
+    heights = np.concatenate([[start], values[inside]])
     return float(np.dot(np.diff(edges), heights) / horizon)
+
+
+def steps_at(at: Floats, values: Floats, grid: Floats, start: float = math.nan) -> Floats:
+    """A step function's values at ``grid``, (G,).
+
+    Args:
+        at: (N,) where it steps, in rising order. values: (N,) to which. start: its value before the first.
+    """
+    place = np.searchsorted(at, grid, side="right")
+    return np.concatenate([[start], values])[place]
+
+
+def first_reached(values: Floats, target: float, mode: str) -> int | None:
+    """The first place of ``values`` that is as good as ``target``; None if none is.
+
+    Args:
+        mode: "max" if larger values are better, or "min".
+    """
+    good = values >= target if mode == "max" else values <= target
+    return int(np.argmax(good)) if good.any() else None
 
 
 @dataclass(frozen=True, slots=True)

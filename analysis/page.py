@@ -1,15 +1,15 @@
-"""The HTML page: one file, nothing outside of it."""
+"""The HTML page of a report on runs, and what every page is made of: one file, nothing outside of it."""
 
 from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from analysis.load import Run, labels, unlike
 from analysis.metrics import describe_sessions
+from analysis.runs import Run, labels, unlike
 from analysis.tables import (
     bracket_rows,
     in_words,
@@ -21,33 +21,38 @@ from analysis.tables import (
 )
 from asha_core.runtime.budget import format_duration
 
-_CSS = """
+CSS = """
 :root { color-scheme: light; }
 body { font: 15px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif; color: #1c1e21; margin: 0;
        background: #f5f6f8; }
 main { max-width: 1060px; margin: 0 auto; padding: 28px 20px 60px; }
-h1 { font-size: 24px; margin: 0 0 4px; } h2 { font-size: 17px; margin: 30px 0 10px; }
+h1 { font-size: 24px; margin: 0 0 4px; overflow-wrap: anywhere; } h2 { font-size: 17px; margin: 30px 0 10px; }
 .sub { color: #606770; margin: 0 0 18px; }
 .card { background: #fff; border: 1px solid #e2e4e8; border-radius: 8px; padding: 16px 18px; }
 .numbers { display: flex; flex-wrap: wrap; gap: 12px; margin: 16px 0; }
 .numbers div { background: #fff; border: 1px solid #e2e4e8; border-radius: 8px; padding: 10px 16px; }
 .numbers b { display: block; font-size: 21px; } .numbers span { color: #606770; font-size: 13px; }
-.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(440px, 1fr)); gap: 14px; }
+.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(440px, 100%), 1fr)); gap: 14px; }
 .grid figure { margin: 0; background: #fff; border: 1px solid #e2e4e8; border-radius: 8px; padding: 8px; }
 img { width: 100%; height: auto; display: block; }
+figcaption { color: #606770; font-size: 13px; padding: 4px 6px 2px; }
 table { border-collapse: collapse; background: #fff; font-variant-numeric: tabular-nums; }
 th, td { padding: 5px 12px; text-align: right; border-bottom: 1px solid #eceef1; white-space: nowrap; }
 th { color: #606770; font-weight: 600; } .scroll { overflow-x: auto; }
-th:first-child, td:first-child { text-align: left; }
+th.l, td.l { text-align: left; } tr.rule td { border-top: 2px solid #cfd3d9; }
 footer { color: #606770; font-size: 13px; margin-top: 34px; }
 code { background: #eceef1; padding: 1px 5px; border-radius: 4px; }
 """
 
 
 def html_page(
-    runs: Sequence[Run], summaries: Sequence[dict[str, Any]], images: Sequence[Path], *, relative: bool
+    runs: Sequence[Run], summaries: Sequence[dict[str, Any]], images: Sequence[tuple[Path, str]]
 ) -> str:
-    """The whole page."""
+    """The whole page.
+
+    Args:
+        images: of each figure the PNG file, and what it shows in words.
+    """
     title = runs[0].name if len(runs) == 1 else f"{len(runs)} searches"
     body = [f"<h1>{html.escape(title)}</h1>"]
     warning = unlike(runs)
@@ -58,12 +63,12 @@ def html_page(
             body.append(f"<h2>{html.escape(label)}</h2>")
         body += _run_head(run, summary)
     body.append('<h2>Figures</h2><div class="grid">')
-    body += [_image(path) for path in images]
+    body += [image(path, words) for path, words in images]
     body.append("</div>")
     for label, run, summary in zip(labels(runs), runs, summaries, strict=True):
         if len(runs) > 1:
             body.append(f"<h2>{html.escape(label)}</h2>")
-        body += _run_tables(run, summary, relative=relative)
+        body += _run_tables(run, summary)
     versions = runs[0].manifest["versions"]
     shown = ", ".join(f"{name} {version}" for name, version in versions.items())
     folders = " ".join(str(run.directory) for run in runs)
@@ -71,12 +76,21 @@ def html_page(
         f"<footer>Made from the journals by <code>asha-report {html.escape(folders)}</code>. "
         f"{html.escape(shown)}.</footer>"
     )
+    return document(title, "".join(body))
+
+
+def document(title: str, body: str, css: str = "") -> str:
+    """A page that stands alone.
+
+    Args:
+        body: HTML. css: rules beside those that every page has.
+    """
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<link rel="icon" href="data:,">'
-        f"<title>{html.escape(title)}</title><style>{_CSS}</style></head>"
-        f"<body><main>{''.join(body)}</main></body></html>\n"
+        f"<title>{html.escape(title)}</title><style>{CSS}{css}</style></head>"
+        f"<body><main>{body}</main></body></html>\n"
     )
 
 
@@ -86,6 +100,7 @@ def _run_head(run: Run, summary: dict[str, Any]) -> list[str]:
     rungs = "/".join(map(str, run.levels))
     numbers = [
         ("-" if summary["best"] is None else f"{summary['best']:.4f}", f"best {run.metric}"),
+        *([] if summary["test"] is None else [(f"{summary['test']['value']:.4f}", "the same on test data")]),
         (str(summary["trials"]), "configurations"),
         (str(summary["units"]), f"{run.unit}s trained"),
         (format_duration(run.end), "wall-clock"),
@@ -111,13 +126,13 @@ def _run_head(run: Run, summary: dict[str, Any]) -> list[str]:
     ]
 
 
-def _run_tables(run: Run, summary: dict[str, Any], *, relative: bool) -> list[str]:
+def _run_tables(run: Run, summary: dict[str, Any]) -> list[str]:
     parts = []
     header, rows = target_rows(run, summary)
     if rows:
-        note = " (90, 95 and 99% of the best value)" if relative else ""
-        parts += [f"<h2>Time to target{note}</h2>", _html_table(header, rows)]
-    parts += ["<h2>Best configurations</h2>", _html_table(*top_rows(run, summary, 10))]
+        note = "" if summary["targets_named"] else " (90, 95 and 99% of the best value)"
+        parts += [f"<h2>Time to target{note}</h2>", html_table(header, rows)]
+    parts += ["<h2>Best configurations</h2>", html_table(*top_rows(run, summary, 10))]
     if summary["warm_start"] is not None:
         warm = summary["warm_start"]
         why = "; ".join(warm["skipped_because"])
@@ -129,25 +144,54 @@ def _run_tables(run: Run, summary: dict[str, Any], *, relative: bool) -> list[st
             f"<p>{warm['trials']} configurations{html.escape(skipped)}; median "
             f"{warm['median_seconds']:.3f} s each. "
             "Gradients are nats of held-out loss per search coordinate.</p>",
-            _html_table(*warm_rows(run, warm)),
+            html_table(*warm_rows(run, warm)),
         ]
-    parts += ["<h2>Rungs</h2>", _html_table(*rung_rows(run, summary))]
+    parts += ["<h2>Rungs</h2>", html_table(*rung_rows(run, summary))]
     header, rows = bracket_rows(run, summary)
     if rows:
-        parts += ["<h2>Brackets</h2>", _html_table(header, rows)]
-    parts += ["<h2>Where the time went</h2>", _html_table(*time_rows(summary))]
+        parts += ["<h2>Brackets</h2>", html_table(header, rows)]
+    parts += ["<h2>Where the time went</h2>", html_table(*time_rows(summary))]
     return parts
 
 
-def _html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+def html_table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    left: int = 1,
+    rules: Collection[int] = (),
+    classes: Mapping[tuple[int, int], str] | None = None,
+) -> str:
+    """A table that scrolls by itself where it is wider than the page.
+
+    Args:
+        left: columns of words, from the first. rules: rows above which a line is drawn.
+        classes: CSS classes by (row, column).
+    """
+    head = "".join(
+        f"<th{_words(column < left)}>{html.escape(cell)}</th>" for column, cell in enumerate(header)
     )
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    body = []
+    for number, row in enumerate(rows):
+        cells = [
+            f"<td{_words(column < left, (classes or {}).get((number, column), ''))}>{html.escape(cell)}</td>"
+            for column, cell in enumerate(row)
+        ]
+        rule = ' class="rule"' if number and number in rules else ""
+        body.append(f"<tr{rule}>{''.join(cells)}</tr>")
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
 
 
-def _image(path: Path) -> str:
+def _words(left: bool, more: str = "") -> str:
+    names = " ".join(filter(None, ["l" if left else "", more]))
+    return f' class="{names}"' if names else ""
+
+
+def image(path: Path, words: str, caption: str = "") -> str:
+    """A PNG file as a part of the page.
+
+    Args:
+        words: what it shows, for those who cannot see it. caption: what is to be said below it.
+    """
     data = base64.b64encode(path.read_bytes()).decode()
-    name = html.escape(path.stem.replace("_", " "))
-    return f'<figure><img alt="{name}" src="data:image/png;base64,{data}"></figure>'
+    below = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
+    return f'<figure><img alt="{html.escape(words)}" src="data:image/png;base64,{data}">{below}</figure>'

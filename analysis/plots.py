@@ -2,59 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
-from analysis.load import Run, labels
+from analysis import figures
+from analysis.figures.confusion import plot_confusion
+from analysis.figures.drawing import headed, legend_below, nothing, plain, sample, time_unit
+from analysis.figures.look import COLUMN, GREY, PALETTE, SIZE, styles
+from analysis.figures.saving import save_figure
 from analysis.metrics import best_so_far, rung_survival, time_split
+from analysis.runs import Run, TrialHistory, best_value, labels
 
-# Okabe and Ito 2008
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-SIZE = (6.4, 4.0)  # inches
-_STYLE: dict[Any, Any] = {
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#dddddd",
-    "grid.linewidth": 0.6,
-    "axes.axisbelow": True,
-    "font.size": 10,
-    "axes.titlesize": 11,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "figure.constrained_layout.use": True,
-    "savefig.dpi": 160,
-    "pdf.fonttype": 42,
-}
-
-
-def save_figure(
-    draw: Callable[[Axes], None], stem: Path, size: tuple[float, float] = SIZE
-) -> tuple[Path, Path]:
-    """Draw on a fresh figure and write it as ``stem``.pdf and ``stem``.png; returns both paths."""
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=size)
-        draw(figure.add_subplot())
-        paths = stem.with_suffix(".pdf"), stem.with_suffix(".png")
-        # fixed metadata: the same journal gives the same bytes
-        figure.savefig(paths[0], metadata={"CreationDate": None})
-        figure.savefig(paths[1])
-    return paths
+__all__ = [
+    "COLUMN",
+    "PALETTE",
+    "SIZE",
+    "plot_best_so_far",
+    "plot_confusion",
+    "plot_learning_curves",
+    "plot_losses",
+    "plot_rung_survival",
+    "plot_time_split",
+    "plot_warm_start",
+    "save_figure",
+    "seconds_axis",
+]
 
 
 def seconds_axis(axes: Axes, end: float) -> float:
     """Label the x axis in the unit that suits ``end`` seconds; returns seconds a unit."""
-    scale, name = next(
-        ((scale, name) for limit, scale, name in ((300, 1.0, "s"), (7200, 60.0, "min")) if end < limit),
-        (3600.0, "h"),
-    )
+    scale, name = time_unit(end)
     axes.set_xlabel(f"wall-clock time ({name})")
     axes.set_xlim(0, max(end / scale, 1e-9) * 1.02)
     return scale
@@ -62,33 +44,40 @@ def seconds_axis(axes: Axes, end: float) -> float:
 
 def plot_best_so_far(axes: Axes, runs: Sequence[Run], target: float | None = None) -> None:
     """Best validation value so far against wall-clock time, one step curve a run."""
+    curves = {
+        name: (run, curve)
+        for name, run in zip(labels(runs), runs, strict=True)
+        if len((curve := best_so_far(run)).t)
+    }
+    if not curves:
+        nothing(axes, "no trial reported a finite value")
+        return
     scale = seconds_axis(axes, max(run.end for run in runs))
-    worst: list[float] = []
-    for index, run in enumerate(runs):
-        curve = best_so_far(run)
-        if not len(curve.t):
-            continue
+    style = styles(labels(runs), baseline="")
+    for name, (run, curve) in curves.items():
         times = np.append(curve.t, run.end) / scale
         values = np.append(curve.value, curve.value[-1])
-        colour = PALETTE[index % len(PALETTE)]
-        label = labels(runs)[index] if len(runs) > 1 else None
-        axes.step(times, values, where="post", color=colour, label=label)
-        axes.plot(curve.t[-1] / scale, curve.value[-1], "o", color=colour, markersize=5)
-        worst.append(float(curve.value[0]))
+        look = style[name]
+        axes.step(times, values, where="post", color=look.colour, linestyle=look.dash)
+        axes.plot(curve.t[-1] / scale, curve.value[-1], look.marker, color=look.colour, markersize=5)
     if target is not None:
         axes.axhline(target, color="#555555", linestyle="--", linewidth=1)
         axes.annotate(f" target {target:g}", (0, target), va="bottom", color="#555555", fontsize=9)
     axes.set_ylabel(f"best {runs[0].metric} so far (validation)")
     axes.set_title("Best so far")
     if len(runs) > 1:
-        axes.legend(frameon=False, fontsize=8)
-    if not worst:
-        _nothing(axes)
+        legend_below(axes, [sample(style[name], plain(name)) for name in curves])
 
 
-def plot_learning_curves(axes: Axes, run: Run) -> None:
-    """Every trial's validation curve, coloured by the rung that it reached."""
+def plot_learning_curves(axes: Axes, run: Run, name: str | None = None) -> None:
+    """Every trial's validation curve, coloured by the rung that it reached.
+
+    name: what tells the run from others, such as its entry of ``labels(runs)``; by default the run's name.
+    """
     levels = run.levels
+    if not any(trial.resources for trial in run.trials.values()):
+        nothing(axes, "no trial reported a value: no learning curves")
+        return
     colours = [mpl.colormaps["viridis_r"](0.08 + 0.92 * x) for x in np.linspace(0, 1, len(levels))]
     reached = dict.fromkeys(levels, 0)
     for trial in sorted(run.trials.values(), key=lambda trial: trial.reached):
@@ -122,11 +111,11 @@ def plot_learning_curves(axes: Axes, run: Run) -> None:
         axes.set_xscale("log")
         axes.set_xticks(levels, [str(level) for level in levels])
         axes.minorticks_off()
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel(f"resource ({run.unit}s)")
     axes.set_ylabel(f"{run.metric} (validation)")
-    axes.set_title(f"Learning curves of {len(run.trials)} trials")
-    if not any(reached.values()):
-        _nothing(axes)
+    _titled(axes, f"Learning curves of {len(run.trials)} trials", run, name)
 
 
 def plot_rung_survival(axes: Axes, runs: Sequence[Run]) -> None:
@@ -161,41 +150,33 @@ def plot_rung_survival(axes: Axes, runs: Sequence[Run]) -> None:
 
 def plot_time_split(axes: Axes, runs: Sequence[Run]) -> None:
     """Where the workers' time went, in per cent of workers x wall-clock."""
-    parts = ("training", "warm_start", "starting", "waiting")
-    names = ("training", "warm start", "starting workers", "waiting")
-    colours = (PALETTE[0], PALETTE[1], PALETTE[5], "#bbbbbb")
-    left = np.zeros(len(runs))
     splits = [time_split(run) for run in runs]
-    for part, name, colour in zip(parts, names, colours, strict=True):
-        share = np.array([100 * getattr(s, part) / max(s.total, 1e-9) for s in splits])
-        label = f"{name} ({share[0]:.1f}%)" if len(runs) == 1 else name
-        axes.barh(range(len(runs)), share, left=left, color=colour, label=label, height=0.6)
-        left += share
-    if len(runs) > 1:
-        axes.set_yticks(range(len(runs)), labels(runs))
-        axes.invert_yaxis()
-    else:
-        axes.set_yticks([])
-    axes.set_xlim(0, 100)
-    axes.set_xlabel("share of workers x wall-clock (%)")
-    axes.set_title("Where the time went")
-    axes.legend(frameon=False, fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.28))
-    axes.grid(visible=False, axis="y")
+    names = {
+        "training": "training",
+        "warm_start": "warm start",
+        "starting": "starting workers",
+        "waiting": "waiting",
+    }
+    parts = {name: [getattr(split, part) for split in splits] for part, name in names.items()}
+    figures.plot_time_split(axes, labels(runs), parts, title="Where the time went")
 
 
-def plot_warm_start(axes: Axes, run: Run) -> None:
-    """What the warm start moved: the size of its step by dimension, in search coordinates."""
+def plot_warm_start(axes: Axes, run: Run, name: str | None = None) -> None:
+    """What the warm start moved: the size of its step by dimension, in search coordinates.
+
+    name: as for ``plot_learning_curves``.
+    """
     steps: dict[str, list[float]] = {}
     for trial in run.trials.values():
-        for name, step in trial.diagnostics.get("step", {}).items():
-            if name in run.dimensions and np.isfinite(float(step)):
-                steps.setdefault(name, []).append(abs(float(step)))
-    names = [name for name, values in steps.items() if any(values)]
+        for dimension, step in trial.diagnostics.get("step", {}).items():
+            if dimension in run.dimensions and np.isfinite(float(step)):
+                steps.setdefault(dimension, []).append(abs(float(step)))
+    names = [dimension for dimension, values in steps.items() if any(values)]
     if not names:
-        _nothing(axes)
+        nothing(axes, "no warm start moved a configuration")
         return
     logarithmic = run.dimensions
-    data = [np.log10(np.maximum(steps[name], 1e-12)) for name in names]
+    data = [np.log10(np.maximum(steps[each], 1e-12)) for each in names]
     axes.boxplot(
         data,
         orientation="horizontal",
@@ -203,15 +184,58 @@ def plot_warm_start(axes: Axes, run: Run) -> None:
         medianprops={"color": PALETTE[1], "linewidth": 1.6},
         flierprops={"marker": ".", "markersize": 4},
     )
-    labels = [f"log10 {name}" if logarithmic[name].get("log") else name for name in names]
-    axes.set_yticks(range(1, len(names) + 1), labels)
+    texts = [plain(f"log10 {each}" if logarithmic[each].get("log") else each) for each in names]
+    axes.set_yticks(range(1, len(names) + 1), texts)
     ticks = np.arange(np.floor(min(map(np.min, data))), np.ceil(max(map(np.max, data))) + 1)
     ticks = ticks[:: max(-(-len(ticks) // 6), 1)]
     axes.set_xticks(ticks, [f"$10^{{{int(tick)}}}$" for tick in ticks])
     axes.set_xlabel("size of the step (search coordinates)")
-    axes.set_title(f"What the warm start moved ({len(data[0])} trials)")
+    _titled(axes, f"What the warm start moved ({len(data[0])} trials)", run, name)
     axes.grid(visible=False, axis="y")
 
 
-def _nothing(axes: Axes) -> None:
-    axes.text(0.5, 0.5, "nothing to show", transform=axes.transAxes, ha="center", color="#777777")
+def plot_losses(axes: Axes, run: Run, count: int = 4, name: str | None = None) -> None:
+    """Training loss (dashed) and validation loss (solid) of the best trials, by resource.
+
+    count: how many trials. name: as for ``plot_learning_curves``. A trial's losses are what its task reported
+    as ``train_loss`` and ``valid_loss``, in the loss's own unit (nats for cross-entropy).
+    """
+    sign = -1 if run.mode == "max" else 1
+    found = [(best_value(trial, run.mode), trial) for trial in run.trials.values() if _has_losses(trial)]
+    ranked = sorted((sign * best[0], best[2], trial.id, trial) for best, trial in found if best[1])
+    if not ranked:
+        nothing(axes, "no trial with a finite score reported train_loss or valid_loss")
+        return
+    seen: list[float] = []
+    handles = []
+    for place, (signed, _, _, trial) in enumerate(ranked[:count]):
+        colour = PALETTE[place % len(PALETTE)]
+        for key, dash in (("valid_loss", "-"), ("train_loss", "--")):
+            losses = np.array([metrics.get(key, np.nan) for metrics in trial.metrics], dtype=np.float64)
+            losses[~np.isfinite(losses)] = np.nan
+            lone = np.isfinite(losses).sum() == 1
+            axes.plot(
+                trial.resources, losses, dash, color=colour, marker="." if lone else None, linewidth=1.3
+            )
+            seen += losses[np.isfinite(losses)].tolist()
+        text = f"trial {trial.id} ({run.metric} {sign * signed:.4g})"
+        handles.append(Line2D([], [], color=colour, label=plain(text)))
+    handles.append(Line2D([], [], color=GREY, linestyle="-", label="validation"))
+    handles.append(Line2D([], [], color=GREY, linestyle="--", label="training"))
+    if seen and min(seen) > 0 and max(seen) / min(seen) > 30:
+        axes.set_yscale("log")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel(f"resource ({run.unit}s)")
+    axes.set_ylabel("loss")
+    several = f"the {len(ranked[:count])} best trials" if len(ranked) > 1 and count > 1 else "the best trial"
+    _titled(axes, f"Losses of {several}", run, name)
+    legend_below(axes, handles)
+
+
+def _has_losses(trial: TrialHistory) -> bool:
+    return any("train_loss" in metrics or "valid_loss" in metrics for metrics in trial.metrics)
+
+
+def _titled(axes: Axes, title: str, run: Run, name: str | None) -> None:
+    """A title, and above the axes in small letters which run it is of."""
+    headed(axes, title, name or run.name)

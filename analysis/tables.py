@@ -6,8 +6,8 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from analysis.load import Run, labels, unlike
 from analysis.metrics import TimeToTarget
+from analysis.runs import Run, labels, unlike
 from asha_core.runtime.budget import counted, format_duration
 from asha_core.runtime.observers import short
 
@@ -32,6 +32,14 @@ def in_words(run: Run, summary: dict[str, Any]) -> str:
             f"The best {run.metric} on validation data is {summary['best']:.4f}, by trial "
             f"{summary['best_trial']}, after {format_duration(summary['best_after_seconds'])}. It was "
             "chosen as the best of many on that same data, so expect a little less on new data."
+        )
+    test = summary["test"]
+    if test is not None:
+        samples = f" of {counted(test['count'], 'sample')}" if type(test["count"]) is int else ""
+        whose = f" Trial {test['trial']}'s checkpoint" if test["trial"] is not None else " Its checkpoint"
+        sentences.append(
+            f"{whose.strip()} has {test['metric'] or run.metric} {test['value']:.4f} on the test data"
+            f"{samples}, measured once."
         )
     furthest = max((trial.reached for trial in run.trials.values()), default=0)
     if run.manifest["scheduler"]["name"] == "pasha" and 0 < furthest < run.levels[-1]:

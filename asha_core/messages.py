@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from asha_core.space import Configuration
 
-_NONE: Mapping[str, float] = {}  # shared by every report without metrics; nobody writes to it
+_NONE: Mapping[str, float] = {}  # shared by every report without metrics or costs; nobody writes to it
 
 
 class Verdict(Enum):
@@ -61,6 +61,7 @@ class Report(NamedTuple):
         value: the metric that is optimised; NaN and infinities rank last.
         seconds: time the worker spent on this unit, training and evaluation.
         metrics: anything else worth keeping, as numbers.
+        costs: of this unit, by name: seconds of its phases, floating point operations, bytes of memory.
     """
 
     trial: int
@@ -69,19 +70,22 @@ class Report(NamedTuple):
     value: float
     seconds: float
     metrics: Mapping[str, float] = _NONE
+    costs: Mapping[str, float] = _NONE
 
 
 @dataclass(frozen=True, slots=True)
 class Refined:
     """What the warm start made of a configuration, and what it cost in seconds.
 
-    ``diagnostics`` is JSON-able: the gradient by dimension, the step, losses, notes.
+    ``diagnostics`` is JSON-able: the gradient by dimension, the step, losses, notes. ``costs``: what it cost
+    beside seconds, by name: floating point operations, bytes of memory.
     """
 
     trial: int
     configuration: Configuration
     seconds: float
     diagnostics: Mapping[str, Any] = field(default_factory=dict)
+    costs: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

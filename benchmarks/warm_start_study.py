@@ -145,9 +145,9 @@ def spent(run_: Any, cost: float) -> Any:
 
 
 def load_arms(directory: Path, study: Study, seeds: list[int]) -> dict[str, list[Any]]:
-    from analysis.load import load
+    from analysis.runs import load_run
 
-    return {arm: [load(directory / arm / f"seed-{seed}") for seed in seeds] for arm in study.arms}
+    return {arm: [load_run(directory / arm / f"seed-{seed}") for seed in seeds] for arm in study.arms}
 
 
 def times(study: Study, arm: str, runs: list[Any], tau: float, budget: float) -> tuple[Any, Any, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,14 @@ from asha_core.runtime.executor import Notice
 from asha_core.runtime.records import to_json
 from asha_core.runtime.results import RunDirectory
 from trials import memory
+from trials.costs import Costs, Peaks
 from trials.failures import closing_event
 from trials.output import not_through_links
 from trials.spec import TaskSpec
 from trials.task import Task
 from trials.trial import JobStopped, Trial
 from trials.writing import Writer
-from warmstart.base import WarmStart, accepted
+from warmstart.base import Problem, WarmStart, accepted
 from warmstart.hints import new_hints
 from warmstart.registry import build
 
@@ -80,6 +81,8 @@ class JobRunner:
             else build(settings.warm_start, settings.warm_start_settings)
         )
         self._hinted: set[str] = set()
+        self._peaks = Peaks(device)
+        self._counted: dict[str, Any] = {}  # of the warm start's arithmetic
         self._task.setup(device)
 
     def run(self, job: Job, send: Send) -> bool:
@@ -121,6 +124,7 @@ class JobRunner:
 
         if job.refine and self._warm_start is not None:
             job = self._refine(job, self._warm_start, send)
+        self._peaks.begin()
         trial = Trial(
             job,
             mode=self._task.mode,
@@ -134,6 +138,7 @@ class JobRunner:
             notice=lambda text: send(Notice(text, self._slot, job.trial)),
             # inline, what is sent is journalled by the engine, whose thread this is
             writer=Writer(beside=not self._inline),
+            costs=Costs(self._peaks),
         )
         try:
             self._task.run(trial)
@@ -161,9 +166,11 @@ class JobRunner:
                     traceback.print_exception(error, file=file)
 
     def _refine(self, job: Job, warm_start: WarmStart, send: Send) -> Job:
+        self._peaks.begin()
         began = time.perf_counter()
         problem = self._task.problem(job.seed, self._device)
-        given = warm_start.refine(problem, job.configuration, job.seed)
+        with _counting(problem, self._counted) as flops:
+            given = warm_start.refine(problem, job.configuration, job.seed)
         outcome = accepted(warm_start.name, self._task.space, job.configuration, given)
         configuration, diagnostics = outcome.configuration, outcome.diagnostics
         _check_jsonable(warm_start.name, "configuration", configuration)
@@ -171,8 +178,18 @@ class JobRunner:
         for hint in new_hints(diagnostics, self._hinted):
             send(Notice(hint, self._slot, job.trial, once=True))
         seconds = time.perf_counter() - began
-        send(Refined(job.trial, configuration, seconds, diagnostics))
+        operations = flops(diagnostics)
+        costs = self._peaks() if operations is None else {"flops": operations, **self._peaks()}
+        send(Refined(job.trial, configuration, seconds, diagnostics, costs))
         return job._replace(configuration=configuration)
+
+
+def _counting(
+    problem: Problem, known: dict[str, Any]
+) -> AbstractContextManager[Callable[[Mapping[str, Any]], float | None]]:
+    """Counts the operations of a refinement, if the problem can; see ``TrainingProblem.counting``."""
+    counting = getattr(problem, "counting", None)
+    return nullcontext(lambda diagnostics: None) if counting is None else counting(known)
 
 
 def _check_jsonable(strategy: str, what: str, values: Mapping[str, Any]) -> None:

@@ -130,8 +130,8 @@ class Task(ABC):
         return {"target": f"{_module(kind)}:{kind.__qualname__}", "options": options}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Pickled without the data that a worker has loaded."""
-        return {name: value for name, value in self.__dict__.items() if name != "_batches"}
+        """Pickled without what a worker has loaded and counted."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("_batches", "_flops")}
 
 
 def check_speed(compile: str, precision: str) -> None:
@@ -298,10 +298,12 @@ class TorchTask(Task):
         """Load torch and the data, and whatever PyTorch loads when an optimiser is first made."""
         import torch
 
+        from trials.flops import prepare
         from trials.training import load_data
 
         load_data(self, device)
         torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+        prepare()
 
     def run(self, trial: Trial) -> None:
         """The training loop; see ``trials.training``."""

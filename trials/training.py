@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import io
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import IO, Any, NoReturn, cast
 
 import numpy as np
@@ -30,8 +31,11 @@ from trials.acceleration import (
 )
 from trials.checkpoints import write_content
 from trials.data.batches import Batches
+from trials.flops import Cache, Seen, structure
+from trials.refining import Known, Refinement
 from trials.task import TorchTask
 from trials.trial import Trial
+from warmstart.base import Losses
 from warmstart.model_problem import ModelProblem
 from warmstart.randomness import generator_for, own_randomness
 
@@ -89,11 +93,21 @@ def train(task: TorchTask, trial: Trial) -> None:
         learner.load(begun)
     for unit in trial.units():
         with repeatable(task), own_randomness(stream_seed(trial.seed, "unit", unit), device):
-            loss = _train_unit(task, trial, unit, learner, train_batches, begun)
+            with trial.costs.timed("train_seconds"):
+                loss = _train_unit(task, trial, unit, learner, train_batches, begun)
             begun = None
-            score, valid_loss = evaluate(task, learner.model, valid_batches)
+            with trial.costs.timed("evaluate_seconds"):
+                score, valid_loss = evaluate(task, learner.model, valid_batches, learner.measured)
+        _count(trial, "flops", learner.trained)
+        _count(trial, "evaluate_flops", learner.measured)
         trial.save(learner.state(), wait=False)
         trial.report(score, train_loss=loss, valid_loss=valid_loss)
+
+
+def _count(trial: Trial, name: str, seen: Seen) -> None:
+    operations = seen.flops()
+    if operations is not None:
+        trial.costs.add(name, operations)
 
 
 def checkpoint_size(task: TorchTask) -> int:
@@ -124,7 +138,11 @@ class _Counter(io.RawIOBase):
 
 
 class _Learner:
-    """What a trial trains: the network, its optimiser, and the scaler of mixed precision."""
+    """What a trial trains: the network, its optimiser, and the scaler of mixed precision.
+
+    Attributes:
+        trained, measured: the batches that went through the network, forward and back, and only forward.
+    """
 
     def __init__(self, task: TorchTask, config: Configuration, seed: int, device: str) -> None:
         self.kind = device.partition(":")[0]
@@ -133,6 +151,9 @@ class _Learner:
         self.peaks = [group["lr"] for group in self.optimizer.param_groups]
         self.precision = Precision(task, device)
         self.network = compiled(self.model, task)  # the same weights; for training steps alone
+        counted: Cache = task.__dict__.setdefault("_flops", {})
+        self.trained = Seen(self.model, counted, backward=True)
+        self.measured = Seen(self.model, counted, backward=False)
 
     def state(self) -> dict[str, Any]:
         return {
@@ -198,6 +219,7 @@ def _step(
     """
     optimizer, precision = learner.optimizer, learner.precision
     augmented = training_inputs(task, inputs, config, noise)
+    learner.trained(augmented)
     with precision.autocast():
         loss = task.loss(learner.network(augmented), targets, config)
     optimizer.zero_grad(set_to_none=True)
@@ -209,6 +231,7 @@ def _step(
 
 def _pause(trial: Trial, learner: _Learner, step: int, total: Tensor, noise: torch.Generator) -> NoReturn:
     """Leave a unit before its ``step``, with all that the rest of it depends on."""
+    _count(trial, "flops", learner.trained)
     trial.pause(
         {
             **learner.state(),
@@ -221,20 +244,31 @@ def _pause(trial: Trial, learner: _Learner, step: int, total: Tensor, noise: tor
     )
 
 
-def evaluate(task: TorchTask, model: nn.Module, batches: Batches) -> tuple[float, float]:
-    """(score, loss) over the whole validation set, in eval mode and full precision."""
-    every, truth = outputs_of(task, model, batches)
+def evaluate(
+    task: TorchTask, model: nn.Module, batches: Batches, seen: Seen | None = None
+) -> tuple[float, float]:
+    """(score, loss) over the whole validation set, in eval mode and full precision.
+
+    Args:
+        seen: is told of each batch, as the network takes it.
+    """
+    every, truth = outputs_of(task, model, batches, seen)
     with torch.inference_mode():
         return task.score(every, truth), task.heldout_loss(every, truth).item()
 
 
 @torch.inference_mode()
-def outputs_of(task: TorchTask, model: nn.Module, batches: Batches) -> tuple[Tensor, Tensor]:
+def outputs_of(
+    task: TorchTask, model: nn.Module, batches: Batches, seen: Seen | None = None
+) -> tuple[Tensor, Tensor]:
     """(outputs, targets) of everything in order, in eval mode and full precision."""
     model.eval()
     outputs, targets = [], []
     for x, y in batches.ordered(heldout_batch(task, batches.device)):
-        outputs.append(model(heldout_inputs(task, x)).float())
+        inputs = heldout_inputs(task, x)
+        if seen is not None:
+            seen(inputs)
+        outputs.append(model(inputs).float())
         targets.append(y)
     return torch.cat(outputs), torch.cat(targets)
 
@@ -246,6 +280,8 @@ class TrainingProblem(ModelProblem):
     """
 
     def __init__(self, task: TorchTask, seed: int, device: str) -> None:
+        self._network: Hashable = None  # of the losses that were asked for last
+        self._refinement: Refinement | None = None
         load_data(task, device)  # now: what it may draw from the global generators, training would have drawn
         precision = Precision(task, device)
         mixed = precision.mixed and precision.dtype is torch.bfloat16
@@ -257,9 +293,15 @@ class TrainingProblem(ModelProblem):
 
             return batch
 
+        def model(config: Configuration) -> nn.Module:
+            made = fresh_model(task, config, seed, device)
+            if self._network is None and self._refinement is not None:
+                self._network = structure(made)
+            return made
+
         super().__init__(
             task.space,
-            model=lambda config: fresh_model(task, config, seed, device),
+            model=model,
             optimizer=lambda model, config: task.optimizer(model.parameters(), config),
             data=draw(0, "warm-start"),
             loss=task.loss,
@@ -271,3 +313,26 @@ class TrainingProblem(ModelProblem):
             device=device,
             seed=seed,
         )
+
+    def losses(self, configuration: Configuration) -> Losses:
+        """The network under this configuration: what a strategy measures."""
+        self._network = None
+        losses = super().losses(configuration)
+        return losses if self._refinement is None else self._refinement.watched(losses, self._network)
+
+    @contextmanager
+    def counting(self, known: dict[str, Any]) -> Iterator[Callable[[Mapping[str, Any]], float | None]]:
+        """Count the operations of the refinement inside.
+
+        Args:
+            known: what was counted of earlier ones of the same strategy; empty at first.
+        Returns:
+            A function of the refinement's diagnostics, to be called when it is over: how many operations it
+            took; None if that is not known.
+        """
+        refinement = self._refinement = Refinement(known.setdefault("flops", Known()))
+        try:
+            yield refinement.flops
+        finally:
+            refinement.close()
+            self._refinement = None

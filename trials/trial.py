@@ -15,6 +15,7 @@ from asha_core.messages import Job, Report
 from asha_core.runtime.results import read_best_note, write_best_note
 from asha_core.space import Configuration
 from trials.checkpoints import check_state, load_checkpoint, save_checkpoint
+from trials.costs import Costs
 from trials.writing import Writer, snapshot
 
 
@@ -46,6 +47,7 @@ class Trial:
         id: the trial's number. config: its configuration, a mapping. seed: its own seed.
         until: the unit after which this job ends. max_resource: units of a complete trial.
         device: "cuda:0" or "cpu". resumed: units that ``resume_from`` restored.
+        costs: of the unit that is being trained; its report tells of them.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Trial:
         notice: Callable[[str], None] = _say,
         settle: Callable[[], None] = lambda: None,
         writer: Writer | None = None,
+        costs: Costs | None = None,
     ) -> None:
         self.id = job.trial
         self.config: Configuration = job.configuration
@@ -70,6 +73,7 @@ class Trial:
         self.max_resource = max_resource
         self.device = device
         self.resumed = 0
+        self.costs = costs or Costs()
         self._attempt = job.attempt
         self._start = job.start
         self._mode = mode
@@ -86,7 +90,7 @@ class Trial:
         self._written = 0  # the unit whose checkpoint is on disk
         self._last_is_good = False  # a file that resume_from() passed over must not push out the one before
         self._value = math.nan  # the last one reported
-        self._since = time.perf_counter()
+        self._since = self._began = time.perf_counter()
 
     @property
     def done(self) -> int:
@@ -184,6 +188,8 @@ class Trial:
         if any(content.get(name) != value for name, value in expected.items()):
             return None
         self._since -= float(content.get("seconds", 0.0))  # the unit's report counts them, too
+        for name, amount in content.get("costs", {}).items():
+            self.costs.add(name, amount)
         return content.get("state")
 
     def pause(self, state: Any) -> NoReturn:
@@ -204,8 +210,9 @@ class Trial:
         if self._done < unit:
             try:
                 check_state(state)
-                seconds = time.perf_counter() - self._since
-                content = self._content(unit - 1, state) | {"unit": unit, "seconds": seconds}
+                costs, seconds = self.costs.so_far(), time.perf_counter() - self._since
+                begun = {"unit": unit, "seconds": seconds, "costs": costs}
+                content = self._content(unit - 1, state) | begun
                 save_checkpoint(self._checkpoint("unfinished"), content)
             except (ReportError, OSError) as error:
                 self._notice(f"trial {self.id}: what it had of unit {unit} is not kept: {error}")
@@ -231,6 +238,8 @@ class Trial:
         while self._done < self.until:
             if self._stopping():
                 raise JobStopped(f"trial {self.id} stopped before unit {self._done + 1}")
+            if self._unit == 0:
+                self.costs.add("start_seconds", time.perf_counter() - self._began)
             unit = self._unit = self._done + 1
             yield unit
             if self._done < unit:
@@ -257,6 +266,10 @@ class Trial:
                 f"trial {self.id} saved outside of `for unit in trial.units()`: only there is it known "
                 "which unit the state belongs to"
             )
+        with self.costs.timed("checkpoint_seconds"):
+            self._save(unit, state, wait)
+
+    def _save(self, unit: int, state: Any, wait: bool) -> None:
         check_state(state)
         self.finish()
         if wait or not self._writer.beside:
@@ -312,10 +325,11 @@ class Trial:
         extra = {name: _number(metric, name) for name, metric in metrics.items()}
         self._done, self._value = unit, number
         if self._saved == unit:
-            self._writer.add(lambda: self._keep_if_best(number, unit))
+            with self.costs.timed("checkpoint_seconds"):
+                self._writer.add(lambda: self._keep_if_best(number, unit))
         now = time.perf_counter()
         seconds, self._since = now - self._since, now
-        told = Report(self.id, self._attempt, unit, number, seconds, extra)
+        told = Report(self.id, self._attempt, unit, number, seconds, extra, self.costs.complete(now))
         self._writer.add(lambda: self._send(told))
 
     def _drop_unreported_best(self) -> None:

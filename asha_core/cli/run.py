@@ -345,11 +345,11 @@ def _terminal_width() -> int | None:
 
 
 def _target_line(result: Result, target: float) -> str:
-    from analysis.load import load
     from analysis.metrics import time_to_target
+    from analysis.runs import load_run
     from asha_core.runtime.budget import counted, format_duration
 
-    run = load(result.directory)
+    run = load_run(result.directory)
     reached = time_to_target(run, target)
     if reached.censored:
         return f"not reached in {format_duration(reached.seconds)}"

@@ -32,6 +32,7 @@ _READABLE = (1, 2)
 _MARK, _END = b', "crc": "', b'"}'
 _TAIL = len(_MARK) + 8 + len(_END)
 _SYNC_SECONDS = 0.25
+_decode = json.JSONDecoder().decode  # json.loads of bytes first looks for their encoding, every time
 
 
 class DiskFull(Exception):
@@ -267,7 +268,7 @@ class _Reader:
 
     def _parse(self, line: bytes) -> Record:
         try:
-            record = json.loads(line)
+            record = _decode(str(line, "utf-8", "surrogatepass"))
         except (ValueError, RecursionError):
             record = None
         if not isinstance(record, dict) or "type" not in record:

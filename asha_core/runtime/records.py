@@ -39,6 +39,10 @@ def read_number(value: Any) -> float:
     return _ODD[value] if isinstance(value, str) else float(value)
 
 
+def _read_numbers(values: Mapping[str, Any]) -> dict[str, float]:
+    return {name: read_number(value) for name, value in values.items()}
+
+
 _encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
 
 
@@ -81,15 +85,20 @@ def event_record(event: ExecutorEvent) -> Record:
             }
             if event.metrics:
                 record["metrics"] = dict(event.metrics)
+            if event.costs:
+                record["costs"] = dict(event.costs)
             return record
         case Refined():
-            return {
+            record = {
                 "type": "refined",
                 "trial": event.trial,
                 "configuration": dict(event.configuration),
                 "seconds": round(event.seconds, 6),
                 "diagnostics": event.diagnostics,
             }
+            if event.costs:
+                record["costs"] = dict(event.costs)
+            return record
         case Rejected():
             return {
                 "type": "rejected",
@@ -138,12 +147,14 @@ def read_event(record: Record) -> Event | None:
                 record["resource"],
                 read_number(record["value"]),
                 read_number(record["seconds"]),
-                {name: read_number(value) for name, value in record.get("metrics", {}).items()},
+                _read_numbers(record.get("metrics", {})),
+                _read_numbers(record.get("costs", {})),
             )
         case "refined":
             values = record["configuration"]
             configuration = Configuration(tuple(values), tuple(values.values()))
-            return Refined(trial, configuration, read_number(record["seconds"]), record["diagnostics"])
+            seconds, costs = read_number(record["seconds"]), _read_numbers(record.get("costs", {}))
+            return Refined(trial, configuration, seconds, record["diagnostics"], costs)
         case "rejected":
             return Rejected(trial, record["reason"], read_number(record["seconds"]))
         case "failed":

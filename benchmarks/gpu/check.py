@@ -4,9 +4,11 @@
    float16 with its gradient scaler, too; with deterministic algorithms exactly.
 2. A warm start with a step of zero leaves the trial as it was, within the same tolerance; the hyper-gradient
    on the GPU agrees with the CPU's within 2% of its largest entry.
-3. A search with two workers on one GPU: each worker sees exactly one device.
+3. What units and a warm start cost: as many operations as on a CPU; of memory, tensors within what PyTorch
+   holds, and that within what is in use on the device.
+4. A search with two workers on one GPU: each worker sees exactly one device.
 
-Needs no data and no network: the digits task. With --device cpu it checks itself, without part 3.
+Needs no data and no network: the digits task. With --device cpu it checks itself, without part 4.
 """
 
 from __future__ import annotations
@@ -52,17 +54,27 @@ def curve(
     **settings: Any,
 ) -> list[float]:
     """The validation accuracies of one trial, in jobs that end at ``pieces``."""
+    sent = events(folder, device, pieces, warm_start, kind, **settings)
+    return [event.value for event in sent if isinstance(event, Report)]
+
+
+def events(
+    folder: Path,
+    device: str,
+    pieces: list[int],
+    warm_start: str = "none",
+    kind: type[Digits] = Digits,
+    **settings: Any,
+) -> list[Any]:
     directory = RunDirectory(folder)
     directory.create()
-    configuration, start, values = RandomSearch(Digits.space, 0).propose(10), 0, []
+    configuration, start, sent = RandomSearch(Digits.space, 0).propose(10), 0, list[Any]()
     for until in pieces:
         runner = JobRunner(WorkerSettings(kind(), str(folder), 9, warm_start, settings), device)
-        sent: list[Any] = []
         runner.run(Job(0, configuration, start, until, 0, 123, refine=start == 0), sent.append)
-        values += [event.value for event in sent if isinstance(event, Report)]
         configuration = next((e.configuration for e in sent if isinstance(e, Refined)), configuration)
         start = until
-    return values
+    return sent
 
 
 def close(name: str, left: list[float], right: list[float], tolerance: float = TOLERANCE) -> bool:
@@ -94,6 +106,20 @@ def gradients_agree(device: str) -> bool:
         f"{worst:.3%} of the largest entry"
     )
     return worst <= 0.02
+
+
+def costs_are_told(folder: Path, device: str) -> bool:
+    here, cpu = (
+        events(folder / f"costs-{place[:3]}-{number}", place, [2], "hypergradient")
+        for number, place in enumerate((device, "cpu"))
+    )
+    good = all(a.costs["flops"] == b.costs["flops"] > 0 for a, b in zip(here, cpu, strict=True))
+    for event in here if device != "cpu" else []:
+        sizes = [event.costs[name] for name in ("gpu_bytes", "gpu_reserved_bytes", "device_bytes")]
+        good = good and sizes[0] > 0 and sizes == sorted(sizes)
+    told = {name: f"{value:.4g}" for name, value in here[-1].costs.items()}
+    print(f"{'ok  ' if good else 'FAIL'} costs of a warm start and two units; of the last: {told}")
+    return good
 
 
 def search(folder: Path) -> bool:
@@ -131,6 +157,7 @@ def main() -> None:
             resumes(folder, device, Half, TOLERANCE),
             resumes(folder, device, Repeatable, 0.0),
             gradients_agree(device),
+            costs_are_told(folder, device),
         ]
         if device != "cpu":
             checks.append(search(folder / "search"))

@@ -10,12 +10,12 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis import load, rung_survival
+from analysis import load_run, rung_survival
 from analysis.cli import main
-from analysis.load import Run
 from analysis.metrics import bracket_survival
 from analysis.plots import plot_rung_survival
 from analysis.report import summary_of
+from analysis.runs import Run
 from analysis.tables import bracket_rows, text_tables, top_rows
 from asha_core.messages import Event, Failed, Lost, Rejected, Report
 from asha_core.runtime.journal import JournalWriter
@@ -82,7 +82,7 @@ def write_search(folder: Path, name: str, trials: int = 40) -> Scheduler:
 @every_scheduler
 def test_trials_are_counted_as_the_scheduler_counts_them(name: str, tmp_path: Path) -> None:
     scheduler = write_search(tmp_path / "run", name)
-    run = load(tmp_path / "run")
+    run = load_run(tmp_path / "run")
     summary = summary_of(run, [])
     assert summary["rejected"] == scheduler.rejected > 0
     assert summary["failed"] == scheduler.failures > 0
@@ -100,7 +100,7 @@ def test_trials_are_counted_as_the_scheduler_counts_them(name: str, tmp_path: Pa
 
 def test_what_proves_invalid_is_rejected_before_its_first_report_and_failed_after(tmp_path: Path) -> None:
     scheduler = write_search(tmp_path / "run", "hyperband")
-    run = load(tmp_path / "run")
+    run = load_run(tmp_path / "run")
     failed = {trial.id for trial in scheduler.trials if trial.status == Status.FAILED}
     rejected = {trial.id for trial in scheduler.trials if trial.status == Status.REJECTED}
     assert failed
@@ -113,7 +113,7 @@ def test_what_proves_invalid_is_rejected_before_its_first_report_and_failed_afte
 @every_scheduler
 def test_brackets_hold_every_trial_once(name: str, tmp_path: Path) -> None:
     scheduler = write_search(tmp_path / "run", name)
-    run = load(tmp_path / "run")
+    run = load_run(tmp_path / "run")
     assert run.brackets == [scheduler.levels[first] for first in scheduler.first_rungs]
     shares = bracket_survival(run)
     assert sum(share.trials for share in shares) == 40
@@ -133,7 +133,7 @@ def test_a_dimension_that_does_not_exist_is_a_dash(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_search(tmp_path / "run", "asha")
-    run = load(tmp_path / "run")
+    run = load_run(tmp_path / "run")
     header, rows = top_rows(run, summary_of(run, []), 10)
     assert header[-3:] == ["kind", "lr", "momentum"]
     assert {(row[-3], row[-1] == "-") for row in rows} == {("adam", True), ("sgd", False)}
@@ -143,7 +143,7 @@ def test_a_dimension_that_does_not_exist_is_a_dash(
 
 
 def test_a_manifest_of_before_conditions_is_read_as_it_was(tmp_path: Path) -> None:
-    run = load(write_run(tmp_path / "run", REPORTS, end=10.0))
+    run = load_run(write_run(tmp_path / "run", REPORTS, end=10.0))
     assert run.manifest["space"] == {"lr": {"type": "float", "lower": 0.01, "upper": 1.0, "log": True}}
     assert run.dimensions == run.manifest["space"]
     assert run.brackets == [1]
@@ -154,7 +154,7 @@ def test_a_manifest_of_before_conditions_is_read_as_it_was(tmp_path: Path) -> No
 
 def test_a_manifest_of_now_names_its_dimensions_and_brackets(tmp_path: Path) -> None:
     write_search(tmp_path / "run", "hyperband")
-    run = load(tmp_path / "run")
+    run = load_run(tmp_path / "run")
     assert list(run.dimensions) == ["kind", "lr", "momentum"]
     assert run.dimensions["momentum"]["when"] == {"kind": ["sgd"]}
     assert run.brackets == [1, 3, 9]
@@ -176,7 +176,7 @@ def told(axes: Axes) -> list[str]:
 @every_scheduler
 def test_the_ideal_share_is_drawn_where_there_is_one_bracket(name: str, tmp_path: Path) -> None:
     write_search(tmp_path / "run", name)
-    axes = survival(load(tmp_path / "run"))
+    axes = survival(load_run(tmp_path / "run"))
     assert ("1 in 3 a rung" in told(axes)) == ("hyperband" not in name)
     assert len(axes.lines) == ("hyperband" not in name)
 
@@ -184,7 +184,7 @@ def test_the_ideal_share_is_drawn_where_there_is_one_bracket(name: str, tmp_path
 def test_the_bars_of_schedulers_with_different_rungs_stand_at_their_own(tmp_path: Path) -> None:
     for name in ("asha", "random"):
         write_search(tmp_path / name, name)
-    asha, full = load(tmp_path / "asha"), load(tmp_path / "random")
+    asha, full = load_run(tmp_path / "asha"), load_run(tmp_path / "random")
     assert (asha.levels, full.levels) == ([1, 3, 9], [9])
     for runs in ((asha, full), (full, asha)):
         axes = survival(*runs)

@@ -16,7 +16,7 @@ from analysis import (
     area_under_curve,
     best_so_far,
     find_runs,
-    load,
+    load_run,
     rung_survival,
     time_split,
     time_to_target,
@@ -95,7 +95,7 @@ REPORTS = [(2.0, 0, 1, 0.3), (4.0, 1, 1, 0.5), (5.0, 2, 1, 0.4), (8.0, 1, 3, 0.9
 
 
 def test_best_so_far_is_the_running_best(tmp_path: Path) -> None:
-    curve = best_so_far(load(write_run(tmp_path, REPORTS, end=10.0)))
+    curve = best_so_far(load_run(write_run(tmp_path, REPORTS, end=10.0)))
     assert curve.t.tolist() == [2.0, 4.0, 8.0]
     assert curve.value.tolist() == [0.3, 0.5, 0.9]
     assert curve.trial.tolist() == [0, 1, 1]
@@ -103,7 +103,7 @@ def test_best_so_far_is_the_running_best(tmp_path: Path) -> None:
 
 
 def test_time_to_target_counts_seconds_devices_and_units(tmp_path: Path) -> None:
-    run = load(write_run(tmp_path, REPORTS, end=10.0))
+    run = load_run(write_run(tmp_path, REPORTS, end=10.0))
     reached = time_to_target(run, 0.5)
     assert (reached.seconds, reached.units, reached.censored) == (4.0, 2, False)
     assert reached.gpu_hours == pytest.approx(4.0 * 2 / 3600)
@@ -112,14 +112,14 @@ def test_time_to_target_counts_seconds_devices_and_units(tmp_path: Path) -> None
 
 
 def test_smaller_is_better_where_the_mode_says_so(tmp_path: Path) -> None:
-    run = load(write_run(tmp_path, REPORTS, mode="min", end=10.0))
+    run = load_run(write_run(tmp_path, REPORTS, mode="min", end=10.0))
     assert best_so_far(run).value.tolist() == [0.3]
     assert not time_to_target(run, 0.3).censored
     assert time_to_target(run, 0.2).censored
 
 
 def test_area_under_the_curve_by_hand(tmp_path: Path) -> None:
-    run = load(write_run(tmp_path, REPORTS, end=10.0))
+    run = load_run(write_run(tmp_path, REPORTS, end=10.0))
     # 0 for 2 s, .3 for 2 s, .5 for 4 s, .9 for 2 s
     assert area_under_curve(run) == pytest.approx((0.6 + 2.0 + 1.8) / 10)
     assert area_under_curve(run, budget=4.0) == pytest.approx(0.6 / 4)
@@ -138,7 +138,7 @@ def test_survival_and_time_split_by_hand(tmp_path: Path) -> None:
     }
     rejected = {"t": 3.0, "type": "rejected", "trial": 7, "reason": "explodes", "seconds": 0.25}
     failed = {"t": 6.0, "type": "failed", "trial": 2, "attempt": 0, "kind": "error", "error": "x"}
-    run = load(write_run(tmp_path, REPORTS, end=10.0, extra=(refined, rejected, failed)))
+    run = load_run(write_run(tmp_path, REPORTS, end=10.0, extra=(refined, rejected, failed)))
     assert [(s.level, s.trials, s.share) for s in rung_survival(run)] == [
         (1, 3, 1.0),
         (3, 2, 2 / 3),
@@ -160,7 +160,7 @@ def test_repeated_units_count_once_and_odd_values_never_win(tmp_path: Path) -> N
         (4.0, 2, 1, 0.9),  # trained again after its worker was lost: counted once
         (5.0, 2, 2, 0.3),
     ]
-    run = load(write_run(tmp_path, reports))
+    run = load_run(write_run(tmp_path, reports))
     assert len(run.t) == 4
     assert run.units.tolist() == [1, 2, 3, 4]
     assert best_so_far(run).value.tolist() == [0.2, 0.3]
@@ -170,7 +170,7 @@ def test_repeated_units_count_once_and_odd_values_never_win(tmp_path: Path) -> N
 
 
 def test_a_run_without_reports_is_no_error(tmp_path: Path) -> None:
-    run = load(write_run(tmp_path, [], end=3.0))
+    run = load_run(write_run(tmp_path, [], end=3.0))
     assert len(best_so_far(run).t) == 0
     assert time_to_target(run, 0.5).censored
     assert area_under_curve(run) == 0.0
@@ -185,7 +185,7 @@ def test_reaching_a_target_agrees_with_the_raw_reports(
     values: list[Any], target: float, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("run")
-    run = load(write_run(folder, [(float(i + 1), i, 1, v) for i, v in enumerate(values)], end=50.0))
+    run = load_run(write_run(folder, [(float(i + 1), i, 1, v) for i, v in enumerate(values)], end=50.0))
     hits = [i for i, v in enumerate(values) if isinstance(v, float) and v >= target]
     reached = time_to_target(run, target)
     assert reached.censored == (not hits)
@@ -204,7 +204,7 @@ def test_what_is_no_results_directory_is_said_so(tmp_path: Path) -> None:
     assert [path.name for path in find_runs([tmp_path])] == ["a", "b"]
     (tmp_path / "a" / "run.json").write_text("{")
     with pytest.raises(AshaError, match="damaged"):
-        load(tmp_path / "a")
+        load_run(tmp_path / "a")
     (tmp_path / "b" / "run.json").unlink()
     with pytest.raises(AshaError, match="cannot read"):
-        load(tmp_path / "b")
+        load_run(tmp_path / "b")

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from analysis import load, time_split, time_to_target
-from analysis.load import Run, Session
+from analysis import load_run, time_split, time_to_target
 from analysis.report import summary_of
+from analysis.runs import Run, Session
 from tests.analysis.test_metrics import REPORTS, write_run
 
 
@@ -48,7 +48,7 @@ def resumed(tmp_path: Path) -> Run:
     late = [(t + (5 if t > 4 else 0), *rest) for t, *rest in REPORTS]
     workers = tuple(ready(12.0, slot) for slot in range(3))
     extra = (end(10.0, "budget"), resume(10.0, 3, 4), *workers)
-    return load(write_run(tmp_path, late, end=20.0, extra=extra))  # type: ignore[arg-type]
+    return load_run(write_run(tmp_path, late, end=20.0, extra=extra))  # type: ignore[arg-type]
 
 
 def test_each_session_has_its_own_devices_and_workers(resumed: Run) -> None:
@@ -93,29 +93,29 @@ def test_starting_is_counted_in_each_session(resumed: Run) -> None:
 
 def test_a_worker_that_replaced_another_started_as_long_as_it_says(tmp_path: Path) -> None:
     extra = (ready(5.0, 0, 0.75), resume(10.0, 2, 2), ready(11.0, 0), ready(12.0, 1), ready(15.0, 1, 0.25))
-    split = time_split(load(write_run(tmp_path, REPORTS, end=20.0, extra=extra)))
+    split = time_split(load_run(write_run(tmp_path, REPORTS, end=20.0, extra=extra)))
     assert split.starting == 2 * 1 + 0.75 + 1 + 2 + 0.25
 
 
 def test_a_session_without_the_others_end_was_killed_until_one_ends(tmp_path: Path) -> None:
-    first = load(write_run(tmp_path / "a", REPORTS, extra=(end(10.0, "budget"), resume(10.0, 2, 2))))
+    first = load_run(write_run(tmp_path / "a", REPORTS, extra=(end(10.0, "budget"), resume(10.0, 2, 2))))
     assert (first.reason, first.end) == ("killed", 10.0)
     later = (end(10.0, "budget"), resume(10.0, 2, 2), {"t": 40.0, "type": "alive"})
-    second = load(write_run(tmp_path / "b", REPORTS, extra=later))
+    second = load_run(write_run(tmp_path / "b", REPORTS, extra=later))
     assert (second.reason, second.end) == ("killed", 40.0)
     both = (resume(10.0, 2, 2), end(12.0, "interrupted"))
-    third = load(write_run(tmp_path / "c", REPORTS, extra=both))
+    third = load_run(write_run(tmp_path / "c", REPORTS, extra=both))
     assert (third.reason, third.end, len(third.sessions)) == ("interrupted", 12.0, 2)
 
 
 def test_what_is_of_no_trial_disturbs_nothing(tmp_path: Path) -> None:
-    plain = load(write_run(tmp_path / "a", REPORTS, end=10.0))
+    plain = load_run(write_run(tmp_path / "a", REPORTS, end=10.0))
     others = (
         {"t": 3.0, "type": "alive"},
         {"t": 3.0, "type": "retired", "slot": 1, "reason": "x"},
         {"t": 3.0, "type": "a kind of a later version", "x": 1},
     )
-    run = load(write_run(tmp_path / "b", REPORTS, end=10.0, extra=others))
+    run = load_run(write_run(tmp_path / "b", REPORTS, end=10.0, extra=others))
     assert summary_of(run, [0.5]) | {"run": ""} == summary_of(plain, [0.5]) | {"run": ""}
 
 
@@ -123,7 +123,7 @@ def test_what_is_of_no_trial_disturbs_nothing(tmp_path: Path) -> None:
 
 
 def state(tmp_path: Path, *records: dict[str, Any]) -> tuple[str, int, bool]:
-    trial = load(write_run(tmp_path, [(1.0, 0, 1, 0.5)], extra=records)).trials[0]
+    trial = load_run(write_run(tmp_path, [(1.0, 0, 1, 0.5)], extra=records)).trials[0]
     return trial.state, trial.faults, trial.alone
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis import load, time_split
+from analysis import load_run, time_split
 
 
 @pytest.mark.slow
@@ -26,7 +26,7 @@ def test_a_cifar_search_pauses_resumes_and_learns(cifar_dir: Path, tmp_path: Pat
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    run = load(tmp_path / "run")
+    run = load_run(tmp_path / "run")
     assert run.levels == [1, 2, 4]
     resumed = [r for r in run.records if r["type"] == "job" and r["start"] > 0]
     assert len(resumed) >= 3

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 
-from analysis import load
+from analysis import load_run
 from asha_core.runtime.journal import read_journal
 from tests.replay import replay
 from tests.trials.jobs import alive
@@ -79,7 +79,7 @@ def test_the_journal_rebuilds_the_scheduler(
 def test_every_trial_has_its_warm_start_in_the_journal(
     finished: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
-    run = load(finished[0])
+    run = load_run(finished[0])
     assert len(run.trials) == 12
     for trial in run.trials.values():
         assert set(trial.diagnostics["gradient"]) == set(SPACE)
@@ -126,7 +126,7 @@ def test_two_variations_meet_the_same_configurations(tmp_path: Path) -> None:
             cwd=tmp_path,
         )
         assert done.returncode == 0, done.stderr
-    a, b = (load(tmp_path / name).trials for name in ("baseline", "random-warm"))
+    a, b = (load_run(tmp_path / name).trials for name in ("baseline", "random-warm"))
     assert [a[i].proposed for i in range(4)] == [b[i].proposed for i in range(4)]
     assert all(a[i].configuration == a[i].proposed for i in range(4))
     assert all(b[i].configuration != b[i].proposed for i in range(4))
@@ -279,7 +279,7 @@ def test_interrupted_it_exits_130_with_results_and_no_orphans(number: int, runni
     assert process.returncode == 130
     assert gone(workers, 5)
     assert json.loads((directory / "results.json").read_text())["reason"] == "interrupted"
-    assert load(directory).reason == "interrupted"
+    assert load_run(directory).reason == "interrupted"
 
 
 def test_an_impatient_second_interrupt_neither_hangs_nor_loses_the_results(running: Running) -> None:
@@ -298,7 +298,7 @@ def test_killed_it_leaves_a_readable_journal_and_no_orphans(running: Running) ->
     process.kill()
     process.communicate()
     assert gone(workers, 15)
-    run = load(directory)
+    run = load_run(directory)
     assert run.reason == "killed"
     assert len(run.t) >= 3
 
@@ -328,6 +328,6 @@ def test_a_budget_in_time_is_kept(tmp_path: Path) -> None:
     _, errors = process.communicate(timeout=60)
     assert time.monotonic() - began < 40
     assert "stopped at its budget" in errors
-    run = load(tmp_path / "run")
+    run = load_run(tmp_path / "run")
     assert run.reason == "budget"
     assert process.returncode == (0 if len(run.t) else 1)  # on a busy machine twelve seconds can pass in vain

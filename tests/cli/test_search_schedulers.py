@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from analysis import load
+from analysis import load_run
 from analysis.cli import main as report
 from analysis.report import summary_of
 from asha_core.cli.options import parse_arguments
@@ -46,7 +46,7 @@ def search(cwd: Path, *arguments: str) -> dict[str, Any]:
     assert results["rungs"] == [
         {"level": row.level, "reached": row.reached, "promoted": row.promoted} for row in scheduler.counts()
     ]
-    history = load(cwd / "run")
+    history = load_run(cwd / "run")
     for trial in history.trials.values():  # every unit once, in order: nobody began again
         assert trial.resources == list(range(1, trial.reached + 1))
         assert trial.reached == scheduler.trials[trial.id].resource
@@ -79,7 +79,7 @@ def test_pasha(tmp_path: Path) -> None:
 
 def test_hyperband(tmp_path: Path) -> None:
     search(tmp_path, "--scheduler", "hyperband", "--max-trials", "7", "--searcher", "sobol")
-    run = load(tmp_path / "run")
+    run = load_run(tmp_path / "run")
     assert run.brackets == [1, 3, 9]
     assert len({trial.first for trial in run.trials.values()}) > 1  # with this seed
 
@@ -104,7 +104,7 @@ def test_without_halving_from_start_points(tmp_path: Path) -> None:
     starts = ("--start-points", str(tmp_path / "points.json"), "--searcher", "halton")
     results = search(tmp_path, "--scheduler", "random", "--max-trials", "3", *starts)
     assert reached(results) == [(9, 3)]
-    assert load(tmp_path / "run").trials[0].proposed == point
+    assert load_run(tmp_path / "run").trials[0].proposed == point
     # its best are the next search's start points
     _, _, scheduler, _ = resolve(parse_arguments([*DIGITS, "--start-points", str(tmp_path / "run")]))
     assert [dict(scheduler.searcher.propose(i)) for i in range(3)] == [

@@ -37,11 +37,11 @@ def test_strategies_and_chains_may_follow_a_scheduler_or_stand_alone(scheduler: 
 
 @pytest.mark.parametrize("variation", [*VARIATIONS, "screen+trust", "pasha-ohgw-trust"])
 def test_every_variation_runs_from_the_command_line(variation: str, tmp_path: Path) -> None:
-    from analysis import load
+    from analysis import load_run
 
     folder = tmp_path / "run"
     assert main([*DIGITS, *FEW, "--variation", variation, "--results-dir", str(folder)]) == 0
-    run = load(folder)
+    run = load_run(folder)
     name = split_variation(variation, None)[1]
     chosen = VARIATIONS.get(name)
     strategy = name if chosen is None else chosen.strategy
@@ -52,12 +52,12 @@ def test_every_variation_runs_from_the_command_line(variation: str, tmp_path: Pa
 
 
 def test_options_are_in_the_manifest_and_reach_the_strategy(tmp_path: Path) -> None:
-    from analysis import load
+    from analysis import load_run
 
     folder = tmp_path / "run"
     given = options("eta_h=3e-4", "mask=lr,momentum")
     assert main([*DIGITS, *FEW, "--variation", "ohgw-1step", *given, "--results-dir", str(folder)]) == 0
-    run = load(folder)
+    run = load_run(folder)
     assert run.manifest["variation"] == {
         "name": "ohgw-1step",
         "strategy": "hypergradient",

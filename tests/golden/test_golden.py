@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis import best_so_far, load, rung_survival, time_split, time_to_target
+from analysis import best_so_far, load_run, rung_survival, time_split, time_to_target
 from analysis.report import summary_of
 from asha_core.errors import JournalError
 from asha_core.runtime.budget import Budget
@@ -68,7 +68,7 @@ def test_its_scheduler_is_rebuilt_from_its_manifest() -> None:
 
 
 def test_its_report_has_the_numbers_that_are_in_it() -> None:
-    run = load(OLD)
+    run = load_run(OLD)
     assert (run.reason, run.end, run.torn) == ("complete", 7.813776, False)
     assert [(session.start, session.held, session.slots) for session in run.sessions] == [(0.0, 2, 2)]
     states = Counter(trial.state for trial in run.trials.values())
@@ -123,7 +123,7 @@ def test_cut_anywhere_it_can_be_gone_on_with(old: Path) -> None:
             assert len(scheduler.trials) - scheduler.rejected == 12
             reports = [(r["trial"], r["resource"]) for r in contents.records if r["type"] == "report"]
             assert len(reports) == len(set(reports)) == scheduler.units
-            run = load(old)
+            run = load_run(old)
             assert (len(run.sessions), run.reason) == (2, "complete")
             assert summary_of(run, [])["failed"] == scheduler.failures
             assert summary_of(run, [])["units"] == scheduler.units
@@ -155,7 +155,7 @@ def test_a_search_of_two_sessions_is_read_replayed_and_reported() -> None:
     kinds = Counter(record["type"] for record in contents.records)
     assert (kinds["resume"], kinds["lost"], kinds["end"]) == (1, 2, 1)
     scheduler = rebuild(NEW)
-    run = load(NEW)
+    run = load_run(NEW)
     assert (run.reason, run.end) == ("complete", 28.066405)
     assert [(session.start, session.held) for session in run.sessions] == [(0.0, 2), (13.565665, 2)]
     assert len(run.t) == run.units[-1] == scheduler.units == 124

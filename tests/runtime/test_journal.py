@@ -51,12 +51,14 @@ configurations = st.lists(st.floats(0, 1), min_size=3, max_size=3).map(SPACE.fro
 finite = st.floats(allow_nan=False, allow_infinity=False)
 diagnostics = st.dictionaries(text, finite | text | st.booleans() | st.lists(finite, max_size=3), max_size=3)
 
+named_numbers = st.dictionaries(text, numbers, max_size=3)
+
 reports = st.builds(
-    Report, integers, integers, integers, numbers, seconds, st.dictionaries(text, numbers, max_size=3)
+    Report, integers, integers, integers, numbers, seconds, named_numbers, costs=named_numbers
 )
 events = st.one_of(
     reports,
-    st.builds(Refined, integers, configurations, seconds, diagnostics),
+    st.builds(Refined, integers, configurations, seconds, diagnostics, named_numbers),
     st.builds(Rejected, integers, text, seconds),
     st.builds(Failed, integers, integers, text, st.sampled_from(FAILURES)),
     st.builds(Lost, integers, integers, text, st.sampled_from(LOSSES)),
@@ -123,12 +125,22 @@ def test_a_loss_of_before_there_were_kinds_is_a_workers():
     assert read_event({"type": "lost", "trial": 3, "attempt": 1, "reason": "x"}) == Lost(3, 1, "x", "died")
 
 
+def test_costs_that_nobody_counted_leave_no_trace_in_the_journal():
+    """So a journal of before there were any is one in which nobody counted."""
+    for event in (Report(0, 0, 1, 0.5, 1.0), Refined(0, SPACE.from_unit([0.5] * 3), 1.0)):
+        record = strict(to_json(event_record(event)))
+        assert "costs" not in record
+        assert read_event(record).costs == {}
+
+
 @pytest.mark.parametrize(("value", "written"), [(math.nan, "nan"), (math.inf, "inf"), (-math.inf, "-inf")])
 def test_numbers_that_json_does_not_have_are_strings(value, written):
     record = strict(to_json(event_record(Report(0, 0, 1, value, 1.0, {"loss": value}))))
     assert record["value"] == written
     assert record["metrics"] == {"loss": written}
     assert same(read_number(written), value)
+    costs = strict(to_json(event_record(Report(0, 0, 1, 0.5, 1.0, costs={"flops": value}))))["costs"]
+    assert costs == {"flops": written}
     assert strict(to_json({"deep": [{"x": (value, 1)}]})) == {"deep": [{"x": [written, 1]}]}
 
 

@@ -99,9 +99,9 @@ def search(folder: Path, chosen: SearchSpace, **settings: Any) -> Path:
 
 
 def test_every_trained_configuration_of_a_search_is_allowed(tmp_path: Path) -> None:
-    from analysis import load
+    from analysis import load_run
 
-    run = load(search(tmp_path / "run", space(at_most_a_quarter)))
+    run = load_run(search(tmp_path / "run", space(at_most_a_quarter)))
     assert len(run.trials) == 15
     assert all(
         trial.proposed["x"] <= 0.25 and trial.configuration["x"] <= 0.25 for trial in run.trials.values()
@@ -118,14 +118,14 @@ def test_a_search_of_which_nothing_is_left_is_one_line_and_leaves_nothing(tmp_pa
 
 def test_what_the_schedulers_space_freezes_a_warm_start_does_not_move(tmp_path: Path) -> None:
     """The task's own space is the free one; the scheduler's is what is searched."""
-    from analysis import load
+    from analysis import load_run
 
     free = SearchSpace({"x": Float(0.0, 1.0), "y": Float(0.0, 1.0)})
     task = FunctionTask(jobs.work, free)
     scheduler = ASHA(free.freeze(x=0.5), max_resource=1, max_trials=5)
     folder = tmp_path / "run"
     tune(task, scheduler, gpus="inline", variation="random-warm", results_dir=folder, progress="none")
-    for trial in load(folder).trials.values():
+    for trial in load_run(folder).trials.values():
         assert trial.configuration["x"] == 0.5
         assert trial.configuration["y"] != trial.proposed["y"]
     assert task.space == free  # the user's own object is as it was

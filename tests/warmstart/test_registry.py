@@ -133,7 +133,7 @@ def test_a_broken_one_is_named_in_one_line(
 @pytest.mark.usefixtures("stranger")
 def test_worker_processes_find_it_too(tmp_path: Path) -> None:
     """A search from the command line, in processes of its own."""
-    from analysis import load
+    from analysis import load_run
 
     command = [str(Path(sys.executable).with_name("asha-run")), "--task", "tests.cli.odd_tasks:Paced"]
     command += ["--gpus", "cpu", "--workers-per-gpu", "1", "--max-trials", "2", "--max-resource", "1"]
@@ -147,7 +147,7 @@ def test_worker_processes_find_it_too(tmp_path: Path) -> None:
     ]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    run = load(tmp_path / "run")
+    run = load_run(tmp_path / "run")
     assert len(run.trials) == 2
     for trial in run.trials.values():
         assert trial.diagnostics["strategy"] == "halve"

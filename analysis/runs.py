@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asha_core.errors import ResultsError
-from asha_core.runtime.journal import read_journal
+from asha_core.runtime.journal import JournalContents, read_journal
 from asha_core.runtime.records import Record, read_number
 from asha_core.runtime.results import read_manifest
 
@@ -40,7 +40,9 @@ class TrialHistory:
     order: list[int] = field(default_factory=list)  # the report's index in the run's arrays
     seconds: list[float] = field(default_factory=list)
     metrics: list[dict[str, float]] = field(default_factory=list)
+    costs: list[dict[str, float]] = field(default_factory=list)  # of each unit; empty where not recorded
     warm_start_seconds: float = 0.0
+    warm_start_costs: dict[str, float] = field(default_factory=dict)
     diagnostics: dict[str, Any] = field(default_factory=dict)
     state: str = "running"
     faults: int = 0  # how often its worker died or hung
@@ -87,6 +89,7 @@ class Run:
     reason: str
     torn: bool
     sessions: list[Session]
+    schema: int = 2  # of the journal
 
     @property
     def mode(self) -> str:
@@ -148,10 +151,7 @@ class Run:
     @property
     def problem(self) -> str:
         """The task, and its options but for where its data lies: "cifar10 (subset=0.1)"."""
-        task = self.manifest["task"]
-        options = task.get("options") or {}
-        told = [f"{name}={value}" for name, value in options.items() if name not in _OF_THE_PLACE]
-        return f"{task['name']} ({', '.join(told)})" if told else str(task["name"])
+        return problem_of(self.manifest)
 
     @property
     def name(self) -> str:
@@ -161,6 +161,14 @@ class Run:
             f"{self.problem}, {m['scheduler']['name']} {m['variation']['name']}, "
             f"seed {m['scheduler']['seed']}"
         )
+
+
+def problem_of(manifest: Mapping[str, Any]) -> str:
+    """What is solved, by a run.json: the task, and its options but for where its data lies."""
+    task = manifest["task"]
+    options = task.get("options") or {}
+    told = [f"{name}={value}" for name, value in options.items() if name not in _OF_THE_PLACE]
+    return f"{task['name']} ({', '.join(told)})" if told else str(task["name"])
 
 
 def unlike(runs: Sequence[Run]) -> str | None:
@@ -205,7 +213,7 @@ def find_runs(paths: Sequence[str | Path]) -> list[Path]:
     return found
 
 
-def load(directory: str | Path) -> Run:
+def load_run(directory: str | Path) -> Run:
     """Read one run.
 
     Raises:
@@ -215,7 +223,7 @@ def load(directory: str | Path) -> Run:
     manifest = read_manifest(directory / "run.json")
     journal = read_journal(directory / "journal.jsonl")
     try:
-        run = _assemble(directory, manifest, journal.records, journal.torn)
+        run = _assemble(directory, manifest, journal)
         # what a report asks of the manifest: here, where it can be said which file is wrong
         _ = run.mode, run.metric, run.unit, run.name, run.dimensions, run.brackets, run.levels, run.on_gpu
         return run
@@ -225,7 +233,8 @@ def load(directory: str | Path) -> Run:
         ) from error
 
 
-def _assemble(directory: Path, manifest: dict[str, Any], records: list[Record], torn: bool) -> Run:
+def _assemble(directory: Path, manifest: dict[str, Any], journal: JournalContents) -> Run:
+    records = journal.records
     trials: dict[int, TrialHistory] = {}
     rows: list[tuple[float, int, int, float, int, float]] = []
     units = 0
@@ -255,7 +264,8 @@ def _assemble(directory: Path, manifest: dict[str, Any], records: list[Record], 
                 trial.values.append(value)
                 trial.order.append(len(rows))
                 trial.seconds.append(seconds)
-                trial.metrics.append({k: read_number(v) for k, v in record.get("metrics", {}).items()})
+                trial.metrics.append(read_numbers(record.get("metrics")))
+                trial.costs.append(read_numbers(record.get("costs")))
                 trial.state = "done" if trial.reached == last_level else "paused"
                 rows.append((record["t"], trial.id, trial.reached, value, units, seconds))
     columns = list(zip(*rows, strict=True)) if rows else [()] * 6
@@ -272,9 +282,19 @@ def _assemble(directory: Path, manifest: dict[str, Any], records: list[Record], 
         seconds=np.array(columns[5], dtype=np.float64),
         end=end,
         reason=reason,
-        torn=torn,
+        torn=journal.torn,
         sessions=sessions,
+        schema=journal.header["schema"],
     )
+
+
+def read_numbers(entries: Mapping[str, Any] | None) -> dict[str, float]:
+    """A record's metrics or costs; empty if it has none. Do not change it: it may be the record's own."""
+    if not entries:
+        return {}
+    if type(entries) is dict and str not in map(type, entries.values()):  # nearly always, and much faster
+        return entries
+    return {name: read_number(value) for name, value in entries.items()}
 
 
 def _tell(trial: TrialHistory, record: Record, manifest: dict[str, Any]) -> None:
@@ -283,6 +303,7 @@ def _tell(trial: TrialHistory, record: Record, manifest: dict[str, Any]) -> None
             trial.configuration = record["configuration"]
             trial.warm_start_seconds += float(record["seconds"])
             trial.diagnostics = record["diagnostics"]
+            trial.warm_start_costs = read_numbers(record.get("costs"))
         case "rejected":
             trial.warm_start_seconds += float(record["seconds"])
             trial.state = "rejected"

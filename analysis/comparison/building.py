@@ -1,0 +1,122 @@
+"""A study turned into a comparison."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from analysis.comparison.contrasts import contrasts
+from analysis.comparison.data import CONFIDENCE, GroupData, group_data
+from analysis.comparison.describing import describe
+from analysis.comparison.extras import Bands
+from analysis.comparison.schema import Comparison, Criteria, Group, Source
+from analysis.comparison.shifts import diagnose
+from analysis.comparison.sweeps import best_configurations, sweeps
+from analysis.criteria import judge
+from analysis.replicate import Measure, Replicate, best_at
+from analysis.study import Study
+from analysis.summaries import interquartile_mean_band
+from analysis.words import in_words
+
+GRID = 200  # points of a band
+_BAND_DRAWS = 500  # of its bootstrap: a band is looked at, and no number of it is quoted
+
+
+def compare(study: Study, targets: Sequence[float] = ()) -> Comparison:
+    """All that ``comparison.json`` holds: what each arm reached and cost, and what differs from the baseline.
+
+    Args:
+        study: as ``analysis.study.load_study`` reads it.
+        targets: further ones, chosen after the runs: told, but not tested.
+    """
+    problems = list(study.problems)
+    groups = []
+    for name in study.groups:
+        data, found = group_data(study, name, targets)
+        problems += found
+        if data is not None:
+            groups.append(_group(data))
+    whole = Comparison(
+        name=study.name,
+        directory=str(study.directory),
+        baseline=study.baseline,
+        measure=study.measure,
+        planned=study.planned,
+        used=sum(len(arm.seeds) for group in groups for arm in group.arms),
+        words=(),
+        groups=tuple(groups),
+        criteria=Criteria((), ()),
+        problems=tuple(problems),
+        sources=tuple(_sources(study.replicates)),
+    )
+    judged = replace(whole, criteria=judge(whole))
+    return replace(judged, words=tuple(in_words(judged)))
+
+
+def _group(data: GroupData) -> Group:
+    first = data.all[0]
+    against, families = contrasts(data)
+    told = [each for arm in data.runs if (each := diagnose(data, arm)) is not None]
+    return Group(
+        name=data.name,
+        task=first.task,
+        scheduler=first.scheduler,
+        metric=first.metric,
+        mode=first.mode,
+        unit=first.unit,
+        seeds=tuple(sorted({each.seed for each in data.all})),
+        targets=data.targets,
+        later=data.later,
+        auc_start=data.auc_start,
+        families=families,
+        horizons=tuple(data.horizons.values()),
+        arms=tuple(describe(data, arm) for arm in data.runs),
+        against=tuple(against),
+        bands=tuple(_bands(data, measure) for measure in _shown(data.measure)),
+        diagnostics=tuple(told),
+        sweeps=tuple(sweeps(data)),
+        best_configurations=best_configurations(data.all),
+    )
+
+
+def _shown(measure: Measure) -> list[Measure]:
+    """The study's measure, and seconds beside it."""
+    measures: list[Measure] = [measure, "seconds"]
+    return list(dict.fromkeys(measures))
+
+
+def _bands(data: GroupData, measure: Measure) -> Bands:
+    """The interquartile mean of the best value so far, arm by arm, up to the group's horizon."""
+    grid = np.linspace(0.0, data.limit(measure), GRID)
+    arms = {}
+    for arm, runs in data.runs.items():
+        curves = np.array([best_at(each, grid, measure) for each in runs])
+        arms[arm] = interquartile_mean_band(curves, _BAND_DRAWS, confidence=CONFIDENCE)
+    return Bands(measure, grid, arms)
+
+
+def _sources(runs: Sequence[Replicate]) -> list[Source]:
+    """What the journals were made with, those that are alike together."""
+    kinds: dict[str, list[Replicate]] = {}
+    for each in runs:
+        made = [each.manifest.get(key) for key in ("commit", "versions", "hardware")]
+        kinds.setdefault(json.dumps(made, sort_keys=True), []).append(each)
+    found = []
+    for alike in kinds.values():
+        manifest = alike[0].manifest
+        begun = sorted(str(each.manifest.get("created", "")) for each in alike)
+        found.append(
+            Source(
+                manifest.get("commit"),
+                dict(manifest.get("versions", {})),
+                dict(manifest.get("hardware", {})),
+                tuple(sorted({each.schema for each in alike})),
+                tuple(each.id for each in alike),
+                begun[0],
+                begun[-1],
+            )
+        )
+    return found

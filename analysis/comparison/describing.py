@@ -1,0 +1,166 @@
+"""One arm alone: its scores, times, costs and counts over its seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from analysis.arrays import percentiles
+from analysis.comparison.arms import Arm, Counts, Overhead, Phases, RungSurvival, Scores, Times
+from analysis.comparison.data import CONFIDENCE, DRAWS, GroupData, mean_of
+from analysis.replicate import MEASURES, Measure, Replicate, area_under_curve
+from analysis.resampling import bootstrap_weights
+from analysis.summaries import interquartile_mean_band, success_rate
+from analysis.survival import kaplan_meier, restricted_mean
+
+_WARM = ("skipped", "fallbacks", "non_finite", "braked", "redrawn")
+
+
+def describe(data: GroupData, name: str) -> Arm:
+    """What there is to tell of one arm."""
+    runs = data.runs[name]
+    test = [(each.seed, each.test) for each in runs if math.isfinite(each.test)]
+    targets = (*data.targets, *data.later)
+    return Arm(
+        name=name,
+        variation=runs[0].variation,
+        settings=runs[0].settings,
+        experiments=experiments_of(runs),
+        seeds=tuple(each.seed for each in runs),
+        best=scores([(each.seed, each.best) for each in runs]),
+        test=scores(test) if test else None,
+        auc={m: scores([(each.seed, auc(data, each, m)) for each in runs]) for m in MEASURES},
+        times=tuple(times_of(data, runs, target, m) for target in targets for m in MEASURES),
+        overhead=overhead_of(runs),
+        phases=_phases(runs),
+        peaks=_peaks(runs),
+        counts=_counts(runs),
+        rungs=tuple(_rungs(runs)),
+    )
+
+
+def experiments_of(runs: Sequence[Replicate]) -> tuple[str, ...]:
+    """The parts of the study that an arm belongs to."""
+    return tuple(sorted({each.experiment for each in runs}))
+
+
+def auc(data: GroupData, each: Replicate, measure: Measure) -> float:
+    """Mean of the best value so far up to the group's horizon; NaN for a search without values."""
+    if not len(each.curve.value):
+        return math.nan
+    return area_under_curve(each, data.limit(measure), measure, data.auc_start)
+
+
+def scores(found: Iterable[tuple[int, float]]) -> Scores:
+    """One number a seed, summed up; what is not finite is left out.
+
+    Args:
+        found: (seed, number).
+    """
+    kept = [(seed, value) for seed, value in found if math.isfinite(value)]
+    seeds, values = tuple(seed for seed, _ in kept), tuple(value for _, value in kept)
+    if not kept:
+        return Scores((), (), *[math.nan] * 6)
+    array = np.array(values)
+    band = interquartile_mean_band(array[:, None], draws=DRAWS, confidence=CONFIDENCE)
+    sd = float(array.std(ddof=1)) if len(array) > 1 else math.nan
+    return Scores(
+        seeds,
+        values,
+        float(array.mean()),
+        sd,
+        float(np.median(array)),
+        float(band.centre[0]),
+        float(band.low[0]),
+        float(band.high[0]),
+    )
+
+
+def times_of(data: GroupData, runs: Sequence[Replicate], target: float, measure: Measure) -> Times:
+    """T@tau over the seeds of an arm."""
+    times, censored = data.times(runs, target, measure)
+    limit = data.limit(measure, target)
+    curve = kaplan_meier(times, censored, CONFIDENCE)
+    low, high = curve.median_interval
+    area, error = restricted_mean(times, censored, limit)
+    return Times(
+        target,
+        measure,
+        tuple(each.seed for each in runs),
+        tuple(times.tolist()),
+        tuple(censored.tolist()),
+        limit,
+        success_rate(~censored, CONFIDENCE),
+        curve.median,
+        low,
+        high,
+        curve.quantile(0.25),
+        curve.quantile(0.75),
+        area,
+        error,
+        float(np.log(times).std(ddof=1)) if len(times) > 1 else math.nan,
+    )
+
+
+def flops_of(each: Replicate) -> tuple[float, float]:
+    """(floating point operations of the warm starts, of everything); NaN where they were not recorded."""
+    training = each.costs.get("flops", math.nan) + each.costs.get("evaluate_flops", 0.0)
+    warm = 0.0 if each.spent_from == "none" else each.warm_start_costs.get("flops", math.nan)
+    return warm, training + warm
+
+
+def overhead_of(runs: Sequence[Replicate]) -> Overhead:
+    """What the warm starts cost of an arm's searches."""
+    seconds = [(each.split.warm_start, each.split.total) for each in runs]
+    flops = [flops_of(each) for each in runs]
+    return Overhead(
+        *(mean_of(_over(part, whole) for part, whole in seconds),
+          mean_of(_over(part, whole - part) for part, whole in seconds)),
+        *(mean_of(_over(part, whole) for part, whole in flops),
+          mean_of(_over(part, whole - part) for part, whole in flops)),
+    )  # fmt: skip
+
+
+def _over(part: float, whole: float) -> float:
+    return part / whole if whole > 0 else math.nan
+
+
+def _phases(runs: Sequence[Replicate]) -> Phases:
+    def mean(name: str) -> float:
+        return float(np.mean([each.costs.get(name, math.nan) for each in runs]))
+
+    return Phases(
+        training=float(np.mean([each.split.training for each in runs])),
+        warm_start=float(np.mean([each.split.warm_start for each in runs])),
+        starting=float(np.mean([each.split.starting for each in runs])),
+        waiting=float(np.mean([each.split.waiting for each in runs])),
+        train=mean("train_seconds"),
+        evaluate=mean("evaluate_seconds"),
+        checkpoint=mean("checkpoint_seconds"),
+        build=mean("start_seconds"),
+    )
+
+
+def _peaks(runs: Sequence[Replicate]) -> dict[str, float]:
+    names = sorted({name for each in runs for name in each.peaks})
+    return {n: float(np.median([each.peaks[n] for each in runs if n in each.peaks])) for n in names}
+
+
+def _counts(runs: Sequence[Replicate]) -> Counts:
+    states = [state for each in runs for state in each.trials["state"].tolist()]
+    warm = {name: sum((each.warm_start or {}).get(name, 0) for each in runs) for name in _WARM}
+    units = sum(float(each.trials["reached"].sum()) for each in runs)
+    return Counts(len(states), states.count("failed"), states.count("rejected"), units, **warm)
+
+
+def _rungs(runs: Sequence[Replicate]) -> Iterable[RungSurvival]:
+    """Levels that only some searches have are told of these alone."""
+    for level in sorted({rung.level for each in runs for rung in each.rungs}):
+        shares = np.array([r.share for each in runs for r in each.rungs if r.level == level])
+        n = len(shares)
+        low = high = math.nan
+        if n > 1:
+            low, high = percentiles(bootstrap_weights(n, DRAWS, 0) @ shares / n, CONFIDENCE)
+        yield RungSurvival(level, float(shares.mean()), low, high, n)

@@ -1,0 +1,123 @@
+"""Best score so far against time, with bands by variation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
+
+from analysis.arrays import Floats
+from analysis.figures.drawing import (
+    array,
+    counted,
+    font_points,
+    headed,
+    labelled,
+    legend_below,
+    line_width,
+    named,
+    nothing,
+    room,
+    said,
+    sample,
+    time_axis,
+)
+from analysis.figures.look import GREY, Style, looks
+
+Band = tuple[ArrayLike, ArrayLike, ArrayLike]  # centre, low, high
+
+
+def plot_best_bands(
+    axes: Axes,
+    grid: ArrayLike,
+    bands: Mapping[str, Band],
+    n: int | Mapping[str, int] | None = None,
+    xlabel: str | None = None,
+    ylabel: str = "best score so far (validation)",
+    targets: Sequence[float] = (),
+    *,
+    of: str = "interquartile mean",
+    interval: str = "95% bootstrap band",
+    look: Mapping[str, Style] | None = None,
+    title: str = "",
+) -> None:
+    """Best score so far against time: a line and a band a variation.
+
+    The y axis is fitted to what comes after the first tenth of the grid, in which scores are those of
+    untrained networks and would flatten the rest.
+
+    Args:
+        grid: (G,) times at which the bands are given, rising; seconds if there is no ``xlabel``.
+        bands: by variation, (centre, low, high), each (G,), in the metric's unit; NaN where
+            there is none yet.
+        n: seeds, of all or by variation.
+        xlabel: with its unit; by default wall-clock time in the unit that suits the grid.
+        targets: values of tau, each a dashed line; the last is the main one.
+        of, interval: what the line and the band are, as the figure is to say it.
+        look: from ``styles``, for the same colours in every figure.
+    Raises:
+        SettingError: arrays whose lengths do not fit.
+    """
+    x = array("grid", grid)
+    drawn = {name: [array(f"bands[{name!r}]", each, len(x)) for each in band] for name, band in bands.items()}
+    drawn = {name: band for name, band in drawn.items() if np.isfinite(band[0]).any()}
+    if not drawn or not len(x):
+        nothing(axes, "no search reported a finite score: no curve of the best so far")
+        return
+    x, xlabel = time_axis(x, xlabel, float(x[-1]))
+    style = looks(list(bands), look)
+    for name, (centre, low, high) in drawn.items():
+        colour = style[name].colour
+        axes.fill_between(
+            x, low, high, step="post", color=colour, alpha=0.18 if len(drawn) < 6 else 0.08, linewidth=0
+        )
+        axes.step(
+            x,
+            centre,
+            where="post",
+            color=colour,
+            linestyle=style[name].dash,
+            linewidth=line_width(axes, len(drawn)),
+        )
+    axes.set_xlim(min(float(x[0]), 0.0), float(x[-1]))
+    late = x >= x[0] + 0.1 * (x[-1] - x[0])
+    seen = np.concatenate([np.concatenate([each[late] for each in band]) for band in drawn.values()])
+    _fit(axes, np.concatenate([seen, np.asarray(targets, dtype=np.float64)]))
+    _targets(axes, targets)
+    axes.set_xlabel(xlabel)
+    labelled(axes, ylabel)
+    headed(axes, title, said(counted(n), f"{of} with {interval}"))
+    legend_below(axes, [sample(style[name], named(name, n)) for name in drawn])
+
+
+def _fit(axes: Axes, values: Floats) -> None:
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return
+    low, high = float(finite.min()), float(finite.max())
+    margin = 0.05 * (high - low) or 0.05 * abs(high) or 0.05
+    axes.set_ylim(low - margin, high + margin)
+
+
+def _targets(axes: Axes, targets: Sequence[float]) -> None:
+    """A dashed line each; named at the right edge where the name finds room, the last one first."""
+    bottom, top = axes.get_ylim()
+    a_line = 1.25 * font_points("small") / (0.6 * room(axes)[1]) * (top - bottom)
+    said: list[float] = []
+    for target in reversed(targets):
+        main = target == targets[-1]
+        axes.axhline(target, color=GREY, linestyle=(0, (4, 2)), linewidth=1.0 if main else 0.5, zorder=1.5)
+        if all(abs(target - other) >= a_line for other in said):
+            said.append(target)
+            axes.annotate(
+                f"target {target:g}" if main else f"{target:g}",
+                (1, target),
+                xycoords=axes.get_yaxis_transform(),
+                xytext=(3, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize="small",
+                color=GREY,
+            )

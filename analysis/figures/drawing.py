@@ -1,0 +1,273 @@
+"""What the study's figures share: checked arrays, headings, legends, and what to draw of nothing.
+
+Sizes are relative to the font size of the figure.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colorbar import Colorbar
+from matplotlib.font_manager import FontProperties
+from matplotlib.legend import Legend
+from matplotlib.lines import Line2D
+from matplotlib.textpath import text_to_path
+from matplotlib.transforms import Affine2D, ScaledTranslation, Transform, blended_transform_factory
+from numpy.typing import ArrayLike
+
+from analysis.arrays import Floats
+from analysis.figures.look import GREY, SIZE, Style
+from asha_core.errors import SettingError
+
+Align = Literal["left", "right"]
+
+
+def array(name: str, values: ArrayLike, length: int | None = None) -> Floats:
+    """``values`` as a float vector.
+
+    Raises:
+        SettingError: not one-dimensional, not numbers, or not of ``length``.
+    """
+    try:
+        found = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise SettingError(f"{name} must be numbers: {error}") from error
+    if found.ndim != 1:
+        raise SettingError(f"{name} has shape {found.shape}: give a vector")
+    if length is not None and len(found) != length:
+        raise SettingError(f"{name} has {len(found)} entries, not {length}: give one for each")
+    return found
+
+
+def plain(text: str) -> str:
+    """``text`` as it stands: no dollar sign in it begins a formula."""
+    return text.replace("$", r"\$")
+
+
+def nothing(axes: Axes, why: str = "nothing to show") -> None:
+    """One sentence in the middle of empty axes, in the place of a figure."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    wrapped = textwrap.fill(plain(why), 44)
+    axes.text(0.5, 0.5, wrapped, transform=axes.transAxes, ha="center", va="center", color=GREY)
+
+
+def time_unit(seconds: float) -> tuple[float, str]:
+    """(seconds a unit, the unit's name) for an axis that ends at ``seconds``."""
+    if seconds < 300:
+        return 1.0, "s"
+    return (60.0, "min") if seconds < 7200 else (3600.0, "h")
+
+
+def font_points(size: str = "medium") -> float:
+    """A relative font size in points, of the figure being drawn."""
+    return float(FontProperties(size=size).get_size_in_points())
+
+
+def time_axis(grid: Floats, xlabel: str | None, end: float) -> tuple[Floats, str]:
+    """``grid`` in the unit of the x axis, and its label: ``xlabel``, else wall-clock time from seconds."""
+    if xlabel is not None:
+        return grid, xlabel
+    seconds, name = time_unit(end)
+    return grid / seconds, f"wall-clock time ({name})"
+
+
+def said(*parts: str) -> str:
+    """A note's parts, without those that are empty."""
+    return "; ".join(part for part in parts if part)
+
+
+def line_width(axes: Axes, lines: int) -> float:
+    """Points, of one of several curves."""
+    return 1.0 if narrow(axes) or lines > 6 else 1.5
+
+
+def room(axes: Axes) -> tuple[float, float]:
+    """(width, height) in points of the axes' part of the figure, labels included."""
+    figure = axes.get_figure()
+    if figure is None:
+        return SIZE[0] * 72, SIZE[1] * 72
+    spec = axes.get_subplotspec()
+    rows, columns = spec.get_geometry()[:2] if spec is not None else (1, 1)
+    return figure.bbox.width / figure.dpi * 72 / columns, figure.bbox.height / figure.dpi * 72 / rows
+
+
+def alone(axes: Axes) -> bool:
+    """Whether the axes have the figure for themselves."""
+    spec = axes.get_subplotspec()
+    return spec is not None and spec.get_geometry()[:2] == (1, 1)
+
+
+def narrow(axes: Axes) -> bool:
+    """Whether the figure is one column of a paper rather than a page."""
+    return room(axes)[0] < 4.5 * 72
+
+
+def tall(rows: int, width: float = SIZE[0]) -> tuple[float, float]:
+    """A figure's (width, height) in inches, for ``rows`` names one below another."""
+    return (width, 1.2 + 0.3 * max(rows, 2)) if width >= 4.5 else (width, 0.95 + 0.21 * max(rows, 2))
+
+
+def text_width(text: str, size: str = "small") -> float:
+    """Points that a line of ``text`` takes."""
+    width, _, _ = text_to_path.get_text_width_height_descent(
+        text or " ", FontProperties(size=size), ismath=False
+    )
+    return float(width)
+
+
+def from_corner(axes: Axes) -> Transform:
+    """From points, counted from the lower left corner of the axes, to the display."""
+    figure = axes.get_figure()
+    assert figure is not None
+    return Affine2D().scale(1 / 72) + figure.dpi_scale_trans + ScaledTranslation(0, 0, axes.transAxes)  # type: ignore[arg-type]
+
+
+def below(axes: Axes) -> float:
+    """Points that tick labels and the x label take under the axes."""
+    return 9 + 1.2 * font_points("small") + (1.5 + 1.2 * axes.get_xlabel().count("\n")) * font_points()
+
+
+def legend_below(axes: Axes, handles: Sequence[Artist], lower: float = 0.0) -> Legend | None:
+    """A legend under the axes, in as many columns as there is room for; it hides no data.
+
+    Args:
+        lower: points that something else takes below the x label.
+    """
+    if not handles:
+        return None
+    figure = axes.get_figure()
+    assert figure is not None
+    size = font_points("small")
+    move = ScaledTranslation(0, -(below(axes) + lower) / 72, figure.dpi_scale_trans)
+    under, width = axes.transAxes + move, room(axes)[0] - 4 * size
+    if alone(axes):  # in the middle of the figure: wide names beside the axes take nothing from it
+        under, width = blended_transform_factory(figure.transSubfigure, under), room(axes)[0] - size
+    rows = _legend_rows([str(handle.get_label()) for handle in handles], width)
+    return axes.legend(
+        handles=list(handles),
+        ncols=-(-len(handles) // rows),
+        frameon=False,
+        fontsize="small",
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0.0),
+        bbox_transform=under,
+        borderaxespad=0.2,
+        columnspacing=1.4,
+        handlelength=3.2,
+        handletextpad=0.6,
+    )
+
+
+def _legend_rows(labels: Sequence[str], width: float) -> int:
+    """The fewest rows in which the labels, filled column by column, take no more than ``width`` points."""
+    size = font_points("small")
+    widths = [text_width(label) + 5.3 * size for label in labels]
+    for rows in range(1, len(labels)):
+        columns = -(-len(labels) // rows)
+        # as matplotlib fills them: the first columns get what is left over
+        sizes = [len(labels) // columns + (column < len(labels) % columns) for column in range(columns)]
+        starts = np.cumsum([0, *sizes[:-1]])
+        if sum(max(widths[a : a + k]) for a, k in zip(starts, sizes, strict=True)) <= width:
+            return rows
+    return len(labels)
+
+
+def wrapped(text: str, width: float, size: str = "medium", between: str = r"(?<= )") -> list[str]:
+    """``text`` on as few lines of at most ``width`` points as it takes; broken ``between``, a pattern."""
+    lines = [""]
+    for piece in re.split(between, text):
+        if lines[-1] and text_width((lines[-1] + piece).rstrip(), size) > width:
+            lines.append("")
+        lines[-1] += piece
+    return [line.rstrip() for line in lines]
+
+
+def labelled(axes: Axes, ylabel: str) -> None:
+    """The y label, on as many lines as it takes not to be longer than the axes."""
+    axes.set_ylabel(plain("\n".join(wrapped(ylabel, 0.6 * room(axes)[1]))))
+
+
+def across(axes: Axes, xlabel: str, share: float = 0.55) -> None:
+    """The x label, on as many lines as it takes not to be longer than ``share`` of the figure's width."""
+    axes.set_xlabel(plain("\n".join(wrapped(xlabel, share * room(axes)[0]))))
+
+
+def headed(axes: Axes, title: str, note: str, align: Align = "left", beside: float = 0.0) -> None:
+    """A title if there is one, and under it, small and above the axes, what lines and intervals are.
+
+    Both are titles of the axes, whose width a layout engine does not count.
+
+    Args:
+        align: "right" suits axes with names on their left.
+        beside: points that something takes on their right.
+    """
+    size, line = font_points("small"), 1.2 * font_points("large")
+    lines = wrapped(note, room(axes)[0] - beside - 5 * font_points(), "small")
+    small = {"fontsize": "small", "fontweight": "normal", "color": GREY}
+    axes.set_title(plain("\n".join(lines)), small, loc="center", pad=4)
+    axes.title.set(x=0.0 if align == "left" else 1.0, ha=align)
+    if title:
+        blank = "\n" * math.ceil(1.25 * size * len(lines) / line)
+        axes.set_title(plain(title) + blank, loc=align, pad=4)
+
+
+def counted(n: int | Mapping[str, int] | None, what: str = "seed") -> str:
+    """``n = 20 seeds``, or ``n = 18 to 20 seeds``; empty if it is not known."""
+    if n is None or (isinstance(n, Mapping) and not n):
+        return ""
+    numbers = sorted(set(n.values())) if isinstance(n, Mapping) else [n]
+    few = str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
+    plural = f"{what}es" if what.endswith("ch") else f"{what}s"
+    return f"n = {few} {what if numbers == [1] else plural}"
+
+
+def named(name: str, n: int | Mapping[str, int] | None) -> str:
+    """A variation's name in a legend; with its own n where these differ."""
+    if isinstance(n, Mapping) and len(set(n.values())) > 1 and name in n:
+        return plain(f"{name} (n = {n[name]})")
+    return plain(name)
+
+
+def sample(style: Style, label: str, *, marker: bool = False) -> Line2D:
+    """A variation's handle in a legend: its line, or its marker."""
+    if marker:
+        return Line2D([], [], color=style.colour, marker=style.marker, linestyle="none", label=label)
+    return Line2D([], [], color=style.colour, linestyle=style.dash, linewidth=1.3, label=label)
+
+
+def colour_bar(axes: Axes, mappable: ScalarMappable, label: str, **settings: Any) -> Colorbar:
+    """A colour bar beside the axes, with a label."""
+    figure = axes.get_figure()
+    assert figure is not None
+    text = plain("\n".join(wrapped(label, 0.55 * room(axes)[1])))
+    bar = figure.colorbar(mappable, ax=axes, label=text, pad=0.02, **settings)
+    bar.outline.set_visible(False)
+    return bar
+
+
+def name_rows(axes: Axes, places: Sequence[float], names: Sequence[str]) -> None:
+    """Names beside rows, smaller and on two lines where they would take over a third of the width."""
+    width = 0.34 * room(axes)[0]
+    large = max(map(text_width, names, ["medium"] * len(names))) <= width
+    parts = r"(?<=[-_, ])"
+    texts = [plain(name if large else "\n".join(wrapped(name, width, "small", parts))) for name in names]
+    axes.set_yticks(places, texts, fontsize="medium" if large else "small", linespacing=0.95)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
+
+
+def names_down(axes: Axes, names: Sequence[str]) -> None:
+    """Names one below another on the y axis, the first at the top."""
+    name_rows(axes, range(len(names)), names)
+    axes.set_ylim(len(names) - 0.45, -0.55)

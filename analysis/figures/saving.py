@@ -1,0 +1,74 @@
+"""A figure as PDF and PNG, for a page or for one column of a paper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.figures.look import SIZE
+
+_STYLE: dict[Any, Any] = {
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "figure.constrained_layout.use": True,
+    "savefig.dpi": 160,
+    "pdf.fonttype": 42,
+}
+_COLUMN_STYLE: dict[Any, Any] = {
+    "font.size": 7.5,
+    "axes.titlesize": 8,
+    "axes.linewidth": 0.6,
+    "grid.linewidth": 0.4,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "xtick.major.pad": 2.5,
+    "ytick.major.pad": 2.5,
+    "axes.labelpad": 2.5,
+    "savefig.dpi": 300,
+}
+
+
+def save_figure(
+    draw: Callable[[Axes], None], stem: Path, size: tuple[float, float] = SIZE
+) -> tuple[Path, Path]:
+    """Draw on a fresh figure and write it as ``stem``.pdf and ``stem``.png; returns both paths.
+
+    size: (width, height) in inches: ``SIZE`` for a page, ``COLUMN`` for one column of a paper, whose letters
+    are smaller and whose pixels are more. A legend or table under the axes makes the figure taller, so that
+    the axes keep three fifths of the height that was asked for.
+    """
+    column = size[0] < 4.5
+    with mpl.rc_context({**_STYLE, **(_COLUMN_STYLE if column else {})}):
+        figure = Figure(figsize=size)
+        draw(figure.add_subplot())
+        _lay_out(figure)
+        paths = stem.with_name(f"{stem.name}.pdf"), stem.with_name(f"{stem.name}.png")
+        # fixed metadata: the same journal gives the same bytes
+        figure.savefig(paths[0], metadata={"CreationDate": None})
+        figure.savefig(paths[1])
+    return paths
+
+
+def _lay_out(figure: Figure) -> None:
+    """Place everything, once for both files, in a figure whose axes have room whatever stands below."""
+    axes, asked = figure.axes[0], figure.get_figheight()
+    if axes.get_aspect() == "auto":
+        figure.set_figheight(4 * asked)  # where everything finds room, to see how much it takes
+        figure.draw_without_rendering()
+        around = 4 * asked - axes.get_window_extent().height / figure.dpi
+        figure.set_figheight(max(asked, around + 0.6 * asked))
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")

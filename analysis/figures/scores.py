@@ -1,0 +1,234 @@
+"""Final scores by variation, and the effects on the time to target as a forest plot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import NullLocator
+from numpy.typing import ArrayLike
+
+from analysis.arrays import Floats
+from analysis.figures.drawing import (
+    across,
+    array,
+    counted,
+    font_points,
+    headed,
+    legend_below,
+    name_rows,
+    names_down,
+    nothing,
+    plain,
+    room,
+)
+from analysis.figures.look import BASELINE, GREY, Style, looks
+
+_RATIOS = (1.0, 0.5, 2.0, 0.25, 4.0, 0.125, 8.0, 0.8, 1.25, 0.7, 1.5, 0.6, 0.9, 1.1, 1.75, 3.0, 6.0)
+
+
+class Effect(NamedTuple):
+    """One row of the forest plot: what a variation does to the time to target, within one tuple.
+
+    tuple_: task and scheduler, as they are to be named. ratio: variation over baseline, with its interval;
+    NaN where it is undefined. n: pairs. of: what it is a ratio of.
+    """
+
+    tuple_: str
+    variation: str
+    ratio: float
+    low: float
+    high: float
+    n: int | None = None
+    of: str = "medians"
+
+
+def plot_final_scores(
+    axes: Axes,
+    names: Sequence[str],
+    centre: ArrayLike,
+    low: ArrayLike,
+    high: ArrayLike,
+    points: Sequence[ArrayLike] = (),
+    xlabel: str = "best score (validation)",
+    *,
+    test: tuple[ArrayLike, ArrayLike, ArrayLike] | None = None,
+    of: str = "mean",
+    interval: str = "95% bootstrap interval",
+    look: Mapping[str, Style] | None = None,
+    title: str = "",
+) -> None:
+    """Final scores by variation: a dot and its interval, and every seed's own score, faint.
+
+    Dots and not bars: the axis begins where the scores do, and a bar that does not begin at 0 exaggerates.
+
+    Args:
+        names: (K,) variations; the first is the top row, and a dotted line stands at its centre.
+        centre, low, high: (K,) in the metric's unit.
+        points: K vectors, the scores of each variation's seeds.
+        xlabel: the metric; of both data sets if ``test`` is given.
+        test: (centre, low, high) on test data, drawn hollow below each row's validation score.
+        of, interval: what the dot and the bar are, as the figure is to say it.
+    Raises:
+        SettingError: arrays whose lengths do not fit.
+    """
+    middle = array("centre", centre, len(names))
+    ends = array("low", low, len(names)), array("high", high, len(names))
+    seeds = [array(f"points of {name}", each) for name, each in zip(names, points, strict=bool(points))]
+    if not len(names) or not np.isfinite(middle).any():
+        nothing(axes, "no search has a final score")
+        return
+    style = looks(names, look)
+    rows = np.arange(len(names), dtype=np.float64)
+    up = 0.16 if test is not None else 0.0
+    for row, scores in zip(rows, seeds, strict=False):
+        spread = ((np.arange(len(scores)) * 0.618034) % 1 - 0.5) * (0.26 if up else 0.5)
+        colour = style[names[int(row)]].colour
+        axes.plot(scores, row - up + spread, ".", color=colour, markersize=5, alpha=0.4, markeredgewidth=0)
+    _dots(axes, rows - up, (middle, *ends), [style[name] for name in names], hollow=False)
+    if test is not None:
+        told = [array("test", each, len(names)) for each in test]
+        _dots(axes, rows + 0.24, (told[0], told[1], told[2]), [style[name] for name in names], hollow=True)
+        handles = [
+            Line2D([], [], color=GREY, marker="o", linestyle="-", markersize=5, label="validation"),
+            Line2D([], [], color=GREY, marker="o", linestyle="-", markersize=5, mfc="white", label="test"),
+        ]
+        legend_below(axes, handles)
+    if np.isfinite(middle[0]):
+        axes.axvline(middle[0], color=style[names[0]].colour, linestyle=":", linewidth=0.8, zorder=1)
+    sizes = {name: int(np.isfinite(each).sum()) for name, each in zip(names, seeds, strict=False)}
+    uneven = len(set(sizes.values())) > 1
+    names_down(axes, [f"{name} (n = {sizes[name]})" if uneven else name for name in names])
+    across(axes, xlabel)
+    faint = "faint: each seed" if seeds else ""
+    headed(
+        axes,
+        title,
+        "; ".join(filter(None, (counted(sizes), f"dot and bar: {of}, {interval}", faint))),
+        "right",
+    )
+
+
+def _dots(
+    axes: Axes, rows: Floats, band: tuple[Floats, Floats, Floats], look: Sequence[Style], *, hollow: bool
+) -> None:
+    for row, x, low, high, style in zip(rows, *band, look, strict=True):
+        axes.plot([low, high], [row, row], color=style.colour, linewidth=1.4, solid_capstyle="butt")
+        face = "white" if hollow else style.colour
+        axes.plot([x], [row], marker=style.marker, color=style.colour, markersize=6, markerfacecolor=face)
+
+
+def plot_effects(
+    axes: Axes,
+    rows: Sequence[Effect],
+    goal: float | None = 0.85,
+    *,
+    interval: str = "95% paired bootstrap interval",
+    look: Mapping[str, Style] | None = None,
+    title: str = "",
+) -> None:
+    """Forest plot: the ratio of the times to target, variation over baseline, a row each, log axis.
+
+    Args:
+        rows: in the order to be drawn; those of one tuple stand together under its name.
+        goal: where the dashed line stands: the ratio that was hypothesised. 1 is a solid line.
+        interval: what the bars are; an end beyond the axis is an arrow.
+    """
+    if not rows:
+        nothing(axes, "no variation to compare with the baseline")
+        return
+    style = looks(list(dict.fromkeys(row.variation for row in rows)), look)
+    ends = np.array([[row.ratio, row.low, row.high] for row in rows], dtype=np.float64)
+    left, right = _limits(ends, goal)
+    axes.set_xscale("log")
+    axes.set_xlim(left, right)
+    axes.axvline(1, color=BASELINE, linewidth=1)
+    if goal is not None:
+        axes.axvline(goal, color=GREY, linewidth=1, linestyle="--")
+    places: list[float] = []
+    labels: list[str] = []
+    tuples = list(dict.fromkeys(row.tuple_ for row in rows))
+    at = 0.0
+    for group in tuples:
+        if len(tuples) > 1:
+            axes.annotate(
+                plain(group),
+                (0, at),
+                xycoords=axes.get_yaxis_transform(),
+                xytext=(2, 0),
+                textcoords="offset points",
+                va="center",
+                fontweight="bold",
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
+            )
+            at += 1
+        for row in (row for row in rows if row.tuple_ == group):
+            _effect(axes, at, row, style[row.variation], (left, right))
+            places.append(at)
+            labels.append(row.variation)
+            at += 1
+    name_rows(axes, places, labels)
+    axes.set_ylim(at - 0.4, -0.6)
+    ticks = _ticks(axes, left, right)
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.xaxis.set_minor_locator(NullLocator())
+    across(axes, "time to target, variation / baseline", 0.42)
+    _explained(axes, rows, goal, interval, title or (tuples[0] if len(tuples) == 1 else ""))
+
+
+def _explained(axes: Axes, rows: Sequence[Effect], goal: float | None, interval: str, title: str) -> None:
+    sizes = {str(index): row.n for index, row in enumerate(rows) if row.n is not None}
+    main = rows[0].of if len({row.of for row in rows}) == 1 else "medians"
+    parts = [counted(sizes, "pair"), f"ratio of {main}, {interval}"]
+    if goal is not None:
+        parts.append(f"dashed: {goal:g}")
+    others = sorted({row.of for row in rows} - {main})
+    parts += [f"*: ratio of {other}" for other in others]
+    headed(axes, title, "; ".join(filter(None, parts)), "right", 10 * font_points("small"))
+
+
+def _ticks(axes: Axes, left: float, right: float) -> list[float]:
+    """Ratios between the limits that leave room for each other's labels, the rounder ones first."""
+    a_label = 2.6 * font_points() / (0.4 * room(axes)[0]) * np.log(right / left)
+    chosen: list[float] = []
+    for tick in _RATIOS:
+        if left <= tick <= right and all(abs(np.log(tick / other)) >= a_label for other in chosen):
+            chosen.append(tick)
+    return sorted(chosen)
+
+
+def _limits(ends: Floats, goal: float | None) -> tuple[float, float]:
+    """Limits that show every ratio, and intervals as far as a factor of 8."""
+    ratios, intervals = ends[:, 0], ends[:, 1:]
+    shown = intervals[np.isfinite(intervals) & (intervals > 1 / 8) & (intervals < 8)]
+    shown = np.concatenate([shown, ratios[np.isfinite(ratios) & (ratios > 0)], [0.8, 1.25, goal or 1.0]])
+    return float(shown.min()) / 1.08, float(shown.max()) * 1.08
+
+
+def _effect(axes: Axes, at: float, row: Effect, style: Style, limits: tuple[float, float]) -> None:
+    known = bool(np.isfinite(row.ratio)) and row.ratio > 0
+    if known:
+        low = row.low if row.low > limits[0] else limits[0]
+        high = row.high if row.high < limits[1] else limits[1]
+        axes.plot([low, high], [at, at], color=style.colour, linewidth=1.5, solid_capstyle="butt")
+        for x, own, arrow in ((limits[0], row.low, "<"), (limits[1], row.high, ">")):
+            if not limits[0] <= own <= limits[1]:
+                axes.plot([x], [at], arrow, color=style.colour, markersize=5, clip_on=False)
+        axes.plot([row.ratio], [at], style.marker, color=style.colour, markersize=6)
+    star = "" if row.of == "medians" else "*"
+    ends = [
+        f"{end:.2f}" if np.isfinite(end) else "∞" if end == np.inf else "?" for end in (row.low, row.high)
+    ]
+    axes.annotate(
+        f"{row.ratio:.2f}{star} [{', '.join(ends)}]" if known else "undefined",
+        (1, at),
+        xycoords=axes.get_yaxis_transform(),
+        xytext=(8, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize="small",
+        color=BASELINE if known else GREY,
+    )

@@ -1,0 +1,240 @@
+"""Time to target as survival curves, and the survival of configurations by rung."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import NullFormatter, NullLocator
+from numpy.typing import ArrayLike
+
+from analysis.arrays import Floats
+from analysis.figures.drawing import (
+    array,
+    below,
+    counted,
+    font_points,
+    from_corner,
+    headed,
+    labelled,
+    legend_below,
+    line_width,
+    named,
+    nothing,
+    room,
+    said,
+    sample,
+    time_axis,
+)
+from analysis.figures.look import BASELINE, GREY, Style, looks
+
+Band = tuple[ArrayLike, ArrayLike, ArrayLike]  # centre, low, high
+Curve = tuple[
+    ArrayLike, ArrayLike, ArrayLike, ArrayLike, ArrayLike
+]  # times, survival, low, high, censored at
+
+
+def plot_kaplan_meier(
+    axes: Axes,
+    curves: Mapping[str, Curve],
+    n: int | Mapping[str, int] | None = None,
+    xlabel: str | None = None,
+    target: str = "the target",
+    *,
+    complement: bool = False,
+    durations: Mapping[str, ArrayLike] | None = None,
+    horizon: float | None = None,
+    interval: str = "95% log-log band",
+    look: Mapping[str, Style] | None = None,
+    title: str = "",
+) -> None:
+    """The share of searches that have not reached the target yet, by time (Kaplan and Meier 1958).
+
+    Args:
+        curves: by variation, (times, survival, low, high, censor_marks): the first four (E,), at the times
+            of events, survival and its band as shares; the last (C,) the times of censored searches, each a
+            tick.
+        n: searches, of all or by variation; by default those in ``durations``.
+        xlabel: with its unit; by default the times are seconds, shown in the unit that suits them.
+        target: what is reached, such as "accuracy 0.93".
+        complement: draw the share that has reached it, one minus the above.
+        durations: by variation, (n,) the time or censoring time of each search; with it, and where there is
+            room, the number still at risk stands under the ticks.
+        horizon: where the x axis ends, in the unit of the times.
+    Raises:
+        SettingError: arrays whose lengths do not fit.
+    """
+    steps = {name: _steps(name, curve, complement=complement) for name, curve in curves.items()}
+    steps = {name: step for name, step in steps.items() if len(step[0]) > 1}
+    if not steps:
+        nothing(axes, f"no search that could reach {target}: no Kaplan-Meier curve")
+        return
+    told = {name: array(f"durations[{name!r}]", times) for name, times in (durations or {}).items()}
+    if n is None and told:
+        sizes = {name: len(times) for name, times in told.items()}
+        n = sizes if len(set(sizes.values())) > 1 else next(iter(sizes.values()))
+    end = horizon if horizon is not None else max(float(step[0][-1]) for step in steps.values())
+    unit, xlabel = time_axis(np.ones(1), xlabel, end)
+    scale, style = float(unit[0]), looks(list(curves), look)
+    marked = False
+    for name, (t, share, low, high, marks, at) in steps.items():
+        colour = style[name].colour
+        alpha = 0.15 if len(steps) < 6 else 0.06
+        axes.fill_between(t * scale, low, high, step="post", color=colour, alpha=alpha, linewidth=0)
+        axes.step(
+            t * scale,
+            share,
+            where="post",
+            color=colour,
+            linestyle=style[name].dash,
+            linewidth=line_width(axes, len(steps)),
+        )
+        axes.plot(marks * scale, at, "|", color=colour, markersize=7, markeredgewidth=1.2)
+        marked |= len(marks) > 0
+    axes.set_xlim(0, end * scale * 1.02)
+    axes.set_ylim(-2, 103)
+    axes.set_xlabel(xlabel)
+    labelled(axes, f"searches {'that reached' if complement else 'yet to reach'} {target} (%)")
+    ticks = "tick: a search that ended before it (censored)" if marked else ""
+    headed(axes, title, said(counted(n, "search"), f"shaded: {interval}", ticks))
+    rows = _at_risk(axes, {name: told[name] * scale for name in steps if name in told}, style)
+    legend_below(axes, [sample(style[name], named(name, n)) for name in steps], lower=rows)
+
+
+def _steps(name: str, curve: Curve, *, complement: bool) -> tuple[Floats, ...]:
+    """(times, share, low, high, censor marks, share at these), from 0 to the last time; in per cent."""
+    times = array(f"curves[{name!r}] times", curve[0])
+    heights = [array(f"curves[{name!r}]", each, len(times)) for each in curve[1:4]]
+    marks = array(f"curves[{name!r}] censor marks", curve[4])
+    end = max([*times[-1:], *marks, 0.0])
+    begun = len(times) > 0 and times[0] == 0
+    t = np.concatenate([[] if begun else [0.0], times, [end] if end > 0 else []])
+    full = [
+        100
+        * np.concatenate(
+            [[] if begun else [1.0], each, (each[-1:] if len(each) else [1.0]) if end > 0 else []]
+        )
+        for each in heights
+    ]
+    if complement:
+        full = [100 - full[0], 100 - full[2], 100 - full[1]]
+    at = full[0][np.searchsorted(t, marks, side="right") - 1] if len(t) else marks
+    return t, *full, marks, at
+
+
+def _at_risk(axes: Axes, durations: Mapping[str, Floats], style: Mapping[str, Style]) -> float:
+    """The number at risk under the ticks, a row each, if there is room; returns the points that it takes."""
+    size = font_points("small")
+    row = 1.25 * size
+    width, height = room(axes)
+    if not durations or (len(durations) + 1) * row > 0.3 * height:
+        return 0.0
+    low, high = axes.get_xlim()
+    ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
+    if len(ticks) * 3.5 * size > width:
+        ticks = ticks[::2]
+    top = below(axes) + 2
+    corner = from_corner(axes)
+    axes.text(0, -top, "at risk", transform=corner, fontsize="small", color=GREY, va="top", ha="left")
+    for index, (name, times) in enumerate(durations.items(), 1):
+        y = -top - index * row
+        line = Line2D([-36, -15], [y - 0.45 * size] * 2, transform=corner, clip_on=False)
+        line.set(color=style[name].colour, linestyle=style[name].dash, linewidth=1.4)
+        axes.add_line(line)
+        for tick in ticks:
+            axes.annotate(
+                str(int((times >= tick).sum())),
+                (tick, 0),
+                xycoords=axes.get_xaxis_transform(),
+                xytext=(0, y),
+                textcoords="offset points",
+                ha="center",
+                va="top",
+                fontsize="small",
+                color=BASELINE,
+                annotation_clip=False,
+            )
+    return (len(durations) + 1) * row + 4
+
+
+def plot_survival_by_rung(
+    axes: Axes,
+    levels: Sequence[int],
+    shares: Mapping[str, Band],
+    n: int | Mapping[str, int] | None = None,
+    *,
+    unit: str = "epoch",
+    eta: float | None = None,
+    interval: str = "95% bootstrap interval of the mean",
+    look: Mapping[str, Style] | None = None,
+    title: str = "",
+) -> None:
+    """The share of configurations that reached each rung, by variation; both axes logarithmic if none is 0.
+
+    Args:
+        levels: (R,) the rungs' levels, in units of resource, rising.
+        shares: by variation, (mean, low, high) over seeds, each (R,), from 0 to 1; NaN where there
+            is no rung.
+        unit: a unit of resource.
+        eta: the reduction factor: draws the share that one in eta a rung leaves.
+    Raises:
+        SettingError: arrays whose lengths do not fit.
+    """
+    x = array("levels", levels)
+    drawn = {
+        name: [100 * array(f"shares[{name!r}]", each, len(x)) for each in share]
+        for name, share in shares.items()
+    }
+    drawn = {name: share for name, share in drawn.items() if np.isfinite(share[0]).any()}
+    if not drawn:
+        nothing(axes, "no configuration was compared: no survival by rung")
+        return
+    style = looks(list(shares), look)
+    every = np.concatenate([share[0] for share in drawn.values()])
+    logarithmic = bool((every[np.isfinite(every)] > 0).all())
+    # side by side within a rung, and not joined: lines between places that are moved would have false slopes
+    spread = 0.36 * float(np.log(x[1:] / x[:-1]).min()) if len(x) > 1 else 0.36
+    for index, (name, (mean, low, high)) in enumerate(drawn.items()):
+        place = x * np.exp(spread * (index / max(len(drawn) - 1, 1) * 2 - 1)) if len(drawn) > 1 else x
+        there = np.isfinite(mean)
+        least = np.nan_to_num(np.clip(mean - low, 0, 0.999 * mean if logarithmic else None))
+        most = np.nan_to_num(np.clip(high - mean, 0, None))
+        axes.errorbar(
+            place[there],
+            mean[there],
+            (least[there], most[there]),
+            color=style[name].colour,
+            marker=style[name].marker,
+            linestyle="none",
+            markersize=4 if len(drawn) < 7 else 2.8,
+            elinewidth=1,
+        )
+    _rung_axes(axes, x, unit, every, logarithmic=logarithmic)
+    handles = [sample(style[name], named(name, n), marker=True) for name in drawn]
+    if eta is not None:
+        ideal = 100 / eta ** np.arange(len(x))
+        (line,) = axes.plot(x, ideal, color=GREY, linewidth=0.8, linestyle=":", label=f"1 in {eta:g} a rung")
+        handles.append(line)
+    headed(axes, title, said(counted(n), f"bars: {interval}"))
+    legend_below(axes, handles)
+
+
+def _rung_axes(axes: Axes, levels: Floats, unit: str, shares: Floats, *, logarithmic: bool) -> None:
+    axes.set_xscale("log")
+    axes.set_xticks(levels, [f"{level:g}" for level in levels])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlim(levels[0] / 1.7, levels[-1] * 1.7)
+    axes.set_xlabel(f"rung ({unit}s of training)")
+    labelled(axes, "configurations that reached it (%)")
+    if not logarithmic:
+        axes.set_ylim(0, 105)
+        return
+    axes.set_yscale("log")
+    least = float(np.nanmin(shares))
+    ticks = [tick for tick in (0.01, 0.1, 0.3, 1, 3, 10, 30, 100) if tick > least / 4]
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set_ylim(least / 2, 130)

@@ -1,0 +1,87 @@
+"""Operations of warm starts, concluded from what was counted once; and that counting changes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from asha_core import Float, RandomSearch, Refined, SearchSpace
+from tests.trials.workers import digits_job, events_of
+from trials.tasks.digits import Digits
+from warmstart.registry import VARIATIONS, build
+
+
+@pytest.fixture(scope="module")
+def digits() -> Digits:
+    task = Digits()
+    task.setup("cpu")
+    return task
+
+
+@pytest.mark.parametrize("name", VARIATIONS)
+def test_a_refinement_costs_what_pytorch_counts_of_it(name: str, digits: Digits) -> None:
+    """The first one is counted, the others are concluded from their calls; none is left out, on digits."""
+    strategy = build(VARIATIONS[name].strategy, VARIATIONS[name].settings)
+    proposals = RandomSearch(digits.space, 0)
+    known: dict[str, Any] = {}
+    told, real = [], []
+    for number in (0, 5, 6, 14):  # all but the first explode, so that screen draws again and brake acts
+        configuration = proposals.propose(number)
+        problem: Any = digits.problem(number, "cpu")
+        with problem.counting(known) as flops:
+            outcome = strategy.refine(problem, configuration, number)
+        told.append(flops(outcome.diagnostics))
+        with FlopCounterMode(display=False) as counter:
+            again = strategy.refine(digits.problem(number, "cpu"), configuration, number)
+        real.append(counter.get_total_flops())
+        assert repr(again) == repr(outcome)  # to the last bit, counted or not
+    assert told == pytest.approx(real, rel=1e-12)
+
+
+class Wider(Digits):
+    """As wide as its configuration says: every network costs something else."""
+
+    space = SearchSpace({**Digits.space, "width": Float(1.0, 40.0)})
+
+    def model(self, config: Any) -> nn.Module:
+        width = int(config["width"])
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.ReLU(), nn.Linear(width, 10))
+
+
+@pytest.mark.parametrize("name", ["ohgw-1step", "ohgw-screen-trust"])
+def test_refinements_of_networks_of_every_width(name: str) -> None:
+    task = Wider()
+    task.setup("cpu")
+    settings = {"mask": ("lr", "momentum")} if name == "ohgw-1step" else {}
+    strategy = build(VARIATIONS[name].strategy, {**VARIATIONS[name].settings, **settings})
+    known: dict[str, Any] = {}
+    figures = 0
+    for number in (0, 1, 2, 0, 1, 2):
+        configuration = RandomSearch(task.space, 0).propose(number)
+        problem: Any = task.problem(number, "cpu")
+        with problem.counting(known) as flops:
+            outcome = strategy.refine(problem, configuration, number)
+        with FlopCounterMode(display=False) as counter:
+            strategy.refine(task.problem(number, "cpu"), configuration, number)
+        told = flops(outcome.diagnostics)
+        if told is not None:
+            figures += 1
+            assert told == pytest.approx(counter.get_total_flops(), rel=1e-12)
+    assert figures >= 5
+
+
+def test_a_refinement_is_journalled_with_its_costs(tmp_path: Path) -> None:
+    jobs = [digits_job(number, until=1, refine=True) for number in (10, 11)]
+    sent = events_of(Digits(), tmp_path, jobs, "hypergradient")
+    first, second = (event for event in sent if isinstance(event, Refined))
+    assert first.costs["flops"] == second.costs["flops"] > 0
+    assert first.costs["host_bytes"] > 0
+
+
+def test_a_warm_start_that_looks_at_nothing_takes_no_operations(tmp_path: Path) -> None:
+    sent = events_of(Digits(), tmp_path, [digits_job(until=1, refine=True)], "random")
+    assert sent[0].costs["flops"] == 0

@@ -140,12 +140,12 @@ def _numbers(text: str) -> list[int]:
 
 def _on_cpu(workers: int | None) -> Devices:
     count = workers or cores()
-    environment = {"CUDA_VISIBLE_DEVICES": "", **_threads(count)}
+    environment = {"CUDA_VISIBLE_DEVICES": "", **threads_each(count)}
     return Devices((Slot("cpu", "cpu", environment),) * count, held=count)
 
 
 def _on_gpus(gpus: list[Gpu], workers_per_gpu: int) -> Devices:
-    threads = _threads(len(gpus) * workers_per_gpu)
+    threads = threads_each(len(gpus) * workers_per_gpu)
     slots = [
         Slot(
             f"gpu {gpu.identifier}",
@@ -159,7 +159,7 @@ def _on_gpus(gpus: list[Gpu], workers_per_gpu: int) -> Devices:
     return Devices(tuple(slots), held=len(gpus), names=tuple(gpu.name for gpu in gpus))
 
 
-def _threads(workers: int) -> dict[str, str]:
+def threads_each(workers: int) -> dict[str, str]:
     """A fair share of the cores for each worker, unless the user has set it."""
     share = str(max(cores() // workers, 1))
     return {name: share for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS") if name not in os.environ}

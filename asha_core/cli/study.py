@@ -7,7 +7,7 @@ import fnmatch
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from asha_core.errors import AshaError, SettingError
 
 if TYPE_CHECKING:
     from asha_core.study.arms import Arm
+    from asha_core.study.conductor import Seat
     from asha_core.study.directory import StudyDirectory
     from asha_core.study.planned import Study
 
@@ -84,25 +85,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _study(options: argparse.Namespace) -> int:
-    from asha_core.study.arms import arms_of, with_data
+    from asha_core.study.arms import arms_of
     from asha_core.study.directory import StudyDirectory
     from asha_core.study.view import check_progress
 
     check_progress(options.progress)
     if options.json and not options.dry_run:
         raise SettingError("--json goes with --dry-run: the results of a study are in its directory")
-    study = with_data(_read(options), options.data_dir)
+    study = _read(options)
     directory = StudyDirectory(Path(options.results_dir or Path("results") / study.name))
-    named = {run.id: run for run in directory.merged(study)}
-    asked = [named[run.id] for run in study.runs]  # with the names of their groups among all runs
-    if options.only:
-        asked = [run for run in asked if fnmatch.fnmatchcase(run.id, options.only)]
-        if not asked:
-            raise SettingError(
-                f"--only {options.only} matches none of the runs; the first is {study.runs[0].id}"
-            )
-    study = replace(study, runs=tuple(asked))
-    arms = arms_of(asked)
+    study = _asked(options, directory)
+    arms = arms_of(study.runs)
     if options.dry_run:
         from asha_core.study.dry_run import arm_costs, plan_of, plan_text
 
@@ -112,47 +105,92 @@ def _study(options: argparse.Namespace) -> int:
     return _run(options, study, directory, arms)
 
 
-def _read(options: argparse.Namespace) -> Study:
-    """The study that the command line names, with its seeds."""
+def _read(options: argparse.Namespace, best: Mapping[str, str] | None = None) -> Study:
+    """The study that the command line names, with its seeds and data."""
+    from asha_core.study.arms import with_data
     from asha_core.study.definition import read_seeds, read_study
 
     given = [name for name in _SHIPPED if getattr(options, name.replace("-", "_"))]
     if (options.file is not None) + len(given) != 1:
         raise SettingError("give one study: FILE.yaml, --smoke-test or --full-experiment")
     path = Path(options.file) if options.file is not None else _FILES / f"{given[0]}.yaml"
-    seeds = None if options.seeds is None else read_seeds(
-        int(options.seeds) if options.seeds.isdecimal() else options.seeds, "--seeds"
-    )  # fmt: skip
-    return read_study(path, seeds)
+    seeds = None
+    if options.seeds is not None:
+        seeds = read_seeds(int(options.seeds) if options.seeds.isdecimal() else options.seeds, "--seeds")
+    return with_data(read_study(path, seeds, best), options.data_dir)
 
 
-def _run(
-    options: argparse.Namespace,
-    study: Study,
-    directory: StudyDirectory,
-    arms: Sequence[Arm],
-) -> int:
+def _asked(options: argparse.Namespace, directory: StudyDirectory) -> Study:
+    """The runs to run, in the groups that they form with all runs of the directory."""
+    from asha_core.study.best import best_variation
+
+    study = _read(options)
+    if study.waiting:
+        before = directory.merged(study)
+        mine = {run.id for run in study.runs}
+        known = {
+            other: best_variation(
+                directory,
+                [run for run in before if run.id in mine and run.experiment == other],
+                study.baseline,
+            )
+            for other in set(study.waiting.values())
+        }
+        study = _read(options, {name: best for name, best in known.items() if best is not None})
+    named = {run.id: run for run in directory.merged(study)}
+    runs = [named[run.id] for run in study.runs]
+    if options.only:
+        runs = [run for run in runs if fnmatch.fnmatchcase(run.id, options.only)]
+        if not runs:
+            first = study.runs[0].id
+            raise SettingError(f"--only {options.only} matches none of the runs; the first is {first}")
+    return replace(study, runs=tuple(runs))
+
+
+def _run(options: argparse.Namespace, study: Study, directory: StudyDirectory, arms: Sequence[Arm]) -> int:
     from asha_core.runtime.lock import held
-    from asha_core.study.conductor import Conductor, seats
-    from asha_core.study.view import make_view
+    from asha_core.study.arms import arms_of
+    from asha_core.study.conductor import seats
 
     places = seats(options.gpus, options.parallel, study.gpus_per_run)
     directory.make()
     with held(directory.lock, "another asha-study works in it"):
-        directory.write(study, directory.merged(study), ["asha-study", *sys.argv[1:]])
-        left = [run for run in study.runs if directory.state(run) != "done"]
-        done = len(study.runs) - len(left)
-        if done:
-            print(f"{done} of {len(study.runs)} runs are done already", file=sys.stderr)
-        arm = {run.id: each for each in arms for run in each.runs}
-        view = make_view(options.progress, len(study.runs), done)
-        try:
-            through = Conductor(
-                study, directory, left, places, view, lambda run: arm[run.id].describe(run)
-            ).run()
-        finally:
-            view.close()
+        through = _round(options, study, directory, arms, places)
+        if through and study.waiting:
+            now = _asked(options, directory)
+            if len(now.runs) > len(study.runs):  # what was waiting for the best of the others
+                study, arms = now, arms_of(now.runs)
+                through = _round(options, study, directory, arms, places)
     return _tell(study, directory, through=through)
+
+
+def _round(
+    options: argparse.Namespace,
+    study: Study,
+    directory: StudyDirectory,
+    arms: Sequence[Arm],
+    places: Sequence[Seat],
+) -> bool:
+    """Run what is left, and measure on test data what is done; False if it was interrupted."""
+    from asha_core.study.conductor import Conductor
+    from asha_core.study.testing import measure, to_measure
+    from asha_core.study.view import make_view
+
+    directory.write(study, directory.merged(study), ["asha-study", *sys.argv[1:]])
+    left = [run for run in study.runs if directory.state(run) != "done"]
+    done = len(study.runs) - len(left)
+    if done:
+        print(f"{done} of {len(study.runs)} runs are done already", file=sys.stderr)
+    arm = {run.id: each for each in arms for run in each.runs}
+    view = make_view(options.progress, len(study.runs), done)
+    try:
+        through = Conductor(study, directory, left, places, view, lambda run: arm[run.id].describe(run)).run()
+        if through and study.test:
+            device = f"cuda:{places[0].gpus.partition(',')[0]}" if places[0].count else "cpu"
+            measure(directory, to_measure(directory, arms), view, device)
+    finally:
+        view.close()
+    return through
 
 
 def _tell(study: Study, directory: StudyDirectory, *, through: bool) -> int:
@@ -168,11 +206,13 @@ def _tell(study: Study, directory: StudyDirectory, *, through: bool) -> int:
         )
     if not through:
         print("stopped; the same command goes on with it")
+    for name, other in study.waiting.items():
+        print(f"experiment {name} waits for all runs of {other}, to see which variation is best")
     if done:
         print(f"report: asha-report {directory.path}")
     if not through:
         return 130
-    return 1 if done < len(states) else 0
+    return 1 if done < len(states) or study.waiting else 0
 
 
 if __name__ == "__main__":

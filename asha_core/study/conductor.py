@@ -46,7 +46,7 @@ def seats(gpus: str, parallel: int, per_run: int | None) -> list[Seat]:
     Raises:
         AshaError: they cannot be split so, or a GPU is not there.
     """
-    from trials.devices import cores, parse_devices, visible_gpus
+    from trials.devices import cores, parse_devices, threads_each, visible_gpus
 
     if parallel < 1:
         raise SettingError(f"parallel is {parallel}: it must be at least 1")
@@ -58,9 +58,10 @@ def seats(gpus: str, parallel: int, per_run: int | None) -> list[Seat]:
                 f"the study asks for {per_run} GPUs a run (gpus_per_run), and --gpus {gpus} has none: take "
                 "the key out of the file to run it on a CPU"
             )
-        share = max(cores() // parallel, 1)
-        threads = {"OMP_NUM_THREADS": str(share), "MKL_NUM_THREADS": str(share)} if gpus == "inline" else {}
-        return [Seat(gpus, 0, None if gpus == "inline" else share, threads)] * parallel
+        workers = 1 if gpus == "inline" else max(cores() // parallel, 1)
+        return [
+            Seat(gpus, 0, None if gpus == "inline" else workers, threads_each(parallel * workers))
+        ] * parallel
     parse_devices(gpus)
     numbers = [part.strip() for part in gpus.split(",")]
     if len(numbers) % parallel:
@@ -74,7 +75,8 @@ def seats(gpus: str, parallel: int, per_run: int | None) -> list[Seat]:
             f"the study asks for {per_run} GPUs a run (gpus_per_run), and --gpus {gpus} --parallel "
             f"{parallel} gives each {each}: name {per_run * parallel}, or change gpus_per_run in the file"
         )
-    return [Seat(",".join(numbers[i * each : (i + 1) * each]), each, None, {}) for i in range(parallel)]
+    threads = threads_each(len(numbers))
+    return [Seat(",".join(numbers[i * each : (i + 1) * each]), each, None, threads) for i in range(parallel)]
 
 
 @dataclass(slots=True)

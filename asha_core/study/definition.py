@@ -22,15 +22,19 @@ _OWN = ("task", "scheduler", "variation", "seed", "target", "gpus", "resume", "c
 _OPTIONS = {option.key: option for option in OPTIONS if option.key not in _OWN}
 _LISTS = {"task": "tasks", "scheduler": "schedulers", "variation": "variations"}
 _OF_A_LEVEL = (*_LISTS, *_LISTS.values(), "seeds", "targets", "target")
-_OF_THE_STUDY = ("name", "baseline", "measure", "gpus_per_run", "keep_checkpoints", "experiments")
+_OF_THE_STUDY = ("name", "baseline", "measure", "gpus_per_run", "keep_checkpoints", "test", "experiments")
+_OPEN = "best_of"
 _RANGE = re.compile(r"(\d+)\s*-\s*(\d+)")
 
 
-def read_study(path: Path, seeds: Sequence[int] | None = None) -> Study:
+def read_study(
+    path: Path, seeds: Sequence[int] | None = None, best: Mapping[str, str] | None = None
+) -> Study:
     """The study that a YAML file describes.
 
     Args:
-        seeds: in the place of the file's.
+        seeds: in the place of the file's. best: which variation was best in an experiment, for those that are
+            over; what ``best_of`` stands for.
     Raises:
         SettingError: the file cannot be read, an unknown key, or a value that is not allowed; the message has
             the place in the file.
@@ -45,15 +49,21 @@ def read_study(path: Path, seeds: Sequence[int] | None = None) -> Study:
         raise SettingError(f"{path} cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SettingError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    return study_from(content, str(path), path.stem, seeds)
+    return study_from(content, str(path), path.stem, seeds, best)
 
 
-def study_from(content: Any, source: str, name: str, seeds: Sequence[int] | None = None) -> Study:
+def study_from(
+    content: Any,
+    source: str,
+    name: str,
+    seeds: Sequence[int] | None = None,
+    best: Mapping[str, str] | None = None,
+) -> Study:
     """The study that a mapping describes, as in the file.
 
     Args:
-        source: where it is from, for errors. name: of the study, if it does not say. seeds: in the place of
-            those that it has.
+        source: where it is from, for errors. name: of the study, if it does not say. seeds, best: as for
+            ``read_study``.
     """
     top = _mapping(content, source)
     _check_keys(top, (*_OF_THE_STUDY, *_OF_A_LEVEL, *_OPTIONS), source)
@@ -63,14 +73,21 @@ def study_from(content: Any, source: str, name: str, seeds: Sequence[int] | None
     gpus = top.get("gpus_per_run")
     if gpus is not None and (isinstance(gpus, bool) or not isinstance(gpus, int) or gpus < 1):
         raise SettingError(f"{source}: gpus_per_run is {gpus!r}: it must be an integer of at least 1")
+    test = top.get("test", True)
+    if not isinstance(test, bool):
+        raise SettingError(f"{source}: test is {test!r}: it must be true or false")
     common = {key: value for key, value in top.items() if key not in _OF_THE_STUDY}
-    runs = [run for place, level in _experiments(top, source) for run in _runs(common, level, place, seeds)]
+    runs: list[PlannedRun] = []
+    waiting: dict[str, str] = {}
+    for place, level in _experiments(top, source):
+        known = _resolved(level, place, [run.experiment for run in runs], best or {}, waiting)
+        runs += _runs(common, known, place, seeds)
     if not runs:
         raise SettingError(f"{source}: it asks for no runs: give tasks, variations and seeds")
     _check_unique(runs, source)
     labels = group_labels(runs)
     named = tuple(replace(run, group=labels[run.pairing]) for run in runs)
-    return Study(str(top.get("name", name)), baseline, measure, named, gpus, keep)
+    return Study(str(top.get("name", name)), baseline, measure, named, gpus, keep, test, waiting)
 
 
 def _experiments(top: Mapping[str, Any], source: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -98,6 +115,36 @@ def _experiments(top: Mapping[str, Any], source: str) -> Iterator[tuple[str, dic
         yield place, level
 
 
+def _resolved(
+    level: Mapping[str, Any],
+    place: str,
+    earlier: Sequence[str],
+    best: Mapping[str, str],
+    waiting: dict[str, str],
+) -> Mapping[str, Any]:
+    """An experiment with ``best_of`` replaced by what it stands for, or left out and noted."""
+    given = level.get("variations")
+    if not isinstance(given, list):
+        return level
+    variations: list[Any] = []
+    for entry in given:
+        if not (isinstance(entry, Mapping) and _OPEN in entry):
+            variations.append(entry)
+            continue
+        other = str(entry[_OPEN])
+        if other not in earlier:
+            raise SettingError(
+                f"{place}: best_of {other!r}{nearest(other, earlier)}: name one that stands before it"
+            )
+        if other not in best:
+            waiting[str(level["run_id"])] = other
+        elif best[other] not in variations:
+            rest = {key: value for key, value in entry.items() if key != _OPEN}
+            variations.append({"name": best[other], **rest})
+    # its arms keep their names when one more is known
+    return {**level, "variations": variations, _OPEN: variations != given}
+
+
 def _runs(
     top: Mapping[str, Any], level: Mapping[str, Any], place: str, given: Sequence[int] | None
 ) -> list[PlannedRun]:
@@ -105,7 +152,7 @@ def _runs(
     run_id = str(level.get("run_id", ""))
     lists = [_entries(top, level, one, many, place) for one, many in _LISTS.items()]
     combinations = list(itertools.product(*lists))
-    stems = _stems(run_id, combinations)
+    stems = _stems(run_id, combinations, alone=len(combinations) == 1 and not level.get(_OPEN))
     runs = []
     for stem, entries in zip(stems, combinations, strict=True):
         parts = (top, level, *entries)
@@ -219,9 +266,9 @@ def _arm(variation: str, options: Mapping[str, Any]) -> str:
     return f"{variation} ({told})" if told else variation
 
 
-def _stems(run_id: str, combinations: Sequence[Sequence[Mapping[str, Any]]]) -> list[str]:
+def _stems(run_id: str, combinations: Sequence[Sequence[Mapping[str, Any]]], *, alone: bool) -> list[str]:
     """A directory's name for each arm: what is run, with options where names alone are alike."""
-    if len(combinations) == 1 and run_id:
+    if alone and run_id:
         return [_safe([run_id])]
     words = [[run_id, *(str(entry["name"]) for entry in entries)] for entries in combinations]
     return [

@@ -84,6 +84,7 @@ def plan_of(study: Study, costs: Sequence[ArmCost]) -> dict[str, Any]:
         "gpu_hours": sum(len(cost.arm.runs) * (cost.hours or 0.0) for cost in costs),
         "gpu_hours_left": sum(cost.left * (cost.hours or 0.0) for cost in costs),
         "cost_unknown": unknown,
+        "waiting": dict(study.waiting),
         "arms": [
             {
                 "arm": cost.arm.title,
@@ -137,6 +138,10 @@ def plan_text(study: Study, costs: Sequence[ArmCost]) -> str:
         "",
         _left_aligned(header, rows),
         "",
+    ]
+    lines += [
+        f"experiment {name} waits for the best variation of {other}: it is not counted yet"
+        for name, other in study.waiting.items()
     ]
     if any(cost.hours is not None for cost in costs):
         how = sorted({cost.known_by for cost in costs if cost.known_by})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 # of two runs that differ in these alone, one is compared with the other; where the data lies changes nothing
@@ -67,7 +67,9 @@ class Study:
 
     baseline: the arm that the others of its group are compared with. measure: of T@tau in the tests:
     "seconds", "gpu_hours" or "units". gpus_per_run: how many GPUs each run must have; None: as given.
-    keep_checkpoints: "best" (the other ones are deleted when a run is complete) or "all".
+    keep_checkpoints: "best" (the other ones are deleted when a run is complete) or "all". test: in the end,
+    measure what each run chose on test data. waiting: experiments of which more is to be run once it is known
+    what was best in another one (``best_of``).
     """
 
     name: str
@@ -76,6 +78,8 @@ class Study:
     runs: tuple[PlannedRun, ...]
     gpus_per_run: int | None = None
     keep_checkpoints: str = "best"
+    test: bool = True
+    waiting: Mapping[str, str] = field(default_factory=dict)
 
 
 def group_labels(runs: Sequence[PlannedRun]) -> dict[str, str]:

@@ -150,6 +150,8 @@ WRONG = [
     ({"experiments": [{"run_id": "a"}, {"run_id": "a"}]}, "run_id a is there twice"),
     ({"experiments": [{"run_id": "a"}, {"run_id": "b"}]}, "same search twice"),
     ({"experiments": [{"run_id": "a", "name": "x"}]}, "unknown key 'name'"),
+    ({"test": "yes"}, "test is 'yes'"),
+    ({"experiments": [{"run_id": "a", "variations": [{"best_of": "b"}]}]}, "best_of 'b'"),
 ]
 
 
@@ -182,3 +184,21 @@ def test_a_planned_run_survives_its_file() -> None:
     again = PlannedRun.from_dict(run.to_dict())
     assert again == run
     assert again.identity == run.identity
+
+
+def test_what_waits_for_the_best_of_another_experiment_keeps_its_names() -> None:
+    content = {
+        "seeds": 2,
+        "experiments": [
+            {"run_id": "main", "variations": ["baseline", "ohgw-1step", "ohgw-trust"]},
+            {"run_id": "check", "max_trials": 5, "variations": ["baseline", {"best_of": "main"}]},
+        ],
+    }
+    before = study(**content)
+    after = study_from({"task": "dummy", **content}, "study.yaml", "study", best={"main": "ohgw-trust"})
+    assert before.waiting == {"check": "main"}
+    assert not after.waiting
+    assert {run.id for run in before.runs} < {run.id for run in after.runs}
+    assert {run.id for run in after.runs} - {run.id for run in before.runs} == {
+        f"check-dummy-asha-ohgw-trust/seed-{seed}" for seed in range(2)
+    }

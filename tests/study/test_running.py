@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from analysis.metrics import time_to_target
 from analysis.runs import load_run
 from asha_core.study.directory import StudyDirectory
 from asha_core.study.process import RunProcess
@@ -68,6 +69,8 @@ def test_a_study_from_its_first_run_to_more_seeds(tmp_path: Path) -> None:
         assert "search complete" in (run / "stderr.log").read_text()
         assert "search complete" in told.stderr
         assert (run / "checkpoints" / "best.pt").exists()
+        assert f"{name}/seed-0: accuracy " in told.stderr
+        assert json.loads((run / "test.json").read_text())["count"] == 256
         assert json.loads((run / "outcome.json").read_text())["status"] == 0
         assert yaml.safe_load((run / "config.yaml").read_text())["variation"] == variation
     base, other = (load_run(tmp_path / "study" / "runs" / name / "seed-0") for name in
@@ -87,6 +90,41 @@ def test_a_study_from_its_first_run_to_more_seeds(tmp_path: Path) -> None:
     assert arms["dummy-asha-baseline"]["known_by"] == "measured"
     assert arms["dummy-asha-baseline"]["gpu_hours_a_run"] > 0
     assert outcomes(tmp_path / "study") == now  # a dry run runs nothing
+
+
+def test_the_best_variation_of_one_experiment_is_run_in_another(tmp_path: Path) -> None:
+    check = {"run_id": "check", "variations": ["baseline", {"best_of": "main"}], "max_resource": 1}
+    file = write(
+        tmp_path / "s.yaml",
+        task="dummy",
+        max_resource=3,
+        test=False,
+        targets=[0.5],
+        measure="units",
+        variations=["baseline", "random-warm", {"name": "ohgw-trust"}],
+        experiments=[{"run_id": "main"}, check],
+    )
+    plan = json.loads(inline(file, "--dry-run", "--json").stdout)
+    assert plan["waiting"] == {"check": "main"}
+    told = inline(file, "--parallel", "2")
+    assert told.returncode == 0, told.stderr
+    done = {path.parent.parent.name for path in (tmp_path / "study").glob("runs/*/*/results.json")}
+    (chosen,) = (
+        done
+        - {f"main-dummy-asha-{v}" for v in ("baseline", "random-warm", "ohgw-trust")}
+        - {"check-dummy-asha-baseline"}
+    )
+    assert chosen in ("check-dummy-asha-random-warm", "check-dummy-asha-ohgw-trust")
+    times = {
+        name: time_to_target(
+            load_run(tmp_path / "study" / "runs" / f"main-dummy-asha-{name}" / "seed-0"), 0.5
+        )
+        for name in ("random-warm", "ohgw-trust")
+    }
+    if times["random-warm"].units != times["ohgw-trust"].units:
+        best = min(times, key=lambda name: (times[name].censored, times[name].units))
+        assert chosen.endswith(best)
+    assert not list((tmp_path / "study").glob("runs/*/*/test.json"))
 
 
 def test_a_failed_run_does_not_stop_the_rest_and_is_tried_again(tmp_path: Path) -> None:

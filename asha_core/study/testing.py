@@ -1,0 +1,42 @@
+"""The one look at the test data for every run of a study that is done: what ``asha-test`` does, for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from asha_core.errors import AshaError
+from asha_core.study.arms import Arm
+from asha_core.study.directory import StudyDirectory
+from asha_core.study.planned import PlannedRun
+from asha_core.study.view import View
+
+
+def to_measure(directory: StudyDirectory, arms: Sequence[Arm]) -> list[PlannedRun]:
+    """Runs that are done, have a checkpoint, and were not measured yet; of tasks that have test data."""
+    return [
+        run
+        for arm in arms
+        if arm.task.has_test_data()
+        for run in arm.runs
+        if directory.state(run) == "done"
+        and directory.run(run).best_checkpoint.exists()
+        and not directory.run(run).test.exists()
+    ]
+
+
+def measure(directory: StudyDirectory, runs: Sequence[PlannedRun], view: View, device: str) -> None:
+    """Measure each run's chosen configuration on test data, and keep it in the run's test.json.
+
+    One that cannot be measured is said and left out: its search stands as it is.
+    """
+    from trials.final import measure_on_test_data
+    from trials.tasks import task_target
+
+    for number, run in enumerate(runs, 1):
+        try:
+            told = measure_on_test_data(directory.run(run).path, task=task_target(run.task), device=device)
+        except AshaError as error:
+            view.show(f"{run.id} could not be measured on test data: {error}", loud=True)
+            continue
+        view.show(f"[{number}/{len(runs)}] {run.id}: {told.metric} {told.value:.4f} on test data", loud=True)
+        view.tick()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,25 @@ def _finite(text: str) -> float:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="asha-report",
-        description="Tables, figures (PDF and PNG), comparison.json and one self-contained HTML page.",
+        description="Tables, figures (PDF and PNG), comparison.json and one self-contained HTML page: of a "
+        "study, of runs that form pairs of variations by seed, of one run, or of several side by side.",
     )
     parser.add_argument("results", nargs="+", help="results directories, or folders that hold some")
-    parser.add_argument("--output", metavar="DIR", help="where to write (the results directory itself)")
     parser.add_argument(
-        "--target", type=_finite, action="append", default=[], metavar="TAU", help="T@tau; may be repeated"
+        "--output",
+        metavar="DIR",
+        help="where to write [the results directory itself; of a study, evaluation in it]",
+    )
+    parser.add_argument(
+        "--target",
+        type=_finite,
+        action="append",
+        default=[],
+        metavar="TAU",
+        help="T@tau; may be repeated; of a study beside those fixed before the runs, and not tested",
+    )
+    parser.add_argument(
+        "--runs", action="store_true", help="of a study: each run's own report, too, in its directory"
     )
     parser.add_argument("--json", action="store_true", help="print comparison.json on standard output")
     return parser
@@ -54,7 +68,52 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from analysis.runs import find_runs, load_run
+    from analysis.study_report import is_study
+
+    if is_study(options.results):
+        return _report_study(options)
+    if options.runs:
+        raise SettingError("--runs goes with a study: without it each run has its own report anyway")
+    return _report_runs(options)
+
+
+def _report_study(options: argparse.Namespace) -> int:
+    from analysis.study import load_study
+    from analysis.study_report import study_text, write_study_report
+
+    if len(options.results) > 1 and not options.output:
+        raise SettingError("several results directories: say where to write the report with --output DIR")
+    output = Path(options.output) if options.output else Path(options.results[0]) / "evaluation"
+    study = load_study(options.results)
+    with _writing(output):
+        written = write_study_report(study, output, options.target, runs=options.runs)
+    if options.json:
+        print(written.numbers.read_text(encoding="utf-8"), end="")
+    else:
+        print(study_text(written))
+        print(f"\nreport:  {written.page}\nfigures: {output / 'figures'}\ntables:  {output / 'tables'}")
+        print(f"numbers: {written.numbers}")
+    return 0
+
+
+@contextlib.contextmanager
+def _writing(output: Path) -> Iterator[None]:
+    """Say in one line why the report cannot be written into ``output``."""
+    if output.exists() and not (output.is_dir() and os.access(output, os.W_OK | os.X_OK)):
+        what = "is not writable" if output.is_dir() else "is a file"
+        raise ResultsError(f"{output} {what}: name another directory with --output")
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or output
+        raise ResultsError(f"cannot write the report into {output}: {where}: {error.strerror}") from None
+
+
+def _report_runs(options: argparse.Namespace) -> int:
+    from analysis.metrics import describe_sessions
+    from analysis.report import write_report
+    from analysis.runs import find_runs, labels, load_run
+    from analysis.tables import text_tables
 
     paths = find_runs(options.results)
     runs = [load_run(path) for path in paths]
@@ -63,17 +122,8 @@ def _report(options: argparse.Namespace) -> int:
         names = ", ".join(sorted(f"{metric} ({mode})" for metric, mode in kinds))
         raise SettingError(f"the runs report different metrics, {names}: report on them separately")
     output = Path(options.output) if options.output else _default_output(options.results, paths)
-    if output.exists() and not os.access(output, os.W_OK):
-        raise ResultsError(f"{output} is not writable: name another directory with --output")
-    from analysis.metrics import describe_sessions
-    from analysis.report import write_report
-    from analysis.runs import labels
-    from analysis.tables import text_tables
-
-    try:
+    with _writing(output):
         written = write_report(runs, output, options.target)
-    except OSError as error:
-        raise ResultsError(f"cannot write the report into {output}: {error.strerror}") from None
     if options.json:
         print(written.comparison.read_text(encoding="utf-8"), end="")
     else:

@@ -32,7 +32,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 
-from analysis.comparison.arms import Against, Arm
+from analysis.comparison.arms import Against, Arm, TimeEffect
 from analysis.comparison.phrases import between, counted, listed, number, p_value, percent, target_name
 from analysis.comparison.schema import Comparison, Criteria, Group, Judgement, Overall, Verdict
 
@@ -45,7 +45,7 @@ ALPHA = 0.05
 TUPLES = 0.75  # share of tuples in which all are to hold
 LEAST_PAIRS = 6  # of a two-sided test of signs at ALPHA
 _UNDEFINED = 0.025  # share of draws beyond which an end of the interval is not to be relied on
-_MOST_SEEDS = 100_000  # more are no plan
+_MOST_SEEDS = 2_000  # more are no plan
 CRITERIA = ("time", "cost", "memory", "score", "spread")
 HOLDS: Judgement = "holds"
 FAILS: Judgement = "fails"
@@ -111,54 +111,69 @@ def seeds_to_tell(
 def _verdict(
     group: Group, arm: str, criterion: str, estimate: tuple[float, float, float], threshold: float, n: int,
     verdict: Judgement, sentence: str, seeds: int | None = None, p: float | None = None,
+    what: str = "to tell",
 ) -> Verdict:  # fmt: skip
     if verdict == OPEN and seeds is not None:
-        sentence += f"; about {counted(seeds, 'pair')} would tell"
+        sentence += f"; about {counted(seeds, 'pair')} would be needed {what}"
     told = seeds if verdict == OPEN else None
     return Verdict(group.name, arm, criterion, verdict, *estimate, threshold, p, n, told, f"{sentence}.")
 
 
 def _time(group: Group, against: Against, measure: str) -> Verdict:
-    nan = math.nan
+    n = len(against.seeds)
     if group.primary is None or not group.targets:
+        unknown = (math.nan, math.nan, math.nan)
         reason = "no target was fixed before the runs, so that no time to one can be tested"
-        return _verdict(group, against.arm, "time", (nan, nan, nan), TIME, len(against.seeds), OPEN, reason)
+        return _verdict(group, against.arm, "time", unknown, TIME, n, OPEN, reason)
     effect = against.at(group.primary, measure)
-    ratio, n = effect.ratio, effect.n
+    ratio, tau = effect.ratio, target_name(group.primary, group.metric, group.mode)
     estimate = (ratio.value, ratio.low, ratio.high)
-    what = f"time to {target_name(group.primary, group.metric, group.mode)}"
-    if n == 0:
-        return _verdict(group, against.arm, "time", estimate, TIME, n, OPEN, "no pair of seeds")
     if not effect.base_reached + effect.reached:
-        reason = f"no search of either reached {target_name(group.primary, group.metric, group.mode)}"
+        reason = f"no search of either reached {tau}" if n else "no pair of seeds"
         return _verdict(group, against.arm, "time", estimate, TIME, n, OPEN, reason)
     of = "median" if ratio.of == "medians" else "restricted mean"
-    sentence = f"{of} {what} {number(ratio.value)} of the baseline's ({between(ratio.low, ratio.high)}"
     p = effect.p_holm
-    sentence += f", {p_value(p)} after Holm's correction" if p is not None else ""
-    sentence += f", {counted(n, 'pair')})"
-    if n < LEAST_PAIRS:
-        sentence += f": fewer than {LEAST_PAIRS} pairs can show nothing at p < .05"
-        seeds = effect.seeds_needed
-        return _verdict(group, against.arm, "time", estimate, TIME, n, OPEN, sentence, seeds, p)
-    shown = p is not None and p < ALPHA
-    other = effect.p_holm_permutation
-    if shown and effect.permutation is not None and (other is None or other >= ALPHA):
-        shown = False
-        told = "" if other is None else f" ({p_value(other)})"
-        sentence += (
-            f"; searches were censored unequally, and the test of restricted means does not show it{told}"
-        )
+    told = [between(ratio.low, ratio.high), counted(n, "pair")]
+    told += [f"{p_value(p)} after Holm's correction"] if p is not None else []
+    sentence = f"{of} time to {tau} {number(ratio.value)} of the baseline's ({', '.join(told)}){_but(effect)}"
+    seeds, what = effect.seeds_needed, f"to see {percent(1 - TIME, 0)}"
+    if n >= LEAST_PAIRS and seeds is not None and seeds <= n:
+        seeds, what = seeds_to_tell(*estimate, TIME, n, log=True), "to tell"
+    verdict = _time_verdict(effect)
+    return _verdict(group, against.arm, "time", estimate, TIME, n, verdict, sentence, seeds, p, what)
+
+
+def _time_verdict(effect: TimeEffect) -> Judgement:
+    """By the corrected test if it holds, by the interval if it fails."""
+    ratio = effect.ratio
+    if effect.n < LEAST_PAIRS:
+        return OPEN
+    if shown(effect) and ratio.value <= TIME:
+        return HOLDS
     sure = ratio.of == "medians" and ratio.undefined <= _UNDEFINED
-    verdict = OPEN
-    if shown and ratio.value <= TIME:
-        verdict = HOLDS
-    elif ratio.low > (TIME if sure else 1.0):
-        verdict = FAILS
-    seeds = effect.seeds_needed
-    if seeds is not None and seeds <= n:
-        seeds = seeds_to_tell(*estimate, TIME, n, log=True)
-    return _verdict(group, against.arm, "time", estimate, TIME, n, verdict, sentence, seeds, p)
+    return FAILS if ratio.low > (TIME if sure else 1.0) else OPEN
+
+
+def shown(effect: TimeEffect) -> bool:
+    """Whether the corrected tests tell an arm from the baseline.
+
+    Wilcoxon's, and where the numbers of censored searches differ the permutation test as well.
+    """
+    if effect.p_holm is None or effect.p_holm >= ALPHA:
+        return False
+    other = effect.p_holm_permutation
+    return effect.permutation is None or (other is not None and other < ALPHA)
+
+
+def _but(effect: TimeEffect) -> str:
+    """What takes from the strength of a time's p."""
+    if effect.n < LEAST_PAIRS:
+        return f": fewer than {LEAST_PAIRS} pairs can show nothing at p < {ALPHA:g}"
+    if effect.p_holm is None or effect.p_holm >= ALPHA or shown(effect):
+        return ""
+    other = effect.p_holm_permutation
+    told = "" if other is None else f" ({p_value(other)})"
+    return f"; censored unequally, and the test of restricted means does not show it{told}"
 
 
 def _cost(group: Group, arm: Arm) -> Verdict:

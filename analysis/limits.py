@@ -25,13 +25,14 @@ def _pairs(comparison: Comparison) -> Iterable[str]:
     fewest = [len(against.seeds) for group in comparison.groups for against in group.against if against.seeds]
     if fewest and min(fewest) == 1:
         yield (
-            "One pair of seeds cannot show whether an arm helps: what differs may be due to the seed. There is "
-            "no test and no interval of one pair."
+            "One pair of seeds cannot show whether an arm helps: what differs may be due to the seed. "
+            "There is no test and no interval of one pair."
         )
     if fewest and 1 < min(fewest) < LEAST_PAIRS:
         yield (
-            "With five pairs or fewer no two-sided test can reach p < .05 (of five the least p is .0625), and "
-            f"bootstrap intervals are too narrow. No p is given of so few (the fewest here: {min(fewest)})."
+            "With five pairs or fewer no two-sided test can reach p < .05 (of five the least p is .0625), "
+            "so none is given, and bootstrap intervals are too narrow there; the fewest pairs here are "
+            f"{min(fewest)}."
         )
 
 

@@ -178,7 +178,8 @@ def html_table(
         ]
         rule = ' class="rule"' if number and number in rules else ""
         body.append(f"<tr{rule}>{''.join(cells)}</tr>")
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
+    inside = f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody>"
+    return f'<div class="scroll"><table>{inside}</table></div>'
 
 
 def _words(left: bool, more: str = "") -> str:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from analysis import figures
@@ -62,7 +64,7 @@ def plot_best_so_far(axes: Axes, runs: Sequence[Run], target: float | None = Non
         axes.plot(curve.t[-1] / scale, curve.value[-1], look.marker, color=look.colour, markersize=5)
     if target is not None:
         axes.axhline(target, color="#555555", linestyle="--", linewidth=1)
-        axes.annotate(f" target {target:g}", (0, target), va="bottom", color="#555555", fontsize=9)
+        axes.annotate(f" target {target:g}", (0, target), va="bottom", color="#555555", fontsize="small")
     axes.set_ylabel(f"best {runs[0].metric} so far (validation)")
     axes.set_title("Best so far")
     if len(runs) > 1:
@@ -104,7 +106,7 @@ def plot_learning_curves(axes: Axes, run: Run, name: str | None = None) -> None:
         handles=handles[::-1],
         title=f"reached {run.unit}",
         frameon=False,
-        fontsize=8,
+        fontsize="small",
         loc="lower right" if run.mode == "max" else "upper right",
     )
     if levels[-1] >= 27:
@@ -122,29 +124,31 @@ def plot_rung_survival(axes: Axes, runs: Sequence[Run]) -> None:
     """The share of configurations that reached each rung, and the share that eta alone would let up."""
     width = 0.8 / len(runs)
     levels = sorted({level for run in runs for level in run.levels})  # not every scheduler has the same
-    for index, run in enumerate(runs):
+    names = labels(runs) if len(runs) > 1 else ["this search"]
+    style, handles = styles(names, baseline=""), list[Artist]()
+    for index, (name, run) in enumerate(zip(names, runs, strict=True)):
         shares = rung_survival(run)
         places = np.array([levels.index(share.level) for share in shares], dtype=float)
         bars = axes.bar(
             places + (index - (len(runs) - 1) / 2) * width,
             [share.share * 100 for share in shares],
             width * 0.95,
-            color=PALETTE[index % len(PALETTE)],
-            label=labels(runs)[index] if len(runs) > 1 else "this search",
+            color=style[name].colour,
         )
+        handles.append(Patch(color=style[name].colour, label=plain(name)))
         if len(runs) <= 2:
-            axes.bar_label(bars, [str(share.trials) for share in shares], padding=2, fontsize=9)
+            axes.bar_label(bars, [str(share.trials) for share in shares], padding=2, fontsize="small")
     eta = runs[0].manifest["scheduler"]["reduction_factor"]
     one = all(run.levels == levels and run.manifest["scheduler"]["reduction_factor"] == eta for run in runs)
     if one and all(len(run.brackets) == 1 for run in runs):  # several brackets have no common share
         ideal = [100 / eta**k for k in range(len(levels))]
-        axes.plot(range(len(levels)), ideal, "k_", markersize=16, label=f"1 in {eta} a rung")
+        handles += axes.plot(range(len(levels)), ideal, "k_", markersize=16, label=f"1 in {eta} a rung")
     axes.set_xticks(range(len(levels)), [str(level) for level in levels])
     axes.set_xlabel(f"rung ({runs[0].unit}s)")
     axes.set_ylabel("configurations that reached it (%)")
     axes.set_ylim(0, 112)
     axes.set_title("Survival of configurations by rung")
-    axes.legend(frameon=False, fontsize=8)
+    legend_below(axes, handles)
     axes.grid(visible=False, axis="x")
 
 

@@ -32,6 +32,8 @@ def read_all(runs: Sequence[Planned], processes: int | None = None) -> tuple[lis
     """
     if processes is None:
         processes = min(_cores(), _MOST, max(len(runs) // _ENOUGH, 1))
+    if not sys.executable:  # Python inside of another program
+        processes = 1
     shares = [list(range(first, len(runs), processes)) for first in range(processes)]
     results: dict[int, Replicate | Problem] = {}
     readers = [_Reader([runs[i] for i in share]) for share in shares[1:] if share]
@@ -120,7 +122,10 @@ class _Reader:
         here = str(Path(__file__).resolve().parent.parent)
         code = _CHILD.format(path=[here, *sys.path])
         self._process = subprocess.Popen(
-            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            process_group=0,  # Ctrl-C is for the one that asked, which then ends it
         )
         self._thread = threading.Thread(target=self._listen, args=(runs,), daemon=True)
         self._thread.start()
@@ -157,8 +162,8 @@ def serve() -> None:
         runs: list[Planned] = pickle.load(sys.stdin.buffer)
         with _uncollected():
             _answer(runs, sys.stdout.buffer)
-    except (KeyboardInterrupt, BrokenPipeError, EOFError):
-        os._exit(1)  # the one that asked is gone, or going
+    except (BrokenPipeError, EOFError):
+        os._exit(1)  # the one that asked is gone
 
 
 def _answer(runs: Sequence[Planned], output: BinaryIO) -> None:

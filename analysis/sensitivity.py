@@ -143,12 +143,10 @@ def benefit_by_gradient(
 ) -> BenefitGrid:
     """The heat map of hyper-gradient magnitude against later benefit, and their rank correlation.
 
-    p takes configurations to be independent. Those of one search share their validation set and compete for
-    budget: read it as a description.
+    p takes configurations to be independent; those of one search are not quite: read it as a description.
 
     Args:
-        magnitude: (n,) 0 or above, at least one above. benefit: (n,) finite, better is larger (say, the gain
-            in score over the same configuration without the warm start).
+        magnitude: (n,) 0 or above, at least one above. benefit: (n,) finite, larger is better.
         bins: columns and rows.
     Raises:
         SettingError: arrays or bins are not as they must be.

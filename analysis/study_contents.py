@@ -7,7 +7,14 @@ from collections.abc import Callable, Sequence
 
 from analysis.comparison import Against, Comparison, Group, TimeEffect, Times, Verdict
 from analysis.criteria import COST, MEMORY, SCORE, SPREAD, TIME
-from analysis.study_costs import counts_table, overheads_table, phases_table, scores_table, shifts_table
+from analysis.study_costs import (
+    areas_table,
+    counts_table,
+    overheads_table,
+    phases_table,
+    scores_table,
+    shifts_table,
+)
 from analysis.study_numbers import MEASURES, NONE, measure_name, number, p_value, scale, with_interval
 from analysis.study_tables import Table
 
@@ -46,6 +53,7 @@ def tables_of(comparison: Comparison, group: Group, slug: str) -> list[Table]:
         times_table,
         scores_table,
         overheads_table,
+        areas_table,
         measures_table,
         spread_table,
         phases_table,
@@ -94,7 +102,7 @@ def times_table(comparison: Comparison, group: Group, slug: str) -> Table:
     permuted = any(each.permutation is not None for each in effects)
     rows: list[Sequence[str]] = []
     rules = []
-    for target in group.all_targets:
+    for target in _primary_first(group):
         rules.append(len(rows))
         shown = f"{target:g}{'' if target in group.targets else _LATER}"
         for arm in group.arms:
@@ -114,6 +122,10 @@ def times_table(comparison: Comparison, group: Group, slug: str) -> Table:
     return Table(f"times-{slug}", title, header, rows, tuple(notes), 2, frozenset(rules))
 
 
+def _primary_first(group: Group) -> list[float]:
+    return sorted(group.all_targets, key=lambda target: target != group.primary)
+
+
 def _against(group: Group, arm: str) -> Against | None:
     """The comparison of an arm with the baseline; None for the baseline itself, or without one."""
     return next((each for each in group.against if each.arm == arm), None)
@@ -130,6 +142,10 @@ def _reached(times: Times, unit: Callable[[float], str]) -> list[str]:
         return [share, f"> {unit(times.horizon)}"]
     ends = "" if math.isnan(times.low) else f" [{unit(times.low)}, {unit(times.high)}]"
     return [share, f"{unit(times.median)}{ends}"]
+
+
+def _end(time: float, times: Times, unit: Callable[[float], str]) -> str:
+    return f"> {unit(times.horizon)}" if math.isinf(time) else unit(time)
 
 
 def _tests(effect: TimeEffect | None, *, permuted: bool) -> list[str]:
@@ -184,8 +200,8 @@ def spread_table(comparison: Comparison, group: Group, slug: str) -> Table:
         rows.append(
             [
                 arm.name,
-                number(times.sd_log),
-                f"{unit(times.q25)} to {unit(times.q75)}",
+                number(times.sd_log) if times.reached.k else NONE,
+                " to ".join(_end(end, times, unit) for end in (times.q25, times.q75)),
                 NONE if ratio is None else with_interval(ratio.value, ratio.low, ratio.high, ".2f"),
                 NONE if effect is None else number(effect.sd_log_ratio),
                 NONE if mcnemar is None else f"{mcnemar.only_other} arm, {mcnemar.only_base} baseline",

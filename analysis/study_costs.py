@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from analysis.comparison import Against, Arm, Comparison, Estimate, Group
 from analysis.paired import Difference
 from analysis.study_numbers import (
+    MEASURES,
     NONE,
     measure_name,
     megabytes,
@@ -30,10 +31,15 @@ def _baseline_of(group: Group, arm: Arm) -> Against | None:
     return next((each for each in group.against if each.arm == arm.name), None)
 
 
+def _form(group: Group) -> str:
+    """How scores are printed."""
+    largest = max((abs(value) for arm in group.arms for value in arm.best.values), default=0.0)
+    return ".4f" if largest < 10 else ""
+
+
 def scores_table(comparison: Comparison, group: Group, slug: str) -> Table:
     """Final scores by arm, on validation and on test data, and the area under the best score so far."""
-    largest = max((abs(value) for arm in group.arms for value in arm.best.values), default=0.0)
-    form = ".4f" if largest < 10 else ""
+    form = _form(group)
     tested = any(arm.test is not None for arm in group.arms)
     rows: list[Sequence[str]] = []
     for arm in group.arms:
@@ -44,21 +50,38 @@ def scores_table(comparison: Comparison, group: Group, slug: str) -> Table:
         if tested:
             row.append(NONE if arm.test is None else f"{_plain(arm.test.mean, form)} ({arm.test.n})")
             row += _difference(other.test if other else None, form)[:1]
-        area = arm.auc.get(comparison.measure)
-        change = other.auc.get(comparison.measure) if other else None
-        row += [NONE if area is None else _plain(area.mean, form), *_difference(change, form)[:1]]
         rows.append(row)
     header = ["arm", "seeds", f"best {group.metric}", "sd", "interquartile mean [95%]", "difference [95%]"]
     header += ["p", *(["on test data (n)", "difference [95%]"] if tested else [])]
-    header += ["mean best-so-far", "difference [95%]"]
     better = "larger" if group.mode == "max" else "smaller"
     notes = (
         f"Best {group.metric}: of each search on validation data, mean over seeds; {better} is better. "
-        "Difference: arm minus baseline, over pairs. Mean best-so-far: area under the curve of the best so "
-        f"far, over {measure_name(comparison, comparison.measure)} up to the horizon; it counts speed and "
-        "height.",
+        "Difference: arm minus baseline, over pairs; p: of the sign-flip test of its mean, not corrected.",
     )
     return Table(f"scores-{slug}", f"Final scores, {group.name}", header, rows, notes)
+
+
+def areas_table(comparison: Comparison, group: Group, slug: str) -> Table:
+    """Areas under the best score so far, by measure."""
+    form = _form(group)
+    measures = [name for name in MEASURES if any(name in arm.auc for arm in group.arms)]
+    rows: list[Sequence[str]] = []
+    for arm in group.arms if measures else ():
+        other, row = _baseline_of(group, arm), [arm.name]
+        for name in measures:
+            area = arm.auc.get(name)
+            row.append(NONE if area is None else _plain(area.mean, form))
+            row += _difference(other.auc.get(name) if other else None, form)[:1]
+        rows.append(row)
+    header = ["arm"]
+    for name in measures:
+        header += [f"over {measure_name(comparison, name)}", "difference [95%]"]
+    notes = (
+        f"Area under the curve of the best {group.metric} so far, up to the horizon and divided by it: the "
+        "mean of what a search had at hand, which counts speed and height. Difference: arm minus baseline, "
+        "over pairs.",
+    )
+    return Table(f"areas-{slug}", f"Mean of the best so far, {group.name}", header, rows, notes)
 
 
 def _plain(value: float, form: str) -> str:
@@ -79,7 +102,7 @@ def overheads_table(comparison: Comparison, group: Group, slug: str) -> Table:
         other, cost = _baseline_of(group, arm), arm.overhead
         row = [arm.name]
         for each in (cost.seconds_share, cost.seconds_extra, cost.flops_extra):
-            row.append(with_interval(100 * each.value, 100 * each.low, 100 * each.high))
+            row.append(with_interval(100 * each.value, 100 * each.low, 100 * each.high, ".2f"))
         row += [_times(other.costs.get(name) if other else None) for name in ("gpu_hours", "flops")]
         for name in peaks:
             row.append(megabytes(arm.peaks.get(name, math.nan)))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis import figures
-from analysis.comparison import Comparison, Diagnostics, Group, Sweep, Trend
+from analysis.comparison import Comparison, Diagnostics, Group, Sweep, Times, Trend
 from analysis.figures import SIZE, Effect, Style, styles, tall
 from analysis.study_numbers import measure_name
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Look = Mapping[str, Style]
-_PANELS = 6  # hyper-parameters in one figure of distributions
+_PANELS = (2, 6)  # hyper-parameters in one figure of distributions, at least and at most
+_ALL_PANELS = 48  # in all of a study's: each takes a third of a second
 _MOST_ARMS = 6  # whose own diagnostics are drawn
 _ROWS = 40  # of a forest plot
 
@@ -30,7 +31,7 @@ class Drawing:
 
     name: of its files, without their endings. draw: a partial of a function of ours, since it is sent to
     other processes. words: what it shows, for those who cannot see it. caption: what is to be said below it.
-    size: inches.
+    size: inches. wide: it takes a row of the page for itself.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Drawing:
     words: str
     caption: str = ""
     size: tuple[float, float] = SIZE
+    wide: bool = False
 
 
 def look_of(comparison: Comparison) -> Look:
@@ -142,13 +144,20 @@ def _kaplan_meier(comparison: Comparison, group: Group, slug: str, look: Look) -
             xlabel=_axis(comparison, group, measure),
             target=f"{group.metric} {target:g}",
             durations={name: each.times for name, each in times.items()},
-            horizon=max((each.horizon for each in times.values()), default=None),
+            horizon=_shown_until(list(times.values())),
             look=look,
             title=f"Time to {group.metric} {target:g}",
         )
         words = f"Kaplan-Meier curves of the time to {group.metric} {target:g}"
         found.append(Drawing(f"kaplan-meier-{target:g}-{slug}", draw, words))
     return found
+
+
+def _shown_until(times: Sequence[Times]) -> float:
+    """Where a Kaplan-Meier figure ends: at the horizon, or where all have got there."""
+    last = max((t for each in times for t in each.times), default=0.0)
+    horizon = max((each.horizon for each in times), default=0.0)
+    return horizon if any(any(each.censored) for each in times) else min(1.1 * last, horizon)
 
 
 def _reached(group: Group, target: float, measure: str) -> bool:
@@ -221,11 +230,21 @@ def _rungs(group: Group, slug: str, look: Look) -> Drawing:
     return Drawing(f"rungs-{slug}", draw, "Share of configurations that reached each rung")
 
 
-def diagnostic_drawings(group: Group, slug: str) -> list[Drawing]:
-    """What the warm starts moved and what it was good for; which settings were the best; sweeps."""
+def panels_for(comparison: Comparison) -> int:
+    """How many hyper-parameters of each arm are drawn before and after."""
+    arms = sum(len(group.diagnostics[:_MOST_ARMS]) for group in comparison.groups)
+    return min(max(_ALL_PANELS // max(arms, 1), _PANELS[0]), _PANELS[1])
+
+
+def diagnostic_drawings(group: Group, slug: str, panels: int = _PANELS[1]) -> list[Drawing]:
+    """What the warm starts moved and what it was good for; which settings were the best; sweeps.
+
+    Args:
+        panels: hyper-parameters of each arm that are drawn before and after, those that were moved most.
+    """
     found = []
-    for place, told in enumerate(group.diagnostics[:_MOST_ARMS]):
-        found += _moved(told, f"{slug}-{place + 1}")
+    drawn = group.diagnostics[:_MOST_ARMS]
+    for place, told in enumerate(drawn):
         found += _benefit(group, told, f"{slug}-{place + 1}")
     best = group.best_configurations
     if best is not None and len(best.scores):
@@ -242,14 +261,17 @@ def diagnostic_drawings(group: Group, slug: str) -> list[Drawing]:
         found.append(Drawing(f"parallel-{slug}", draw, "The best configuration of each search"))
     for place, sweep in enumerate(group.sweeps):
         found += _sweep(group, sweep, f"{slug}-{place + 1}")
+    for place, told in enumerate(drawn):
+        found += _moved(told, f"{slug}-{place + 1}", panels)
     return found
 
 
-def _moved(told: Diagnostics, slug: str) -> list[Drawing]:
+def _moved(told: Diagnostics, slug: str, count: int) -> list[Drawing]:
     """Distributions before and after, of the hyper-parameters that were moved most."""
-    ranked = sorted(told.dimensions, key=lambda each: -each.kl if math.isfinite(each.kl) else math.inf)
-    kept = {each.name for each in ranked[:_PANELS]}
-    shown = [each for each in told.dimensions if each.name in kept and each.n]
+    moved = [each for each in told.dimensions if each.n and each.kl != 0]  # NaN: not known
+    ranked = sorted(moved, key=lambda each: -each.kl if math.isfinite(each.kl) else math.inf)
+    kept = {each.name for each in ranked[:count]}
+    shown = [each for each in told.dimensions if each.name in kept]
     if not shown:
         return []
     panels = [
@@ -263,24 +285,24 @@ def _moved(told: Diagnostics, slug: str) -> list[Drawing]:
         )
         for each in shown
     ]
-    columns = min(len(panels), 2)
+    columns = min(len(panels), 3)
     draw = partial(draw_panels, panels=panels, columns=columns, title=f"Before and after: {told.arm}")
-    more = (
-        f"; those {_PANELS} of {len(told.dimensions)} that were moved most" if len(ranked) > _PANELS else ""
-    )
-    words = f"Hyper-parameters before and after the warm start {told.arm}{more}"
-    size = (3.9 * columns, 0.3 + 2.6 * -(-len(panels) // columns))
-    return [Drawing(f"before-after-{slug}", draw, words, "", size)]
+    all_ = len(told.dimensions)
+    caption = f"Those {len(shown)} of {all_} whose distributions changed most." if len(shown) < all_ else ""
+    words = f"Hyper-parameters before and after the warm start {told.arm}"
+    size = (3.7 * columns, 0.3 + 2.5 * -(-len(panels) // columns))
+    return [Drawing(f"before-after-{slug}", draw, words, caption, size, wide=columns > 1)]
 
 
 def draw_panels(axes: Axes, panels: Sequence[Callable[[Axes], None]], columns: int, title: str = "") -> None:
     """Several figures side by side in the place of one.
 
     Args:
-        axes: the only ones of their figure; they give way.
+        axes: the only ones of their figure; they stay empty behind the others.
     """
     figure = axes.figure
-    axes.remove()
+    axes.set_axis_off()
+    axes.set_aspect("equal")  # figures of such axes keep the height that they were given
     rows = -(-len(panels) // columns)
     for index, panel in enumerate(panels):
         panel(figure.add_subplot(rows, columns, index + 1))

@@ -19,22 +19,25 @@ class Scale:
 
     unit: str
     size: float = 1.0
+    decimals: int = 1
 
     def __call__(self, value: float) -> str:
         """The number alone."""
-        return number(value / self.size)
+        return f"{value / self.size:,.{self.decimals}f}" if math.isfinite(value) else number(value)
 
 
 def scale(comparison: Comparison, group: Group, measure: str) -> Scale:
-    """One unit for a measure throughout a group: such that its horizon is a handy number."""
-    if measure == "units":
-        return Scale(f"{group.unit}s")
+    """One unit and one number of decimals for a measure throughout a group, by its median times."""
+    found = [each for arm in group.arms for each in arm.times if each.measure == measure]
+    usual = [each.median if math.isfinite(each.median) else each.horizon for each in found]
+    least = min((value for value in usual if value > 0), default=1.0)
+    unit, size = f"{group.unit}s", 1.0
     if measure == "gpu_hours":
-        return Scale("GPU-hours" if on_gpu(comparison) else "worker-hours")
-    longest = max((each.value for each in group.horizons if each.measure == measure), default=0.0)
-    if longest < 300:
-        return Scale("s")
-    return Scale("min", 60.0) if longest < 7200 else Scale("h", 3600.0)
+        unit = "GPU-hours" if on_gpu(comparison) else "worker-hours"
+    elif measure == "seconds":
+        longest = max((each.value for each in group.horizons if each.measure == measure), default=0.0)
+        unit, size = ("s", 1.0) if longest < 300 else ("min", 60.0) if longest < 7200 else ("h", 3600.0)
+    return Scale(unit, size, max(2 - math.floor(math.log10(least / size)), 0))
 
 
 def on_gpu(comparison: Comparison) -> bool:
@@ -45,21 +48,23 @@ def on_gpu(comparison: Comparison) -> bool:
 def measure_name(comparison: Comparison, measure: str) -> str:
     """A measure for people."""
     hours = "GPU-hours" if on_gpu(comparison) else "worker-hours"
-    return {"seconds": "wall-clock", "gpu_hours": hours, "units": "units of training"}[measure]
+    return {"seconds": "wall-clock time", "gpu_hours": hours, "units": "units of training"}[measure]
 
 
 def number(value: float, digits: int = 3) -> str:
     """To some significant digits, never as 1e+03.
 
-    >>> number(1234.5), number(0.01234), number(12.0)
-    ('1,234', '0.0123', '12')
+    >>> number(1234.5), number(0.01234), number(12.0), number(0.0000123)
+    ('1,234', '0.0123', '12', '1.2e-5')
     """
     if not math.isfinite(value):
         return NONE if math.isnan(value) else _INFINITE if value > 0 else f"\N{MINUS SIGN}{_INFINITE}"
     if abs(value) >= 10**digits:
         return f"{value:,.0f}"
-    shown = f"{value:.{digits}g}"
-    return shown if "e" not in shown or abs(value) < 1e-6 else f"{value:.{digits + 3}f}"
+    if 0 < abs(value) < 1e-4:
+        mantissa, _, exponent = f"{value:.{max(digits - 2, 0)}e}".partition("e")
+        return f"{mantissa}e{int(exponent)}"
+    return f"{value:.{digits}g}"
 
 
 def interval(low: float, high: float, shown: str = "") -> str:
@@ -71,9 +76,11 @@ def interval(low: float, high: float, shown: str = "") -> str:
 
 
 def with_interval(value: float, low: float, high: float, shown: str = "") -> str:
-    """A value and its interval."""
+    """A value and its interval; the value alone where the interval has no width and is it."""
     if math.isnan(value):
         return NONE
+    if low == value == high:
+        low = high = math.nan
     main = f"{value:{shown}}" if shown and math.isfinite(value) else number(value)
     return " ".join(filter(None, [main, interval(low, high, shown)]))
 
@@ -85,9 +92,15 @@ def p_value(p: float | None) -> str:
     return "<.001" if p < 0.001 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
 
 
-def per_cent(share: float, digits: int = 3) -> str:
-    """A share in per cent, without the sign."""
-    return NONE if math.isnan(share) else number(100 * share, digits)
+def per_cent(share: float) -> str:
+    """A share in per cent, without the sign: one decimal, and more for a part of one per cent."""
+    return (
+        NONE
+        if math.isnan(share)
+        else f"{100 * share:.1f}"
+        if share == 0 or share >= 0.00995
+        else number(100 * share, 2)
+    )
 
 
 def megabytes(count: float) -> str:

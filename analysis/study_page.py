@@ -18,20 +18,26 @@ from analysis.words import in_words
 
 _CSS = """
 main { max-width: 1200px; } h2 { font-size: 20px; margin: 40px 0 10px; }
-h3 { font-size: 16px; margin: 24px 0 8px; } p, li, td, summary { overflow-wrap: anywhere; }
-.card ul { margin: 6px 0 2px; padding-left: 20px; } .card li { margin: 4px 0; } .card p { margin: 0 0 6px; }
-nav ul { list-style: none; margin: 0; padding: 0; display: flex; flex-wrap: wrap; gap: 4px 18px; }
-a { color: #0b5cad; } .note { color: #606770; font-size: 13px; margin: 6px 0 0; max-width: 90ch; }
+h3 { font-size: 16px; margin: 26px 0 8px; } p, li, summary { overflow-wrap: anywhere; }
+.card { margin: 0 0 12px; } .card ul { margin: 6px 0 2px; padding-left: 20px; }
+.card li { margin: 4px 0; } .card p { margin: 0 0 6px; }
+.card.nav ul { list-style: none; margin: 0; padding: 0; display: flex; flex-wrap: wrap; gap: 2px 20px; }
+a { color: #0b5cad; } .note { color: #606770; font-size: 13px; margin: 6px 0 0; max-width: 110ch; }
+.grid { align-items: start; margin: 16px 0; } figure.row { grid-column: 1 / -1; }
+table { font-size: 14px; } th, td { padding: 4px 10px; } th { white-space: normal; vertical-align: bottom; }
 td.holds { background: #dff1e3; } td.fails { background: #f9dedc; } td.open { background: #eef0f3; }
-td.verdict { white-space: normal; min-width: 105px; text-align: left; } td.verdict b { display: block; }
-td.verdict span { font-size: 13px; color: #3c4043; white-space: nowrap; }
-details { margin: 12px 0; } summary { cursor: pointer; font-weight: 600; }
-figure { margin: 0; } figure.wide { background: #fff; border: 1px solid #e2e4e8; border-radius: 8px;
-         padding: 8px; max-width: 900px; }
+.verdicts th, td.verdict { white-space: normal; min-width: 100px; text-align: left; }
+.verdicts th { min-width: 0; } td.why { white-space: normal; } td.verdict b { display: block; }
+td.verdict span { font-size: 13px; color: #3c4043; } tr.group th { text-align: left; color: #1c1e21;
+  background: #f5f6f8; white-space: normal; }
+details { margin: 10px 0; } summary { cursor: pointer; font-weight: 600; }
+figure.wide { margin: 0; background: #fff; border: 1px solid #e2e4e8; border-radius: 8px; padding: 8px;
+  max-width: 900px; }
 @media (max-width: 600px) { main { padding: 16px 10px 40px; } h1 { font-size: 20px; } }
 """
 _CLASS = {"holds": "holds", "fails": "fails", "not enough data": "open"}
 _SIGN = {"holds": "\N{CHECK MARK}", "fails": "\N{MULTIPLICATION X}", "not enough data": "?"}
+_FOLDED = ("phases-", "counts-", "shifts-")  # tables that few readers need
 _MANY = 15  # entries of a list; more are folded
 
 
@@ -92,7 +98,7 @@ def study_page(
         f"<h1>{html.escape(comparison.name)}</h1>",
         f'<p class="sub">{html.escape(about)}</p>',
         f'<div class="card"><b>Not complete:</b> {html.escape(state)}</div>' if state else "",
-        f'<nav class="card" aria-label="Contents"><ul>{items}</ul></nav>',
+        f'<nav class="card nav" aria-label="Contents"><ul>{items}</ul></nav>',
         *_summary(comparison),
         *_verdicts(comparison),
     ]
@@ -112,32 +118,24 @@ def _counted(number: int, noun: str) -> str:
 
 
 def _summary(comparison: Comparison) -> list[str]:
-    """The words, by group; what is to be said of single runs has a section of its own."""
+    """The words; those on single groups are folded, and single runs have a section of their own."""
     first, *rest = in_words(replace(comparison, problems=()))
+    starts = {group.name: f"{group.name}: " for group in comparison.groups if len(comparison.groups) > 1}
+    general = [words for words in rest if not words.startswith(tuple(starts.values()))]
     parts = ['<h2 id="summary">Summary</h2>', f'<div class="card"><p>{html.escape(first)}</p>']
-    others = rest
-    if len(comparison.groups) > 1:
-        for group in comparison.groups:
-            start = f"{group.name}: "
-            own = [words.removeprefix(start) for words in rest if words.startswith(start)]
-            if own:
-                parts.append(f"<p><b>{html.escape(group.name)}</b></p>{_list(_joined(own))}")
-        starts = tuple(f"{group.name}: " for group in comparison.groups)
-        others = [words for words in rest if not words.startswith(starts)]
-        parts.append("<p><b>All together</b></p>" if others else "")
-    parts.append(_list(_joined(others)))
+    parts.append(_list(_joined(general)))
+    for name, start in starts.items():
+        own = _joined(words.removeprefix(start) for words in rest if words.startswith(start))
+        if own:
+            folded = _list([_capital(words) for words in own])
+            parts.append(f"<details><summary>{html.escape(name)}, arm by arm</summary>{folded}</details>")
     if comparison.problems:
         out = sum(each.kind in UNUSED for each in comparison.problems)
         more = len(comparison.problems) - out
-        told = " and ".join(
-            filter(None, [f"{_counted(out, 'run')} left out" if out else "", _more(more) if more else ""])
-        )
-        parts.append(f'<p><a href="#left-out">{html.escape(told.capitalize())}.</a></p>')
+        told = [f"{_counted(out, 'run')} left out"] if out else []
+        told += [f"{_counted(more, 'remark')} on the runs"] if more else []
+        parts.append(f'<p><a href="#left-out">{html.escape(" and ".join(told).capitalize())}</a></p>')
     return [*parts, "</div>"]
-
-
-def _more(count: int) -> str:
-    return f"{_counted(count, 'remark')} on the runs"
 
 
 def _joined(sentences: Iterable[str]) -> list[str]:
@@ -172,9 +170,14 @@ def _verdicts(comparison: Comparison) -> list[str]:
     criteria = list(dict.fromkeys(each.criterion for each in verdicts))
     rows = []
     for group in comparison.groups:
+        if group.against:
+            name = html.escape(group.name)
+            rows.append(
+                f'<tr class="group"><th colspan="{1 + len(criteria)}" scope="colgroup">{name}</th></tr>'
+            )
         for other in group.against:
             found = {each.criterion: each for each in comparison.criteria.of(group.name, other.arm)}
-            cells = [f'<td class="l">{html.escape(text)}</td>' for text in (group.name, other.arm)]
+            cells = [f'<td class="l">{html.escape(other.arm)}</td>']
             for name in criteria:
                 word, shown = verdict_cell(found[name])
                 cells.append(
@@ -182,20 +185,21 @@ def _verdicts(comparison: Comparison) -> list[str]:
                     f"<b>{_SIGN[word]} {word}</b><span>{html.escape(shown)}</span></td>"
                 )
             rows.append(f"<tr>{''.join(cells)}</tr>")
-    titles = ["tuple", "arm", *(CRITERION.get(name, name) for name in criteria)]
+    titles = ["arm", *(CRITERION.get(name, name) for name in criteria)]
     head = "".join(f'<th class="l">{html.escape(title)}</th>' for title in titles)
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     parts.append(f'<div class="scroll verdicts">{table}</div>')
     parts.append(
-        '<p class="note">Each cell has the estimate and its 95% interval: a ratio to the baseline, per cent that '
-        "the warm starts add, or a difference of scores. A criterion holds or fails only if the interval lies on "
-        "one side; time also needs p &lt; .05 after Holm's correction.</p>"
+        '<p class="note">Each cell has the estimate and its 95% interval: a ratio to the baseline, per cent '
+        "that the warm starts add, or a difference of scores. A criterion holds or fails only if the "
+        "interval lies on one side; time also needs p &lt; .05 after Holm's correction.</p>"
     )
     overall = [
         (each.arm, f"{_SIGN[each.verdict]} {each.verdict}", each.sentence)
         for each in comparison.criteria.overall
     ]
     classes = {(row, 1): _CLASS[each.verdict] for row, each in enumerate(comparison.criteria.overall)}
+    classes |= {(row, 2): "why" for row in range(len(overall))}
     parts.append(f"<h3>Over all tuples</h3>{html_table(('arm', 'verdict', 'why'), overall, 3, (), classes)}")
     told = [
         f"{each.group}, {each.arm}, {each.criterion}: {each.verdict}. {_capital(each.sentence)}"
@@ -222,14 +226,19 @@ def _section(comparison: Comparison, section: Section) -> list[str]:
     if group.primary is not None:
         horizon = group.horizon(measure, group.primary)
         about.append(f"compared up to {unit(horizon.value)} {unit.unit} (the {horizon.source})")
-    main, *rest = section.tables or [None]
+    main, rest = section.tables[:1], section.tables[1:]
     parts = [
         f'<h2 id="{section.slug}">{html.escape(group.name)}</h2>',
         f'<p class="sub">{html.escape("; ".join(about))}</p>',
-        _table(main) if main else "",
+        *(_table(table) for table in main),
         _grid(section.figures),
-        *(_table(table) for table in rest),
+        *(_table(table) for table in rest if not table.name.startswith(_FOLDED)),
     ]
+    folded = [table for table in rest if table.name.startswith(_FOLDED)]
+    if folded:
+        titles = "; ".join(table.title.removesuffix(f", {group.name}") for table in folded)
+        inside = "".join(_table(table) for table in folded)
+        parts.append(f"<details><summary>{html.escape(titles)}</summary>{inside}</details>")
     if section.diagnostics:
         parts += ["<h3>What the warm starts did</h3>", _grid(section.diagnostics)]
     if section.not_drawn:
@@ -245,8 +254,11 @@ def _table(table: Table) -> str:
 
 
 def _grid(figures: Sequence[tuple[Drawing, Path]]) -> str:
-    shown = "".join(image(path, drawing.words, drawing.caption) for drawing, path in figures)
-    return f'<div class="grid">{shown}</div>'
+    shown = []
+    for drawing, path in figures:
+        figure = image(path, drawing.words, drawing.caption)
+        shown.append(figure.replace("<figure>", '<figure class="row">', 1) if drawing.wide else figure)
+    return f'<div class="grid">{"".join(shown)}</div>'
 
 
 def _problems(problems: Sequence[Problem]) -> list[str]:
@@ -278,8 +290,8 @@ def _provenance(comparison: Comparison, runs: Sequence[RunRow], commands: Sequen
     listed = [
         "<tr>"
         f'<td class="l">{_linked(run)}</td><td class="l">{html.escape(run.group)}</td>'
-        f'<td class="l">{html.escape(run.arm)}</td><td>{run.seed}</td><td class="l">{html.escape(run.ended)}</td>'
-        f"<td>{html.escape(run.best)}</td></tr>"
+        f'<td class="l">{html.escape(run.arm)}</td><td>{run.seed}</td>'
+        f'<td class="l">{html.escape(run.ended)}</td><td>{html.escape(run.best)}</td></tr>'
         for run in runs
     ]
     head = '<th class="l">journal</th><th class="l">tuple</th><th class="l">arm</th><th>seed</th>'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -26,8 +27,13 @@ _ESCAPES = {
     "\N{MINUS SIGN}": r"$-$",
     "\N{EN DASH}": "--",
     "\N{LESS-THAN OR EQUAL TO}": r"$\le$",
+    "\N{DAGGER}": r"\dag{}",
 }
+_MINUS = re.compile(r"(?<![\w.)-])-(?=[\d.])")
 _PATTERN = re.compile("|".join(map(re.escape, _ESCAPES)))
+
+
+_BAR = r"\|"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +61,8 @@ def text(table: Table) -> str:
         [*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), *row[table.left :]]
         for row in (table.header, *table.rows)
     ]
-    return "\n".join([table.title, "", format_table(rows[0], rows[1:]), *table.notes])
+    notes = [textwrap.fill(note, 100) for note in table.notes]
+    return "\n".join([table.title, "", format_table(rows[0], rows[1:]), *notes])
 
 
 def markdown(table: Table) -> str:
@@ -63,13 +70,13 @@ def markdown(table: Table) -> str:
     lines = [
         _row(table.header),
         _row([":--" if column < table.left else "--:" for column in range(len(table.header))]),
-        *(_row([cell.replace("|", r"\|") for cell in row]) for row in table.rows),
+        *(_row(row) for row in table.rows),
     ]
     return "\n\n".join([f"**{table.title}**", "\n".join(lines), *table.notes]) + "\n"
 
 
 def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    return f"| {' | '.join(cell.replace('|', _BAR) for cell in cells)} |"
 
 
 def latex(table: Table) -> str:
@@ -92,6 +99,7 @@ def _tex_row(cells: Sequence[str]) -> str:
 def escaped(cell: str) -> str:
     """A text as LaTeX shows it."""
     shown = _PATTERN.sub(lambda found: _ESCAPES[found.group()], _one_line(cell))
+    shown = _MINUS.sub("$-$", shown)
     # an opening bracket at the start of a row would be read as an argument of the line break before it
     return f"{{{shown[0]}}}{shown[1:]}" if shown.startswith("[") else shown
 

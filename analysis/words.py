@@ -16,7 +16,7 @@ from analysis.comparison.phrases import (
     target_name,
 )
 from analysis.comparison.schema import Comparison, Group, Overall
-from analysis.criteria import ALPHA, LEAST_PAIRS, TIME
+from analysis.criteria import ALPHA, LEAST_PAIRS, TIME, shown
 from analysis.limits import limits
 from analysis.problems import KINDS, UNUSED, Problem
 
@@ -26,7 +26,6 @@ _DIRECTIONS = {
     "Shown to be slower to the primary target than the baseline": 1,
     "Told apart from the baseline by the test, though the interval of the ratio holds 1": 0,
 }
-_SPENT = {"seconds": "time", "gpu_hours": "GPU-hours", "units": "training"}
 _MANY = 10  # problems of one kind that are told one by one; more are counted
 
 
@@ -76,18 +75,21 @@ def _headlines(comparison: Comparison) -> Iterable[str]:
     ]
     if not tested:
         if comparison.groups:
-            yield "Nothing was tested: no arm has enough pairs and a target that was fixed before the runs."
+            yield (
+                f"Nothing was tested: no arm has both {LEAST_PAIRS} pairs and a target that was fixed before "
+                "the runs."
+            )
         return
     several = len(comparison.groups) > 1
     for text, side in _DIRECTIONS.items():
         found = [
             f"{arm} ({f'{group.name}, ' if several else ''}{number(effect.ratio.value)} of the baseline's)"
             for group, effect, arm in tested
-            if _shown(effect) and _direction(effect) == side
+            if shown(effect) and _direction(effect) == side
         ]
         if found:
             yield f"{text}: {few(found)}."
-    if not any(_shown(effect) for _, effect, _ in tested):
+    if not any(shown(effect) for _, effect, _ in tested):
         yield "No arm was shown to be faster or slower to the primary target than the baseline."
 
 
@@ -96,29 +98,17 @@ def _direction(effect: TimeEffect) -> int:
     return -1 if effect.ratio.high < 1 else int(effect.ratio.low > 1)
 
 
-def _shown(effect: TimeEffect) -> bool:
-    """Whether the corrected tests tell the two apart."""
-    other = effect.p_holm_permutation
-    if effect.p_holm is None or effect.p_holm >= ALPHA:
-        return False
-    return effect.permutation is None or (other is not None and other < ALPHA)
-
-
 def _arms(comparison: Comparison) -> Iterable[str]:
     """Each arm of each group: the time to the primary target, and the best value."""
     for group in comparison.groups:
         where = f"{group.name}: " if len(comparison.groups) > 1 else ""
         for against in group.against:
+            told = [_gain(group, against)]
             if not against.seeds:
-                text = (
-                    f"{against.arm} has no seed in common with {against.baseline}: nothing can be compared."
-                )
-            else:
-                told = [_gain(group, against)]
-                if group.primary is not None:
-                    told.insert(0, _effect(group, against, against.at(group.primary, comparison.measure)))
-                text = " ".join(told)
-            yield where + text
+                told = [f"{against.arm} has no pair with {against.baseline}: nothing can be compared."]
+            elif group.primary is not None:
+                told.insert(0, _effect(group, against, against.at(group.primary, comparison.measure)))
+            yield where + " ".join(told)
 
 
 def _effect(group: Group, against: Against, effect: TimeEffect) -> str:
@@ -128,9 +118,14 @@ def _effect(group: Group, against: Against, effect: TimeEffect) -> str:
     if not reached:
         return f"No search of {against.arm} or of the baseline reached {tau}: no times can be compared."
     ratio = effect.ratio
-    of = "median" if ratio.of == "medians" else "mean, up to the horizon, of the"
+    spent = {"seconds": "time", "gpu_hours": "number of GPU-hours"}.get(
+        effect.measure, f"number of {group.unit}s"
+    )
+    what = (
+        f"median {spent} to {tau}" if ratio.of == "medians" else f"mean {spent} to {tau}, up to the horizon,"
+    )
     text = (
-        f"With {against.arm} the {of} {_SPENT[effect.measure]} to {tau} was {number(ratio.value)} of the "
+        f"With {against.arm} the {what} was {number(ratio.value)} of the "
         f"baseline's ({between(ratio.low, ratio.high)}, {counted(effect.n, 'pair')}): {_how_sure(effect)}."
     )
     censored = 2 * effect.n - reached
@@ -156,7 +151,7 @@ def _how_sure(effect: TimeEffect) -> str:
     if effect.p_holm >= ALPHA:
         return f"no difference that these seeds can tell ({told}){more}"
     text = f"{'less' if ratio.value < 1 else 'more'} than the baseline's ({told})"
-    if not _shown(effect):
+    if not shown(effect):
         return f"{text}, but searches were censored unequally, and the test of means does not show it"
     if not _direction(effect):
         return f"{text}, though the interval of the ratio holds 1"

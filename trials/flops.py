@@ -7,6 +7,7 @@ tensors): nothing is computed, no random number is drawn, and the network that i
 from __future__ import annotations
 
 import copy
+import hashlib
 import sys
 import warnings
 from collections import Counter
@@ -109,7 +110,7 @@ def structure(model: nn.Module) -> Hashable:
         for name, module in model.named_modules()
     )
     weights = tuple((name, value.shape, value.requires_grad) for name, value in model.named_parameters())
-    return repr(modules), weights
+    return hashlib.sha256(repr((modules, weights)).encode()).digest()
 
 
 def _counted(model: nn.Module, inputs: Any, backward: bool) -> float | None:

@@ -201,10 +201,11 @@ class TimeEffect:
     chosen after the runs and for measures other than the study's. p, p_permutation: theirs, and p_holm,
     p_holm_permutation: corrected over ``family`` tests, those of the group's arms of the same experiments at
     this target; None where there is no test or too few pairs. mcnemar, log_rank: descriptive.
-    sd_log_ratio: of log(T / baseline's T). seeds_needed: pairs with which 15% is found at 80% power;
-    None for one pair, or where none reached the target. detectable: the ratio that this number of pairs finds
-    so often; NaN likewise. Without pairs (n = 0) there is nothing but NaN and None. note: what a reader must
-    know of the test; or empty.
+    sd_log_ratio: of log(T / baseline's T), censored times at the horizon. seeds_needed: pairs with which 15%
+    is found at 80% power. detectable: the ratio that this number of pairs finds so often. These two are of
+    the pairs in which both searches reached the target (pairs that are both censored only seem alike); None
+    and NaN for fewer than three. Without pairs (n = 0) there is nothing but NaN and None. note: what a reader
+    must know of the test; or empty.
     """
 
     target: float

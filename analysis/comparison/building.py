@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from analysis.arrays import Floats
 from analysis.comparison.contrasts import contrasts
 from analysis.comparison.data import CONFIDENCE, GroupData, group_data
 from analysis.comparison.describing import describe
@@ -15,11 +16,9 @@ from analysis.comparison.extras import Bands
 from analysis.comparison.schema import Comparison, Criteria, Group, Source
 from analysis.comparison.shifts import diagnose
 from analysis.comparison.sweeps import best_configurations, sweeps
-from analysis.criteria import judge
 from analysis.replicate import Measure, Replicate, best_at
 from analysis.study import Study
-from analysis.summaries import interquartile_mean_band
-from analysis.words import in_words
+from analysis.summaries import Band, interquartile_mean_band
 
 GRID = 200  # points of a band
 _BAND_DRAWS = 500  # of its bootstrap: a band is looked at, and no number of it is quoted
@@ -32,6 +31,9 @@ def compare(study: Study, targets: Sequence[float] = ()) -> Comparison:
         study: as ``analysis.study.load_study`` reads it.
         targets: further ones, chosen after the runs: told, but not tested.
     """
+    from analysis.criteria import judge  # these two know this package, as whoever calls them does
+    from analysis.words import in_words
+
     problems = list(study.problems)
     groups = []
     for name in study.groups:
@@ -94,8 +96,16 @@ def _bands(data: GroupData, measure: Measure) -> Bands:
     arms = {}
     for arm, runs in data.runs.items():
         curves = np.array([best_at(each, grid, measure) for each in runs])
-        arms[arm] = interquartile_mean_band(curves, _BAND_DRAWS, confidence=CONFIDENCE)
+        arms[arm] = _band(curves)
     return Bands(measure, grid, arms)
+
+
+def _band(curves: Floats) -> Band:
+    """The band of step functions, (seeds, grid): computed once between two steps."""
+    steps = np.append(True, (curves[:, 1:] != curves[:, :-1]).any(axis=0))
+    band = interquartile_mean_band(curves[:, steps], _BAND_DRAWS, confidence=CONFIDENCE)
+    place = np.cumsum(steps) - 1
+    return replace(band, centre=band.centre[place], low=band.low[place], high=band.high[place])
 
 
 def _sources(runs: Sequence[Replicate]) -> list[Source]:

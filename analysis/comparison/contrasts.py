@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from analysis.arrays import Bools
+from analysis.arrays import Bools, Floats
 from analysis.comparison.arms import Against, Dropped, Estimate, TimeEffect
 from analysis.comparison.data import CONFIDENCE, DRAWS, GroupData, mean_of, ratio_of
 from analysis.comparison.describing import auc, experiments_of, flops_of
@@ -30,6 +30,7 @@ from analysis.study import Pair
 from analysis.survival import log_rank
 
 EFFECT = 0.85  # the ratio of times that the proposal is about
+_COMPLETE = 3  # pairs with both times, of which a spread is told
 _LATER = "the target was chosen after the runs: no test"
 
 
@@ -119,8 +120,7 @@ def time_effect(data: GroupData, pairs: Sequence[Pair], target: float, measure: 
     tested = fixed and measure == data.measure
     if tested and base[1].sum() != other[1].sum():
         permutation = permutation_restricted_mean(*base, *other, limit)
-    sd = wilcoxon.sd_log_ratio
-    told = len(pairs) > 1 and not (base[1].all() and other[1].all())
+    needed, detectable = _power(base, other)
     return TimeEffect(
         target=target,
         measure=measure,
@@ -137,11 +137,26 @@ def time_effect(data: GroupData, pairs: Sequence[Pair], target: float, measure: 
         family=0,
         mcnemar=mcnemar(~base[1], ~other[1]),
         log_rank=log_rank(*base, *other),
-        sd_log_ratio=sd,
-        seeds_needed=seeds_needed(sd, EFFECT) if told else None,
-        detectable=detectable_ratio(len(pairs), sd) if told else math.nan,
+        sd_log_ratio=wilcoxon.sd_log_ratio,
+        seeds_needed=needed,
+        detectable=detectable,
         note=_note(wilcoxon, fixed, base[1], other[1]),
     )
+
+
+def _power(base: tuple[Floats, Bools], other: tuple[Floats, Bools]) -> tuple[int | None, float]:
+    """(pairs that it takes to find the effect, the ratio that these pairs find), both at 80% power.
+
+    Of the pairs in which both reached the target: two that are censored at one horizon seem equal, and would
+    make the spread too small. Where only some did, as many more pairs are needed. (None, NaN) for fewer than
+    three.
+    """
+    both = ~(base[1] | other[1])
+    complete = int(both.sum())
+    if complete < _COMPLETE:
+        return None, math.nan
+    sd = float(np.log(other[0][both] / base[0][both]).std(ddof=1))
+    return math.ceil(seeds_needed(sd, EFFECT) * len(both) / complete), detectable_ratio(complete, sd)
 
 
 def _note(wilcoxon: WilcoxonResult, fixed: bool, base: Bools, other: Bools) -> str:

@@ -11,6 +11,7 @@ from scipy import stats
 
 from analysis.arrays import Bools, Floats
 from analysis.comparison.arms import Estimate, Horizon
+from analysis.metrics import first_reached
 from analysis.problems import Problem
 from analysis.replicate import MEASURES, Measure, Replicate, horizon, time_to_target
 from analysis.study import Pair, Study
@@ -120,9 +121,11 @@ def horizon_of(runs: Sequence[Replicate], measure: Measure, target: float | None
     budget = min(each.budget(measure) for each in runs)
     if math.isclose(value, budget, rel_tol=_AT_BUDGET):
         return Horizon(measure, target, value, "budget")
-    first = min(runs, key=lambda each: abs(each.ends[measure] - value))
-    longest = value >= max(each.ends[measure] for each in runs) and len(runs) > 1
-    return Horizon(measure, target, value, "longest run" if longest else "shortest run", first.id)
+    which = min(runs, key=lambda each: abs(each.ends[measure] - value))
+    all_reached = target is not None and all(
+        first_reached(each.curve.value, target, each.mode) is not None for each in runs
+    )
+    return Horizon(measure, target, value, "longest run" if all_reached else "shortest run", which.id)
 
 
 def derived(runs: Sequence[Replicate]) -> tuple[float, ...]:

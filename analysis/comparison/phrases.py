@@ -18,8 +18,12 @@ def number(value: float, digits: int = 2) -> str:
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """A share in per cent."""
-    return f"{number(100 * share, digits)}%" if math.isfinite(share) else number(share)
+    """A share in per cent; with two significant digits where ``digits`` decimals would leave nothing."""
+    if not math.isfinite(share):
+        return number(share)
+    if digits and 0 < abs(100 * share) < 10.0**-digits:
+        return f"{100 * share:.2g}%"
+    return f"{number(100 * share, digits)}%"
 
 
 def between(low: float, high: float, digits: int = 2, *, of_share: bool = False) -> str:

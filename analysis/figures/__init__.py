@@ -7,7 +7,7 @@ from analysis.figures.confusion import plot_confusion
 from analysis.figures.costs import plot_overheads, plot_time_split
 from analysis.figures.drawing import tall
 from analysis.figures.look import COLUMN, PALETTE, SIZE, Style, styles
-from analysis.figures.saving import save_figure
+from analysis.figures.saving import make_figure, save_figure
 from analysis.figures.scores import Effect, plot_effects, plot_final_scores
 from analysis.figures.settings import plot_parallel_coordinates, plot_sweep
 from analysis.figures.shifts import plot_before_after, plot_gradient_benefit
@@ -19,6 +19,7 @@ __all__ = [
     "SIZE",
     "Effect",
     "Style",
+    "make_figure",
     "plot_before_after",
     "plot_best_bands",
     "plot_confusion",

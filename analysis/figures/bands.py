@@ -81,7 +81,7 @@ def plot_best_bands(
             linestyle=style[name].dash,
             linewidth=line_width(axes, len(drawn)),
         )
-    axes.set_xlim(min(float(x[0]), 0.0), float(x[-1]))
+    axes.set_xlim(min(float(x[0]), 0.0), max(float(x[-1]), 1e-9))
     late = x >= x[0] + 0.1 * (x[-1] - x[0])
     seen = np.concatenate([np.concatenate([each[late] for each in band]) for band in drawn.values()])
     _fit(axes, np.concatenate([seen, np.asarray(targets, dtype=np.float64)]))

@@ -75,9 +75,7 @@ def plot_overheads(
     top = max(
         [float(np.nanmax(each)) for each in values.values() if np.isfinite(each).any()] + [limit or 0.0]
     )
-    axes.set_xlim(
-        min(0.0, *(float(np.nanmin(each, initial=0.0)) for each in values.values())), top * 1.15 or 1
-    )
+    axes.set_xlim(min(0.0, *(float(np.nan_to_num(each).min()) for each in values.values())), top * 1.15 or 1)
     names_down(axes, names)
     across(axes, xlabel)
     headed(

@@ -5,7 +5,6 @@ Sizes are relative to the font size of the figure.
 
 from __future__ import annotations
 
-import math
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -123,7 +122,7 @@ def text_width(text: str, size: str = "small") -> float:
     width, _, _ = text_to_path.get_text_width_height_descent(
         text or " ", FontProperties(size=size), ismath=False
     )
-    return float(width)
+    return 1.05 * float(width)  # hinting makes them wider on some screens
 
 
 def from_corner(axes: Axes) -> Transform:
@@ -212,14 +211,16 @@ def headed(axes: Axes, title: str, note: str, align: Align = "left", beside: flo
         align: "right" suits axes with names on their left.
         beside: points that something takes on their right.
     """
-    size, line = font_points("small"), 1.2 * font_points("large")
-    lines = wrapped(note, room(axes)[0] - beside - 5 * font_points(), "small")
+    figure = axes.get_figure()
+    assert figure is not None
+    lines = wrapped(note, room(axes)[0] - beside - 6 * font_points(), "small")
     small = {"fontsize": "small", "fontweight": "normal", "color": GREY}
     axes.set_title(plain("\n".join(lines)), small, loc="center", pad=4)
     axes.title.set(x=0.0 if align == "left" else 1.0, ha=align)
     if title:
-        blank = "\n" * math.ceil(1.25 * size * len(lines) / line)
-        axes.set_title(plain(title) + blank, loc=align, pad=4)
+        higher = 7 + 1.25 * font_points("small") * len(lines) if note else 4
+        above = axes.set_title(plain(title), loc=align, pad=4)
+        above.set_transform(axes.transAxes + ScaledTranslation(0, higher / 72, figure.dpi_scale_trans))
 
 
 def counted(n: int | Mapping[str, int] | None, what: str = "seed") -> str:
@@ -252,6 +253,7 @@ def colour_bar(axes: Axes, mappable: ScalarMappable, label: str, **settings: Any
     assert figure is not None
     text = plain("\n".join(wrapped(label, 0.55 * room(axes)[1])))
     bar = figure.colorbar(mappable, ax=axes, label=text, pad=0.02, **settings)
+    bar.ax.tick_params(labelsize=font_points())
     bar.outline.set_visible(False)
     return bar
 
@@ -260,7 +262,7 @@ def name_rows(axes: Axes, places: Sequence[float], names: Sequence[str]) -> None
     """Names beside rows, smaller and on two lines where they would take over a third of the width."""
     width = 0.34 * room(axes)[0]
     large = max(map(text_width, names, ["medium"] * len(names))) <= width
-    parts = r"(?<=[-_, ])"
+    parts = r"(?<=[-_])|(?<=, )"
     texts = [plain(name if large else "\n".join(wrapped(name, width, "small", parts))) for name in names]
     axes.set_yticks(places, texts, fontsize="medium" if large else "small", linespacing=0.95)
     axes.tick_params(axis="y", length=0)

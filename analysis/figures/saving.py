@@ -41,34 +41,52 @@ _COLUMN_STYLE: dict[Any, Any] = {
 }
 
 
+def make_figure(draw: Callable[[Axes], None], size: tuple[float, float] = SIZE) -> Figure:
+    """A figure of its own with the drawing on it, laid out; it is nobody's current figure.
+
+    size: (width, height) in inches: ``SIZE`` for a page, ``COLUMN`` for one column of a paper, whose letters
+    are smaller. A legend or table under the axes makes the figure taller, so that the axes keep three fifths
+    of the height that was asked for.
+    """
+    with mpl.rc_context(_style(size)):
+        figure = Figure(figsize=size, dpi=mpl.rcParams["savefig.dpi"])
+        axes = figure.add_subplot()
+        # else there would be as many ticks as suit the font size of whoever renders it
+        axes.tick_params(labelsize=mpl.rcParams["font.size"])
+        draw(axes)
+        _lay_out(figure)
+    return figure
+
+
 def save_figure(
     draw: Callable[[Axes], None], stem: Path, size: tuple[float, float] = SIZE
 ) -> tuple[Path, Path]:
     """Draw on a fresh figure and write it as ``stem``.pdf and ``stem``.png; returns both paths.
 
-    size: (width, height) in inches: ``SIZE`` for a page, ``COLUMN`` for one column of a paper, whose letters
-    are smaller and whose pixels are more. A legend or table under the axes makes the figure taller, so that
-    the axes keep three fifths of the height that was asked for.
+    size: as for ``make_figure``. The PDF embeds its fonts as TrueType (type 42), as publishers ask.
     """
-    column = size[0] < 4.5
-    with mpl.rc_context({**_STYLE, **(_COLUMN_STYLE if column else {})}):
-        figure = Figure(figsize=size)
-        draw(figure.add_subplot())
-        _lay_out(figure)
-        paths = stem.with_name(f"{stem.name}.pdf"), stem.with_name(f"{stem.name}.png")
+    paths = stem.with_name(f"{stem.name}.pdf"), stem.with_name(f"{stem.name}.png")
+    figure = make_figure(draw, size)
+    with mpl.rc_context(_style(size)):
         # fixed metadata: the same journal gives the same bytes
         figure.savefig(paths[0], metadata={"CreationDate": None})
         figure.savefig(paths[1])
     return paths
 
 
+def _style(size: tuple[float, float]) -> dict[Any, Any]:
+    return {**_STYLE, **(_COLUMN_STYLE if size[0] < 4.5 else {})}
+
+
 def _lay_out(figure: Figure) -> None:
     """Place everything, once for both files, in a figure whose axes have room whatever stands below."""
-    axes, asked = figure.axes[0], figure.get_figheight()
+    engine, axes, asked = figure.get_layout_engine(), figure.axes[0], figure.get_figheight()
+    assert engine is not None
     if axes.get_aspect() == "auto":
         figure.set_figheight(4 * asked)  # where everything finds room, to see how much it takes
-        figure.draw_without_rendering()
-        around = 4 * asked - axes.get_window_extent().height / figure.dpi
+        engine.execute(figure)
+        around = 4 * asked * (1 - axes.get_position().height)
         figure.set_figheight(max(asked, around + 0.6 * asked))
-    figure.draw_without_rendering()
+    for _ in range(2):  # ticks, and so the room that their labels take, depend on the size of the axes
+        engine.execute(figure)
     figure.set_layout_engine("none")

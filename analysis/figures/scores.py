@@ -77,7 +77,7 @@ def plot_final_scores(
     """
     middle = array("centre", centre, len(names))
     ends = array("low", low, len(names)), array("high", high, len(names))
-    seeds = [array(f"points of {name}", each) for name, each in zip(names, points, strict=bool(points))]
+    seeds = [array(f"points of {name}", each) for name, each in zip(names, points, strict=len(points) > 0)]
     if not len(names) or not np.isfinite(middle).any():
         nothing(axes, "no search has a final score")
         return
@@ -142,7 +142,7 @@ def plot_effects(
         return
     style = looks(list(dict.fromkeys(row.variation for row in rows)), look)
     ends = np.array([[row.ratio, row.low, row.high] for row in rows], dtype=np.float64)
-    left, right = _limits(ends, goal)
+    (left, right), main = _limits(ends, goal), _main(rows)
     axes.set_xscale("log")
     axes.set_xlim(left, right)
     axes.axvline(1, color=BASELINE, linewidth=1)
@@ -166,7 +166,7 @@ def plot_effects(
             )
             at += 1
         for row in (row for row in rows if row.tuple_ == group):
-            _effect(axes, at, row, style[row.variation], (left, right))
+            _effect(axes, at, row, style[row.variation], (left, right), main)
             places.append(at)
             labels.append(row.variation)
             at += 1
@@ -181,7 +181,7 @@ def plot_effects(
 
 def _explained(axes: Axes, rows: Sequence[Effect], goal: float | None, interval: str, title: str) -> None:
     sizes = {str(index): row.n for index, row in enumerate(rows) if row.n is not None}
-    main = rows[0].of if len({row.of for row in rows}) == 1 else "medians"
+    main = _main(rows)
     parts = [counted(sizes, "pair"), f"ratio of {main}, {interval}"]
     if goal is not None:
         parts.append(f"dashed: {goal:g}")
@@ -208,17 +208,22 @@ def _limits(ends: Floats, goal: float | None) -> tuple[float, float]:
     return float(shown.min()) / 1.08, float(shown.max()) * 1.08
 
 
-def _effect(axes: Axes, at: float, row: Effect, style: Style, limits: tuple[float, float]) -> None:
+def _main(rows: Sequence[Effect]) -> str:
+    """What the ratios without a star are of: medians, where there are any."""
+    kinds = [row.of for row in rows]
+    return "medians" if "medians" in kinds else kinds[0]
+
+
+def _effect(axes: Axes, at: float, row: Effect, style: Style, limits: tuple[float, float], main: str) -> None:
     known = bool(np.isfinite(row.ratio)) and row.ratio > 0
     if known:
-        low = row.low if row.low > limits[0] else limits[0]
-        high = row.high if row.high < limits[1] else limits[1]
+        low, high = np.clip((row.low, row.high), *limits)  # NaN stays: no line
         axes.plot([low, high], [at, at], color=style.colour, linewidth=1.5, solid_capstyle="butt")
         for x, own, arrow in ((limits[0], row.low, "<"), (limits[1], row.high, ">")):
-            if not limits[0] <= own <= limits[1]:
+            if own < limits[0] or own > limits[1]:
                 axes.plot([x], [at], arrow, color=style.colour, markersize=5, clip_on=False)
         axes.plot([row.ratio], [at], style.marker, color=style.colour, markersize=6)
-    star = "" if row.of == "medians" else "*"
+    star = "" if row.of == main else "*"
     ends = [
         f"{end:.2f}" if np.isfinite(end) else "∞" if end == np.inf else "?" for end in (row.low, row.high)
     ]

@@ -85,7 +85,7 @@ def plot_gradient_benefit(
     axes.set_xlabel(plain(xlabel))
     labelled(axes, ylabel)
     told = [counted(n, "configuration")]
-    if correlation is not None:
+    if correlation is not None and np.isfinite(correlation).all():
         p = correlation[1]
         told.append(f"Spearman's rho = {correlation[0]:.2f}, p {'< .001' if p < 0.001 else f'= {p:.2g}'}")
     headed(axes, title, "; ".join(filter(None, told)))
@@ -104,7 +104,8 @@ def plot_before_after(
     """The distribution of one hyper-parameter before and after the warm start, over common bins.
 
     Args:
-        before, after: (N,), (M,) values in native units; texts or truth values are categories.
+        before, after: (N,), (M,) values in native units, of which NaN are left out; texts or truth values
+            are categories.
         label: the hyper-parameter's name, with its unit if it has one.
         log: the axis and the bins are logarithmic; values must be positive.
         kl: Kullback-Leibler divergence of after from before, nats, to be told in the legend.
@@ -112,6 +113,7 @@ def plot_before_after(
         SettingError: values that are not positive on a logarithmic axis.
     """
     pair = [np.asarray(each).ravel() for each in (before, after)]
+    pair = [each[np.isfinite(each)] if each.dtype.kind == "f" else each for each in pair]
     if not all(len(each) for each in pair):
         nothing(axes, f"no configuration was warm-started: {label} has no before and after")
         return
@@ -134,7 +136,6 @@ def _histograms(
     axes: Axes, pair: Sequence[NDArray[np.float64]], told: Sequence[str], label: str, *, log: bool
 ) -> list[Patch]:
     every = np.concatenate(pair)
-    every = every[np.isfinite(every)]
     if log and (every <= 0).any():
         raise SettingError(f"{label}: {every.min():g} is not positive: a logarithmic axis cannot show it")
     scaled = np.log10(every) if log else every
@@ -142,8 +143,8 @@ def _histograms(
     edges = 10**edges if log else edges
     handles: list[Patch] = []
     for values, text, (colour, fill) in zip(pair, told, ((GREY, True), (PALETTE[1], False)), strict=True):
-        inside = np.clip(values[np.isfinite(values)], edges[0], edges[-1])  # 10**log10(x) may miss x by a bit
-        weights = np.full(len(inside), 100 / max(len(values), 1))
+        inside = np.clip(values, edges[0], edges[-1])  # 10**log10(x) may miss x by a bit
+        weights = np.full(len(inside), 100 / len(inside))
         axes.hist(
             inside,
             edges.tolist(),

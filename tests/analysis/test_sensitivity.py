@@ -88,6 +88,9 @@ class TestDivergence:
         # two parts, cut at 2.5: shares 1/2, 1/2 before and 1/4, 3/4 after
         expected = 0.25 * math.log(0.5) + 0.75 * math.log(1.5)
         assert kl_divergence([1, 1, 4, 4], [0, 3, 4, 9], bins=2) == pytest.approx(expected)
+        # the median is the least value: the cut is above it. Shares 3/5, 2/5 before and 1/3, 2/3 after
+        expected = 1 / 3 * math.log(5 / 9) + 2 / 3 * math.log(5 / 3)
+        assert kl_divergence([1, 1, 1, 2, 9], [1, 3, 3], bins=2) == pytest.approx(expected)
 
     def test_of_a_constant_it_is_zero_or_infinite(self) -> None:
         assert kl_divergence([2, 2, 2], [2, 2]) == 0

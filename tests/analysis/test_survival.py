@@ -215,6 +215,11 @@ def test_what_the_data_do_not_tell_is_refused() -> None:
         kaplan_meier(*SIX_MP).quantile(1)
 
 
+def test_two_times_say_nothing_of_how_late_the_median_may_be() -> None:
+    # both lie before the median with probability 1/4; R prints NA
+    assert kaplan_meier([1, 2], [False, False]).median_interval[1] == math.inf
+
+
 def test_all_censored_is_a_flat_curve_that_has_no_median() -> None:
     curve = kaplan_meier([3, 3, 3], [True] * 3)
     assert len(curve.times) == 0

@@ -1,0 +1,306 @@
+"""The report on a study: ``comparison.json``, figures, tables, and one HTML page that stands alone."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import math
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from analysis.comparison import Comparison
+from analysis.comparison.building import compare
+from analysis.problems import KINDS, UNUSED
+from analysis.replicate import Replicate
+from analysis.runs import load_run, problem_of
+from analysis.study import Study
+from analysis.study_contents import criteria_table, tables_of
+from analysis.study_numbers import number, slug
+from analysis.study_plan import run_directories
+from analysis.study_tables import RENDERED, Table, text
+from analysis.together import do_all
+from asha_core.errors import AshaError, ResultsError
+from asha_core.runtime.budget import counted
+from asha_core.runtime.results import read_manifest, write_json
+
+_OURS = (
+    *("effects", "criteria", "times-", "measures-", "spread-", "scores-", "overheads-", "phases-", "counts-"),
+    *(
+        "shifts-",
+        "areas-",
+        "best-",
+        "kaplan-meier-",
+        "time-split-",
+        "rungs-",
+        "before-after-",
+        "benefit-",
+        "parallel-",
+    ),
+    "sweep-",
+)
+_ENDS = {
+    "complete": "by itself",
+    "budget": "at its budget",
+    "interrupted": "interrupted",
+    "error": "by an error",
+    "killed": "killed, or running",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenStudy:
+    """Where a study's report lies, and what it says."""
+
+    page: Path
+    numbers: Path
+    figures: list[Path]
+    tables: list[Path]
+    comparison: Comparison
+    state: str
+
+
+def is_study(paths: Sequence[str | Path]) -> bool:
+    """Whether a report on ``paths`` is one on a study.
+
+    It is where a study.json lies; and for plain runs, where they form pairs: at least two seeds that the
+    baseline and another variation have in common, on one problem with one scheduler. Other runs stand side by
+    side.
+    """
+    if any((Path(path) / "study.json").exists() for path in paths):
+        return True
+    seeds: dict[tuple[str, str], dict[str, set[int]]] = {}
+    for directory in (found for path in paths for found in run_directories(Path(path))):
+        try:
+            manifest = read_manifest(directory / "run.json")
+            scheduler, variation = manifest["scheduler"], manifest["variation"]
+            kind = problem_of(manifest), str(scheduler["name"])
+            arm = json.dumps([variation["name"], variation["settings"]], sort_keys=True)
+            of_kind = seeds.setdefault(kind, {})
+            of_kind.setdefault("" if variation["name"] == "baseline" else arm, set()).add(scheduler["seed"])
+        except (AshaError, KeyError, TypeError, AttributeError):
+            continue  # who reads it says what is wrong
+    return any(
+        len(of_kind.get("", set()) & of_arm) >= 2
+        for of_kind in seeds.values()
+        for arm, of_arm in of_kind.items()
+        if arm
+    )
+
+
+def write_study_report(
+    study: Study,
+    output: Path,
+    targets: Sequence[float] = (),
+    *,
+    runs: bool = False,
+    commands: Sequence[str] = (),
+    processes: int | None = None,
+) -> WrittenStudy:
+    """Write ``comparison.json``, ``report.html``, ``figures/`` and ``tables/`` into ``output``.
+
+    Args:
+        study: as ``load_study`` reads it.
+        targets: of T@tau beside those fixed before the runs: described, and not tested.
+        runs: write each run's own report, too, into its directory, and link it.
+        commands: that made all this, for the page; by default what study.json says, and ``asha-report``.
+        processes: how many draw; by default as many as there are cores.
+    Raises:
+        ResultsError: no run can be used.
+    """
+    if not study.replicates:
+        raise ResultsError(f"there is nothing to report on in {study.directory} yet: {_why_nothing(study)}")
+    from analysis.plots import save_figure
+    from analysis.study_figures import (
+        arms_not_drawn,
+        diagnostic_drawings,
+        effects_drawing,
+        look_of,
+        main_drawings,
+        panels_for,
+    )
+    from analysis.study_page import Section, study_page
+
+    comparison = compare(study, targets)
+    look = look_of(comparison)
+    names: list[str] = []
+    for group in comparison.groups:
+        names.append(slug(group.name, names))
+    tables = [
+        tables_of(comparison, group, name) for group, name in zip(comparison.groups, names, strict=True)
+    ]
+    main = [
+        main_drawings(comparison, g, name, look) for g, name in zip(comparison.groups, names, strict=True)
+    ]
+    more = [
+        diagnostic_drawings(g, name, panels_for(comparison))
+        for g, name in zip(comparison.groups, names, strict=True)
+    ]
+    effects = effects_drawing(comparison, look)
+    drawings = [*([effects] if effects else []), *(each for found in (*main, *more) for each in found)]
+
+    folder = output / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    tasks: dict[str, Any] = {d.name: partial(save_figure, d.draw, folder / d.name, d.size) for d in drawings}
+    links: dict[str, str] = {}
+    if runs:
+        reports, links = _run_reports(study, output, targets)
+        tasks |= reports
+    do_all(tasks, processes)
+    _forget(folder, {each.name for each in drawings})
+    rendered = [criteria_table(comparison), *(table for found in tables for table in found)]
+    written = _write_tables(rendered, output / "tables")
+    state = state_of(study)
+    numbers = output / "comparison.json"
+    write_json(numbers, comparison.to_json())
+    files = {each.name: folder / f"{each.name}.png" for each in drawings}
+    sections = [
+        Section(
+            group,
+            name,
+            tables[place],
+            [(each, files[each.name]) for each in main[place]],
+            [(each, files[each.name]) for each in more[place]],
+            arms_not_drawn(group),
+        )
+        for place, (group, name) in enumerate(zip(comparison.groups, names, strict=True))
+    ]
+    page = output / "report.html"
+    told = study_page(
+        comparison,
+        sections,
+        (effects, files[effects.name]) if effects else None,
+        _rows(study, links),
+        commands=commands or _commands(study),
+        state=state,
+    )
+    page.write_text(told, encoding="utf-8")
+    drawn = [path.with_suffix(end) for path in files.values() for end in (".pdf", ".png")]
+    return WrittenStudy(page, numbers, drawn, written, comparison, state)
+
+
+def _why_nothing(study: Study) -> str:
+    kinds: dict[str, int] = {}
+    for each in study.problems:
+        if each.kind in UNUSED:
+            kinds[each.kind] = kinds.get(each.kind, 0) + 1
+    told = "; ".join(f"{count} {KINDS[kind]}" for kind, count in kinds.items())
+    first = next((f" (the first: {each})" for each in study.problems if each.kind not in ("missing",)), "")
+    again = (study.directory / "study.json").exists()
+    what = "; run asha-study again, which goes on where it was" if again else ""
+    return f"{counted(study.planned, 'run')}: {told}{first}{what}"
+
+
+def state_of(study: Study) -> str:
+    """What is to be said of a study that is not complete; empty if it is."""
+    planned = (study.directory / "study.json").exists()
+    open_runs = planned and sum(each.kind in ("missing", "unfinished", "failed") for each in study.problems)
+    running = _running(study.directory / "study.lock")
+    if not open_runs and not running:
+        return ""
+    done = f"of {counted(study.planned, 'run')}, {len(study.replicates)} can be used so far"
+    how = "asha-study is at work on it" if running else "asha-study goes on where it was"
+    return f"{done}; {how}, and a report that is made again then has what was added."
+
+
+def _running(lock: Path) -> bool:
+    """Whether an ``asha-study`` holds the study's lock."""
+    try:
+        file = os.open(lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(file)
+    return False
+
+
+def _commands(study: Study) -> list[str]:
+    """That make the study and its report again."""
+    try:
+        given = read_manifest(study.directory / "study.json").get("command")
+    except ResultsError:
+        given = None
+    made = [shlex.join(map(str, given))] if isinstance(given, list) and given else []
+    return [*made, f"asha-report {shlex.quote(str(study.directory))}"]
+
+
+def _write_tables(tables: Sequence[Table], folder: Path) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    kept = [table for table in tables if table.rows]
+    for table in kept:
+        for ending, render in RENDERED.items():
+            path = folder / f"{table.name}.{ending}"
+            path.write_text(render(table), encoding="utf-8")
+            written.append(path)
+    _forget(folder, {table.name for table in kept})
+    return written
+
+
+def _forget(folder: Path, names: set[str]) -> None:
+    """Remove what an earlier report has left here that this one does not have: it would be out of date."""
+    for path in folder.iterdir():
+        ours = path.suffix in (".pdf", ".png", ".md", ".tex") and path.stem.startswith(_OURS)
+        if ours and path.stem not in names:
+            path.unlink()
+
+
+def _rows(study: Study, links: Mapping[str, str]) -> list[Any]:
+    from analysis.study_page import RunRow
+
+    every = [*study.replicates, *study.left_out]
+    return [
+        RunRow(
+            each.id, each.group, each.arm, each.seed, _ENDS[each.reason], _best(each), links.get(each.id, "")
+        )
+        for each in every
+    ]
+
+
+def _best(each: Replicate) -> str:
+    return "" if math.isnan(each.best) else number(each.best, 4)
+
+
+def _run_reports(
+    study: Study, output: Path, targets: Sequence[float]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """What writes each run's own report, and where it will lie, relative to the study's page."""
+    tasks, links = {}, {}
+    for each in (*study.replicates, *study.left_out):
+        own = tuple(sorted({*each.targets, *targets}))
+        tasks[f"run {each.id}"] = partial(write_run_report, each.directory, own)
+        links[each.id] = Path(os.path.relpath(each.directory / "report.html", output)).as_posix()
+    return tasks, links
+
+
+def write_run_report(directory: Path, targets: Sequence[float] = ()) -> None:
+    """One run's own report, into its directory."""
+    from analysis.report import write_report
+
+    write_report([load_run(directory)], directory, targets)
+
+
+def study_text(written: WrittenStudy) -> str:
+    """The words and the main tables, for a terminal."""
+    import textwrap
+
+    comparison = written.comparison
+    parts = [comparison.name]
+    if written.state:
+        parts.append(textwrap.fill(f"not complete: {written.state}", 100))
+    parts.append(
+        "\n".join(textwrap.fill(f"- {words}", 100, subsequent_indent="  ") for words in comparison.words)
+    )
+    for group in comparison.groups:
+        parts += [text(table) for table in tables_of(comparison, group, "")[:1]]
+    if comparison.criteria.verdicts:
+        parts.append(text(criteria_table(comparison)))
+    return "\n\n".join(parts)

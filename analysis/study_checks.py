@@ -225,12 +225,14 @@ def _check_pairs(
     plan: Plan,
 ) -> None:
     say = result.problems.append
+    planned = {(each.arm, each.seed) for each in plan.runs if each.group == group}  # none of plain runs
     for name, has, lacks in ((plan.baseline, base, other), (arm, other, base)):
-        alone = sorted(set(has) - set(lacks))
+        partner = arm if lacks is other else plan.baseline
+        # a sweep on seeds of its own lacks nothing
+        alone = sorted(seed for seed in set(has) - set(lacks) if not planned or (partner, seed) in planned)
         if alone:
             seeds = _few(map(str, alone), 12)
-            whose = arm if lacks is other else plan.baseline
-            text = f"{name} has {_seeds(alone)} {seeds}, and {whose} does not: not in the paired tests"
+            text = f"{name} has {_seeds(alone)} {seeds}, and {partner} does not: not in the paired tests"
             say(Problem("unpaired", "", text, group, arm))
     shared = sorted(set(base) & set(other))
     apart = [seed for seed in shared if _hardware(base[seed]) != _hardware(other[seed])]

@@ -93,14 +93,10 @@ def p_value(p: float | None) -> str:
 
 
 def per_cent(share: float) -> str:
-    """A share in per cent, without the sign: one decimal, and more for a part of one per cent."""
-    return (
-        NONE
-        if math.isnan(share)
-        else f"{100 * share:.1f}"
-        if share == 0 or share >= 0.00995
-        else number(100 * share, 2)
-    )
+    """A share in per cent, without the sign: one decimal, and two digits of a part of one per cent."""
+    if math.isnan(share):
+        return NONE
+    return number(100 * share, 2) if 1e-6 < share < 0.00995 else f"{100 * share:.1f}"
 
 
 def megabytes(count: float) -> str:

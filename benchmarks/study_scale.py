@@ -14,7 +14,7 @@ How             The study is made first (`--folder`, kept if given; made again i
 
 The bounds that the project has set itself are 60 s and 2 GB for the report.
 
-    python -m benchmarks.study_scale                    # about five minutes on two cores
+    python -m benchmarks.study_scale
     python -m benchmarks.study_scale --runs 40 --trials 20 --repeats 1
 """
 

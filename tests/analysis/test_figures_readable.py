@@ -62,15 +62,17 @@ def check_readable(draw: Draw, size: tuple[float, float], monkeypatch: pytest.Mo
         assert gap > -1.5, f"{one.get_text()!r} lies on {other.get_text()!r}: {-gap:.1f} pixels"
 
 
-@pytest.mark.parametrize("width", [figures.SIZE[0], figures.COLUMN[0]], ids=["page", "column"])
-@pytest.mark.parametrize("names", [ONE, FIVE, THIRTEEN], ids=["1", "5", "13"])
+PAGE, COLUMN = figures.SIZE, figures.COLUMN
+CASES = {"13-page": (THIRTEEN, PAGE), "1-column": (ONE, COLUMN), "13-column": (THIRTEEN, COLUMN)}
+
+
+@pytest.mark.parametrize(("names", "size"), CASES.values(), ids=CASES)
 @pytest.mark.parametrize("name", BY_NAME)
 def test_no_text_lies_on_another_or_leaves_the_figure(
-    name: str, names: list[str], width: float, monkeypatch: pytest.MonkeyPatch
+    name: str, names: list[str], size: tuple[float, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    size = figures.SIZE if width == figures.SIZE[0] else figures.COLUMN
     if name in ("scores", "effects", "overheads", "split"):
-        size = figures.tall(len(names) * (3 if name == "effects" else 1), width)
+        size = figures.tall(len(names) * (3 if name == "effects" else 1), size[0])
     check_readable(BY_NAME[name](names), size, monkeypatch)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from analysis.cli import main
+from tests.analysis.studies import write_search
 from tests.analysis.test_metrics import REPORTS, write_run
 
 REFINED = tuple(
@@ -199,3 +200,75 @@ def test_diagnostics_of_other_packages_strategies_do_no_harm(tmp_path: Path) -> 
     assert main([str(run)]) == 0
     warm = json.loads((run / "comparison.json").read_text())["runs"][0]["warm_start"]
     assert warm["median_abs_step"] == {"lr": 0.1}
+
+
+def measured(run: Path, **changes: object) -> Path:
+    """With what ``asha-test`` keeps."""
+    told = {
+        "schema": 1,
+        "metric": "score",
+        "value": 0.875,
+        "loss": 0.4,
+        "count": 8,
+        "trial": 1,
+        "resource": 3,
+    }
+    told |= {"confusion": [[3, 1], [0, 4]], "validation": 0.9, "unit": "epoch", "configuration": {}}
+    (run / "test.json").write_text(json.dumps({**told, **changes}))
+    return run
+
+
+def test_what_was_measured_on_test_data_is_told_and_drawn(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(measured(run))]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Trial 1's checkpoint has score 0.8750 on the test data of 8 samples, measured once." in said
+    assert (run / "figures" / "confusion.png").exists()
+    assert json.loads((run / "comparison.json").read_text())["runs"][0]["test"]["confusion"] == [
+        [3, 1],
+        [0, 4],
+    ]
+    assert "<b>0.8750</b><span>the same on test data" in (run / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"confusion": None}, True),  # outputs that are no classes
+        ({"confusion": [[1, 2], [3]]}, True),
+        ({"confusion": [["a"]]}, True),
+        ({"value": "much"}, False),
+        ({"count": None, "trial": None}, True),
+    ],
+)
+def test_odd_test_results_do_no_harm(run: Path, changes: dict[str, object], told: bool) -> None:
+    assert main([str(measured(run, **changes))]) == 0
+    assert (run / "figures" / "confusion.png").exists() is ("confusion" not in changes and told)
+    assert ("on test data" in (run / "report.html").read_text()) is told
+
+
+def test_losses_are_drawn_where_they_were_reported(tmp_path: Path, run: Path) -> None:
+    search = write_search(tmp_path / "search", trials=3, levels=(1, 3))
+    assert main([str(search)]) == 0
+    assert (search / "figures" / "losses.pdf").exists()
+    assert "Training and validation loss of the best trials" in (search / "report.html").read_text()
+    assert main([str(run)]) == 0
+    assert not (run / "figures" / "losses.pdf").exists()
+
+
+def test_targets_are_shares_of_the_best_of_the_same_problem(tmp_path: Path) -> None:
+    """Values of two problems have no common scale."""
+    for name, best in (("a", 0.5), ("b", 0.9), ("c", 0.2)):
+        write_run(tmp_path / name, [(2.0, 0, 1, best)], end=3.0)
+    manifest = json.loads((tmp_path / "c" / "run.json").read_text())
+    manifest["task"]["name"] = "another"
+    (tmp_path / "c" / "run.json").write_text(json.dumps(manifest))
+    assert main([str(tmp_path)]) == 0
+    runs = json.loads((tmp_path / "comparison.json").read_text())["runs"]
+    targets = [[entry["target"] for entry in run["time_to_target"]] for run in runs]
+    assert targets[0] == targets[1] == pytest.approx([0.81, 0.855, 0.891])
+    assert targets[2] == pytest.approx([0.18, 0.19, 0.198])
+    assert main([str(tmp_path), "--target", "0.3"]) == 0  # one that is given is everybody's
+    runs = json.loads((tmp_path / "comparison.json").read_text())["runs"]
+    assert all([entry["target"] for entry in run["time_to_target"]] == [0.3] for run in runs)

@@ -413,3 +413,14 @@ def test_a_study_of_which_nothing_can_be_used_is_told_as_such(tmp_path: Path) ->
     assert [problem.kind for problem in study.problems] == ["missing"] * 4
     with pytest.raises(SettingError, match="no search is given"):
         study.horizon(GROUP)
+
+
+def test_seeds_that_the_plan_gives_to_one_arm_alone_are_not_missing(tmp_path: Path) -> None:
+    """A sweep on seeds of its own lacks nothing; the same arms without a plan cannot tell."""
+    write_study(tmp_path, TWO, range(2))
+    write_study(tmp_path, dict.fromkeys(list(TWO)[:1], 1.0), range(2, 5))
+    study = load_study(tmp_path)
+    assert kinds(study) == set()
+    assert seeds(study) == [(0, 0), (1, 1)]
+    (tmp_path / "study.json").unlink()
+    assert kinds(load_study(tmp_path / "runs")) == {"unpaired"}

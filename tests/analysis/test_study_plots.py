@@ -142,6 +142,8 @@ def test_the_kaplan_meier_step_is_the_estimate_everywhere(
     assert share == pytest.approx(100 - expected if upwards else expected)
     marks = axes.lines[1]
     assert sorted(marks.get_xdata()) == sorted(t[censored])
+    for at, height in zip(*marks.get_data(), strict=True):  # on the step: who reached it then came first
+        assert height == y[np.searchsorted(x, at, side="right") - 1]
     assert ("censored" in heading(axes)) == bool(censored.any())
 
 
@@ -190,6 +192,8 @@ def test_final_scores_are_dots_with_intervals_and_every_seed() -> None:
     assert [tick.get_text() for tick in axes.get_yticklabels()] == FIVE
     top, bottom = axes.get_ylim()[1], axes.get_ylim()[0]
     assert bottom > top  # the first is at the top
+    square = drawn(final_scores(FIVE, points=np.full((5, 3), 0.93)))  # a matrix will do as well
+    assert "n = 3 seeds" in heading(square)
 
 
 def test_the_forest_plot_has_its_lines_its_numbers_and_arrows_where_intervals_go_on() -> None:

@@ -202,6 +202,19 @@ def test_diagnostics_of_other_packages_strategies_do_no_harm(tmp_path: Path) -> 
     assert warm["median_abs_step"] == {"lr": 0.1}
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are empty files: for what is not about them."""
+
+    def empty(draw: object, stem: Path, size: object) -> tuple[Path, Path]:
+        paths = stem.with_name(f"{stem.name}.pdf"), stem.with_name(f"{stem.name}.png")
+        for path in paths:
+            path.write_bytes(b"")
+        return paths
+
+    monkeypatch.setattr("analysis.plots.save_figure", empty)
+
+
 def measured(run: Path, **changes: object) -> Path:
     """With what ``asha-test`` keeps."""
     told = {
@@ -232,6 +245,7 @@ def test_what_was_measured_on_test_data_is_told_and_drawn(
     assert "<b>0.8750</b><span>the same on test data" in (run / "report.html").read_text()
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
@@ -257,6 +271,7 @@ def test_losses_are_drawn_where_they_were_reported(tmp_path: Path, run: Path) ->
     assert not (run / "figures" / "losses.pdf").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_targets_are_shares_of_the_best_of_the_same_problem(tmp_path: Path) -> None:
     """Values of two problems have no common scale."""
     for name, best in (("a", 0.5), ("b", 0.9), ("c", 0.2)):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from analysis.comparison import Against, Comparison, Group, TimeEffect, Times, Verdict
 from analysis.criteria import COST, MEMORY, SCORE, SPREAD, TIME
+from analysis.effects import Ratio
 from analysis.study_costs import (
     areas_table,
     counts_table,
@@ -36,6 +37,7 @@ _MEANS = (
     "p (means, Holm): paired permutation test of the restricted mean, where the numbers of searches that did "
     "not reach the target differ."
 )
+_QUARTILES = "*: ratio of the interquartile ranges of log T, since some searches did not reach the target."
 _SPREAD = (
     "Searches that did not reach the target count with the horizon as their time. Reached by one only: pairs "
     "in which the arm alone got there, and in which the baseline alone did. These p-values are descriptive, "
@@ -118,8 +120,21 @@ def times_table(comparison: Comparison, group: Group, slug: str) -> Table:
         notes.append(_MEANS)
     if group.later:
         notes.append(f"{_LATER}: a target chosen after the runs: exploratory, so without p-values.")
-    notes += dict.fromkeys(each.note for each in effects if each.note)
+    notes += _told(group, measure)
     return Table(f"times-{slug}", title, header, rows, tuple(notes), 2, frozenset(rules))
+
+
+def _told(group: Group, measure: str) -> list[str]:
+    """What the tests have to say of themselves, and of which arms and targets."""
+    found: dict[str, list[str]] = {}
+    effects = [(o.arm, e) for o in group.against for e in o.times if e.measure == measure]
+    for arm, effect in effects:
+        if effect.note:
+            found.setdefault(effect.note, []).append(f"{arm} at {effect.target:g}")
+    return [
+        f"{note[:1].upper()}{note[1:]}." if len(of) == len(effects) else f"{', '.join(of)}: {note}."
+        for note, of in found.items()
+    ]
 
 
 def _primary_first(group: Group) -> list[float]:
@@ -161,9 +176,14 @@ def _of_means(effect: TimeEffect) -> bool:
 
 
 def _ratio(effect: TimeEffect) -> str:
-    ratio = effect.ratio
+    return _starred(effect.ratio, "medians")
+
+
+def _starred(ratio: Ratio, usual: str) -> str:
+    """A ratio and its interval; with a star if it is not of what ratios usually are of."""
     value, _, rest = with_interval(ratio.value, ratio.low, ratio.high, ".2f").partition(" ")
-    return f"{value}{'*' if _of_means(effect) else ''} {rest}".strip()
+    star = "*" if ratio.of != usual and value != NONE else ""
+    return f"{value}{star} {rest}".strip()
 
 
 def measures_table(comparison: Comparison, group: Group, slug: str) -> Table:
@@ -202,14 +222,18 @@ def spread_table(comparison: Comparison, group: Group, slug: str) -> Table:
                 arm.name,
                 number(times.sd_log) if times.reached.k else NONE,
                 " to ".join(_end(end, times, unit) for end in (times.q25, times.q75)),
-                NONE if ratio is None else with_interval(ratio.value, ratio.low, ratio.high, ".2f"),
+                NONE if ratio is None else _starred(ratio, "standard deviations of log time"),
                 NONE if effect is None else number(effect.sd_log_ratio),
                 NONE if mcnemar is None else f"{mcnemar.only_other} arm, {mcnemar.only_base} baseline",
                 p_value(mcnemar.p if mcnemar else None),
                 p_value(log_rank.p if log_rank else None),
             ]
         )
-    header = ["arm", "sd of log T", f"quartiles of T ({unit.unit})", "ratio of sd [95%]", "sd of log ratio"]
+    header = ["arm", "sd of log T", f"quartiles of T ({unit.unit})", "ratio of spread [95%]"]
+    header += ["sd of log ratio"]
     header += ["reached by one only", "McNemar's p", "log-rank p"]
+    ratios = [other.spread for other in group.against if other.spread is not None]
+    by_quartiles = any(each.of.startswith("inter") and not math.isnan(each.value) for each in ratios)
+    notes = [_SPREAD, *([_QUARTILES] if by_quartiles else [])]
     title = f"Spread over seeds of the time to {group.metric} {target or 0:g}, {group.name}"
-    return Table(f"spread-{slug}", title, header, rows, (_SPREAD,))
+    return Table(f"spread-{slug}", title, header, rows, tuple(notes))

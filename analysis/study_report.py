@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from analysis.comparison import Comparison
 from analysis.comparison.building import compare
@@ -27,6 +27,10 @@ from analysis.together import do_all
 from asha_core.errors import AshaError, ResultsError
 from asha_core.runtime.budget import counted
 from asha_core.runtime.results import read_manifest, write_json
+
+if TYPE_CHECKING:
+    from analysis.study_figures import Drawing
+    from analysis.study_page import RunRow, Section
 
 _OURS = (
     *("effects", "criteria", "times-", "measures-", "spread-", "scores-", "overheads-", "phases-", "counts-"),
@@ -115,72 +119,58 @@ def write_study_report(
     if not study.replicates:
         raise ResultsError(f"there is nothing to report on in {study.directory} yet: {_why_nothing(study)}")
     from analysis.plots import save_figure
-    from analysis.study_figures import (
-        arms_not_drawn,
-        diagnostic_drawings,
-        effects_drawing,
-        look_of,
-        main_drawings,
-        panels_for,
-    )
-    from analysis.study_page import Section, study_page
+    from analysis.study_page import study_page
 
-    comparison = compare(study, targets)
-    look = look_of(comparison)
-    names: list[str] = []
-    for group in comparison.groups:
-        names.append(slug(group.name, names))
-    tables = [
-        tables_of(comparison, group, name) for group, name in zip(comparison.groups, names, strict=True)
+    comparison, folder = compare(study, targets), output / "figures"
+    sections, effects = _sections(comparison, folder)
+    shown = [
+        *([effects] if effects else []),
+        *(each for s in sections for each in (*s.figures, *s.diagnostics)),
     ]
-    main = [
-        main_drawings(comparison, g, name, look) for g, name in zip(comparison.groups, names, strict=True)
-    ]
-    more = [
-        diagnostic_drawings(g, name, panels_for(comparison))
-        for g, name in zip(comparison.groups, names, strict=True)
-    ]
-    effects = effects_drawing(comparison, look)
-    drawings = [*([effects] if effects else []), *(each for found in (*main, *more) for each in found)]
-
-    folder = output / "figures"
     folder.mkdir(parents=True, exist_ok=True)
-    tasks: dict[str, Any] = {d.name: partial(save_figure, d.draw, folder / d.name, d.size) for d in drawings}
+    tasks: dict[str, Any] = {d.name: partial(save_figure, d.draw, folder / d.name, d.size) for d, _ in shown}
     links: dict[str, str] = {}
     if runs:
         reports, links = _run_reports(study, output, targets)
         tasks |= reports
     do_all(tasks, processes)
-    _forget(folder, {each.name for each in drawings})
-    rendered = [criteria_table(comparison), *(table for found in tables for table in found)]
-    written = _write_tables(rendered, output / "tables")
-    state = state_of(study)
-    numbers = output / "comparison.json"
+    _forget(folder, {drawing.name for drawing, _ in shown})
+    tables = [criteria_table(comparison), *(table for section in sections for table in section.tables)]
+    written = _write_tables(tables, output / "tables")
+    numbers, page, state = output / "comparison.json", output / "report.html", state_of(study)
     write_json(numbers, comparison.to_json())
-    files = {each.name: folder / f"{each.name}.png" for each in drawings}
-    sections = [
-        Section(
-            group,
-            name,
-            tables[place],
-            [(each, files[each.name]) for each in main[place]],
-            [(each, files[each.name]) for each in more[place]],
-            arms_not_drawn(group),
-        )
-        for place, (group, name) in enumerate(zip(comparison.groups, names, strict=True))
-    ]
-    page = output / "report.html"
-    told = study_page(
-        comparison,
-        sections,
-        (effects, files[effects.name]) if effects else None,
-        _rows(study, links),
-        commands=commands or _commands(study),
-        state=state,
-    )
+    rows, made = _rows(study, links), commands or _commands(study)
+    told = study_page(comparison, sections, effects, rows, commands=made, state=state)
     page.write_text(told, encoding="utf-8")
-    drawn = [path.with_suffix(end) for path in files.values() for end in (".pdf", ".png")]
+    drawn = [path.with_suffix(end) for _, path in shown for end in (".pdf", ".png")]
     return WrittenStudy(page, numbers, drawn, written, comparison, state)
+
+
+def _sections(comparison: Comparison, folder: Path) -> tuple[list[Section], tuple[Drawing, Path] | None]:
+    """What the page shows of each group, and the figure of all; the figures are still to be drawn."""
+    from analysis.study_diagnostics import diagnosed, diagnostic_drawings
+    from analysis.study_figures import effects_drawing, look_of, main_drawings
+    from analysis.study_page import Section
+
+    look, diagnosis = look_of(comparison), diagnosed(comparison)
+    sections: list[Section] = []
+    for group in comparison.groups:
+        name = slug(group.name, [section.slug for section in sections])
+        main = main_drawings(comparison, group, name, look)
+        more = diagnostic_drawings(group, name, diagnosis)
+        drawn = {told.arm for told in diagnosis[group.name]}
+        sections.append(
+            Section(
+                group,
+                name,
+                tables_of(comparison, group, name),
+                [(each, folder / f"{each.name}.png") for each in main],
+                [(each, folder / f"{each.name}.png") for each in more],
+                [told.arm for told in group.diagnostics if told.arm not in drawn],
+            )
+        )
+    effects = effects_drawing(comparison, look)
+    return sections, (effects, folder / f"{effects.name}.png") if effects else None
 
 
 def _why_nothing(study: Study) -> str:
@@ -253,7 +243,7 @@ def _forget(folder: Path, names: set[str]) -> None:
             path.unlink()
 
 
-def _rows(study: Study, links: Mapping[str, str]) -> list[Any]:
+def _rows(study: Study, links: Mapping[str, str]) -> list[RunRow]:
     from analysis.study_page import RunRow
 
     every = [*study.replicates, *study.left_out]

@@ -6,11 +6,13 @@ import argparse
 import fnmatch
 import json
 import os
+import re
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from asha_core.cli.options import Parser
 from asha_core.errors import AshaError, SettingError
@@ -18,8 +20,9 @@ from asha_core.errors import AshaError, SettingError
 if TYPE_CHECKING:
     from asha_core.study.arms import Arm
     from asha_core.study.conductor import Seat
+    from asha_core.study.definition import Best
     from asha_core.study.directory import StudyDirectory
-    from asha_core.study.planned import Study
+    from asha_core.study.planned import PlannedRun, Study
 
 _FILES = Path(__file__).parents[1] / "study" / "files"
 _SHIPPED = ("smoke-test", "full-experiment")
@@ -92,9 +95,9 @@ def _study(options: argparse.Namespace) -> int:
     check_progress(options.progress)
     if options.json and not options.dry_run:
         raise SettingError("--json goes with --dry-run: the results of a study are in its directory")
-    study = _read(options)
-    directory = StudyDirectory(Path(options.results_dir or Path("results") / study.name))
-    study = _asked(options, directory)
+    name = _read(options).name
+    directory = StudyDirectory(Path(options.results_dir or Path("results") / name))
+    study, plan = _asked(options, directory)
     arms = arms_of(study.runs)
     if options.dry_run:
         from asha_core.study.dry_run import arm_costs, plan_of, plan_text
@@ -102,13 +105,14 @@ def _study(options: argparse.Namespace) -> int:
         costs = arm_costs(study, directory, arms)
         print(json.dumps(plan_of(study, costs), indent=2) if options.json else plan_text(study, costs))
         return 0
-    return _run(options, study, directory, arms)
+    return _run(options, study, plan, directory, arms)
 
 
-def _read(options: argparse.Namespace, best: Mapping[str, str] | None = None) -> Study:
+def _read(options: argparse.Namespace, best: Best | None = None) -> Study:
     """The study that the command line names, with its seeds and data."""
     from asha_core.study.arms import with_data
-    from asha_core.study.definition import read_seeds, read_study
+    from asha_core.study.definition import read_study
+    from asha_core.study.reading import read_seeds
 
     given = [name for name in _SHIPPED if getattr(options, name.replace("-", "_"))]
     if (options.file is not None) + len(given) != 1:
@@ -116,38 +120,56 @@ def _read(options: argparse.Namespace, best: Mapping[str, str] | None = None) ->
     path = Path(options.file) if options.file is not None else _FILES / f"{given[0]}.yaml"
     seeds = None
     if options.seeds is not None:
-        seeds = read_seeds(int(options.seeds) if options.seeds.isdecimal() else options.seeds, "--seeds")
+        alone = re.fullmatch("[0-9]{1,18}", options.seeds)
+        seeds = read_seeds(int(options.seeds) if alone else options.seeds, "--seeds")
     return with_data(read_study(path, seeds, best), options.data_dir)
 
 
-def _asked(options: argparse.Namespace, directory: StudyDirectory) -> Study:
-    """The runs to run, in the groups that they form with all runs of the directory."""
-    from asha_core.study.best import best_variation
-
-    study = _read(options)
-    if study.waiting:
-        before = directory.merged(study)
-        mine = {run.id for run in study.runs}
-        known = {
-            other: best_variation(
-                directory,
-                [run for run in before if run.id in mine and run.experiment == other],
-                study.baseline,
-            )
-            for other in set(study.waiting.values())
-        }
-        study = _read(options, {name: best for name, best in known.items() if best is not None})
-    named = {run.id: run for run in directory.merged(study)}
-    runs = [named[run.id] for run in study.runs]
+def _asked(options: argparse.Namespace, directory: StudyDirectory) -> tuple[Study, list[PlannedRun]]:
+    """The runs to run, in the groups that they form with all runs of the directory; and those all."""
+    study, known = _read(options), dict[str, Mapping[str, Any]]()
+    while found := _best(study, directory, known):
+        known |= found
+        study = _read(options, known)
+    before = directory.merged(study)
+    asked = {run.identity for run in study.runs}
+    runs = [run for run in before if run.identity in asked]
     if options.only:
         runs = [run for run in runs if fnmatch.fnmatchcase(run.id, options.only)]
         if not runs:
             first = study.runs[0].id
             raise SettingError(f"--only {options.only} matches none of the runs; the first is {first}")
-    return replace(study, runs=tuple(runs))
+    return replace(study, runs=tuple(runs)), before
 
 
-def _run(options: argparse.Namespace, study: Study, directory: StudyDirectory, arms: Sequence[Arm]) -> int:
+def _best(study: Study, directory: StudyDirectory, known: Best) -> dict[str, Mapping[str, Any]]:
+    """What ``best_of`` stands for in the experiments that are over since."""
+    from asha_core.study.best import best_variation
+
+    over = sorted({*study.waiting.values()} - {*study.waiting, *known})
+    if not over:
+        return {}
+    identities = {run.identity for run in study.runs}
+    mine = [run for run in directory.merged(study) if run.identity in identities]
+    found: dict[str, Mapping[str, Any]] = {}
+    for other in over:
+        try:
+            best = best_variation(directory, [run for run in mine if run.experiment == other], study.baseline)
+        except SettingError as error:  # the rest of the study is run all the same
+            print(f"asha-study: {error}", file=sys.stderr)
+            continue
+        if best is not None:
+            found[other] = best
+    return found
+
+
+def _run(
+    options: argparse.Namespace,
+    study: Study,
+    plan: Sequence[PlannedRun],
+    directory: StudyDirectory,
+    arms: Sequence[Arm],
+) -> int:
     from asha_core.runtime.lock import held
     from asha_core.study.arms import arms_of
     from asha_core.study.conductor import seats
@@ -155,34 +177,50 @@ def _run(options: argparse.Namespace, study: Study, directory: StudyDirectory, a
     places = seats(options.gpus, options.parallel, study.gpus_per_run)
     directory.make()
     with held(directory.lock, "another asha-study works in it"):
-        through = _round(options, study, directory, arms, places)
-        if through and study.waiting:
-            now = _asked(options, directory)
-            if len(now.runs) > len(study.runs):  # what was waiting for the best of the others
-                study, arms = now, arms_of(now.runs)
-                through = _round(options, study, directory, arms, places)
-    return _tell(study, directory, through=through)
+        through, failed = _round(options, study, plan, directory, arms, places)
+        while through and study.waiting:
+            now, plan = _asked(options, directory)
+            if len(now.runs) <= len(study.runs):
+                study = replace(study, waiting=now.waiting)
+                break
+            study, arms = now, arms_of(now.runs)  # with what was waiting for the best of the others
+            through, failed = _round(options, study, plan, directory, arms, places)
+    states = {run.id: directory.state(run) for run in study.runs}
+    try:
+        _tell(study, directory, states, failed, through=through)
+        sys.stdout.flush()
+    except OSError:  # nobody reads any more: it is all in the directory
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - so that the last flush is silent
+    if not through:
+        return 130
+    waits = study.waiting and not options.only  # with that, the rest was not asked for
+    return 1 if waits or any(state != "done" for state in states.values()) else 0
 
 
 def _round(
     options: argparse.Namespace,
     study: Study,
+    plan: Sequence[PlannedRun],
     directory: StudyDirectory,
     arms: Sequence[Arm],
     places: Sequence[Seat],
-) -> bool:
-    """Run what is left, and measure on test data what is done; False if it was interrupted."""
+) -> tuple[bool, list[str]]:
+    """Run what is left, and measure on test data what is done.
+
+    Returns:
+        False if it was interrupted; and the runs that failed.
+    """
     from asha_core.study.conductor import Conductor
     from asha_core.study.testing import measure, to_measure
     from asha_core.study.view import make_view
 
-    directory.write(study, directory.merged(study), ["asha-study", *sys.argv[1:]])
+    directory.write(study, plan, ["asha-study", *sys.argv[1:]])
     left = [run for run in study.runs if directory.state(run) != "done"]
     done = len(study.runs) - len(left)
-    if done:
-        print(f"{done} of {len(study.runs)} runs are done already", file=sys.stderr)
     arm = {run.id: each for each in arms for run in each.runs}
     view = make_view(options.progress, len(study.runs), done)
+    if done:
+        view.show(f"{done} of {len(study.runs)} runs are done already", loud=True)
     try:
         through = Conductor(study, directory, left, places, view, lambda run: arm[run.id].describe(run)).run()
         if through and study.test:
@@ -190,14 +228,24 @@ def _round(
             measure(directory, to_measure(directory, arms), view, device)
     finally:
         view.close()
-    return through
+    return through, view.failed
 
 
-def _tell(study: Study, directory: StudyDirectory, *, through: bool) -> int:
+def _tell(
+    study: Study,
+    directory: StudyDirectory,
+    states: Mapping[str, str],
+    unwell: Sequence[str],
+    *,
+    through: bool,
+) -> None:
     """What is done, what failed, and how to go on."""
-    states = {run.id: directory.state(run) for run in study.runs}
     done = sum(state == "done" for state in states.values())
-    failed = [name for name, state in states.items() if state == "failed"]
+    failed = [
+        name
+        for name, state in states.items()
+        if state == "failed" or (through and name in unwell and state != "done")
+    ]
     print(f"{done} of {len(states)} runs done")
     if failed:
         print(
@@ -209,10 +257,7 @@ def _tell(study: Study, directory: StudyDirectory, *, through: bool) -> int:
     for name, other in study.waiting.items():
         print(f"experiment {name} waits for all runs of {other}, to see which variation is best")
     if done:
-        print(f"report: asha-report {directory.path}")
-    if not through:
-        return 130
-    return 1 if done < len(states) or study.waiting else 0
+        print(f"report: asha-report {shlex.quote(str(directory.path))}")
 
 
 if __name__ == "__main__":

@@ -3,42 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import numpy as np
+from typing import Any
 
 from asha_core.errors import SettingError
 from asha_core.study.directory import StudyDirectory
+from asha_core.study.names import arm_name
 from asha_core.study.planned import PlannedRun
 
 
-def best_variation(directory: StudyDirectory, runs: Sequence[PlannedRun], baseline: str) -> str | None:
+def check_open(experiment: str, runs: Sequence[PlannedRun], baseline: str, place: str) -> None:
+    """Raise ``SettingError`` if no variation of an experiment can turn out to be its best one.
+
+    Args:
+        runs: of it and of the experiments before it. place: of ``best_of`` in the file.
+    """
+    with_baseline = {run.pairing for run in runs if run.arm == baseline}
+    if not any(
+        run.experiment == experiment and run.arm != baseline and run.targets and run.pairing in with_baseline
+        for run in runs
+    ):
+        raise SettingError(
+            f"{place}: best_of {experiment}: none of its runs can be compared with {baseline}: there must be "
+            f"targets, {baseline}, and another variation"
+        )
+
+
+def best_variation(
+    directory: StudyDirectory, runs: Sequence[PlannedRun], baseline: str
+) -> dict[str, Any] | None:
     """The variation with the shortest time to the primary target; None: these runs are not all done.
 
-    The mean of log(T / T of the baseline) over all pairs of all groups, T censored at its group's horizon.
+    The mean of log(T / T of the baseline) over all pairs of all groups, T censored at its group's horizon; of
+    two with the same mean the first by name.
 
     Args:
         runs: of the experiment.
+    Returns:
+        As an entry of a study's file: its name, and the options of its warm start if it has some.
     Raises:
         SettingError: no pair of them can be compared.
     """
-    from analysis.study import load_study
-
     if not runs or any(directory.state(run) != "done" for run in runs):
         return None
+    import numpy as np
+
+    from analysis.study import load_study
+
     study = load_study(directory.path)
+    groups = {run.id: run.group for run in directory.read()}  # as the plan on the disk calls them
     ratios: dict[str, list[float]] = {}
-    for group, arm, variation in sorted({(run.group, run.arm, run.variation) for run in runs}):
+    entries: dict[str, dict[str, Any]] = {}
+    arms: dict[tuple[str, str], list[PlannedRun]] = {}
+    for run in runs:
+        arms.setdefault((groups.get(run.id, run.group), run.arm), []).append(run)
+    for (group, arm), alike in sorted(arms.items()):
         targets = study.targets(group)
         if arm == baseline or not targets:
             continue
         times = study.times(group, arm, targets[-1])
-        seeds = [run.seed for run in runs if (run.group, run.arm) == (group, arm)]
-        own = np.isin(times.seeds, seeds)
-        ratios.setdefault(variation, []).extend(np.log(times.times[own] / times.base[own]))
+        own = np.isin(times.seeds, [run.seed for run in alike])
+        options = dict(alike[0].options.get("warm_start_option", {}))
+        name = arm_name(alike[0].variation, options)
+        entries[name] = {"name": alike[0].variation} | ({"warm_start_option": options} if options else {})
+        ratios.setdefault(name, []).extend(np.log(times.times[own] / times.base[own]))
     found = {name: float(np.mean(values)) for name, values in ratios.items() if values}
     if not found:
         raise SettingError(
-            f"best_of {runs[0].experiment}: none of its runs can be compared with {baseline}: there must be "
-            "targets, the baseline, and another variation"
+            f"best_of {runs[0].experiment}: no pair of its runs can be compared with {baseline}; asha-report "
+            f"{directory.path} says why"
         )
-    return min(found, key=lambda name: (found[name], name))
+    return entries[min(found, key=lambda name: (found[name], name))]

@@ -10,6 +10,7 @@ import ctypes
 import os
 import signal
 import sys
+from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 
@@ -26,6 +27,7 @@ def end_with(parent: int) -> None:
 
 if __name__ == "__main__":
     end_with(int(sys.argv[1]))
+    sys.path.append(str(Path(__file__).resolve().parents[2]))  # a checkout that is not installed
     from asha_core.cli.run import main
 
     sys.exit(main(sys.argv[2:]))

@@ -126,17 +126,26 @@ class Conductor:
                     self._stop_all()
                 try:
                     while self._waiting and self._free and not stop.requested:
-                        self._begin(self._waiting.pop(), self._free.pop())
+                        self._try(self._waiting.pop(), self._free.pop())
                     self._look()
                     self._view.tick()
                     time.sleep(_POLL)
                 except KeyboardInterrupt:  # asked a second time
+                    self._view.show("stopping at once", loud=True)
                     self._stop_all()
             return not stop.requested
 
     def _stop_all(self) -> None:
         for each in self._running:
             each.process.stop()
+
+    def _try(self, run: PlannedRun, seat: Seat) -> None:
+        """Begin a run; if the system does not let it (a full disk, too many processes), it has failed."""
+        try:
+            self._begin(run, seat)
+        except OSError as error:
+            self._free.append(seat)
+            self._view.end(run, False, 0.0, f"could not be begun: {error.strerror or error}")
 
     def _begin(self, run: PlannedRun, seat: Seat) -> None:
         config = self._directory.write_config(run)
@@ -167,7 +176,10 @@ class Conductor:
             self._running.remove(each)
             self._free.append(each.seat)
             seconds = time.monotonic() - each.process.began
-            self._directory.close(each.run, status, seconds, self._study.keep_checkpoints)
+            try:
+                self._directory.close(each.run, status, seconds, self._study.keep_checkpoints)
+            except OSError as error:  # what the search itself has written stands
+                self._view.show(f"{each.run.id}: outcome.json: {error.strerror or error}", loud=True)
             well = self._directory.state(each.run) == "done"
             self._view.end(each.run, well, seconds, self._how(each.run, status, well))
 

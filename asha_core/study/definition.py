@@ -1,9 +1,9 @@
-"""Read a study's YAML file."""
+"""What a study's YAML file asks for."""
 
 from __future__ import annotations
 
 import itertools
-import re
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +12,13 @@ from typing import Any
 from asha_core.cli.option_table import OPTIONS
 from asha_core.cli.options import MAPPINGS, read_option
 from asha_core.errors import SettingError, nearest
+from asha_core.study.best import check_open
+from asha_core.study.names import arm_name, safe, stems, told_apart
 from asha_core.study.planned import PlannedRun, Study, group_labels
+from asha_core.study.reading import mapping_of, one_name, plain, read_file, read_seeds
 
 MEASURES = ("seconds", "gpu_hours", "units")
+Best = Mapping[str, Mapping[str, Any]]
 _KEEP = ("best", "all")
 # what the study decides for each run
 _OWN = ("task", "scheduler", "variation", "seed", "target", "gpus", "resume", "config", "results_dir",
@@ -22,42 +26,26 @@ _OWN = ("task", "scheduler", "variation", "seed", "target", "gpus", "resume", "c
 _OPTIONS = {option.key: option for option in OPTIONS if option.key not in _OWN}
 _LISTS = {"task": "tasks", "scheduler": "schedulers", "variation": "variations"}
 _OF_A_LEVEL = (*_LISTS, *_LISTS.values(), "seeds", "targets", "target")
+_OF_AN_ENTRY = ("targets", "target", "seeds", *_OPTIONS)
 _OF_THE_STUDY = ("name", "baseline", "measure", "gpus_per_run", "keep_checkpoints", "test", "experiments")
 _OPEN = "best_of"
-_RANGE = re.compile(r"(\d+)\s*-\s*(\d+)")
 
 
-def read_study(
-    path: Path, seeds: Sequence[int] | None = None, best: Mapping[str, str] | None = None
-) -> Study:
+def read_study(path: Path, seeds: Sequence[int] | None = None, best: Best | None = None) -> Study:
     """The study that a YAML file describes.
 
     Args:
-        seeds: in the place of the file's. best: which variation was best in an experiment, for those that are
-            over; what ``best_of`` stands for.
+        seeds: in the place of the file's. best: which variation, as an entry of the file, was best in an
+            experiment, for those that are over; what ``best_of`` stands for.
     Raises:
         SettingError: the file cannot be read, an unknown key, or a value that is not allowed; the message has
             the place in the file.
     """
-    import yaml
-
-    from asha_core.cli.yaml_text import read_yaml
-
-    try:
-        content = read_yaml(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingError(f"{path} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    return study_from(content, str(path), path.stem, seeds, best)
+    return study_from(read_file(path), str(path), path.stem, seeds, best)
 
 
 def study_from(
-    content: Any,
-    source: str,
-    name: str,
-    seeds: Sequence[int] | None = None,
-    best: Mapping[str, str] | None = None,
+    content: Any, source: str, name: str, seeds: Sequence[int] | None = None, best: Best | None = None
 ) -> Study:
     """The study that a mapping describes, as in the file.
 
@@ -65,9 +53,8 @@ def study_from(
         source: where it is from, for errors. name: of the study, if it does not say. seeds, best: as for
             ``read_study``.
     """
-    top = _mapping(content, source)
+    top = mapping_of(content, source)
     _check_keys(top, (*_OF_THE_STUDY, *_OF_A_LEVEL, *_OPTIONS), source)
-    baseline = str(top.get("baseline", "baseline"))
     measure = _one_of(top.get("measure", "seconds"), MEASURES, f"{source}: measure")
     keep = _one_of(top.get("keep_checkpoints", "best"), _KEEP, f"{source}: keep_checkpoints")
     gpus = top.get("gpus_per_run")
@@ -76,18 +63,23 @@ def study_from(
     test = top.get("test", True)
     if not isinstance(test, bool):
         raise SettingError(f"{source}: test is {test!r}: it must be true or false")
+    named = one_name(top.get("name", name), f"{source}: name")
+    baseline = str(top.get("baseline", "baseline"))
     common = {key: value for key, value in top.items() if key not in _OF_THE_STUDY}
     runs: list[PlannedRun] = []
     waiting: dict[str, str] = {}
     for place, level in _experiments(top, source):
-        known = _resolved(level, place, [run.experiment for run in runs], best or {}, waiting)
+        known = _resolved(level, place, runs, baseline, best or {}, waiting)
         runs += _runs(common, known, place, seeds)
     if not runs:
         raise SettingError(f"{source}: it asks for no runs: give tasks, variations and seeds")
+    arms = list(dict.fromkeys(run.arm for run in runs))
+    if "baseline" in top and baseline not in arms:
+        raise SettingError(f"{source}: baseline is {top['baseline']!r}{nearest(baseline, arms)}")
     _check_unique(runs, source)
     labels = group_labels(runs)
-    named = tuple(replace(run, group=labels[run.pairing]) for run in runs)
-    return Study(str(top.get("name", name)), baseline, measure, named, gpus, keep, test, waiting)
+    runs = [replace(run, group=labels[run.pairing]) for run in told_apart(runs)]
+    return Study(named, baseline, measure, tuple(runs), gpus, keep, test, waiting)
 
 
 def _experiments(top: Mapping[str, Any], source: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -101,10 +93,15 @@ def _experiments(top: Mapping[str, Any], source: str) -> Iterator[tuple[str, dic
     seen = set()
     for number, entry in enumerate(entries, 1):
         place = f"{source}: experiment {number}"
-        level = _mapping(entry, place)
+        level = mapping_of(entry, place)
         if level.get("run_id") in (None, ""):
             raise SettingError(f"{place} has no run_id: give each experiment a name of its own")
         run_id = str(level["run_id"])
+        if isinstance(level["run_id"], bool | list | Mapping) or not safe([run_id]):
+            raise SettingError(
+                f"{place}: run_id is {level['run_id']!r}: give a name with letters or digits, in quotes if "
+                "YAML takes it for something else"
+            )
         if run_id in seen:
             raise SettingError(
                 f"{place}: run_id {run_id} is there twice: give each experiment a name of its own"
@@ -118,31 +115,42 @@ def _experiments(top: Mapping[str, Any], source: str) -> Iterator[tuple[str, dic
 def _resolved(
     level: Mapping[str, Any],
     place: str,
-    earlier: Sequence[str],
-    best: Mapping[str, str],
+    runs: Sequence[PlannedRun],
+    baseline: str,
+    best: Best,
     waiting: dict[str, str],
 ) -> Mapping[str, Any]:
-    """An experiment with ``best_of`` replaced by what it stands for, or left out and noted."""
-    given = level.get("variations")
-    if not isinstance(given, list):
+    """An experiment with ``best_of`` replaced by what it stands for, or left out and noted.
+
+    Args:
+        runs: of the experiments before it.
+    """
+    key = "variation" if "variation" in level else "variations"
+    given = level.get(key)
+    entries = given if isinstance(given, list) else [given]
+    open_ones = [isinstance(entry, Mapping) and bool({_OPEN, "best-of"} & {*entry}) for entry in entries]
+    if not any(open_ones):
         return level
-    variations: list[Any] = []
-    for entry in given:
-        if not (isinstance(entry, Mapping) and _OPEN in entry):
-            variations.append(entry)
-            continue
-        other = str(entry[_OPEN])
+    earlier = list(dict.fromkeys([*(run.experiment for run in runs), *waiting]))
+    variations = [entry for entry, is_open in zip(entries, open_ones, strict=True) if not is_open]
+    plainly = [{"name": entry} if isinstance(entry, str) else entry for entry in variations]
+    for entry in (
+        mapping_of(entry, place) for entry, is_open in zip(entries, open_ones, strict=True) if is_open
+    ):
+        _check_keys(entry, (_OPEN, *_OF_AN_ENTRY), f"{place}: best_of")
+        other = str(entry.pop(_OPEN))
         if other not in earlier:
             raise SettingError(
                 f"{place}: best_of {other!r}{nearest(other, earlier)}: name one that stands before it"
             )
-        if other not in best:
+        if other in waiting or other not in best:
+            if other not in waiting:
+                check_open(other, runs, baseline, place)
             waiting[str(level["run_id"])] = other
-        elif best[other] not in variations:
-            rest = {key: value for key, value in entry.items() if key != _OPEN}
-            variations.append({"name": best[other], **rest})
+        elif {**best[other], **entry} not in plainly:
+            variations.append({**best[other], **entry})
     # its arms keep their names when one more is known
-    return {**level, "variations": variations, _OPEN: variations != given}
+    return {**level, key: variations, _OPEN: True}
 
 
 def _runs(
@@ -152,16 +160,17 @@ def _runs(
     run_id = str(level.get("run_id", ""))
     lists = [_entries(top, level, one, many, place) for one, many in _LISTS.items()]
     combinations = list(itertools.product(*lists))
-    stems = _stems(run_id, combinations, alone=len(combinations) == 1 and not level.get(_OPEN))
+    named = stems(run_id, combinations, alone=len(combinations) == 1 and not level.get(_OPEN))
     runs = []
-    for stem, entries in zip(stems, combinations, strict=True):
+    for stem, entries in zip(named, combinations, strict=True):
         parts = (top, level, *entries)
-        task, scheduler, variation = (str(entry["name"]) for entry in entries)
+        task, scheduler, variation = (str(entry["name"]).strip() for entry in entries)
+        variation = _warm_start(variation, scheduler, place)
         options = {"task": task, "scheduler": scheduler, "variation": variation, **_merged(parts, place)}
         targets = _targets(parts, place)
         if targets:
             options["target"] = targets[-1]
-        arm = _arm(variation, options.get("warm_start_option", {}))
+        arm = arm_name(variation, options.get("warm_start_option", {}))
         runs += [
             PlannedRun(
                 id=f"{stem}/seed-{seed}",
@@ -179,39 +188,60 @@ def _runs(
     return runs
 
 
+def _warm_start(variation: str, scheduler: str, place: str) -> str:
+    """A variation without the scheduler that may stand before it: asha-ohgw-1step is ohgw-1step."""
+    from asha_core.cli.run import split_variation
+
+    try:
+        return split_variation(variation, scheduler)[1]
+    except SettingError as error:
+        raise SettingError(f"{place}: {error}") from None
+
+
 def _entries(
     top: Mapping[str, Any], level: Mapping[str, Any], one: str, many: str, place: str
 ) -> list[dict[str, Any]]:
     """The tasks (or schedulers, or variations) of an experiment, each a mapping with a name."""
     given: Any = {"task": None, "scheduler": ["asha"], "variation": ["baseline"]}[one]
+    if not any(key in where for where in (top, level) for key in (one, many)) and given is None:
+        raise SettingError(f"{place}: it names no task: give tasks, such as [digits]")
     for where in (top, level):
         if one in where and many in where:
             raise SettingError(f"{place}: it has both {one} and {many}: give one of them")
         given = where.get(one, where.get(many, given))
-    if given is None:
-        raise SettingError(f"{place}: it names no task: give tasks, such as [digits]")
+    if given is None or (given == [] and not level.get(_OPEN)):
+        raise SettingError(f"{place}: {many} is empty: give one or more names, or leave the key out")
     found = []
     for entry in given if isinstance(given, list) else [given]:
-        mapping = dict(entry) if isinstance(entry, Mapping) else {"name": entry}
-        if not isinstance(mapping.get("name"), str):
+        mapping = mapping_of(entry, place) if isinstance(entry, Mapping) else {"name": entry}
+        if _OPEN in mapping:
+            raise SettingError(
+                f"{place}: {_OPEN} stands among the variations of an experiment that has a run_id"
+            )
+        if not isinstance(mapping.get("name"), str) or not mapping["name"].strip():
             raise SettingError(f"{place}: {many}: {entry!r} is no name, nor a mapping with a name")
-        _check_keys(
-            mapping, ("name", "targets", "target", "seeds", *_OPTIONS), f"{place}: {one} {mapping['name']}"
-        )
+        _check_keys(mapping, ("name", *_OF_AN_ENTRY), f"{place}: {one} {mapping['name']}")
         found.append(mapping)
     return found
 
 
 def _merged(parts: Sequence[Mapping[str, Any]], place: str) -> dict[str, Any]:
-    """The options of ``asha-run``: what is more special wins; KEY=VALUE options are merged key by key."""
+    """The options of ``asha-run``: what is more special wins; KEY=VALUE options are merged key by key.
+
+    Nothing (``budget:``, or ``budget: null``) takes back what stands above.
+    """
     options: dict[str, Any] = {}
     for part in parts:
-        for name, value in part.items():
-            key = name.replace("-", "_")
-            if key not in _OPTIONS or value is None:
+        for key, value in part.items():
+            if key not in _OPTIONS:
+                continue
+            if value is None:
+                options.pop(key, None)
                 continue
             read = read_option(_OPTIONS[key], value, f"{place}: {key}")
-            options[key] = {**options.get(key, {}), **read} if key in MAPPINGS else read
+            options[key] = (
+                {**options.get(key, {}), **plain(read, f"{place}: {key}")} if key in MAPPINGS else read
+            )
     return options
 
 
@@ -222,7 +252,10 @@ def _targets(parts: Sequence[Mapping[str, Any]], place: str) -> tuple[float, ...
             raise SettingError(f"{place}: it has both target and targets: give one of them")
         given = part.get("target", part.get("targets", given))
     values = list(given) if isinstance(given, list | tuple) else [given]
-    if any(isinstance(value, bool) or not isinstance(value, int | float) for value in values):
+    if any(
+        isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value)
+        for value in values
+    ):
         raise SettingError(f"{place}: targets is {given!r}: give numbers, the primary target last")
     return tuple(map(float, values))
 
@@ -234,86 +267,20 @@ def _seeds(parts: Sequence[Mapping[str, Any]], place: str) -> list[int]:
     return read_seeds(given, f"{place}: seeds")
 
 
-def read_seeds(given: Any, source: str) -> list[int]:
-    """Seeds: how many (from 0), a list of them, or ranges such as "100-119" or "0-3, 8".
-
-    >>> read_seeds("0-3, 8", "seeds")
-    [0, 1, 2, 3, 8]
-    """
-    seeds: list[int] = []
-    if isinstance(given, int) and not isinstance(given, bool) and given > 0:
-        seeds = list(range(given))
-    elif isinstance(given, str | list):
-        for item in given if isinstance(given, list) else given.split(","):
-            match = _RANGE.fullmatch(str(item).strip())
-            if match is not None:
-                seeds += range(int(match[1]), int(match[2]) + 1)
-            elif not isinstance(item, bool) and str(item).strip().isdecimal():
-                seeds.append(int(item))
-            else:
-                seeds = []
-                break
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise SettingError(
-            f"{source} is {given!r}: give how many (20: from 0 to 19), a list, or ranges such as 100-119; "
-            "each once"
-        )
-    return seeds
-
-
-def _arm(variation: str, options: Mapping[str, Any]) -> str:
-    told = ", ".join(f"{key}={value}" for key, value in options.items())
-    return f"{variation} ({told})" if told else variation
-
-
-def _stems(run_id: str, combinations: Sequence[Sequence[Mapping[str, Any]]], *, alone: bool) -> list[str]:
-    """A directory's name for each arm: what is run, with options where names alone are alike."""
-    if alone and run_id:
-        return [_safe([run_id])]
-    words = [[run_id, *(str(entry["name"]) for entry in entries)] for entries in combinations]
-    return [
-        _safe(own if words.count(own) == 1 else [*own, *_told(entries)])
-        for own, entries in zip(words, combinations, strict=True)
-    ]
-
-
-def _told(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    for entry in entries:
-        for key, value in entry.items():
-            if key not in ("name", "targets", "target", "seeds", "data_dir", "data-dir"):
-                inner = value.items() if isinstance(value, Mapping) else [(key, value)]
-                yield from (f"{name}={item}" for name, item in inner)
-
-
-def _safe(words: Iterable[str]) -> str:
-    return re.sub(r"[^\w.=+-]+", "-", "-".join(filter(None, words))).strip("-.")
-
-
 def _check_unique(runs: Sequence[PlannedRun], source: str) -> None:
-    ids: dict[str, PlannedRun] = {}
     searches: dict[str, PlannedRun] = {}
     for run in runs:
-        for known, key in ((ids, run.id), (searches, run.identity)):
-            other = known.setdefault(key, run)
-            if other is not run:
-                raise SettingError(
-                    f"{source}: it asks for the same search twice, as {other.id} of {other.experiment} and "
-                    f"as {run.id} of {run.experiment}: leave one out"
-                )
-
-
-def _mapping(content: Any, place: str) -> dict[str, Any]:
-    if not isinstance(content, dict):
-        kind = "nothing" if content is None else f"a {type(content).__name__}"
-        raise SettingError(
-            f"{place} holds {kind}: it must map keys such as tasks, variations and seeds to values"
-        )
-    return {str(key): value for key, value in content.items()}
+        other = searches.setdefault(run.identity, run)
+        if other is not run:
+            raise SettingError(
+                f"{source}: it asks for the same search twice, as {other.id} of {other.experiment} and as "
+                f"{run.id} of {run.experiment}: leave one out"
+            )
 
 
 def _check_keys(given: Iterable[str], known: Sequence[str], place: str) -> None:
     for key in given:
-        if key.replace("-", "_") not in known:
+        if key not in known:
             raise SettingError(f"{place}: unknown key {key!r}{nearest(key, known)}")
 
 

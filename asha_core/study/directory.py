@@ -22,6 +22,7 @@ from asha_core.cli.options import MAPPINGS
 from asha_core.errors import ResultsError, SettingError
 from asha_core.runtime.atomic import whole
 from asha_core.runtime.results import RunDirectory, read_manifest, write_json
+from asha_core.study.names import as_before
 from asha_core.study.planned import PlannedRun, Study, group_labels
 
 State = Literal["new", "begun", "failed", "done"]
@@ -70,7 +71,9 @@ class StudyDirectory:
             ResultsError: study.json is damaged.
         """
         if not self.plan.exists():
-            if self.path.is_dir() and any(entry != self.lock for entry in self.path.iterdir()):
+            # what an asha-study leaves that is killed before it has written the plan
+            ours = (self.lock, self.plan.with_name(f"{self.plan.name}.tmp"))
+            if self.path.is_dir() and any(entry not in ours for entry in self.path.iterdir()):
                 raise ResultsError(
                     f"results directory {self.path} is not empty and holds no study: name another with "
                     "--results-dir"
@@ -89,11 +92,14 @@ class StudyDirectory:
     def merged(self, study: Study) -> list[PlannedRun]:
         """All runs of this directory: those of the study, and those that were planned here before.
 
+        What is here already keeps its name, whatever the file would call it now.
+
         Raises:
             SettingError: a run that has begun here would be another search now.
         """
-        runs = {run.id: run for run in self.read()}
-        for run in study.runs:
+        known = self.read()
+        runs = {run.id: run for run in known}
+        for run in as_before(study.runs, known):
             before = runs.get(run.id)
             if before is not None and before.identity != run.identity and self.state(before) != "new":
                 raise SettingError(
@@ -116,7 +122,11 @@ class StudyDirectory:
             raise ResultsError(f"results directory {self.path} cannot be made: {error.strerror}") from None
 
     def write(self, study: Study, runs: Sequence[PlannedRun], command: Sequence[str]) -> None:
-        """Write study.json."""
+        """Write study.json.
+
+        Raises:
+            ResultsError: it cannot be written.
+        """
         self.make()
         content = {
             "schema": _SCHEMA,
@@ -130,13 +140,18 @@ class StudyDirectory:
             "gpus_per_run": study.gpus_per_run,
             "runs": [run.to_dict() for run in runs],
         }
-        write_json(self.plan, content)
+        try:
+            write_json(self.plan, content)
+        except OSError as error:
+            raise ResultsError(f"{self.plan} cannot be written: {error.strerror}") from None
 
     def write_config(self, run: PlannedRun) -> Path:
         """Write the run's config.yaml, which ``asha-run --config`` takes; its path."""
         directory = self.run(run)
         directory.path.mkdir(parents=True, exist_ok=True)
         options = {key.replace("_", "-"): _plain(value, key) for key, value in run.options.items()}
+        if "start-points" in options:  # so that it is run again from wherever that is done
+            options["start-points"] = str(Path(options["start-points"]).absolute())
         with whole(directory.config, "x", encoding="utf-8") as file:
             yaml.safe_dump(options, file, sort_keys=False, allow_unicode=True)
         return directory.config
@@ -165,11 +180,8 @@ def _reason(directory: RunDirectory) -> str | None:
 
 
 def _differences(before: PlannedRun, now: PlannedRun) -> str:
-    names = sorted({*before.options, *now.options} - {"data_dir", "target"})
     return ", ".join(
-        f"{name} {before.options.get(name)!r}, now {now.options.get(name)!r}"
-        for name in names
-        if before.options.get(name) != now.options.get(name)
+        f"{name} {before.options.get(name)!r}, now {now.options.get(name)!r}" for name in before.changed(now)
     )
 
 

@@ -8,8 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from asha_core.runtime.records import to_json
+
 # of two runs that differ in these alone, one is compared with the other; where the data lies changes nothing
 _OF_THE_ARM = ("variation", "warm_start_option", "seed", "data_dir", "target")
+# what may be changed for a search that has begun: where its data lies, what is told of it, and how long one
+# waits for a worker that hangs
+_FREE = ("data_dir", "target", "no_progress_timeout", "heartbeat_timeout", "max_retries", "checkpoint_budget")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +40,27 @@ class PlannedRun:
     @property
     def pairing(self) -> str:
         """What runs that are compared with each other have in common."""
-        common = {key: value for key, value in self.options.items() if key not in _OF_THE_ARM}
-        return json.dumps(common, sort_keys=True, default=str)
+        return _as_text(self.options, (*_OF_THE_ARM, *_FREE))
 
     @property
     def identity(self) -> str:
         """What makes it this search; two runs with the same are the same search twice."""
-        what = {key: value for key, value in self.options.items() if key not in ("data_dir", "target")}
-        return json.dumps(what, sort_keys=True, default=str)
+        return _as_text(self.options, _FREE)
+
+    @property
+    def kind(self) -> str:
+        """What the runs of an arm have in common: all but the seed."""
+        return _as_text(self.options, (*_FREE, "seed"))
+
+    @property
+    def stem(self) -> str:
+        """The arm's part of its name."""
+        return self.id.rpartition("/")[0]
+
+    def changed(self, now: PlannedRun) -> list[str]:
+        """The options by which another search would be run ``now``."""
+        names = sorted({*self.options, *now.options} - {*_FREE})
+        return [name for name in names if self.options.get(name) != now.options.get(name)]
 
     def to_dict(self) -> dict[str, Any]:
         """For study.json."""
@@ -105,10 +123,16 @@ def group_labels(runs: Sequence[PlannedRun]) -> dict[str, str]:
     return labels
 
 
+def _as_text(options: Mapping[str, Any], without: Sequence[str]) -> str:
+    """Options as text that is the same for those in the file and those that study.json has kept."""
+    kept = {key: value for key, value in options.items() if key not in without}
+    return json.dumps(json.loads(to_json(kept)), sort_keys=True)
+
+
 def _flat(options: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in options.items():
-        if key in (*_OF_THE_ARM, "task", "scheduler"):
+        if key in (*_OF_THE_ARM, *_FREE, "task", "scheduler"):
             continue
         if isinstance(value, Mapping):
             flat |= {f"{key}.{name}": item for name, item in value.items()}

@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 Listener = Callable[[str, str], None]  # (stream: "stdout" or "stderr", one line)
 
+_CHILD = Path(__file__).with_name("child.py")
 _CHUNK = 1 << 16
 _PATIENCE = 5.0  # seconds for what a grandchild still holds open
 _LONGEST = 4000  # characters of a line that is passed on; the log has all of it
@@ -41,7 +42,8 @@ class RunProcess:
     ) -> None:
         self.began = time.monotonic()
         self._signals = 0
-        command = [sys.executable, "-u", "-m", "asha_core.study.child", str(os.getpid()), *arguments]
+        # -P: a user's ./queue.py is no module of Python's here, as little as for asha-run
+        command = [sys.executable, "-P", "-u", str(_CHILD), str(os.getpid()), *arguments]
         outputs = [path.open("ab", buffering=0) for path in logs]
         try:
             for line in heading:

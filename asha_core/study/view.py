@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 PROGRESS = ("auto", "rich", "plain", "none")
 _FRAME = 0.25
+_BEHIND = 20_000  # lines that wait for a slow terminal
+_AT_ONCE = 1_000  # lines that are printed at a time
+_PATIENCE = 5.0  # seconds for a terminal that is slow in the end
 _OUTPUT = 12  # lines of the runs' output that the view on a terminal keeps
 
 
@@ -46,8 +51,8 @@ class View:
     def line(self, run: PlannedRun, stream: str, text: str) -> None:
         """A run has printed a line."""
         with self.lock:
-            since, _ = self.running.get(run.id, (time.monotonic(), ""))
-            self.running[run.id] = (since, text)
+            if run.id in self.running:  # what a process of it that outlived it prints does not bring it back
+                self.running[run.id] = (self.running[run.id][0], text)
             self.show(f"[{run.id}] {text}")
 
     def end(self, run: PlannedRun, well: bool, seconds: float, how: str) -> None:
@@ -84,14 +89,56 @@ class View:
 
 
 class PlainView(View):
-    """Every line of every run, with its name before it, on standard error."""
+    """Every line of every run, with its name before it, on standard error.
 
-    stream: TextIO | None = None
+    A thread of its own prints: a terminal that is slow, or stopped by Ctrl-S, must not hold up the searches,
+    whose seconds are measured. It is as many lines behind as are kept for it; more of them are counted.
+    """
+
+    def __init__(self, total: int, done: int, stream: TextIO | None = None) -> None:
+        super().__init__(total, done)
+        self._stream = stream
+        self._lines: deque[str] = deque()
+        self._missed = 0
+        self._open = True
+        self._changed = threading.Condition()
+        self._printer = threading.Thread(target=self._print, daemon=True)
+        self._printer.start()
 
     def show(self, text: str, *, loud: bool = False) -> None:
-        """Print it."""
-        with suppress(OSError, ValueError):  # nobody reads any more
-            print(text, file=self.stream or sys.stderr, flush=True)
+        """Have it printed."""
+        with self._changed:
+            if loud or len(self._lines) < _BEHIND:
+                if self._missed and (loud or len(self._lines) < _BEHIND // 2):
+                    self._lines.append(
+                        f"({counted(self._missed, 'line')} not shown: see stdout.log, stderr.log)"
+                    )
+                    self._missed = 0
+                self._lines.append(text)
+            else:
+                self._missed += 1
+            self._changed.notify()
+
+    def _print(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._lines or not self._open)
+                if not self._lines:
+                    return
+                text = "".join(f"{line}\n" for line in itertools.islice(self._lines, _AT_ONCE))
+                for _ in range(min(_AT_ONCE, len(self._lines))):
+                    self._lines.popleft()
+            with suppress(OSError, ValueError):  # nobody reads any more
+                stream = self._stream or sys.stderr
+                stream.write(text)
+                stream.flush()
+
+    def close(self) -> None:
+        """Print what is left, if somebody reads it."""
+        with self._changed:
+            self._open = False
+            self._changed.notify()
+        self._printer.join(_PATIENCE)
 
 
 class RichView(View):

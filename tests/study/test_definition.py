@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asha_core.errors import SettingError
-from asha_core.study.definition import read_seeds, read_study, study_from
+from asha_core.study.definition import read_study, study_from
 from asha_core.study.planned import PlannedRun, in_order
+from asha_core.study.reading import read_seeds
 
 
 def study(**content: Any) -> Any:
@@ -127,7 +129,27 @@ def test_seeds(given: Any, seeds: list[int]) -> None:
     assert read_seeds(given, "seeds") == seeds
 
 
-@pytest.mark.parametrize("given", [0, -1, [], "", "a", [1, 1], "5-3", True, 2.5, None, ["0-2", 1], [True]])
+@pytest.mark.parametrize(
+    "given",
+    [
+        "0-99999999999",
+        10**9,
+        "\N{ARABIC-INDIC DIGIT THREE}",
+        "9" * 5000,
+        0,
+        -1,
+        [],
+        "",
+        "a",
+        [1, 1],
+        "5-3",
+        True,
+        2.5,
+        None,
+        ["0-2", 1],
+        [True],
+    ],
+)
 def test_seeds_that_are_none(given: Any) -> None:
     with pytest.raises(SettingError, match="seeds is"):
         read_seeds(given, "seeds")
@@ -147,11 +169,34 @@ WRONG = [
     ({"variations": ["baseline", "baseline"]}, "same search twice"),
     ({"experiments": []}, "experiments must be a list"),
     ({"experiments": [{"seeds": 3}]}, "has no run_id"),
+    ({"max_trials": 3, "max-trials": 4}, "max_trials is there twice"),
+    ({"name": "../x"}, "name is '../x'"),
+    ({"name": None}, "name is None"),
+    ({"name": True}, "name is True"),
+    ({"name": ""}, "name is ''"),
+    ({"baseline": "random-warm"}, "baseline is 'random-warm'"),
+    ({"variations": []}, "variations is empty"),
+    ({"variations": None}, "variations is empty"),
+    ({"variations": [""]}, "'' is no name"),
+    ({"targets": [float("nan")]}, "targets is"),
+    ({"targets": float("inf")}, "targets is"),
+    ({"task-option": {"a": datetime.date(2026, 1, 1)}}, "task_option is 2026-01-01, a date"),
+    ({"freeze": {"a": {"x", "y"}}}, "freeze is .* of the kind set"),
+    ({"task-option": {"a": {1: 2}}}, "has the key 1"),
+    ({"variations": ["pasha-ohgw-1step"]}, "names the scheduler pasha"),
+    ({"variations": ["ohgw-1step", "asha-ohgw-1step"]}, "same search twice"),
+    ({"variations": [{"best_of": "main"}]}, "best_of stands among"),
+    ({"experiments": [{"run_id": "a", "variations": []}, {"run_id": "b"}]}, "variations is empty"),
     ({"experiments": [{"run_id": "a"}, {"run_id": "a"}]}, "run_id a is there twice"),
     ({"experiments": [{"run_id": "a"}, {"run_id": "b"}]}, "same search twice"),
     ({"experiments": [{"run_id": "a", "name": "x"}]}, "unknown key 'name'"),
     ({"test": "yes"}, "test is 'yes'"),
     ({"experiments": [{"run_id": "a", "variations": [{"best_of": "b"}]}]}, "best_of 'b'"),
+    ({"experiments": [{"run_id": "a"}, {"run_id": "b", "variation": {"best_of": "a"}}]}, "can be compared"),
+    (
+        {"experiments": [{"run_id": "a"}, {"run_id": "b", "variations": [{"best_of": "a", "size": 1}]}]},
+        "best_of: unknown key 'size'",
+    ),
 ]
 
 
@@ -163,7 +208,18 @@ def test_mistakes_are_named_with_their_place(content: dict[str, Any], message: s
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("", "holds nothing"), ("[1]", "holds a list"), ("a: [", "is not YAML")]
+    ("text", "message"),
+    [
+        ("", "holds nothing"),
+        ("[1]", "holds a list"),
+        ("a: [", "is not YAML"),
+        ("task: dummy\nseeds: 3\nseeds: 5", "gives 'seeds' twice"),
+        ("tasks: [{name: dummy, subset: 0.1, subset: 0.2}]", "gives 'subset' twice"),
+        ("task: dummy\nbudget: 1:30", "base 60"),
+        ("task: dummy\ntask-option: &a {x: *a}", "contains itself"),
+        ("task: dummy\nname: 2026-13-01", "is not YAML"),
+        (f"task: dummy\ntask-option: {{a: {'[' * 2000}{']' * 2000}}}", "too deeply"),
+    ],
 )
 def test_files_that_are_no_study(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "study.yaml"
@@ -189,16 +245,86 @@ def test_a_planned_run_survives_its_file() -> None:
 def test_what_waits_for_the_best_of_another_experiment_keeps_its_names() -> None:
     content = {
         "seeds": 2,
+        "targets": [0.5],
         "experiments": [
             {"run_id": "main", "variations": ["baseline", "ohgw-1step", "ohgw-trust"]},
             {"run_id": "check", "max_trials": 5, "variations": ["baseline", {"best_of": "main"}]},
         ],
     }
     before = study(**content)
-    after = study_from({"task": "dummy", **content}, "study.yaml", "study", best={"main": "ohgw-trust"})
+    after = study_from(
+        {"task": "dummy", **content}, "study.yaml", "study", best={"main": {"name": "ohgw-trust"}}
+    )
     assert before.waiting == {"check": "main"}
     assert not after.waiting
     assert {run.id for run in before.runs} < {run.id for run in after.runs}
     assert {run.id for run in after.runs} - {run.id for run in before.runs} == {
         f"check-dummy-asha-ohgw-trust/seed-{seed}" for seed in range(2)
     }
+
+
+def test_keys_may_be_written_with_hyphens_or_underscores() -> None:
+    made = study(**{"gpus-per-run": 2, "keep-checkpoints": "all", "experiments": [{"run-id": "a"}]})
+    assert (made.gpus_per_run, made.keep_checkpoints, made.runs[0].experiment) == (2, "all", "a")
+
+
+def test_nothing_takes_back_what_stands_above() -> None:
+    made = study(budget="3h", tasks=["dummy", {"name": "digits", "budget": None, "max_trials": 5}])
+    assert [run.options.get("budget") for run in made.runs] == ["3h", None]
+
+
+def test_anchors_are_what_they_stand_for(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(
+        "task: dummy\nexperiments:\n- &a {run_id: a, seeds: 2}\n- {<<: *a, run_id: b, max-trials: 2}\n"
+    )
+    assert [run.id for run in read_study(path).runs] == ["a/seed-0", "a/seed-1", "b/seed-0", "b/seed-1"]
+
+
+SWEEP = {
+    "targets": [0.5],
+    "experiments": [
+        {
+            "run_id": "sweep",
+            "variations": ["baseline", {"name": "ohgw-1step", "warm_start_option": {"eta_h": 1e-2}}],
+        },
+        {"run_id": "check", "max_trials": 5, "variations": ["baseline", {"best_of": "sweep"}]},
+        {"run_id": "last", "max_trials": 6, "variation": {"best-of": "check", "max_trials": 7}},
+    ],
+}
+
+
+def test_the_best_of_the_best_waits_for_both_and_keeps_its_settings() -> None:
+    assert study(**SWEEP).waiting == {"check": "sweep", "last": "check"}
+    entry = {"name": "ohgw-1step", "warm_start_option": {"eta_h": 1e-2}}
+    # what is told of an experiment that still waits is not believed
+    for best in ({"sweep": entry}, {"check": {"name": "baseline"}, "sweep": entry}):
+        made = study_from({"task": "dummy", **SWEEP}, "study.yaml", "study", best=best)
+        if "check" not in best:
+            assert made.waiting == {"last": "check"}
+        assert "ohgw-1step (eta_h=0.01)" in {run.arm for run in made.runs if run.experiment == "check"}
+    done = study_from(
+        {"task": "dummy", **SWEEP}, "study.yaml", "study", best={"sweep": entry, "check": entry}
+    )
+    assert not done.waiting
+    assert [(run.arm, run.options["max_trials"]) for run in done.runs if run.experiment == "last"] == [
+        ("ohgw-1step (eta_h=0.01)", 7)
+    ]
+
+
+def test_the_best_is_not_run_twice_where_it_stands_already() -> None:
+    content = {
+        "targets": [0.5],
+        "experiments": [
+            {"run_id": "main", "variations": ["baseline", "ohgw-1step"]},
+            {
+                "run_id": "check",
+                "max_trials": 5,
+                "variations": ["baseline", {"name": "ohgw-1step"}, {"best_of": "main"}],
+            },
+        ],
+    }
+    made = study_from(
+        {"task": "dummy", **content}, "study.yaml", "study", best={"main": {"name": "ohgw-1step"}}
+    )
+    assert len(made.runs) == 4

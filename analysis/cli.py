@@ -141,3 +141,7 @@ def _default_output(given: Sequence[str], paths: Sequence[Path]) -> Path:
     if len(given) == 1:
         return Path(given[0])
     raise SettingError("several results directories: say where to write the report with --output DIR")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

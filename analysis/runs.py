@@ -16,6 +16,7 @@ from asha_core.runtime.journal import JournalContents, read_journal
 from asha_core.runtime.records import Record, read_number
 from asha_core.runtime.results import read_manifest
 
+_SCHEMA = 1  # of run.json
 _OF_TRIALS = ("report", "refined", "rejected", "failed", "lost")
 _FAULTS = ("died", "hung")  # of a worker; other losses are nobody's fault
 _OF_THE_PLACE = ("data_dir", "download")  # options of a task that do not change the problem
@@ -221,6 +222,11 @@ def load_run(directory: str | Path) -> Run:
     """
     directory = Path(directory)
     manifest = read_manifest(directory / "run.json")
+    if manifest.get("schema", _SCHEMA) != _SCHEMA:
+        raise ResultsError(
+            f"{directory / 'run.json'} has schema {manifest['schema']!r}: this version reads schema "
+            f"{_SCHEMA}; use the version that wrote it, or a newer one"
+        )
     journal = read_journal(directory / "journal.jsonl")
     try:
         run = _assemble(directory, manifest, journal)

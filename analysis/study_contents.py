@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from analysis.comparison import Against, Comparison, Group, TimeEffect, Times, Verdict
-from analysis.criteria import COST, MEMORY, SCORE, SPREAD, TIME
+from analysis.criteria import COST, LEAST_PAIRS, MEMORY, SCORE, SPREAD, TIME
 from analysis.effects import Ratio
 from analysis.study_costs import (
     areas_table,
@@ -23,7 +23,7 @@ _MOST = "\N{LESS-THAN OR EQUAL TO}"
 CRITERION = {
     "time": f"time to target {_MOST} {TIME:g}",
     "cost": f"time added {_MOST} {COST:.0%}",
-    "memory": f"peak memory {_MOST} {MEMORY:.2f}",
+    "memory": f"peak memory (host, without a GPU) {_MOST} {MEMORY:.2f}",
     "score": f"score lost {_MOST} {SCORE:g}",
     "spread": f"spread {_MOST} {SPREAD:.2f}",
 }
@@ -31,7 +31,8 @@ _LATER = "\N{DAGGER}"
 _TIMES = (
     "T: Kaplan-Meier median over all seeds. Ratio: arm over baseline, over pairs, with a paired bootstrap "
     "interval; below 1 the arm is faster. p: two-sided Wilcoxon signed-rank test on paired log T, Holm's "
-    "correction over the arms. Pairs for 15%: how many would show a ratio of 0.85 with 80% power."
+    "correction over the arms. Pairs for 15%: about how many would show a ratio of 0.85 with 80% power, by "
+    "the spread of those pairs in which both reached the target; none if these are fewer than six or half."
 )
 _MEANS = (
     "p (means, Holm): paired permutation test of the restricted mean, where the numbers of searches that did "
@@ -41,7 +42,7 @@ _QUARTILES = "*: ratio of the interquartile ranges of log T, since some searches
 _SPREAD = (
     "Searches that did not reach the target count with the horizon as their time. Reached by one only: pairs "
     "in which the arm alone got there, and in which the baseline alone did. These p-values are descriptive, "
-    "and not corrected."
+    "and not corrected; none are given of fewer than six pairs."
 )
 
 
@@ -107,6 +108,8 @@ def times_table(comparison: Comparison, group: Group, slug: str) -> Table:
     for target in _primary_first(group):
         rules.append(len(rows))
         shown = f"{target:g}{'' if target in group.targets else _LATER}"
+        if target == group.primary and len(group.all_targets) > 1:
+            shown += " (primary)"
         for arm in group.arms:
             tests = _tests(_effect(group, arm.name, target, measure), permuted=permuted)
             rows.append([shown, arm.name, *_reached(arm.at(target, measure), unit), *tests])
@@ -217,6 +220,7 @@ def spread_table(comparison: Comparison, group: Group, slug: str) -> Table:
         effect, other = _effect(group, arm.name, target, measure), _against(group, arm.name)
         ratio = other.spread if other else None
         mcnemar, log_rank = (effect.mcnemar, effect.log_rank) if effect else (None, None)
+        enough = effect is not None and effect.n >= LEAST_PAIRS
         rows.append(
             [
                 arm.name,
@@ -225,8 +229,8 @@ def spread_table(comparison: Comparison, group: Group, slug: str) -> Table:
                 NONE if ratio is None else _starred(ratio, "standard deviations of log time"),
                 NONE if effect is None else number(effect.sd_log_ratio),
                 NONE if mcnemar is None else f"{mcnemar.only_other} arm, {mcnemar.only_base} baseline",
-                p_value(mcnemar.p if mcnemar else None),
-                p_value(log_rank.p if log_rank else None),
+                p_value(mcnemar.p if mcnemar and enough else None),
+                p_value(log_rank.p if log_rank and enough else None),
             ]
         )
     header = ["arm", "sd of log T", f"quartiles of T ({unit.unit})", "ratio of spread [95%]"]

@@ -62,7 +62,15 @@ def effects_drawing(comparison: Comparison, look: Look) -> Drawing | None:
     several = len({row.tuple_ for row in rows})
     size = tall(len(rows) + (several if several > 1 else 0) + 1)
     words = "Ratio of the times to the primary target, arm over baseline, with intervals"
-    caption = f"Left of 1 the arm is faster. Measured in {measure_name(comparison, comparison.measure)}."
+    primary = "; ".join(
+        f"{group.name}: {group.metric} {group.primary:g}"
+        for group in comparison.groups
+        if group.primary is not None
+    )
+    caption = (
+        f"Left of 1 the arm is faster. Measured in {measure_name(comparison, comparison.measure)}. Primary "
+        f"target of {primary}."
+    )
     draw = partial(figures.plot_effects, rows=rows, look=look)
     return Drawing("effects", draw, words, caption, (max(size[0], 7.2), size[1]))
 

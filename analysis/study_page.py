@@ -298,7 +298,7 @@ def _provenance(comparison: Comparison, runs: Sequence[RunRow], commands: Sequen
     head += '<th class="l">ended</th><th>best</th>'
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(listed)}</tbody></table>"
     parts.append(
-        f"<details><summary>The {_counted(len(runs), 'journal')} that it is made from</summary>"
+        f"<details><summary>The {_counted(len(runs), 'journal')} that were read</summary>"
         f'<div class="scroll">{table}</div></details>'
     )
     return parts
@@ -316,7 +316,7 @@ def _hardware(hardware: Mapping[str, object]) -> str:
     parts = [f"{len(gpus)} x {', '.join(names)}" if names and isinstance(gpus, list) else "no GPU"]
     parts += [f"{_counted(workers, 'worker')}"] if workers else []
     parts += [
-        f"{hardware[key]} cores" if key == "cores" else str(hardware[key])
+        _counted(int(str(hardware[key])), "core") if key == "cores" else str(hardware[key])
         for key in ("cores", "machine", "system")
         if key in hardware
     ]

@@ -139,6 +139,8 @@ def _how_sure(effect: TimeEffect) -> str:
     more = ""
     if effect.seeds_needed is not None and effect.seeds_needed > effect.n:
         more = f"; about {effect.seeds_needed} seeds would be needed to see {percent(1 - TIME, 0)}"
+    elif effect.seeds_needed is None and effect.n >= LEAST_PAIRS:
+        more = "; in too few pairs did both reach it to tell how many seeds it would take"
     if effect.wilcoxon is None:
         return f"not tested, since the target was chosen after the runs{more}"
     if effect.p is None or effect.p_holm is None:

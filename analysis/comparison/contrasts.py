@@ -30,7 +30,7 @@ from analysis.study import Pair
 from analysis.survival import log_rank
 
 EFFECT = 0.85  # the ratio of times that the proposal is about
-_COMPLETE = 3  # pairs with both times, of which a spread is told
+_COMPLETE = 6  # pairs with both times, of which a spread is told, if they are half of all pairs, too
 _LATER = "the target was chosen after the runs: no test"
 
 
@@ -149,11 +149,11 @@ def _power(base: tuple[Floats, Bools], other: tuple[Floats, Bools]) -> tuple[int
 
     Of the pairs in which both reached the target: two that are censored at one horizon seem equal, and would
     make the spread too small. Where only some did, as many more pairs are needed. (None, NaN) for fewer than
-    three.
+    six, or less than half of all: those that both reached it are not like the others.
     """
     both = ~(base[1] | other[1])
     complete = int(both.sum())
-    if complete < _COMPLETE:
+    if complete < _COMPLETE or 2 * complete < len(both):
         return None, math.nan
     sd = float(np.log(other[0][both] / base[0][both]).std(ddof=1))
     return math.ceil(seeds_needed(sd, EFFECT) * len(both) / complete), detectable_ratio(complete, sd)

@@ -424,3 +424,12 @@ def test_seeds_that_the_plan_gives_to_one_arm_alone_are_not_missing(tmp_path: Pa
     assert seeds(study) == [(0, 0), (1, 1)]
     (tmp_path / "study.json").unlink()
     assert kinds(load_study(tmp_path / "runs")) == {"unpaired"}
+
+
+def test_a_manifest_of_another_schema_is_named(tmp_path: Path) -> None:
+    write_study(tmp_path, TWO, range(3))
+    manifest = where(tmp_path, ARM, 1) / "run.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "schema": 9}))
+    study = load_study(tmp_path)
+    assert kinds(study) == {"damaged", "unpaired"}
+    assert any("has schema 9: this version reads schema 1" in str(problem) for problem in study.problems)

@@ -99,7 +99,8 @@ def test_a_table_says_what_comparison_json_says(study: Path) -> None:
         for effect in against["times"]:
             if effect["measure"] != "seconds":
                 continue
-            (row,) = (r for r in rows if r.startswith(f"| {effect['target']:g} | {against['arm']} |"))
+            shown = f"{effect['target']:g}{' (primary)' if effect['target'] == group['targets'][-1] else ''}"
+            (row,) = (r for r in rows if r.startswith(f"| {shown} | {against['arm']} |"))
             ratio = effect["ratio"]
             shown = f"{ratio['value']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]"
             assert shown in row.replace("*", "")

@@ -19,6 +19,7 @@ from analysis.figures.look import COLUMN, GREY, PALETTE, SIZE, styles
 from analysis.figures.saving import save_figure
 from analysis.metrics import best_so_far, rung_survival, time_split
 from analysis.runs import Run, TrialHistory, best_value, labels
+from asha_core.runtime.budget import counted
 
 __all__ = [
     "COLUMN",
@@ -99,7 +100,7 @@ def plot_learning_curves(axes: Axes, run: Run, name: str | None = None) -> None:
             markersize=5,
         )
     handles = [
-        Line2D([], [], color=colour, label=f"{level} ({reached[level]} trials)")
+        Line2D([], [], color=colour, label=f"{level} ({counted(reached[level], 'trial')})")
         for level, colour in zip(levels, colours, strict=True)
     ]
     axes.legend(
@@ -117,7 +118,7 @@ def plot_learning_curves(axes: Axes, run: Run, name: str | None = None) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel(f"resource ({run.unit}s)")
     axes.set_ylabel(f"{run.metric} (validation)")
-    _titled(axes, f"Learning curves of {len(run.trials)} trials", run, name)
+    _titled(axes, f"Learning curves of {counted(len(run.trials), 'trial')}", run, name)
 
 
 def plot_rung_survival(axes: Axes, runs: Sequence[Run]) -> None:
@@ -194,7 +195,7 @@ def plot_warm_start(axes: Axes, run: Run, name: str | None = None) -> None:
     ticks = ticks[:: max(-(-len(ticks) // 6), 1)]
     axes.set_xticks(ticks, [f"$10^{{{int(tick)}}}$" for tick in ticks])
     axes.set_xlabel("size of the step (search coordinates)")
-    _titled(axes, f"What the warm start moved ({len(data[0])} trials)", run, name)
+    _titled(axes, f"What the warm start moved ({counted(len(data[0]), 'trial')})", run, name)
     axes.grid(visible=False, axis="y")
 
 

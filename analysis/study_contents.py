@@ -201,7 +201,8 @@ def measures_table(comparison: Comparison, group: Group, slug: str) -> Table:
         for arm in group.arms:
             effect = _effect(group, arm.name, group.primary, measure)
             shown = NONE if effect is None else _ratio(effect)
-            rows.append([unit.unit, arm.name, *_reached(arm.at(group.primary, measure), unit), shown])
+            told = f"wall-clock ({unit.unit})" if measure == "seconds" else unit.unit
+            rows.append([told, arm.name, *_reached(arm.at(group.primary, measure), unit), shown])
     header = ["measure", "arm", "reached", "median T [95%]", "ratio [95%]"]
     title = f"Time to {group.metric} {group.primary or 0:g} in other measures, {group.name}"
     tested = measure_name(comparison, comparison.measure)

@@ -23,7 +23,8 @@ h3 { font-size: 16px; margin: 26px 0 8px; } p, li, summary { overflow-wrap: anyw
 .card li { margin: 4px 0; } .card p { margin: 0 0 6px; }
 .card.nav ul { list-style: none; margin: 0; padding: 0; display: flex; flex-wrap: wrap; gap: 2px 20px; }
 a { color: #0b5cad; } .note { color: #606770; font-size: 13px; margin: 6px 0 0; max-width: 110ch; }
-.grid { align-items: start; margin: 16px 0; } figure.row { grid-column: 1 / -1; }
+.grid { align-items: start; margin: 16px 0; } figure.row { grid-column: 1 / -1; overflow-x: auto; }
+figure.row img { min-width: 640px; }
 table { font-size: 14px; } th, td { padding: 4px 10px; } th { white-space: normal; vertical-align: bottom; }
 td.holds { background: #dff1e3; } td.fails { background: #f9dedc; } td.open { background: #eef0f3; }
 .verdicts th, td.verdict { white-space: normal; min-width: 100px; text-align: left; }

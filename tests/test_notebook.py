@@ -17,11 +17,12 @@ import sys
 import nbformat
 from nbclient import NotebookClient
 book = nbformat.read(sys.argv[1], as_version=4)
-NotebookClient(book, timeout=170, kernel_name="python3").execute()
+NotebookClient(book, timeout=500, kernel_name="python3").execute()
 nbformat.write(book, sys.argv[2])
 """
 
 
+@pytest.mark.timeout(600)  # half a minute on two idle cores
 def test_the_notebook_runs(tmp_path: Path) -> None:
     for name in ("nbclient", "nbformat", "ipykernel"):
         if importlib.util.find_spec(name) is None:

@@ -287,3 +287,16 @@ def test_targets_are_shares_of_the_best_of_the_same_problem(tmp_path: Path) -> N
     assert main([str(tmp_path), "--target", "0.3"]) == 0  # one that is given is everybody's
     runs = json.loads((tmp_path / "comparison.json").read_text())["runs"]
     assert all([entry["target"] for entry in run["time_to_target"]] == [0.3] for run in runs)
+
+
+def test_one_trial_is_one_trial(tmp_path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    from analysis import load_run
+    from analysis.plots import plot_learning_curves
+
+    axes = Figure().add_subplot()
+    plot_learning_curves(axes, load_run(write_run(tmp_path, REPORTS, end=10.0)))
+    legend = axes.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["9 (0 trials)", "3 (2 trials)", "1 (1 trial)"]

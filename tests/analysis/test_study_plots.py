@@ -271,7 +271,7 @@ def test_the_heat_map_shows_counts_as_they_are() -> None:
     bar = mesh.colorbar
     assert bar.ax.get_ylabel() == "configurations"
     assert all(float(tick).is_integer() for tick in bar.get_ticks())
-    assert "Spearman's rho = 0.31, p < .001" in heading(drawn(benefit()))
+    assert heading(drawn(benefit())).strip().endswith("Spearman's rho = 0.31")  # no p: searches are the unit
 
 
 @pytest.mark.parametrize("mode", ["max", "min"])

@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 from analysis.problems import Problem
 from analysis.replicate import Planned, Replicate, read_replicate
+from analysis.together import cores
 from asha_core.errors import AshaError
 
 _ENOUGH = 40  # runs for which another process, which first loads numpy, is worth its while
@@ -31,7 +32,7 @@ def read_all(runs: Sequence[Planned], processes: int | None = None) -> tuple[lis
             to read.
     """
     if processes is None:
-        processes = min(_cores(), _MOST, max(len(runs) // _ENOUGH, 1))
+        processes = min(cores(), _MOST, max(len(runs) // _ENOUGH, 1))
     if not sys.executable:  # Python inside of another program
         processes = 1
     shares = [list(range(first, len(runs), processes)) for first in range(processes)]
@@ -104,10 +105,6 @@ def _uncollected() -> Iterator[None]:
     finally:
         if before:
             gc.enable()
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Reader:

@@ -24,7 +24,7 @@ def do_all(tasks: Mapping[str, Task], processes: int | None = None) -> None:
         processes: how many, this one included; by default as many as there are cores, if there is enough.
     """
     if processes is None:
-        processes = min(_cores(), _MOST, max(len(tasks) // _ENOUGH, 1))
+        processes = min(cores(), _MOST, max(len(tasks) // _ENOUGH, 1))
     names = list(tasks)
     helpers = [_Helper({n: tasks[n] for n in names[first::processes]}) for first in range(1, processes)]
     try:
@@ -40,7 +40,8 @@ def do_all(tasks: Mapping[str, Task], processes: int | None = None) -> None:
                 tasks[name]()
 
 
-def _cores() -> int:
+def cores() -> int:
+    """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

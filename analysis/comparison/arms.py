@@ -8,9 +8,9 @@ Intervals are of 95%. "Better" is larger for a metric of mode "max" and smaller 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from analysis.effects import Ratio
 from analysis.paired import Difference, McNemar, PermutationResult, WilcoxonResult
@@ -185,10 +185,7 @@ class Arm:
         Raises:
             KeyError: there is none.
         """
-        for each in self.times:
-            if (each.target, each.measure) == (target, measure):
-                return each
-        raise KeyError((target, measure))
+        return _at(self.times, target, measure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +201,8 @@ class TimeEffect:
     sd_log_ratio: of log(T / baseline's T), censored times at the horizon. seeds_needed: pairs with which 15%
     is found at 80% power. detectable: the ratio that this number of pairs finds so often. These two are of
     the pairs in which both searches reached the target (pairs that are both censored only seem alike); None
-    and NaN for fewer than three. Without pairs (n = 0) there is nothing but NaN and None. note: what a reader
-    must know of the test; or empty.
+    and NaN where these are fewer than six or less than half. Without pairs (n = 0) there is nothing but NaN
+    and None. note: what a reader must know of the test; or empty.
     """
 
     target: float
@@ -266,7 +263,14 @@ class Against:
         Raises:
             KeyError: there is none.
         """
-        for each in self.times:
-            if (each.target, each.measure) == (target, measure):
-                return each
-        raise KeyError((target, measure))
+        return _at(self.times, target, measure)
+
+
+_Told = TypeVar("_Told", Times, TimeEffect)
+
+
+def _at(times: Sequence[_Told], target: float, measure: str) -> _Told:
+    for each in times:
+        if (each.target, each.measure) == (target, measure):
+            return each
+    raise KeyError((target, measure))

@@ -26,7 +26,7 @@ layers: install-test
 	$(BIN)/lint-imports
 
 pytest: install-test
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 test-slow: install-test
 	$(BIN)/python -m pytest -m slow --timeout 3600

@@ -185,6 +185,9 @@ def _cost(group: Group, arm: Arm) -> Verdict:
         f"warm starts added {percent(extra.value)} to the workers' time "
         f"({between(extra.low, extra.high, 1, of_share=True)}, {counted(extra.n, 'seed')})"
     )
+    flops = arm.overhead.flops_extra
+    if flops.n:
+        sentence += f", and {percent(flops.value)} to the FLOPs"
     verdict = interval_verdict(*estimate, COST, extra.n)
     seeds = seeds_to_tell(*estimate, COST, extra.n)
     return _verdict(group, arm.name, "cost", estimate, COST, extra.n, verdict, sentence, seeds)

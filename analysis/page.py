@@ -19,7 +19,7 @@ from analysis.tables import (
     top_rows,
     warm_rows,
 )
-from asha_core.runtime.budget import format_duration
+from asha_core.runtime.budget import counted, format_duration
 
 CSS = """
 :root { color-scheme: light; }
@@ -96,7 +96,7 @@ def document(title: str, body: str, css: str = "") -> str:
 
 def _run_head(run: Run, summary: dict[str, Any]) -> list[str]:
     manifest = run.manifest
-    devices = ", ".join(sorted({*manifest["hardware"]["gpus"]})) or f"{run.slots} CPU workers"
+    devices = ", ".join(sorted({*manifest["hardware"]["gpus"]})) or f"{counted(run.slots, 'CPU worker')}"
     rungs = "/".join(map(str, run.levels))
     numbers = [
         ("-" if summary["best"] is None else f"{summary['best']:.4f}", f"best {run.metric}"),

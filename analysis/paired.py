@@ -109,7 +109,7 @@ def wilcoxon_log(base: ArrayLike, other: ArrayLike) -> WilcoxonResult:
     elif not note:
         p = 1.0 if differing == 0 else float(stats.wilcoxon(difference, zero_method="pratt").pvalue)
     if not note and differing < n:
-        note = f"{differing} of {n} pairs differ" + (
+        note = f"{n - differing} of {n} pairs have equal times" + (
             f": with so many equal the least p is {least_p(differing):g}" if too_few(differing) else ""
         )
     return WilcoxonResult(n, differing, statistic, p, least_p(n), spread, exact, note)

@@ -143,7 +143,9 @@ def plot_rung_survival(axes: Axes, runs: Sequence[Run]) -> None:
     one = all(run.levels == levels and run.manifest["scheduler"]["reduction_factor"] == eta for run in runs)
     if one and all(len(run.brackets) == 1 for run in runs):  # several brackets have no common share
         ideal = [100 / eta**k for k in range(len(levels))]
-        handles += axes.plot(range(len(levels)), ideal, "k_", markersize=16, label=f"1 in {eta} a rung")
+        handles += axes.plot(
+            range(len(levels)), ideal, "k_", markersize=16, label=f"one in {eta} of the rung before"
+        )
     axes.set_xticks(range(len(levels)), [str(level) for level in levels])
     axes.set_xlabel(f"rung ({runs[0].unit}s)")
     axes.set_ylabel("configurations that reached it (%)")

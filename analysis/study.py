@@ -15,7 +15,7 @@ from analysis.replicate import Measure, Replicate, checked_measure, horizon, tim
 from analysis.runs import Floats
 from analysis.study_checks import check
 from analysis.study_plan import grouped, read_plan
-from asha_core.errors import ResultsError
+from asha_core.errors import ResultsError, SettingError, nearest
 
 Pair = tuple[Replicate, Replicate]
 Bools = NDArray[np.bool_]
@@ -73,7 +73,14 @@ class Study:
         return [each for each in self.replicates if each.group == group and arm in (None, each.arm)]
 
     def pairs(self, group: str, arm: str) -> list[Pair]:
-        """(baseline, arm) of each seed that both have, in order of the seeds."""
+        """(baseline, arm) of each seed that both have, in order of the seeds.
+
+        Raises:
+            SettingError: there is no such group, or it has no such arm.
+        """
+        for what, name, known in (("group", group, self.groups), (f"arm of {group}", arm, self.arms(group))):
+            if name not in known:
+                raise SettingError(f"{name!r} is no {what}{nearest(name, known)}")
         base = {each.seed: each for each in self.of(group, self.baseline)}
         return [
             (base[each.seed], each)
@@ -100,7 +107,7 @@ class Study:
         """T@tau of the pairs of an arm, censored at the group's horizon.
 
         Raises:
-            SettingError: no such measure, or the group has no runs.
+            SettingError: no such measure, group or arm.
         """
         which = measure or self.measure
         limit = self.horizon(group, which, target)

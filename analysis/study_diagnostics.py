@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import matplotlib as mpl
 import numpy as np
 
 from analysis import figures
 from analysis.comparison import Comparison, Diagnostics, Group, Sweep, Trend
+from analysis.sensitivity import BenefitGrid
 from analysis.study_figures import Drawing
 
 if TYPE_CHECKING:
@@ -18,6 +20,11 @@ if TYPE_CHECKING:
 
 _ARMS = (1, 12)  # of a group, at least, and of a study, at most, whose own diagnostics are drawn
 _PANELS = (2, 6)  # hyper-parameters in one figure of distributions, at least and at most
+_NO_PROOF = (
+    "Gain: over the same configuration in the baseline's search. Configurations of one search are not "
+    "independent, and those with large gradients may differ from others in more than that: this describes, "
+    "and proves nothing."
+)
 _ALL_PANELS = 36  # in all of a study's figures: the report of a large one would take minutes
 
 
@@ -40,9 +47,7 @@ def diagnostic_drawings(group: Group, slug: str, drawn: Mapping[str, Sequence[Di
     """
     arms = sum(len(of_group) for of_group in drawn.values())
     panels = min(max(_ALL_PANELS // max(arms, 1), _PANELS[0]), _PANELS[1])
-    found = []
-    for place, told in enumerate(drawn[group.name]):
-        found += _benefit(group, told, f"{slug}-{place + 1}")
+    found = _benefit(group, drawn[group.name], slug)
     best = group.best_configurations
     if best is not None and len(best.scores):
         draw = partial(
@@ -82,10 +87,12 @@ def _moved(told: Diagnostics, slug: str, count: int) -> list[Drawing]:
         )
         for each in shown
     ]
-    columns = min(len(panels), 3)
+    columns = 2 if len(panels) == 4 else min(len(panels), 3)
     draw = partial(draw_panels, panels=panels, columns=columns, title=f"Before and after: {told.arm}")
     all_ = len(told.dimensions)
-    caption = f"Those {len(shown)} of {all_} whose distributions changed most." if len(shown) < all_ else ""
+    caption = "Before: configurations as they were proposed. After: as the warm start left them."
+    if len(shown) < all_:
+        caption += f" The {len(shown)} of {all_} hyper-parameters whose distributions changed most."
     words = f"Hyper-parameters before and after the warm start {told.arm}"
     size = (3.7 * columns, 0.3 + 2.5 * -(-len(panels) // columns))
     return [Drawing(f"before-after-{slug}", draw, words, caption, size, wide=columns > 1)]
@@ -104,30 +111,41 @@ def draw_panels(axes: Axes, panels: Sequence[Callable[[Axes], None]], columns: i
     for index, panel in enumerate(panels):
         panel(figure.add_subplot(rows, columns, index + 1))
     if title:
-        figure.suptitle(title.replace("$", r"\$"), x=0.01, ha="left", fontweight="bold", fontsize="medium")
+        figure.suptitle(title.replace("$", r"\$"), x=0.01, ha="left", fontsize=mpl.rcParams["axes.titlesize"])
 
 
-def _benefit(group: Group, told: Diagnostics, slug: str) -> list[Drawing]:
-    for of, later in (("best", "best"), ("first unit", f"first {group.unit}'s")):
-        for each in told.benefits:
-            if each.of != of or each.grid is None:
-                continue
-            grid = each.grid
-            draw = partial(
-                figures.plot_gradient_benefit,
-                x_edges=grid.x_edges,
-                y_edges=grid.y_edges,
-                values=grid.counts,
-                xlabel="size of the hyper-gradient (nats per search coordinate)",
-                ylabel=f"gain in {later} {group.metric}",
-                log=True,
-                n=grid.n,
-                correlation=None if grid.p is None else (grid.correlation, grid.p),
-                title=f"Gradient and benefit: {told.arm}",
-            )
-            words = f"Size of the hyper-gradient against later benefit, {told.arm}"
-            return [Drawing(f"benefit-{slug}", draw, words)]
-    return []
+def _benefit(group: Group, drawn: Sequence[Diagnostics], slug: str) -> list[Drawing]:
+    """A heat map of each arm, in the same colours: of the best value, or if it has none of the first."""
+    shown = {told.arm: chosen for told in drawn if (chosen := _shown(told)) is not None}
+    most = max((float(np.max(grid.counts)) for _, grid in shown.values()), default=0.0)
+    found = []
+    for place, told in enumerate(drawn):
+        if told.arm not in shown:
+            continue
+        of, grid = shown[told.arm]
+        later = "best" if of == "best" else f"first {group.unit}'s"
+        draw = partial(
+            figures.plot_gradient_benefit,
+            x_edges=grid.x_edges,
+            y_edges=grid.y_edges,
+            values=grid.counts,
+            xlabel="size of the hyper-gradient (nats per search coordinate)",
+            ylabel=f"gain in {later} {group.metric}",
+            log=True,
+            n=grid.n,
+            searches=len(group.arm(told.arm).seeds),
+            most=most,
+            correlation=None if grid.p is None else (grid.correlation, grid.p),
+            title=f"Gradient and benefit: {told.arm}",
+        )
+        words = f"Size of the hyper-gradient against later benefit, {told.arm}"
+        found.append(Drawing(f"benefit-{slug}-{place + 1}", draw, words, _NO_PROOF))
+    return found
+
+
+def _shown(told: Diagnostics) -> tuple[str, BenefitGrid] | None:
+    grids = {each.of: each.grid for each in told.benefits if each.grid is not None}
+    return next(((of, grids[of]) for of in ("best", "first unit") if of in grids), None)
 
 
 def _sweep(group: Group, sweep: Sweep, slug: str) -> list[Drawing]:

@@ -23,12 +23,12 @@ h3 { font-size: 16px; margin: 26px 0 8px; } p, li, summary { overflow-wrap: anyw
 .card li { margin: 4px 0; } .card p { margin: 0 0 6px; }
 .card.nav ul { list-style: none; margin: 0; padding: 0; display: flex; flex-wrap: wrap; gap: 2px 20px; }
 a { color: #0b5cad; } .note { color: #606770; font-size: 13px; margin: 6px 0 0; max-width: 110ch; }
-.grid { align-items: start; margin: 16px 0; } figure.row { grid-column: 1 / -1; overflow-x: auto; }
-figure.row img { min-width: 640px; }
+.grid { align-items: start; grid-auto-flow: dense; margin: 16px 0; }
+figure.row { grid-column: 1 / -1; overflow-x: auto; } figure.row img { min-width: 640px; }
 table { font-size: 14px; } th, td { padding: 4px 10px; } th { white-space: normal; vertical-align: bottom; }
 td.holds { background: #dff1e3; } td.fails { background: #f9dedc; } td.open { background: #eef0f3; }
 .verdicts th, td.verdict { white-space: normal; min-width: 100px; text-align: left; }
-.verdicts th { min-width: 0; } td.why { white-space: normal; } td.verdict b { display: block; }
+.verdicts th { min-width: 0; } td.why, .source td { white-space: normal; } td.verdict b { display: block; }
 td.verdict span { font-size: 13px; color: #3c4043; } tr.group th { text-align: left; color: #1c1e21;
   background: #f5f6f8; white-space: normal; }
 details { margin: 10px 0; } summary { cursor: pointer; font-weight: 600; }
@@ -285,7 +285,8 @@ def _provenance(comparison: Comparison, runs: Sequence[RunRow], commands: Sequen
         journals = ", ".join(map(str, source.journals))
         rows.append((str(len(source.runs)), (source.commit or "-")[:12], versions, hardware, when, journals))
     header = ("runs", "commit", "versions", "hardware", "begun (UTC)", "journal schema")
-    parts = ['<h2 id="provenance">Where it came from</h2>', html_table(header, rows, len(header))]
+    parts = ['<h2 id="provenance">Where it came from</h2>']
+    parts.append(f'<div class="source">{html_table(header, rows, len(header))}</div>')
     made = "".join(f"<li><code>{html.escape(command)}</code></li>" for command in commands)
     parts.append(f"<p>To make it again:</p><ol>{made}</ol>")
     listed = [

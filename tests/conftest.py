@@ -17,6 +17,11 @@ from hypothesis import settings
 settings.register_profile("default", deadline=None, derandomize=True)
 settings.load_profile("default")
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # tests side by side, with a thread for every core in each, wait for each other's threads: 2 to 10 times
+    # as long. Before anything imports torch; what a test starts inherits it.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -46,3 +51,25 @@ def fashion_dir(data: Path) -> Path:
     if not folder.is_dir():
         pytest.skip(f"no Fashion-MNIST in {data}")
     return folder
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures of a run's report are empty files: for what is not about them."""
+
+    def empty(draw: object, stem: Path, size: object) -> tuple[Path, Path]:
+        paths = stem.with_name(f"{stem.name}.pdf"), stem.with_name(f"{stem.name}.png")
+        for path in paths:
+            path.write_bytes(b"")
+        return paths
+
+    monkeypatch.setattr("analysis.plots.save_figure", empty)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that look at one result, which takes long to make, run in one process (``--dist loadgroup``)."""
+    for item in items:
+        for name in ("finished", "study"):
+            if name in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.xdist_group(f"{item.nodeid.partition('::')[0]}-{name}"))

@@ -71,7 +71,7 @@ def plot_confusion(
     axes.set_ylabel("true class")
     correct = 100 * float(np.trace(counts)) / max(float(counts.sum()), 1.0)
     note = f"n = {int(counts.sum())} samples of {data}; {correct:.4g}% on the diagonal"
-    headed(axes, title, note, "right", beside=4 * font_points())
+    headed(axes, title, note, "figure", beside=4 * font_points())
 
 
 def _numbers(axes: Axes, shares: np.ma.MaskedArray[tuple[int, ...], np.dtype[np.float64]]) -> None:

@@ -79,7 +79,7 @@ def plot_overheads(
     names_down(axes, names)
     across(axes, xlabel)
     headed(
-        axes, title, "; ".join(filter(None, (counted(n), f"dashed: {limit:g}%" if limit else ""))), "right"
+        axes, title, "; ".join(filter(None, (counted(n), f"dashed: {limit:g}%" if limit else ""))), "figure"
     )
     if len(values) > 1:
         legend_below(
@@ -129,5 +129,5 @@ def plot_time_split(
     axes.set_xlim(0, 100)
     across(axes, xlabel)
     if title or n:
-        headed(axes, title, counted(n) and f"{counted(n)}: means", "left" if len(names) == 1 else "right")
+        headed(axes, title, counted(n) and f"{counted(n)}: means", "axes" if len(names) == 1 else "figure")
     legend_below(axes, handles)

@@ -26,7 +26,7 @@ from analysis.arrays import Floats
 from analysis.figures.look import GREY, SIZE, Style
 from asha_core.errors import SettingError
 
-Align = Literal["left", "right"]
+Align = Literal["axes", "figure"]
 
 
 def array(name: str, values: ArrayLike, length: int | None = None) -> Floats:
@@ -202,25 +202,32 @@ def across(axes: Axes, xlabel: str, share: float = 0.55) -> None:
     axes.set_xlabel(plain("\n".join(wrapped(xlabel, share * room(axes)[0]))))
 
 
-def headed(axes: Axes, title: str, note: str, align: Align = "left", beside: float = 0.0) -> None:
+def headed(axes: Axes, title: str, note: str, align: Align = "axes", beside: float = 0.0) -> None:
     """A title if there is one, and under it, small and above the axes, what lines and intervals are.
 
     Both are titles of the axes, whose width a layout engine does not count.
 
     Args:
-        align: "right" suits axes with names on their left.
+        align: where they begin; "figure", its left edge, suits axes with names on their left.
         beside: points that something takes on their right.
     """
     figure = axes.get_figure()
     assert figure is not None
     lines = wrapped(note, room(axes)[0] - beside - 6 * font_points(), "small")
     small = {"fontsize": "small", "fontweight": "normal", "color": GREY}
-    axes.set_title(plain("\n".join(lines)), small, loc="center", pad=4)
-    axes.title.set(x=0.0 if align == "left" else 1.0, ha=align)
-    if title:
-        higher = 7 + 1.25 * font_points("small") * len(lines) if note else 4
-        above = axes.set_title(plain(title), loc=align, pad=4)
-        above.set_transform(axes.transAxes + ScaledTranslation(0, higher / 72, figure.dpi_scale_trans))
+    under = axes.set_title(plain("\n".join(lines)), small, loc="center", pad=4)
+    under.set(x=0.0, ha="left")
+    above = axes.set_title(plain(title), loc="left", pad=4) if title else None
+    start: Transform = axes.transAxes
+    if align == "figure" and alone(axes):
+        edge = ScaledTranslation(0.6 * font_points() / 72, 0, figure.dpi_scale_trans)
+        start = blended_transform_factory(figure.transSubfigure + edge, axes.transAxes)
+    for text, points in (
+        (under, 4.0),
+        (above, 7 + 1.25 * font_points("small") * len(lines) if note else 4.0),
+    ):
+        if text is not None:
+            text.set_transform(start + ScaledTranslation(0, points / 72, figure.dpi_scale_trans))
 
 
 def counted(n: int | Mapping[str, int] | None, what: str = "seed") -> str:

@@ -20,10 +20,8 @@ _STYLE: dict[Any, Any] = {
     "grid.linewidth": 0.6,
     "axes.axisbelow": True,
     "font.size": 10,
-    "axes.titlesize": 11,
-    "axes.titleweight": "bold",
+    "axes.titlesize": 11.5,
     "axes.titlelocation": "left",
-    "figure.constrained_layout.use": True,
     "savefig.dpi": 160,
     "pdf.fonttype": 42,
 }
@@ -49,7 +47,7 @@ def make_figure(draw: Callable[[Axes], None], size: tuple[float, float] = SIZE) 
     of the height that was asked for.
     """
     with mpl.rc_context(_style(size)):
-        figure = Figure(figsize=size, dpi=mpl.rcParams["savefig.dpi"])
+        figure = Figure(figsize=size, dpi=mpl.rcParams["savefig.dpi"], layout="constrained")
         axes = figure.add_subplot()
         # else there would be as many ticks as suit the font size of whoever renders it
         axes.tick_params(labelsize=mpl.rcParams["font.size"])
@@ -87,6 +85,6 @@ def _lay_out(figure: Figure) -> None:
         engine.execute(figure)
         around = 4 * asked * (1 - axes.get_position().height)
         figure.set_figheight(max(asked, around + 0.6 * asked))
-    for _ in range(2):  # ticks, and so the room that their labels take, depend on the size of the axes
-        engine.execute(figure)
-    figure.set_layout_engine("none")
+    engine.execute(figure)
+    with mpl.rc_context({"figure.autolayout": False, "figure.constrained_layout.use": False}):
+        figure.set_layout_engine(None)  # one that does nothing would have everything drawn twice

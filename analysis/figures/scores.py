@@ -108,7 +108,7 @@ def plot_final_scores(
         axes,
         title,
         "; ".join(filter(None, (counted(sizes), f"dot and bar: {of}, {interval}", faint))),
-        "right",
+        "figure",
     )
 
 
@@ -187,7 +187,7 @@ def _explained(axes: Axes, rows: Sequence[Effect], goal: float | None, interval:
         parts.append(f"dashed: {goal:g}")
     others = sorted({row.of for row in rows} - {main})
     parts += [f"*: ratio of {other}" for other in others]
-    headed(axes, title, "; ".join(filter(None, parts)), "right", 10 * font_points("small"))
+    headed(axes, title, "; ".join(filter(None, parts)), "figure", 10 * font_points("small"))
 
 
 def _ticks(axes: Axes, left: float, right: float) -> list[float]:

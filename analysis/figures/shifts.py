@@ -36,6 +36,8 @@ def plot_gradient_benefit(
     *,
     log: bool = False,
     n: int | None = None,
+    searches: int | None = None,
+    most: float | None = None,
     correlation: tuple[float, float] | None = None,
     title: str = "",
 ) -> None:
@@ -47,7 +49,8 @@ def plot_gradient_benefit(
             NaN stay white.
         colour_label: what ``values`` are, with their unit.
         log: the x axis is logarithmic.
-        n: configurations.
+        n: configurations. searches: that they are of.
+        most: where the colours end, for figures that are to share them; by default the largest value.
         correlation: (Spearman's rho, p), to be told above the figure.
     Raises:
         SettingError: edges and values that do not fit.
@@ -66,7 +69,7 @@ def plot_gradient_benefit(
     if not cells.size or not shown.count():
         nothing(axes, "no configuration has both a hyper-gradient and a later result")
         return
-    most = float(shown.max())
+    most = max(float(shown.max()), most or 0.0)
     norm = LogNorm(1, most) if counts and most > 30 else Normalize(0 if counts else None, most)
     axes.grid(visible=False)
     mesh = axes.pcolormesh(x, y, shown.T, cmap="viridis", norm=norm, edgecolors="none", rasterized=True)
@@ -84,7 +87,7 @@ def plot_gradient_benefit(
         axes.axhline(0, color=BASELINE, linewidth=0.8, linestyle="--")
     axes.set_xlabel(plain(xlabel))
     labelled(axes, ylabel)
-    told = [counted(n, "configuration")]
+    told = [" of ".join(filter(None, (counted(n, "configuration"), counted(searches, "search")[4:])))]
     if correlation is not None and np.isfinite(correlation).all():
         # without its p: configurations of one search are not independent, and the unit is a paired seed
         told.append(f"Spearman's rho = {correlation[0]:.2f}")

@@ -215,7 +215,9 @@ def plot_survival_by_rung(
     handles = [sample(style[name], named(name, n), marker=True) for name in drawn]
     if eta is not None:
         ideal = 100 / eta ** np.arange(len(x))
-        (line,) = axes.plot(x, ideal, color=GREY, linewidth=0.8, linestyle=":", label=f"1 in {eta:g} a rung")
+        (line,) = axes.plot(
+            x, ideal, color=GREY, linewidth=0.8, linestyle=":", label=f"one in {eta:g} of the rung before"
+        )
         handles.append(line)
     headed(axes, title, said(counted(n), f"bars: {interval}"))
     legend_below(axes, handles)

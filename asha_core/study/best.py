@@ -58,7 +58,7 @@ def best_variation(
         arms.setdefault((groups.get(run.id, run.group), run.arm), []).append(run)
     for (group, arm), alike in sorted(arms.items()):
         targets = study.targets(group)
-        if arm == baseline or not targets:
+        if arm == baseline or not targets or arm not in study.arms(group):
             continue
         times = study.times(group, arm, targets[-1])
         own = np.isin(times.seeds, [run.seed for run in alike])

@@ -177,7 +177,7 @@ def told(axes: Axes) -> list[str]:
 def test_the_ideal_share_is_drawn_where_there_is_one_bracket(name: str, tmp_path: Path) -> None:
     write_search(tmp_path / "run", name)
     axes = survival(load_run(tmp_path / "run"))
-    assert ("1 in 3 a rung" in told(axes)) == ("hyperband" not in name)
+    assert ("one in 3 of the rung before" in told(axes)) == ("hyperband" not in name)
     assert len(axes.lines) == ("hyperband" not in name)
 
 

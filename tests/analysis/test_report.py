@@ -69,6 +69,7 @@ class Outside(HTMLParser):
         self.references += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data")]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_page_refers_to_nothing_outside_itself(run: Path) -> None:
     main([str(run)])
     text = (run / "report.html").read_text()
@@ -107,6 +108,7 @@ def test_a_browser_draws_the_page_without_errors(run: Path, tmp_path: Path) -> N
     assert len({tuple(p) for p in pixels[::7, ::7].reshape(-1, pixels.shape[2]).tolist()}) > 20
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_several_runs_stand_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("a", "b"):
         write_run(tmp_path / name, REPORTS, end=10.0)
@@ -135,6 +137,7 @@ def test_mixed_metrics_damage_and_emptiness_are_said_in_one_line(
     assert main([str(tmp_path / "nothing")]) == 2
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_without_a_single_report_still_has_a_page(tmp_path: Path) -> None:
     write_run(tmp_path / "a", [], end=1.0)
     assert main([str(tmp_path / "a")]) == 0
@@ -158,6 +161,7 @@ def refined(trial: int, **diagnostics: object) -> dict[str, object]:
     }
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_report_counts_what_became_of_configurations(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -190,6 +194,7 @@ def test_the_report_counts_what_became_of_configurations(
     assert "no &lt;double&gt; backward" in (run / "report.html").read_text()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_diagnostics_of_other_packages_strategies_do_no_harm(tmp_path: Path) -> None:
     """Names that are no dimensions, and numbers that are none."""
     extra = (
@@ -200,19 +205,6 @@ def test_diagnostics_of_other_packages_strategies_do_no_harm(tmp_path: Path) -> 
     assert main([str(run)]) == 0
     warm = json.loads((run / "comparison.json").read_text())["runs"][0]["warm_start"]
     assert warm["median_abs_step"] == {"lr": 0.1}
-
-
-@pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are empty files: for what is not about them."""
-
-    def empty(draw: object, stem: Path, size: object) -> tuple[Path, Path]:
-        paths = stem.with_name(f"{stem.name}.pdf"), stem.with_name(f"{stem.name}.png")
-        for path in paths:
-            path.write_bytes(b"")
-        return paths
-
-    monkeypatch.setattr("analysis.plots.save_figure", empty)
 
 
 def measured(run: Path, **changes: object) -> Path:
@@ -262,6 +254,7 @@ def test_odd_test_results_do_no_harm(run: Path, changes: dict[str, object], told
     assert ("on test data" in (run / "report.html").read_text()) is told
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_losses_are_drawn_where_they_were_reported(tmp_path: Path, run: Path) -> None:
     search = write_search(tmp_path / "search", trials=3, levels=(1, 3))
     assert main([str(search)]) == 0

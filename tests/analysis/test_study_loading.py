@@ -433,3 +433,13 @@ def test_a_manifest_of_another_schema_is_named(tmp_path: Path) -> None:
     study = load_study(tmp_path)
     assert kinds(study) == {"damaged", "unpaired"}
     assert any("has schema 9: this version reads schema 1" in str(problem) for problem in study.problems)
+
+
+def test_a_group_or_an_arm_that_is_not_there_is_named(tmp_path: Path) -> None:
+    write_study(tmp_path, {"baseline": 1.0, "random-warm": 1.0}, range(1), trials=3)
+    study = load_study(tmp_path)
+    (group,) = study.groups
+    with pytest.raises(SettingError, match=r"'random-warn' is no arm of .*did you mean \"random-warm\""):
+        study.times(group, "random-warn", 0.5)
+    with pytest.raises(SettingError, match="'elsewhere' is no group"):
+        study.pairs("elsewhere", "random-warm")

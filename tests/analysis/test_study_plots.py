@@ -169,7 +169,7 @@ def test_survival_by_rung_is_logarithmic_unless_a_share_is_zero() -> None:
     axes = drawn(rung_shares(FIVE))
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "3", "9", "27", "81"]
-    assert legend(axes)[-1] == "1 in 3 a rung"
+    assert legend(axes)[-1] == "one in 3 of the rung before"
     zero = {"a": ([1, 0.3, 0], [1, 0.2, 0], [1, 0.4, 0.1])}
     axes = drawn(partial(figures.plot_survival_by_rung, levels=[1, 3, 9], shares=zero))
     assert axes.get_yscale() == "linear"

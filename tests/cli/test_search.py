@@ -18,6 +18,7 @@ import torch
 
 from analysis import load_run
 from asha_core.runtime.journal import read_journal
+from tests.cli.searches import PACED, environment
 from tests.replay import replay
 from tests.trials.jobs import alive
 from trials import load_model
@@ -25,6 +26,7 @@ from trials.tasks.digits import SPACE, Digits
 from trials.training import evaluate, load_data
 
 ASHA_RUN = Path(sys.executable).with_name("asha-run")
+TRAINING = ["--task", "digits", "--gpus", "cpu", "--workers-per-gpu", "2"]
 
 
 def search(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -121,7 +123,7 @@ def test_the_manifest_says_what_was_run(
 def test_two_variations_meet_the_same_configurations(tmp_path: Path) -> None:
     for name in ("baseline", "random-warm"):
         done = search(
-            *("--task", "digits", "--variation", name, "--gpus", "cpu", "--max-trials", "4"),
+            *("--task", "digits", "--variation", name, "--gpus", "inline", "--max-trials", "4"),
             *("--max-resource", "1", "--results-dir", name, "--progress", "none", "--seed", "9"),
             cwd=tmp_path,
         )
@@ -227,11 +229,9 @@ def test_a_search_whose_trials_all_fail_ends_and_says_why(user: Path) -> None:
 
 def start(cwd: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [
-            *(str(ASHA_RUN), "--task", "digits", "--gpus", "cpu", "--workers-per-gpu", "2"),
-            *("--results-dir", "run", "--progress", "plain", *arguments),
-        ],
+        [str(ASHA_RUN), "--results-dir", "run", "--progress", "plain", *arguments],
         cwd=cwd,
+        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -239,9 +239,11 @@ def start(cwd: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 @pytest.fixture
-def running(tmp_path: Path) -> Iterator[tuple[Path, subprocess.Popen[str], list[int]]]:
+def running(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[tuple[Path, subprocess.Popen[str], list[int]]]:
     """A search under way: its directory, its process, and its workers' process ids."""
-    process = start(tmp_path, "--max-trials", "500")
+    process = start(tmp_path, *getattr(request, "param", PACED), "--max-trials", "500")
     journal = tmp_path / "run" / "journal.jsonl"
     patience = time.monotonic() + 120
     while time.monotonic() < patience:
@@ -270,7 +272,9 @@ def gone(pids: list[int], seconds: float) -> bool:
 Running = tuple[Path, "subprocess.Popen[str]", list[int]]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("running", "number"), [(TRAINING, signal.SIGINT), (PACED, signal.SIGTERM)], indirect=["running"]
+)
 def test_interrupted_it_exits_130_with_results_and_no_orphans(number: int, running: Running) -> None:
     directory, process, workers = running
     assert len(workers) == 2
@@ -323,11 +327,11 @@ def test_a_killed_worker_costs_one_job_and_not_the_search(running: Running) -> N
 
 
 def test_a_budget_in_time_is_kept(tmp_path: Path) -> None:
-    process = start(tmp_path, "--budget", "12s")
+    process = start(tmp_path, *PACED, "--budget", "4s")
     began = time.monotonic()
     _, errors = process.communicate(timeout=60)
     assert time.monotonic() - began < 40
     assert "stopped at its budget" in errors
     run = load_run(tmp_path / "run")
     assert run.reason == "budget"
-    assert process.returncode == (0 if len(run.t) else 1)  # on a busy machine twelve seconds can pass in vain
+    assert process.returncode == (0 if len(run.t) else 1)  # on a busy machine four seconds can pass in vain

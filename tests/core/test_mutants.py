@@ -35,6 +35,7 @@ CASES = {
     **{f"schedulers.{name}": of_schedulers(name) for name in SCHEDULERS},
     "runtime.resume": ["../runtime/test_resume_laws.py"],
 }
+FAST = ("levels", "plan", "schedulers.asha", "schedulers.pasha", "schedulers.full")  # others: seconds each
 HELPERS = ("__init__.py", "schedulers/__init__.py", "schedulers/helpers.py", "../runtime/engine_doubles.py")
 WHICH = """
 from pathlib import Path
@@ -94,7 +95,9 @@ def test_no_mistake_is_there_twice():
     assert all(len({pair[:2] for pair in some}) == len(some) for some in MUTANTS.values())
 
 
-@pytest.mark.parametrize("module", MUTANTS)
+@pytest.mark.parametrize(
+    "module", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in MUTANTS]
+)
 def test_every_mistake_is_noticed(original, module):
     folders = []
     for number, (old, new, rule) in enumerate(MUTANTS[module]):

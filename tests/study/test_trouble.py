@@ -180,6 +180,9 @@ class Compared:
     def targets(self, group: str) -> tuple[float, ...]:
         return (0.5,) if group == "dummy, asha" else ()
 
+    def arms(self, group: str) -> list[str]:
+        return ["baseline", "ohgw-1step (eta_h=0.01)", "ohgw-1step (eta_h=0.001)"]
+
     def times(self, group: str, arm: str, target: float) -> PairedTimes:
         no = np.zeros(2, dtype=np.bool_)
         own = np.full(2, 1.0 if arm == self.faster else 3.0)

@@ -25,7 +25,7 @@ from tests.core.schedulers.duel import BLAMELESS, FAULTS, Duel
 from tests.core.schedulers.helpers import SPACE
 from tests.core.schedulers.oracle import ORACLES
 
-WALKS = 200
+WALKS = 100
 ODD = [math.nan, math.inf, -math.inf]
 FAILURES = ["error", "setup", "invalid", "oom", "oom", "timeout"]
 LOSSES = [*FAULTS, *FAULTS, *BLAMELESS]

@@ -26,7 +26,7 @@ layers: install-test
 	$(BIN)/lint-imports
 
 pytest: install-test
-	$(BIN)/python -m pytest -n auto --dist loadgroup
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-slow: install-test
 	$(BIN)/python -m pytest -m slow --timeout 3600

@@ -23,7 +23,7 @@ from analysis.metrics import (
     steps_at,
     time_split,
 )
-from analysis.runs import Floats, Run, load_run
+from analysis.runs import Described, Floats, Run, load_run
 from analysis.spending import WarmStarts, summed
 from analysis.trial_table import trial_columns, warm_start_summary
 from asha_core.errors import SettingError
@@ -56,7 +56,7 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Replicate(Planned):
+class Replicate(Planned, Described):
     """One seed of one arm, as it went.
 
     Arrays of the curve have one entry an improvement of the best value, (N,); those of ``trials`` one a
@@ -102,29 +102,9 @@ class Replicate(Planned):
     sessions: int
 
     @property
-    def mode(self) -> str:
-        """Whether larger values are better ("max") or smaller ("min")."""
-        return str(self.manifest["task"]["mode"])
-
-    @property
-    def metric(self) -> str:
-        """The metric's name."""
-        return str(self.manifest["task"]["metric"])
-
-    @property
-    def unit(self) -> str:
-        """The name of a unit of resource."""
-        return str(self.manifest["task"]["unit"])
-
-    @property
     def settings(self) -> dict[str, Any]:
         """The warm start's settings."""
         return dict(self.manifest["variation"]["settings"])
-
-    @property
-    def on_gpu(self) -> bool:
-        """Whether the devices were GPUs."""
-        return bool(self.manifest["hardware"]["gpus"])
 
     @property
     def over(self) -> bool:

@@ -67,8 +67,35 @@ class Session:
     slots: int
 
 
+class Described:
+    """What a run.json says of its task and its devices."""
+
+    __slots__ = ()
+    manifest: dict[str, Any]
+
+    @property
+    def mode(self) -> str:
+        """Whether larger values are better ("max") or smaller ("min")."""
+        return str(self.manifest["task"]["mode"])
+
+    @property
+    def metric(self) -> str:
+        """The metric's name."""
+        return str(self.manifest["task"]["metric"])
+
+    @property
+    def unit(self) -> str:
+        """The name of a unit of resource."""
+        return str(self.manifest["task"]["unit"])
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the devices were GPUs."""
+        return bool(self.manifest["hardware"]["gpus"])
+
+
 @dataclass(frozen=True, slots=True)
-class Run:
+class Run(Described):
     """One search. Arrays have one entry a report, shape (N,), in order of arrival.
 
     t: seconds since the search began. value: the metric as reported, NaN and infinities included.
@@ -91,21 +118,6 @@ class Run:
     torn: bool
     sessions: list[Session]
     schema: int = 2  # of the journal
-
-    @property
-    def mode(self) -> str:
-        """Whether larger values are better ("max") or smaller ("min")."""
-        return str(self.manifest["task"]["mode"])
-
-    @property
-    def metric(self) -> str:
-        """The metric's name."""
-        return str(self.manifest["task"]["metric"])
-
-    @property
-    def unit(self) -> str:
-        """The name of a unit of resource."""
-        return str(self.manifest["task"]["unit"])
 
     @property
     def dimensions(self) -> dict[str, dict[str, Any]]:
@@ -143,11 +155,6 @@ class Run:
             (session, max(min(end, t) - session.start, 0.0))
             for session, end in zip(self.sessions, ends, strict=True)
         ]
-
-    @property
-    def on_gpu(self) -> bool:
-        """Whether the devices were GPUs."""
-        return bool(self.manifest["hardware"]["gpus"])
 
     @property
     def problem(self) -> str:

@@ -128,11 +128,11 @@ def write_study_report(
         *(each for s in sections for each in (*s.figures, *s.diagnostics)),
     ]
     folder.mkdir(parents=True, exist_ok=True)
-    tasks: dict[str, Any] = {d.name: partial(save_figure, d.draw, folder / d.name, d.size) for d, _ in shown}
+    tasks: list[Any] = [partial(save_figure, d.draw, folder / d.name, d.size) for d, _ in shown]
     links: dict[str, str] = {}
     if runs:
         reports, links = _run_reports(study, output, targets)
-        tasks |= reports
+        tasks += reports
     do_all(tasks, processes)
     _forget(folder, {drawing.name for drawing, _ in shown})
     tables = [criteria_table(comparison), *(table for section in sections for table in section.tables)]
@@ -259,14 +259,12 @@ def _best(each: Replicate) -> str:
     return "" if math.isnan(each.best) else number(each.best, 4)
 
 
-def _run_reports(
-    study: Study, output: Path, targets: Sequence[float]
-) -> tuple[dict[str, Any], dict[str, str]]:
+def _run_reports(study: Study, output: Path, targets: Sequence[float]) -> tuple[list[Any], dict[str, str]]:
     """What writes each run's own report, and where it will lie, relative to the study's page."""
-    tasks, links = {}, {}
+    tasks, links = list[Any](), dict[str, str]()
     for each in (*study.replicates, *study.left_out):
         own = tuple(sorted({*each.targets, *targets}))
-        tasks[f"run {each.id}"] = partial(write_run_report, each.directory, own)
+        tasks.append(partial(write_run_report, each.directory, own))
         links[each.id] = Path(os.path.relpath(each.directory / "report.html", output)).as_posix()
     return tasks, links
 

@@ -1,4 +1,4 @@
-"""Do many things that take seconds each, such as drawing figures, on all cores."""
+"""Do many things that take long, such as reading runs or drawing figures, on all cores."""
 
 from __future__ import annotations
 
@@ -6,38 +6,42 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
-_ENOUGH = 6  # for which another process, which first loads what it needs, is worth its while
 _MOST = 8
 _CHILD = "import sys; sys.path[:] = {path!r}; from analysis.together import serve; serve()"
-Task = Callable[[], object]
+T = TypeVar("T")
+Task = Callable[[], T]
 
 
-def do_all(tasks: Mapping[str, Task], processes: int | None = None) -> None:
-    """Call each, in any order.
+def do_all(tasks: Sequence[Task[T]], processes: int | None = None, enough: int = 6) -> list[T]:
+    """Call each, in any order; returns what they return, in theirs.
 
     Args:
-        tasks: by a name without line breaks; each a partial of a function of ours, since some are sent to
-            other processes. What one of these cannot do is done here again, so its error is seen here.
+        tasks: each a partial of a function of ours, since some are sent to other processes, as are their
+            results. What one of these cannot do is done here again, so that its error is seen here.
         processes: how many, this one included; by default as many as there are cores, if there is enough.
+        enough: tasks for which another process, which first loads what it needs, is worth its while.
     """
     if processes is None:
-        processes = min(cores(), _MOST, max(len(tasks) // _ENOUGH, 1))
-    names = list(tasks)
-    helpers = [_Helper({n: tasks[n] for n in names[first::processes]}) for first in range(1, processes)]
+        processes = min(cores(), _MOST, max(len(tasks) // enough, 1))
+    if not sys.executable:  # Python inside of another program
+        processes = 1
+    shares = [range(first, len(tasks), processes) for first in range(processes)]
+    helpers = [(share, _Helper([tasks[i] for i in share])) for share in shares[1:] if share]
+    found: dict[int, T] = {}
     try:
-        for name in names[0::processes]:
-            tasks[name]()
-        done = {name for helper in helpers for name in helper.done()}
+        found.update((i, tasks[i]()) for i in shares[0])
+        for share, helper in helpers:
+            found.update(zip(share, helper.results(), strict=False))  # fewer if it died
     finally:
-        for helper in helpers:
+        for _, helper in helpers:
             helper.close()
-    for first in range(1, processes):
-        for name in names[first::processes]:
-            if name not in done:
-                tasks[name]()
+    return [found[i] if i in found else task() for i, task in enumerate(tasks)]
 
 
 def cores() -> int:
@@ -45,42 +49,59 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class _Helper:
-    """A process that does a share: a fresh interpreter, as for reading runs."""
+class _Helper(Generic[T]):
+    """A process that does a share.
 
-    def __init__(self, tasks: Mapping[str, Task]) -> None:
+    A fresh interpreter rather than a fork, which a caller's threads could harm, and rather than
+    multiprocessing's spawn, which would run the caller's script again.
+    """
+
+    def __init__(self, tasks: Sequence[Task[T]]) -> None:
+        self._found: list[T] = []
         code = _CHILD.format(path=[str(Path(__file__).resolve().parent.parent), *sys.path])
         self._process = subprocess.Popen(
             [sys.executable, "-c", code],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # what fails there is done and complained of here
+            process_group=0,  # Ctrl-C is for the one that asked, which then ends it
         )
-        assert self._process.stdin is not None
-        try:
-            with self._process.stdin as stdin:
-                pickle.dump(dict(tasks), stdin, protocol=pickle.HIGHEST_PROTOCOL)
-        except OSError:
-            return  # it died
+        # a thread, since both pipes may be full
+        self._thread = threading.Thread(target=self._listen, args=(tasks,), daemon=True)
+        self._thread.start()
 
-    def done(self) -> list[str]:
-        """The names of those that it did, when it has done all that it can."""
-        assert self._process.stdout is not None
-        return self._process.stdout.read().decode().split("\n")
+    def _listen(self, tasks: Sequence[Task[T]]) -> None:
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        with suppress(OSError, EOFError, pickle.UnpicklingError):  # it died
+            with stdin:
+                pickle.dump(list(tasks), stdin, protocol=pickle.HIGHEST_PROTOCOL)
+            for _ in tasks:
+                self._found.append(pickle.load(stdout))
+
+    def results(self) -> list[T]:
+        """What its tasks have returned, when it has done all; fewer if it died."""
+        self._thread.join()
+        return self._found
 
     def close(self) -> None:
         """End it."""
         self._process.kill()
         self._process.wait()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        self._thread.join()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
 
 def serve() -> None:
-    """Do what standard input says, and print the names; for ``_Helper``."""
-    tasks: dict[str, Task] = pickle.load(sys.stdin.buffer)
-    names = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # nothing else may stand among the names
-    for name, task in tasks.items():
-        task()
-        print(name, file=names, flush=True)
+    """Do what standard input says; for ``_Helper``."""
+    output = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # nothing else may stand among the results
+    try:
+        tasks: list[Task[Any]] = pickle.load(sys.stdin.buffer)
+        for task in tasks:
+            pickle.dump(task(), output, protocol=pickle.HIGHEST_PROTOCOL)
+            output.flush()
+    except (BrokenPipeError, EOFError):
+        os._exit(1)  # the one that asked is gone

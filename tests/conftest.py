@@ -64,12 +64,3 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
         return paths
 
     monkeypatch.setattr("analysis.plots.save_figure", empty)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that look at one result, which takes long to make, run in one process (``--dist loadgroup``)."""
-    for item in items:
-        for name in ("finished", "study"):
-            if name in getattr(item, "fixturenames", ()):
-                item.add_marker(pytest.mark.xdist_group(f"{item.nodeid.partition('::')[0]}-{name}"))

@@ -105,7 +105,13 @@ def read_option(option: Option, value: Any, source: str) -> Any:
         SettingError: a value that the option does not take.
     """
     if option.key in MAPPINGS:
-        return {_as_read(option, key): item for key, item in _key_values(value, source).items()}
+        found: dict[str, Any] = {}
+        for key, item in _key_values(value, source).items():
+            name = _as_read(option, key)
+            if name in found:
+                raise SettingError(f"{source} gives {name} twice, with a hyphen and without: give it once")
+            found[name] = item
+        return found
     if option.read == FLAG:
         if not isinstance(value, bool):
             raise SettingError(f"{source} is {value!r}: it must be {option.kind}")
@@ -163,9 +169,14 @@ def _read_config(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(content, dict):
         raise SettingError(f"--config {path} holds a {type(content).__name__}: it must map options to values")
-    values = {}
+    values, seen = {}, set[str]()
     for key, value in content.items():
         name = str(key).replace("-", "_")
+        if name in seen:
+            raise SettingError(
+                f"--config {path}: {name} is there twice, with a hyphen and without: give it once"
+            )
+        seen.add(name)
         if name not in _BY_KEY or name == "config":
             names = (option.name for option in OPTIONS if option.name != "config")
             raise SettingError(f"--config {path}: unknown key {key!r}{nearest(str(key), names)}")

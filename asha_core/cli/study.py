@@ -184,7 +184,7 @@ def _run(
                 study = replace(study, waiting=now.waiting)
                 break
             study, arms = now, arms_of(now.runs)  # with what was waiting for the best of the others
-            through, failed = _round(options, study, plan, directory, arms, places)
+            through, failed = _round(options, study, plan, directory, arms, places, failed)
     states = {run.id: directory.state(run) for run in study.runs}
     try:
         _tell(study, directory, states, failed, through=through)
@@ -204,21 +204,26 @@ def _round(
     directory: StudyDirectory,
     arms: Sequence[Arm],
     places: Sequence[Seat],
+    but: Sequence[str] = (),
 ) -> tuple[bool, list[str]]:
     """Run what is left, and measure on test data what is done.
 
+    Args:
+        but: runs that have failed in this command, which are tried again by the next one.
     Returns:
-        False if it was interrupted; and the runs that failed.
+        False if it was interrupted; and the runs that failed, those of ``but`` among them.
     """
     from asha_core.study.conductor import Conductor
     from asha_core.study.testing import measure, to_measure
     from asha_core.study.view import make_view
 
     directory.write(study, plan, ["asha-study", *sys.argv[1:]])
-    left = [run for run in study.runs if directory.state(run) != "done"]
-    done = len(study.runs) - len(left)
+    open_ = [run for run in study.runs if directory.state(run) != "done"]
+    left = [run for run in open_ if run.id not in but]
+    done = len(study.runs) - len(open_)
     arm = {run.id: each for each in arms for run in each.runs}
     view = make_view(options.progress, len(study.runs), done)
+    view.failed += but
     if done:
         view.show(f"{done} of {len(study.runs)} runs are done already", loud=True)
     try:

@@ -41,7 +41,7 @@ def read_file(path: Path) -> Any:
 
 
 def _check_node(node: Any, path: Path, seen: dict[int, bool]) -> None:
-    """Refuse keys that are given twice, of which YAML keeps the last, and 1:30, which it takes for 90."""
+    """Refuse 1:30, which YAML takes for 90, and what contains itself."""
     import yaml
 
     if node is None:
@@ -53,10 +53,6 @@ def _check_node(node: Any, path: Path, seen: dict[int, bool]) -> None:
         return
     seen[id(node)] = False
     if isinstance(node, yaml.MappingNode):
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
-        twice = next((key for key in keys if keys.count(key) > 1), None)
-        if twice is not None:
-            raise SettingError(f"{where}: a mapping gives {twice!r} twice: give it once")
         for _, value in node.value:
             _check_node(value, path, seen)
     elif isinstance(node, yaml.SequenceNode):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis import load_study, reading
+from analysis import load_study, together
 from analysis.problems import KINDS, UNUSED
 from analysis.replicate import time_to_target
 from analysis.study import Study
@@ -152,7 +152,7 @@ def test_processes_read_what_one_does(tmp_path: Path, monkeypatch: pytest.Monkey
     assert repr(load_study(tmp_path, processes=3)) == alone
     few = where(tmp_path, ARM, 2).parent  # fewer runs than processes
     assert repr(load_study(few, processes=6)) == repr(load_study(few, processes=1))
-    monkeypatch.setattr(reading, "_CHILD", "import os; os._exit(1)")  # as if it were killed
+    monkeypatch.setattr(together, "_CHILD", "import os; os._exit(1)")  # as if it were killed
     assert repr(load_study(tmp_path, processes=3)) == alone
 
 

@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
@@ -61,8 +61,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures are a white dot: for what is not about them."""
 
-    def dots(tasks: Mapping[str, partial[object]], processes: int | None = None) -> None:
-        for task in tasks.values():
+    def dots(tasks: Sequence[partial[object]], processes: int | None = None) -> None:
+        for task in tasks:
             assert task.func is save_figure
             for ending, content in ((".png", DOT), (".pdf", b"%PDF")):
                 task.args[1].with_name(f"{task.args[1].name}{ending}").write_bytes(content)

@@ -130,6 +130,10 @@ def test_bad_input_is_one_line_and_status_2_and_leaves_nothing(
     [
         ("max-trails: 3", "unknown key 'max-trails'; did you mean \"max-trials\""),
         ("config: other.yaml", "unknown key 'config'"),
+        ("seed: 3\nseed: 4", "gives 'seed' twice"),
+        ("max-trials: 3\nmax_trials: 4", "max_trials is there twice, with a hyphen and without"),
+        ("warm-start-option: {eta_h: 1e-4, eta_h: 1e-3}", "gives 'eta_h' twice"),
+        ("warm-start-option: {eta_h: 1e-4, eta-h: 1e-3}", "gives eta_h twice, with a hyphen and without"),
         ("max-trials: lots", "max-trials is 'lots': it must be an integer of at least 1"),
         ("json: 3", "json is 3: it must be true or false"),
         ("seed: true", "seed is True"),

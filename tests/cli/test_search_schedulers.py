@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import re
 import subprocess
@@ -15,6 +17,7 @@ from analysis import load_run
 from analysis.cli import main as report
 from analysis.report import summary_of
 from asha_core.cli.options import parse_arguments
+from asha_core.cli.run import main as asha_run
 from asha_core.cli.run import resolve
 from tests.replay import replay
 
@@ -38,8 +41,13 @@ def run(cwd: Path, command: str, *arguments: str) -> str:
 
 def search(cwd: Path, *arguments: str) -> dict[str, Any]:
     """Search, check what it left against its journal, and report on it; returns results.json."""
-    devices = () if "--gpus" in arguments else ("--gpus", "inline")
-    shown = run(cwd, "asha-run", *DIGITS, *SMALL, *devices, *arguments)
+    if "--gpus" in arguments:
+        shown = run(cwd, "asha-run", *DIGITS, *SMALL, *arguments)
+    else:  # in this process, which has torch already
+        printed = io.StringIO()
+        with contextlib.chdir(cwd), contextlib.redirect_stdout(printed):
+            assert asha_run([*DIGITS, *SMALL, "--gpus", "inline", *arguments]) == 0
+        shown = printed.getvalue()
     assert "best configurations:" in shown
     results: dict[str, Any] = json.loads((cwd / "run" / "results.json").read_text())
     scheduler = replay(cwd / "run")

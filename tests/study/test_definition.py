@@ -214,7 +214,7 @@ def test_mistakes_are_named_with_their_place(content: dict[str, Any], message: s
         ("[1]", "holds a list"),
         ("a: [", "is not YAML"),
         ("task: dummy\nseeds: 3\nseeds: 5", "gives 'seeds' twice"),
-        ("tasks: [{name: dummy, subset: 0.1, subset: 0.2}]", "gives 'subset' twice"),
+        ("tasks: [{name: dummy, subset: 0.1, subset: 0.2}]", "line 1: a mapping gives 'subset' twice"),
         ("task: dummy\nbudget: 1:30", "base 60"),
         ("task: dummy\ntask-option: &a {x: *a}", "contains itself"),
         ("task: dummy\nname: 2026-13-01", "is not YAML"),

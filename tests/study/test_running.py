@@ -142,6 +142,19 @@ def test_a_failed_run_does_not_stop_the_rest_and_is_tried_again(tmp_path: Path) 
     assert {name for name in after if after[name] != before[name]} == {runs[1].id}
 
 
+def test_what_failed_is_not_tried_again_when_a_best_one_is_known(tmp_path: Path) -> None:
+    slow = {"name": f"{TASKS}:Slow", "task_option": {"seconds": 0}, "targets": [0.5]}
+    failing = {"run_id": "odd", "tasks": [f"{TASKS}:Failing"], "task_option": {"seconds": 0}, "seeds": [1]}
+    main = {"run_id": "main", "tasks": [slow], "variations": ["baseline", "random-warm"]}
+    check = {"run_id": "check", "tasks": [slow], "variations": [{"best_of": "main"}], "max_resource": 1}
+    file = write(tmp_path / "s.yaml", experiments=[failing, main, check])
+    told = inline(file)
+    assert told.returncode == 1
+    assert "3 of 4 runs done" in told.stdout
+    assert told.stderr.count("failed (status 3)") == 1
+    assert "failed: odd" in told.stdout
+
+
 def test_a_mistake_in_one_arm_is_found_before_any_run(tmp_path: Path) -> None:
     wrong = {"name": "ohgw-1step", "warm_start_option": {"eta": 3}}
     file = write(tmp_path / "s.yaml", task="dummy", variations=["baseline", wrong])

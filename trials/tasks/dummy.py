@@ -36,6 +36,7 @@ class Dummy(TorchTask):
             "label_smoothing": Float(0.0, 0.3),
         }
     )
+    network = "linear"
     batch_size = 32
     max_resource = 9
 

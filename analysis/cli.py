@@ -9,14 +9,9 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from asha_core.errors import AshaError, ResultsError, SettingError
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> Any:
-        raise SettingError(message)
+from asha_core.errors import ResultsError, SettingError
+from asha_core.runtime.command import Parser, run_command
 
 
 def _finite(text: str) -> float:
@@ -27,7 +22,7 @@ def _finite(text: str) -> float:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="asha-report",
         description="Tables, figures (PDF and PNG), comparison.json and one self-contained HTML page: of a "
         "study, of runs that form pairs of variations by seed, of one run, or of several side by side.",
@@ -55,16 +50,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
-    try:
-        return _report(_parser().parse_args(arguments))
-    except AshaError as error:
-        print(f"asha-report: error: {'; '.join(str(error).splitlines())}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:  # the reader of our output, such as `head`, has left
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - so that the last flush is silent
-        return 1
+    return run_command("asha-report", lambda: _report(_parser().parse_args(arguments)))
 
 
 def _report(options: argparse.Namespace) -> int:

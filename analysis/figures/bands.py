@@ -16,12 +16,12 @@ from analysis.figures.drawing import (
     headed,
     labelled,
     legend_below,
-    line_width,
     named,
     nothing,
     room,
     said,
     sample,
+    step_band,
     time_axis,
 )
 from analysis.figures.look import GREY, Style, looks
@@ -69,18 +69,7 @@ def plot_best_bands(
     x, xlabel = time_axis(x, xlabel, float(x[-1]))
     style = looks(list(bands), look)
     for name, (centre, low, high) in drawn.items():
-        colour = style[name].colour
-        axes.fill_between(
-            x, low, high, step="post", color=colour, alpha=0.18 if len(drawn) < 6 else 0.08, linewidth=0
-        )
-        axes.step(
-            x,
-            centre,
-            where="post",
-            color=colour,
-            linestyle=style[name].dash,
-            linewidth=line_width(axes, len(drawn)),
-        )
+        step_band(axes, x, centre, low, high, style[name], len(drawn))
     axes.set_xlim(min(float(x[0]), 0.0), max(float(x[-1]), 1e-9))
     late = x >= x[0] + 0.1 * (x[-1] - x[0])
     seen = np.concatenate([np.concatenate([each[late] for each in band]) for band in drawn.values()])

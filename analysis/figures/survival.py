@@ -20,12 +20,12 @@ from analysis.figures.drawing import (
     headed,
     labelled,
     legend_below,
-    line_width,
     named,
     nothing,
     room,
     said,
     sample,
+    step_band,
     time_axis,
 )
 from analysis.figures.look import BASELINE, GREY, Style, looks
@@ -80,18 +80,8 @@ def plot_kaplan_meier(
     scale, style = float(unit[0]), looks(list(curves), look)
     marked = False
     for name, (t, share, low, high, marks, at) in steps.items():
-        colour = style[name].colour
-        alpha = 0.15 if len(steps) < 6 else 0.06
-        axes.fill_between(t * scale, low, high, step="post", color=colour, alpha=alpha, linewidth=0)
-        axes.step(
-            t * scale,
-            share,
-            where="post",
-            color=colour,
-            linestyle=style[name].dash,
-            linewidth=line_width(axes, len(steps)),
-        )
-        axes.plot(marks * scale, at, "|", color=colour, markersize=7, markeredgewidth=1.2)
+        step_band(axes, t * scale, share, low, high, style[name], len(steps))
+        axes.plot(marks * scale, at, "|", color=style[name].colour, markersize=7, markeredgewidth=1.2)
         marked |= len(marks) > 0
     axes.set_xlim(0, end * scale * 1.02)
     axes.set_ylim(-2, 103)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asha_core.cli.options import Parser
-from asha_core.errors import AshaError, SettingError
+from asha_core.errors import SettingError
+from asha_core.runtime.command import Parser, run_command
 from asha_core.runtime.results import RunDirectory
 
 if TYPE_CHECKING:
@@ -35,13 +34,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
-    try:
-        return _test(_parser().parse_args(arguments))
-    except AshaError as error:
-        print(f"asha-test: error: {'; '.join(str(error).splitlines())}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    return run_command("asha-test", lambda: _test(_parser().parse_args(arguments)))
 
 
 def _test(options: argparse.Namespace) -> int:

@@ -10,20 +10,13 @@ from typing import TYPE_CHECKING, Any
 from asha_core.cli.option_table import FLAG, OPTIONS, Option
 from asha_core.errors import SettingError, nearest
 from asha_core.runtime.budget import Budget, parse_duration
+from asha_core.runtime.command import Parser
 
 if TYPE_CHECKING:
     from trials.devices import Devices
 
 MAPPINGS = ("task_option", "warm_start_option", "freeze")  # KEY=VALUE, each of which may be repeated
 _BY_KEY = {option.key: option for option in OPTIONS}
-
-
-class Parser(argparse.ArgumentParser):
-    """Raises ``SettingError`` where argparse would print a usage page and exit."""
-
-    def error(self, message: str) -> Any:
-        """What argparse calls for a mistake."""
-        raise SettingError(message)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -34,7 +27,6 @@ def _parser() -> argparse.ArgumentParser:
         description="Asynchronous successive halving in worker processes, one per GPU slot, with an "
         "optional warm start of every fresh configuration.",
         epilog="Example: asha-run --variation ohgw-1step --task digits --gpus cpu",
-        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"asha-core {__version__}")
     groups: dict[str, Any] = {}

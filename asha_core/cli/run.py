@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 from asha_core.cli.options import devices_and_budget
 from asha_core.cli.resuming import changes_since, read_options, resume_command, storable
 from asha_core.cli.start_points import read_start_points
-from asha_core.errors import AshaError, ConfigurationError, SettingError, nearest
+from asha_core.errors import ConfigurationError, SettingError, nearest
+from asha_core.runtime.command import run_command
 from asha_core.schedulers import SCHEDULERS, scheduler_class
 
 if TYPE_CHECKING:
@@ -35,17 +36,7 @@ _OF_TASKS = ("model", "subset", "label_noise", "data_dir")  # options of our own
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
-    try:
-        return _run(read_options(arguments))
-    except AshaError as error:
-        print(f"asha-run: error: {'; '.join(str(error).splitlines())}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("asha-run: interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader of our output, such as `head`, has left
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - so that the last flush is silent
-        return 1
+    return run_command("asha-run", lambda: _run(read_options(arguments)))
 
 
 def _run(options: dict[str, Any]) -> int:

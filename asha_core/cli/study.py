@@ -14,8 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asha_core.cli.options import Parser
-from asha_core.errors import AshaError, SettingError
+from asha_core.errors import SettingError
+from asha_core.runtime.command import Parser, run_command
 
 if TYPE_CHECKING:
     from asha_core.study.arms import Arm
@@ -33,7 +33,6 @@ def _parser() -> argparse.ArgumentParser:
         prog="asha-study",
         description="Run every search of a study, each in its own process; go on where it was stopped.",
         epilog="Example: asha-study --smoke-test --gpus cpu, then asha-report results/smoke-test",
-        allow_abbrev=False,
     )
     parser.add_argument(
         "file", nargs="?", metavar="FILE.yaml", help="the study: tasks, variations, seeds, ..."
@@ -74,17 +73,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
-    try:
-        return _study(_parser().parse_args(arguments))
-    except AshaError as error:
-        print(f"asha-study: error: {'; '.join(str(error).splitlines())}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("asha-study: interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader of our output, such as `head`, has left
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - so that the last flush is silent
-        return 1
+    return run_command("asha-study", lambda: _study(_parser().parse_args(arguments)))
 
 
 def _study(options: argparse.Namespace) -> int:

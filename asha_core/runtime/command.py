@@ -1,0 +1,41 @@
+"""What every command has in common: how it reads its arguments, and how it ends."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from asha_core.errors import AshaError, SettingError
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises ``SettingError`` where argparse would print a usage page and exit; takes no abbreviations."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, **settings)
+
+    def error(self, message: str) -> Any:
+        """What argparse calls for a mistake."""
+        raise SettingError(message)
+
+
+def run_command(name: str, command: Callable[[], int]) -> int:
+    """The exit status of ``command``; its errors are one line on standard error.
+
+    Returns:
+        What it returns; 2 for an ``AshaError``, 130 for Ctrl-C, 1 if the reader of its output has left.
+    """
+    try:
+        return command()
+    except AshaError as error:
+        print(f"{name}: error: {'; '.join(str(error).splitlines())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # such as `head`
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - so that the last flush is silent
+        return 1

@@ -14,8 +14,9 @@ that little data decides nothing:
   after the runs, or that nobody reached. Where the numbers of censored searches differ, the permutation test
   of restricted means must show it too. Restricted means draw ratios towards 1, and so does a median that is
   beyond the horizon in many bootstrap draws: there the criterion fails only if the interval is above 1.
-- spread: fewer than 6 pairs decide nothing: bootstrap intervals are much too narrow there. An interval
-  without width decides nothing from fewer than 6 pairs, for any criterion.
+- spread: fewer than 6 pairs decide nothing: bootstrap intervals are much too narrow there; nor does a ratio
+  that is not defined in more than 2.5% of the draws, in which too few searches got there. An interval without
+  width decides nothing from fewer than 6 pairs, for any criterion.
 - score: .002 is of scores within [0, 1]; elsewhere it is that share of the baseline's mean, its sign aside.
 
 The pairs that it would take: of time, those with which 15% are found at 80% power (``analysis.power``); if
@@ -257,7 +258,10 @@ def _spread(group: Group, against: Against) -> Verdict:
         f"ratio of the {spread.of} over seeds {number(spread.value)} "
         f"({between(spread.low, spread.high)}, {counted(n, 'pair')})"
     )
-    verdict = interval_verdict(*estimate, SPREAD, n) if n >= LEAST_PAIRS else OPEN
+    sure = n >= LEAST_PAIRS and spread.undefined <= _UNDEFINED
+    if spread.undefined > _UNDEFINED:
+        sentence += f", and in {percent(spread.undefined, 0)} of the draws it is not defined"
+    verdict = interval_verdict(*estimate, SPREAD, n) if sure else OPEN
     seeds = seeds_to_tell(*estimate, SPREAD, n, log=True)
     return _verdict(group, against.arm, "spread", estimate, SPREAD, n, verdict, sentence, seeds)
 

@@ -51,14 +51,15 @@ def ratio_of_times(
 
     Args:
         base_times, base_censored, times, censored: (n,) each, pairs in one order.
-        horizon: the budget; by default the smaller of the two largest times.
+        horizon: the budget. By default it ends where what is known of either ends: at its largest time, if
+            that is a censored one; if neither is, at the larger of the two.
         draws, seed, confidence: of the bootstrap; the interval is NaN for one pair.
     Raises:
         SettingError: arrays or settings are not as they must be.
     Source: Efron and Tibshirani 1993, chapter 13; pairs are drawn whole.
     """
     t0, c0, t1, c1 = pairs(base_times, base_censored, times, censored)
-    end = min(float(t0.max()), float(t1.max())) if horizon is None else positive("horizon", horizon)
+    end = _known_until((t0, c0), (t1, c1)) if horizon is None else positive("horizon", horizon)
     data = cut(t0, c0, end), cut(t1, c1, end)
     base, other = (_curves(t, c, draws, seed, confidence) for t, c in data)
     medians = np.stack([base.quantile(0.5), other.quantile(0.5)])
@@ -68,6 +69,12 @@ def ratio_of_times(
         return _ratio(middle[1] / middle[0], "medians", undefined, len(t0), confidence)
     means = other.restricted_means(end) / base.restricted_means(end)
     return _ratio(means, "restricted means", 0.0, len(t0), confidence)
+
+
+def _known_until(*samples: tuple[Floats, Bools]) -> float:
+    """The least of the largest times that are censored ones, else the largest time of all."""
+    open_ = [float(times.max()) for times, flags in samples if flags[times == times.max()].any()]
+    return min(open_) if open_ else max(float(times.max()) for times, _ in samples)
 
 
 def spread_ratio(

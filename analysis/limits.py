@@ -62,16 +62,14 @@ def _horizon(comparison: Comparison, group: Group) -> Iterable[str]:
     horizon = group.horizon(comparison.measure, group.primary)
     unit = _UNITS.get(comparison.measure, f"{group.unit}s")
     if all(censored):
-        yield f"{group.name}: no search reached {tau}, so that nothing can be said about the time to it."
-    elif any(censored):
-        by = (
-            "the budget"
-            if horizon.source == "budget"
-            else f"where the {horizon.source} ended ({horizon.run})"
+        yield (
+            f"{group.name}: no search had reached {tau} by {number(horizon.value, 1)} {unit}, which is "
+            f"{horizon.words}, so that nothing can be said about the time to it."
         )
+    elif any(censored):
         yield (
             f"{group.name}: {sum(censored)} of {len(censored)} searches had not reached {tau} by "
-            f"{number(horizon.value, 1)} {unit}, which is {by}. They stay in, as censored."
+            f"{number(horizon.value, 1)} {unit}, which is {horizon.words}. They stay in, as censored."
         )
 
 

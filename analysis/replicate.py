@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,7 +30,8 @@ from asha_core.errors import SettingError
 
 Measure = Literal["seconds", "gpu_hours", "units"]
 MEASURES: tuple[Measure, ...] = ("seconds", "gpu_hours", "units")
-_KEPT = ("created", "versions", "commit", "task", "space", "scheduler", "variation", "budget", "hardware")
+_KEPT = ("created", "versions", "commit", "task", "space", "scheduler", "variation", "budget", "hardware",
+         "settings")  # fmt: skip
 _OVER = ("complete", "budget")  # a search that ended in another way did not get all that it was to get
 
 
@@ -40,7 +41,8 @@ class Planned:
 
     id: names it in messages. group: runs of one group are compared, paired by seed. arm: the variation,
     with its settings where several differ in them. experiment: the part of the study that it belongs to.
-    targets: of T@tau, fixed before the runs; the last is the primary one.
+    targets: of T@tau, fixed before the runs; the last is the primary one. options: of
+    ``asha-run``, by the plan.
     """
 
     id: str
@@ -53,6 +55,7 @@ class Planned:
     variation: str = ""
     seed: int = 0
     targets: tuple[float, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

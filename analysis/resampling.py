@@ -69,7 +69,8 @@ def sign_flip_p(differences: Floats, draws: int, seed: int) -> tuple[float, bool
         (p, exact): exact where all 2^n ways were counted, otherwise (1 + as extreme) / (1 + draws).
     """
     observed = abs(float(differences.sum()))
-    threshold = observed - _ROUNDING * float(np.abs(differences).sum())
+    rounding = 4 * len(differences) * np.finfo(np.float64).eps  # of a sum of so many
+    threshold = observed - rounding * float(np.abs(differences).sum())
     found = (np.abs((1 - 2 * flips) @ differences) for flips in flip_rows(len(differences), draws, seed))
     return _share_as_extreme(found, threshold, len(differences))
 

@@ -16,7 +16,14 @@ from analysis.replicate import Replicate
 from analysis.study_plan import Plan, settings_of
 from asha_core.runtime.budget import counted
 
+_PLANNED = (  # of asha-run's options, what makes another search
+    *("task", "model", "subset", "label_noise", "task_option", "warm_start_option", "freeze"),
+    *("max_trials", "min_resource", "max_resource", "reduction_factor", "gpu_hours"),
+)
 _HARDWARE = ("machine", "cores", "devices", "gpus")
+
+
+_EARLY = 0.5  # of the median end: a search without a budget that ended before
 
 
 @dataclass(slots=True)
@@ -81,9 +88,28 @@ def _mislabelled(each: Replicate, planned: bool) -> Problem | None:
         ("scheduler", each.scheduler, manifest["scheduler"]["name"]),
     ):
         if wanted != found:
-            text = f"its run.json says {what} {found!r}, and {wanted!r} was planned: it is left out"
-            return Problem("mislabelled", each.id, text, each.group, each.arm)
+            return _another(each, what, found, wanted)
+    ran = manifest.get("settings") or {}
+    for name in _PLANNED if each.options and "task" in ran else ():
+        wanted, found = _plain(each.options.get(name)), _plain(ran.get(name))
+        if wanted != found:
+            return _another(each, name.replace("_", "-"), ran.get(name), each.options.get(name))
     return None
+
+
+def _another(each: Replicate, what: str, found: Any, wanted: Any) -> Problem:
+    text = f"its run.json says {what} {found!r}, and {wanted!r} was planned: it is left out"
+    return Problem("mislabelled", each.id, text, each.group, each.arm)
+
+
+def _plain(value: Any) -> Any:
+    """A setting as it can be compared, whether it was read from YAML or from a command line."""
+    if isinstance(value, dict):
+        return {str(key).replace("-", "_"): _plain(item) for key, item in value.items()} or None
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return value
 
 
 def _not_over(each: Replicate) -> Problem | None:
@@ -125,9 +151,15 @@ def _notes(used: Sequence[Replicate]) -> list[Problem]:
         if each.torn:
             text = "its journal's last line is torn, and was passed over"
             found.append(Problem("torn", each.id, text, *where))
-        if not len(each.curve.value):
+        if not len(each.curve.value) and each.reports:
             text = "no trial reported a finite value: it counts as censored for every target"
             found.append(Problem("no value", each.id, text, *where))
+        if each.sessions > 1:
+            text = (
+                f"it was stopped and gone on with ({each.sessions} sessions): what it took is not known to "
+                "the second, since what was lost with a session may count twice or not at all"
+            )
+            found.append(Problem("resumed", each.id, text, *where))
     return found
 
 
@@ -193,6 +225,14 @@ def _few(names: Iterable[str], most: int = 5) -> str:
 
 def _budgets(say: Callable[[Problem], None], group: str, runs: Sequence[Replicate]) -> None:
     """Searches that ended by themselves before their budget shorten what all can be compared over."""
+    ends = [each.ends["seconds"] for each in runs]
+    first = runs[int(np.argmin(ends))]
+    if not np.isfinite(first.budget("seconds")) and min(ends) < _EARLY * float(np.median(ends)):
+        text = (
+            f"it ended after {min(ends):.3g} s, and half of its group took over {np.median(ends):.3g} s: "
+            "where it had not reached a target, later times to it are censored there in all runs of the group"
+        )
+        say(Problem("short", first.id, text, group, first.arm))
     limited = [each for each in runs if np.isfinite(each.budget("seconds"))]
     short = [each for each in limited if each.ends["seconds"] < each.budget("seconds")]
     if short:

@@ -24,7 +24,7 @@ CRITERION = {
     "time": f"time to target {_MOST} {TIME:g}",
     "cost": f"time added {_MOST} {COST:.0%}",
     "memory": f"peak memory (host, without a GPU) {_MOST} {MEMORY:.2f}",
-    "score": f"score lost {_MOST} {SCORE:g}",
+    "score": f"score gained \N{GREATER-THAN OR EQUAL TO} -{SCORE:g}",
     "spread": f"spread {_MOST} {SPREAD:.2f}",
 }
 _LATER = "\N{DAGGER}"
@@ -32,7 +32,8 @@ _TIMES = (
     "T: Kaplan-Meier median over all seeds. Ratio: arm over baseline, over pairs, with a paired bootstrap "
     "interval; below 1 the arm is faster. p: two-sided Wilcoxon signed-rank test on paired log T, Holm's "
     "correction over the arms. Pairs for 15%: about how many would show a ratio of 0.85 with 80% power, by "
-    "the spread of those pairs in which both reached the target; none if these are fewer than six or half."
+    "the sd of the log ratio of those pairs in which both reached the target, times all pairs over these; "
+    "none if these are fewer than six or half."
 )
 _MEANS = (
     "p (means, Holm): paired permutation test of the restricted mean, where the numbers of searches that did "

@@ -15,6 +15,7 @@ from analysis.study_numbers import (
     number,
     p_value,
     per_cent,
+    scale,
     with_interval,
 )
 from analysis.study_tables import Table
@@ -78,10 +79,18 @@ def areas_table(comparison: Comparison, group: Group, slug: str) -> Table:
         header += [f"over {measure_name(comparison, name)}", "difference [95%]"]
     notes = (
         f"Area under the curve of the best {group.metric} so far, up to the horizon and divided by it: the "
-        "mean of what a search had at hand, which counts speed and height. Difference: arm minus baseline, "
-        "over pairs.",
+        "mean of what a search had at hand, which counts speed and height; before its first report a search "
+        "has nothing, which counts as "
+        f"{number(group.auc_start)}. Difference: arm minus baseline, over pairs. Horizons: "
+        + "; ".join(_horizon(comparison, group, name) for name in measures)
+        + ".",
     )
     return Table(f"areas-{slug}", f"Mean of the best so far, {group.name}", header, rows, notes)
+
+
+def _horizon(comparison: Comparison, group: Group, measure: str) -> str:
+    unit, horizon = scale(comparison, group, measure), group.horizon(measure)
+    return f"{unit(horizon.value)} {unit.unit}, {horizon.words}"
 
 
 def _plain(value: float, form: str) -> str:

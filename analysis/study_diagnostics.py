@@ -25,6 +25,8 @@ _NO_PROOF = (
     "independent, and those with large gradients may differ from others in more than that: this describes, "
     "and proves nothing."
 )
+_SWEEP_INTERVALS = {"means by x": "95% Student interval"}
+_CENSORED = "A search that did not reach the target counts with the horizon as its time."
 _ALL_PANELS = 36  # in all of a study's figures: the report of a large one would take minutes
 
 
@@ -164,10 +166,12 @@ def _sweep(group: Group, sweep: Sweep, slug: str) -> list[Drawing]:
             xlabel=sweep.setting,
             ylabel=ylabel,
             of="LOESS" if curve is None else curve.method,
+            interval=_SWEEP_INTERVALS.get(curve.method if curve else "", "95% bootstrap band"),
             reference=(0.0, "the baseline"),
             title=f"{sweep.variation}: sweep of {sweep.setting}",
         )
-        found.append(Drawing(f"sweep-{name}-{slug}", draw, f"Sweep of {sweep.setting}, {ylabel}"))
+        words = f"Sweep of {sweep.setting}, {ylabel}"
+        found.append(Drawing(f"sweep-{name}-{slug}", draw, words, _CENSORED if name == "time" else ""))
     return found
 
 

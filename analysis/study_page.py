@@ -219,14 +219,15 @@ def _section(comparison: Comparison, section: Section) -> list[str]:
     group = section.group
     measure = comparison.measure
     unit = scale(comparison, group, measure)
-    targets = ", ".join(f"{each:g}" for each in group.all_targets)
-    fixed = "fixed before the runs" if group.targets else "chosen after the runs"
+    fixed, later = (", ".join(f"{each:g}" for each in some) for some in (group.targets, group.later))
     about = [f"{group.metric} ({'larger' if group.mode == 'max' else 'smaller'} is better)"]
-    about.append(f"targets {targets} ({fixed}; the last is the primary one)" if targets else "no targets")
+    told = [f"targets {fixed} (fixed before the runs; the last is the primary one)"] if fixed else []
+    told += [f"targets {later} (chosen after the runs)"] if later else []
+    about += told or ["no targets"]
     about.append(_counted(len(group.seeds), "seed"))
     if group.primary is not None:
         horizon = group.horizon(measure, group.primary)
-        about.append(f"compared up to {unit(horizon.value)} {unit.unit} (the {horizon.source})")
+        about.append(f"compared up to {unit(horizon.value)} {unit.unit} ({horizon.words})")
     main, rest = section.tables[:1], section.tables[1:]
     parts = [
         f'<h2 id="{section.slug}">{html.escape(group.name)}</h2>',

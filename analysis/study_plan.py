@@ -104,7 +104,10 @@ def _run(path: Path, entry: Mapping[str, Any]) -> Planned:
         if not texts[key]:
             raise ValueError(f"a run has no {key}")
     targets = tuple(float(target) for target in entry.get("targets") or ())
-    return Planned(directory=path / directory, seed=int(entry["seed"]), targets=targets, **texts)
+    options = dict(entry.get("options") or {})
+    return Planned(
+        directory=path / directory, seed=int(entry["seed"]), targets=targets, options=options, **texts
+    )
 
 
 def run_directories(path: Path) -> Iterable[Path]:

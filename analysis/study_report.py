@@ -8,7 +8,7 @@ import math
 import os
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -139,7 +139,7 @@ def write_study_report(
     written = _write_tables(tables, output / "tables")
     numbers, page, state = output / "comparison.json", output / "report.html", state_of(study)
     write_json(numbers, comparison.to_json())
-    rows, made = _rows(study, links), commands or _commands(study)
+    rows, made = _rows(study, links), commands or _commands(study, targets)
     told = study_page(comparison, sections, effects, rows, commands=made, state=state)
     page.write_text(told, encoding="utf-8")
     drawn = [path.with_suffix(end) for _, path in shown for end in (".pdf", ".png")]
@@ -212,14 +212,16 @@ def _running(lock: Path) -> bool:
     return False
 
 
-def _commands(study: Study) -> list[str]:
+def _commands(study: Study, targets: Sequence[float]) -> list[str]:
     """That make the study and its report again."""
     try:
-        given = read_manifest(study.directory / "study.json").get("command")
+        given = read_manifest(study.directory / "study.json").get("commands")
     except ResultsError:
         given = None
-    made = [shlex.join(map(str, given))] if isinstance(given, list) and given else []
-    return [*made, f"asha-report {shlex.quote(str(study.directory))}"]
+    known = given if isinstance(given, list) else []
+    made = [shlex.join(map(str, each)) for each in known if isinstance(each, list)]
+    later = [f"--target {target:g}" for target in dict.fromkeys(targets)]
+    return [*made, " ".join(["asha-report", shlex.quote(str(study.directory)), *later])]
 
 
 def _write_tables(tables: Sequence[Table], folder: Path) -> list[Path]:
@@ -290,5 +292,5 @@ def study_text(written: WrittenStudy) -> str:
     for group in comparison.groups:
         parts += [text(table) for table in tables_of(comparison, group, "")[:1]]
     if comparison.criteria.verdicts:
-        parts.append(text(criteria_table(comparison)))
+        parts.append(text(replace(criteria_table(comparison), notes=())))  # the words have told the rest
     return "\n\n".join(parts)

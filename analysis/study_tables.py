@@ -22,11 +22,13 @@ _ESCAPES = {
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
+    "|": r"\textbar{}",
     "\N{INFINITY}": r"$\infty$",
     "\N{PLUS-MINUS SIGN}": r"$\pm$",
     "\N{MINUS SIGN}": r"$-$",
     "\N{EN DASH}": "--",
     "\N{LESS-THAN OR EQUAL TO}": r"$\le$",
+    "\N{GREATER-THAN OR EQUAL TO}": r"$\ge$",
     "\N{DAGGER}": r"\dag{}",
 }
 _MINUS = re.compile(r"(?<![\w.)-])-(?=[\d.])")
@@ -34,6 +36,7 @@ _PATTERN = re.compile("|".join(map(re.escape, _ESCAPES)))
 
 
 _BAR = r"\|"
+_TAG = re.compile(r"<(?=[A-Za-z/!?])")  # would begin HTML in Markdown
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,8 @@ def markdown(table: Table) -> str:
 
 
 def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', _BAR) for cell in cells)} |"
+    told = (_TAG.sub("&lt;", cell.replace("|", _BAR)) for cell in cells)
+    return f"| {' | '.join(told)} |"
 
 
 def latex(table: Table) -> str:

@@ -116,7 +116,11 @@ def _effect(group: Group, against: Against, effect: TimeEffect) -> str:
     tau = target_name(effect.target, group.metric, group.mode)
     reached = effect.base_reached + effect.reached
     if not reached:
-        return f"No search of {against.arm} or of the baseline reached {tau}: no times can be compared."
+        horizon = group.horizon(effect.measure, effect.target)
+        return (
+            f"No search of {against.arm} or of the baseline reached {tau} up to {horizon.words}: no times "
+            "can be compared."
+        )
     ratio = effect.ratio
     spent = {"seconds": "time", "gpu_hours": "number of GPU-hours"}.get(
         effect.measure, f"number of {group.unit}s"
@@ -138,7 +142,7 @@ def _how_sure(effect: TimeEffect) -> str:
     ratio = effect.ratio
     more = ""
     if effect.seeds_needed is not None and effect.seeds_needed > effect.n:
-        more = f"; about {effect.seeds_needed} seeds would be needed to see {percent(1 - TIME, 0)}"
+        more = f"; about {effect.seeds_needed} pairs would be needed to see {percent(1 - TIME, 0)}"
     elif effect.seeds_needed is None and effect.n >= LEAST_PAIRS:
         more = "; in too few pairs did both reach it to tell how many seeds it would take"
     if effect.wilcoxon is None:
@@ -174,6 +178,8 @@ def _gain(group: Group, against: Against) -> str:
     text = f"Its best {group.metric} on validation data was {number(abs(gain.value), digits)} {word}"
     if gain.n == 1:
         return f"{text} (one pair)."
+    if gain.low == gain.high:
+        return f"{text} ({counted(gain.n, 'pair')}: no interval can be given)."
     low, high = sorted(end if gain.value >= 0 else -end for end in (gain.low, gain.high))
     sure = ": no difference that these seeds can tell" if gain.low <= 0 <= gain.high else ""
     return f"{text} ({between(low, high, digits)}){sure}."

@@ -34,6 +34,16 @@ class Horizon:
     source: Literal["budget", "shortest run", "longest run"]
     run: str = ""
 
+    @property
+    def words(self) -> str:
+        """What sets it, for people."""
+        if self.source == "budget":
+            return "the budget"
+        which = {"shortest run": "the shortest search", "longest run": "the last search"}[self.source]
+        if self.source == "shortest run" and self.target is not None:
+            which += " that never got there"
+        return f"where {which} ended ({self.run})"
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:

@@ -121,11 +121,11 @@ def horizon_of(runs: Sequence[Replicate], measure: Measure, target: float | None
     budget = min(each.budget(measure) for each in runs)
     if math.isclose(value, budget, rel_tol=_AT_BUDGET):
         return Horizon(measure, target, value, "budget")
-    which = min(runs, key=lambda each: abs(each.ends[measure] - value))
-    all_reached = target is not None and all(
-        first_reached(each.curve.value, target, each.mode) is not None for each in runs
-    )
-    return Horizon(measure, target, value, "longest run" if all_reached else "shortest run", which.id)
+    never = [
+        each for each in runs if target is None or first_reached(each.curve.value, target, each.mode) is None
+    ]
+    which = min(never or runs, key=lambda each: abs(each.ends[measure] - value))
+    return Horizon(measure, target, value, "shortest run" if never else "longest run", which.id)
 
 
 def derived(runs: Sequence[Replicate]) -> tuple[float, ...]:

@@ -166,6 +166,7 @@ def _run(
     places = seats(options.gpus, options.parallel, study.gpus_per_run)
     directory.make()
     with held(directory.lock, "another asha-study works in it"):
+        study, plan = _asked(options, directory)  # again: another one may have written its plan since
         through, failed = _round(options, study, plan, directory, arms, places)
         while through and study.waiting:
             now, plan = _asked(options, directory)
@@ -175,15 +176,16 @@ def _run(
             study, arms = now, arms_of(now.runs)  # with what was waiting for the best of the others
             through, failed = _round(options, study, plan, directory, arms, places, failed)
     states = {run.id: directory.state(run) for run in study.runs}
+    nothing = [run.id for run in study.runs if directory.found_nothing(run)]
     try:
-        _tell(study, directory, states, failed, through=through)
+        _tell(study, directory, states, failed, nothing, through=through)
         sys.stdout.flush()
     except OSError:  # nobody reads any more: it is all in the directory
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - so that the last flush is silent
     if not through:
         return 130
     waits = study.waiting and not options.only  # with that, the rest was not asked for
-    return 1 if waits or any(state != "done" for state in states.values()) else 0
+    return 1 if waits or nothing or any(state != "done" for state in states.values()) else 0
 
 
 def _round(
@@ -230,6 +232,7 @@ def _tell(
     directory: StudyDirectory,
     states: Mapping[str, str],
     unwell: Sequence[str],
+    nothing: Sequence[str],
     *,
     through: bool,
 ) -> None:
@@ -245,6 +248,11 @@ def _tell(
         print(
             f"failed: {', '.join(failed)}; each has a stderr.log under {directory.path / 'runs'}; the same "
             "command tries them again"
+        )
+    if nothing:
+        print(
+            f"nothing was found by: {', '.join(nothing)}; no trial of these reported a finite value: see "
+            "their logs, and remove their directories to have them run again"
         )
     if not through:
         print("stopped; the same command goes on with it")

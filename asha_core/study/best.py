@@ -65,6 +65,7 @@ def best_variation(
         options = dict(alike[0].options.get("warm_start_option", {}))
         name = arm_name(alike[0].variation, options)
         entries[name] = {"name": alike[0].variation} | ({"warm_start_option": options} if options else {})
+        own &= (times.times > 0) & (times.base > 0)  # a search that trained nothing has no time
         ratios.setdefault(name, []).extend(np.log(times.times[own] / times.base[own]))
     found = {name: float(np.mean(values)) for name, values in ratios.items() if values}
     if not found:

@@ -56,6 +56,14 @@ class StudyDirectory:
             return "failed"
         return "begun" if directory.begun else "new"
 
+    def found_nothing(self, run: PlannedRun) -> bool:
+        """Whether a search is over in which no trial reported a finite value."""
+        try:
+            results = read_manifest(self.run(run).results)
+        except ResultsError:
+            return False
+        return results.get("reason") in _OVER and results.get("best", 0) is None
+
     def outcome(self, run: PlannedRun) -> dict[str, Any] | None:
         """How the run's last process ended: outcome.json; None if none has, or it cannot be read."""
         try:
@@ -95,10 +103,12 @@ class StudyDirectory:
         What is here already keeps its name, whatever the file would call it now.
 
         Raises:
-            SettingError: a run that has begun here would be another search now.
+            SettingError: a run that has begun here would be another search now, or would be judged by targets
+                or in a measure that were chosen since.
         """
         known = self.read()
         runs = {run.id: run for run in known}
+        self._check_measure(study, known)
         for run in as_before(study.runs, known):
             before = runs.get(run.id)
             if before is not None and before.identity != run.identity and self.state(before) != "new":
@@ -106,9 +116,24 @@ class StudyDirectory:
                     f"{run.id} has begun in {self.path} with other options ({_differences(before, run)}): "
                     "name another directory with --results-dir, or give the experiment another run_id"
                 )
+            if before is not None and before.targets != run.targets and self.state(before) != "new":
+                raise SettingError(
+                    f"{run.id} has begun in {self.path} with the targets {list(before.targets)}, and now "
+                    f"they are {list(run.targets)}: targets are fixed before the runs. Take those of before; "
+                    f"asha-report {self.path} --target T shows others, without tests"
+                )
             runs[run.id] = run
         labels = group_labels(list(runs.values()))
         return [replace(run, group=labels[run.pairing]) for run in runs.values()]
+
+    def _check_measure(self, study: Study, known: Sequence[PlannedRun]) -> None:
+        measure = read_manifest(self.plan).get("measure", study.measure) if known else study.measure
+        if measure != study.measure and any(self.state(run) != "new" for run in known):
+            raise SettingError(
+                f"runs have begun in {self.path}, which are to be compared by {measure}, and now measure is "
+                f"{study.measure}: what is tested is fixed before the runs. The report tells the other "
+                "measures, too"
+            )
 
     def make(self) -> None:
         """Make the directory.
@@ -120,6 +145,11 @@ class StudyDirectory:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ResultsError(f"results directory {self.path} cannot be made: {error.strerror}") from None
+
+    def _commands(self, command: Sequence[str]) -> list[list[str]]:
+        """Those that have worked here, each once, and this one."""
+        before = read_manifest(self.plan).get("commands", []) if self.plan.exists() else []
+        return [*(each for each in before if each != list(command)), list(command)]
 
     def write(self, study: Study, runs: Sequence[PlannedRun], command: Sequence[str]) -> None:
         """Write study.json.
@@ -134,7 +164,7 @@ class StudyDirectory:
             "created": read_manifest(self.plan)["created"]
             if self.plan.exists()
             else datetime.now(UTC).isoformat(),
-            "command": list(command),
+            "commands": self._commands(command),
             "baseline": study.baseline,
             "measure": study.measure,
             "gpus_per_run": study.gpus_per_run,

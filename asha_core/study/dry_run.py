@@ -85,6 +85,7 @@ def plan_of(study: Study, costs: Sequence[ArmCost]) -> dict[str, Any]:
         "gpu_hours_left": sum(cost.left * (cost.hours or 0.0) for cost in costs),
         "cost_unknown": unknown,
         "waiting": dict(study.waiting),
+        "unpaired": unpaired(study, costs),
         "arms": [
             {
                 "arm": cost.arm.title,
@@ -99,6 +100,12 @@ def plan_of(study: Study, costs: Sequence[ArmCost]) -> dict[str, Any]:
             for cost in costs
         ],
     }
+
+
+def unpaired(study: Study, costs: Sequence[ArmCost]) -> list[str]:
+    """The arms that have no seed in common with the baseline of their group."""
+    base = {run.pairing_of_seed for cost in costs for run in cost.arm.runs if run.arm == study.baseline}
+    return [cost.arm.title for cost in costs if not any(run.pairing_of_seed in base for run in cost.arm.runs)]
 
 
 def plan_text(study: Study, costs: Sequence[ArmCost]) -> str:
@@ -142,6 +149,9 @@ def plan_text(study: Study, costs: Sequence[ArmCost]) -> str:
     lines += [
         f"experiment {name} waits for the best variation of {other}: it is not counted yet"
         for name, other in study.waiting.items()
+    ]
+    lines += [
+        f"{title} has no pair with {study.baseline}: it cannot be compared" for title in plan["unpaired"]
     ]
     if any(cost.hours is not None for cost in costs):
         how = sorted({cost.known_by for cost in costs if cost.known_by})

@@ -12,8 +12,8 @@ from asha_core.runtime.records import to_json
 
 # of two runs that differ in these alone, one is compared with the other; where the data lies changes nothing
 _OF_THE_ARM = ("variation", "warm_start_option", "seed", "data_dir", "target")
-# what may be changed for a search that has begun: where its data lies, what is told of it, and how long one
-# waits for a worker that hangs
+# what does not make it another search: where its data lies, what is told of it, and how long one waits for a
+# worker that hangs
 _FREE = ("data_dir", "target", "no_progress_timeout", "heartbeat_timeout", "max_retries", "checkpoint_budget")
 
 
@@ -41,6 +41,11 @@ class PlannedRun:
     def pairing(self) -> str:
         """What runs that are compared with each other have in common."""
         return _as_text(self.options, (*_OF_THE_ARM, *_FREE))
+
+    @property
+    def pairing_of_seed(self) -> tuple[str, int]:
+        """What the runs of one pair have in common."""
+        return self.pairing, self.seed
 
     @property
     def identity(self) -> str:

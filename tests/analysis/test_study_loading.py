@@ -205,6 +205,21 @@ def torn(folder: Path) -> None:
         file.write(b'{"t": 99')
 
 
+def resumed(folder: Path) -> None:
+    """As if it had been interrupted before its last record, and gone on with."""
+
+    def between(text: bytes) -> bytes:
+        *before, last = text.splitlines(keepends=True)
+        t = json.loads(last)["t"]
+        records = (
+            {"t": t, "type": "end", "reason": "interrupted", "crc": ""},
+            {"t": t, "type": "resume", "held": 1, "devices": ["cpu"], "changes": {}, "crc": ""},
+        )
+        return b"".join([*before, *(json.dumps(record).encode() + b"\n" for record in records), last])
+
+    rewrite(where(folder, ARM, 1), between)
+
+
 def no_value(folder: Path) -> None:
     rewrite(where(folder, ARM, 1), lambda text: re.sub(rb'"value": [0-9.]+', b'"value": "nan"', text))
 
@@ -268,6 +283,7 @@ CASES: dict[str, tuple[Callable[[Path], None], set[str], bool]] = {
     "unplanned": (unplanned, set(), True),
     "metric": (metric, {"unpaired"}, False),
     "torn": (torn, set(), True),
+    "resumed": (resumed, set(), True),
     "no value": (no_value, set(), True),
     "short": (short, set(), True),
     "settings": (settings, set(), True),
@@ -331,6 +347,7 @@ def test_what_is_wrong_is_named_and_pairs_are_what_can_be_compared(tmp_path: Pat
         ("few seeds", "one pair only, seed 1: nothing can be tested"),
         ("no baseline", "no usable run of 'none': nothing can be compared (baseline, ohgw-1step)"),
         ("schema", "schema 1: digits-asha-ohgw-1step/seed-1; schema 2: "),
+        ("resumed", "it was stopped and gone on with (2 sessions)"),
         ("short", "6 runs ended before the budget, "),
     ],
 )
@@ -443,3 +460,29 @@ def test_a_group_or_an_arm_that_is_not_there_is_named(tmp_path: Path) -> None:
         study.times(group, "random-warn", 0.5)
     with pytest.raises(SettingError, match="'elsewhere' is no group"):
         study.pairs("elsewhere", "random-warm")
+
+
+def test_a_search_with_other_options_than_planned_is_mislabelled(tmp_path: Path) -> None:
+    write_study(tmp_path, TWO, range(3))
+    ran = {"task": "digits", "max_trials": 12, "subset": 0.5, "warm_start_option": {"eta_h": 0.001}}
+    for seed, wanted in enumerate(({**ran, "subset": "0.5"}, {**ran, "max_trials": 27}, {"task": "digits"})):
+        edit(where(tmp_path, ARM, seed) / "run.json", lambda content: content.update(settings=ran))
+
+        def plan(content: Any, seed: int = seed, wanted: Any = wanted) -> None:
+            (run,) = (r for r in content["runs"] if (r["arm"], r["seed"]) == (ARM, seed))
+            run.update(options=wanted)
+
+        edit(tmp_path / "study.json", plan)
+    study = load_study(tmp_path)
+    assert [each.seed for each in study.of(study.groups[0], ARM)] == [0]  # "0.5" is .5
+    told = [str(problem) for problem in study.problems if problem.kind == "mislabelled"]
+    assert any("its run.json says max-trials 12, and 27 was planned: it is left out" in each for each in told)
+    assert len(told) == 2
+
+
+def test_a_search_that_ended_long_before_the_others_is_named(tmp_path: Path) -> None:
+    write_study(tmp_path, TWO, range(3))
+    write_search(where(tmp_path, ARM, 1), ARM, 1, trials=3)
+    (told,) = (each for each in load_study(tmp_path).problems if each.kind == "short")
+    assert told.run.endswith("ohgw-1step/seed-1")
+    assert "later times to it are censored there in all runs of the group" in told.sentence

@@ -100,7 +100,9 @@ def test_a_table_says_what_comparison_json_says(study: Path) -> None:
             if effect["measure"] != "seconds":
                 continue
             shown = f"{effect['target']:g}{' (primary)' if effect['target'] == group['targets'][-1] else ''}"
-            (row,) = (r for r in rows if r.startswith(f"| {shown} | {against['arm']} |"))
+            (row,) = (
+                r for r in rows if r.startswith(f"| {shown} | {against['arm'].replace('<b', '&lt;b')} |")
+            )
             ratio = effect["ratio"]
             shown = f"{ratio['value']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]"
             assert shown in row.replace("*", "")

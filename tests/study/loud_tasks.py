@@ -44,6 +44,13 @@ class Slow(Task):
             trial.report(trial.config["x"])
 
 
+class Raising(Slow):
+    """Whose trials all fail."""
+
+    def run(self, trial: Any) -> None:
+        raise RuntimeError("no")
+
+
 class Failing(Slow):
     """Fails in every run whose directory is of seed 1."""
 

@@ -66,7 +66,10 @@ def test_a_run_that_has_begun_is_not_made_another_one(tmp_path: Path) -> None:
     finish(directory, first.runs[0])
     with pytest.raises(SettingError, match=r"has begun .* with other options .max_trials 3, now 5"):
         directory.merged(other)
-    assert directory.merged(study(targets=[0.9]))  # what is told about it may change
+    with pytest.raises(SettingError, match="targets are fixed before the runs"):
+        directory.merged(study(targets=[0.9]))
+    with pytest.raises(SettingError, match="which are to be compared by seconds, and now measure is units"):
+        directory.merged(study(measure="units"))
 
 
 def test_complete_runs_keep_the_best_checkpoint_alone(tmp_path: Path) -> None:

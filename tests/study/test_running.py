@@ -155,6 +155,14 @@ def test_what_failed_is_not_tried_again_when_a_best_one_is_known(tmp_path: Path)
     assert "failed: odd" in told.stdout
 
 
+def test_a_search_that_found_nothing_is_named(tmp_path: Path) -> None:
+    file = write(tmp_path / "s.yaml", task=f"{TASKS}:Raising", seeds=1)
+    for _ in range(2):  # it is over, so the second time it is not run again, and named again
+        told = inline(file)
+        assert told.returncode == 1
+        assert "nothing was found by: tests.study.loud_tasks-Raising-asha-baseline/seed-0" in told.stdout
+
+
 def test_a_mistake_in_one_arm_is_found_before_any_run(tmp_path: Path) -> None:
     wrong = {"name": "ohgw-1step", "warm_start_option": {"eta": 3}}
     file = write(tmp_path / "s.yaml", task="dummy", variations=["baseline", wrong])

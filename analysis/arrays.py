@@ -44,12 +44,21 @@ def numbers(name: str, values: ArrayLike, *, least: int = 1, positive: bool = Fa
 
 def flags(name: str, values: ArrayLike, length: int, beside: str) -> Bools:
     """A vector of truth values (0 and 1 will do), as long as the array that it goes with."""
-    array = np.asarray(values)
-    if array.ndim != 1 or array.dtype.kind not in "biu" or not np.isin(array, (0, 1)).all():
-        if array.shape != (0,):
-            raise SettingError(f"{name} must be a vector of truth values, not {values!r:.80}")
-        array = array.astype(bool)
+    array = truths(name, values)
     same_length(name, len(array), beside, length)
+    return array
+
+
+def truths(name: str, values: ArrayLike) -> Bools:
+    """A vector of truth values, of any length; 0 and 1 will do."""
+    wrong = f"{name} must be a vector of truth values, not {values!r:.80}"
+    try:
+        array = np.asarray(values)
+    except ValueError as error:  # rows of different lengths
+        raise SettingError(wrong) from error
+    empty = array.shape == (0,)  # of whatever type
+    if not empty and (array.ndim != 1 or array.dtype.kind not in "biu" or not np.isin(array, (0, 1)).all()):
+        raise SettingError(wrong)
     return array.astype(bool)
 
 
@@ -86,16 +95,26 @@ def same_length(name: str, length: int, beside: str, expected: int) -> None:
 
 def between(name: str, value: float, low: float = 0.0, high: float = 1.0) -> float:
     """A number strictly between two others."""
-    if not low < value < high:
-        raise SettingError(f"{name} is {value!r}: it must be above {low:g} and below {high:g}")
-    return float(value)
+    if not low < (number := real(value)) < high:
+        raise SettingError(f"{name} is {value!r}: it must be a number above {low:g} and below {high:g}")
+    return number
 
 
 def positive(name: str, value: float) -> float:
     """A number above 0, and not infinite."""
-    if not (math.isfinite(value) and value > 0):
-        raise SettingError(f"{name} is {value!r}: it must be positive and finite")
-    return float(value)
+    if not 0 < (number := real(value)) < math.inf:
+        raise SettingError(f"{name} is {value!r}: it must be a positive and finite number")
+    return number
+
+
+def real(value: object) -> float:
+    """``value`` as a float; NaN, which is in no range, if it is no single number (but a text, or None)."""
+    if isinstance(value, str | bytes) or np.ndim(value) != 0:  # type: ignore[arg-type]
+        return math.nan
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
 
 
 def at_least(name: str, value: int, least: int = 1) -> int:

@@ -15,9 +15,12 @@ from asha_core.runtime.command import Parser, run_command
 
 
 def _finite(text: str) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
     if not math.isfinite(number):
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"{text!r} is no finite number")
     return number
 
 

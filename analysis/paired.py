@@ -9,7 +9,7 @@ analysis.summaries; all are offered here as well.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +27,7 @@ from analysis.arrays import (
     resampling,
     same_length,
     too_few,
+    truths,
 )
 from analysis.effects import Ratio, ratio_of_times, spread_ratio
 from analysis.resampling import sign_flip_p, swapped_means_p
@@ -60,6 +61,7 @@ __all__ = [
 ]
 
 _EXACT_RANKS = 200  # pairs up to which the signed-rank distribution is counted out: 10 ms
+_FEW_DIFFER = 25  # pairs that differ, up to which it is so of any number: the normal one does not fit them
 _DIGITS = 12  # log ratios that agree to so many decimals are tied
 
 
@@ -85,9 +87,9 @@ class WilcoxonResult:
 def wilcoxon_log(base: ArrayLike, other: ArrayLike) -> WilcoxonResult:
     """Two-sided Wilcoxon signed-rank test on log(other / base), with Pratt's zeros.
 
-    Differences of 0 are ranked with the rest and then left out. Up to 200 pairs p is exact given the ranks,
-    ties and zeros included: the distribution of the rank sum under random signs is counted out. Beyond that
-    it is SciPy's normal approximation.
+    Differences of 0 are ranked with the rest and then left out. Up to 200 pairs, or 25 that differ, p is
+    exact given the ranks, ties and zeros included: the distribution of the rank sum under random signs is
+    counted out. Beyond that it is SciPy's normal approximation.
 
     Args:
         base, other: (n,) positive times of the same seeds; censored ones at their budget.
@@ -102,7 +104,7 @@ def wilcoxon_log(base: ArrayLike, other: ArrayLike) -> WilcoxonResult:
     differing = int(np.count_nonzero(difference))
     ranks = stats.rankdata(np.abs(difference))
     statistic = float(min(ranks[difference > 0].sum(), ranks[difference < 0].sum()))
-    exact = n <= _EXACT_RANKS
+    exact = n <= _EXACT_RANKS or differing <= _FEW_DIFFER
     note, p = too_few(n), None
     if not note and exact:
         p = _signed_rank_p(ranks[difference != 0], statistic)
@@ -229,10 +231,9 @@ def mcnemar(base_reached: ArrayLike, reached: ArrayLike) -> McNemar:
         SettingError: no pairs, different lengths, or what is no truth value.
     Source: McNemar 1947, doi:10.1007/BF02295996; exact: Fleiss 1981.
     """
-    length = len(np.atleast_1d(np.asarray(base_reached)))
-    at_least("pairs", length)
-    x = flags("base_reached", base_reached, length, "base_reached")
-    y = flags("reached", reached, length, "base_reached")
+    x = truths("base_reached", base_reached)
+    at_least("pairs", len(x))
+    y = flags("reached", reached, len(x), "base_reached")
     only_base, only_other = int((x & ~y).sum()), int((~x & y).sum())
     if only_base + only_other == 0:
         return McNemar(0, 0, 1.0)
@@ -247,10 +248,10 @@ def holm(p_values: Sequence[float | None] | Floats) -> Floats:
     Returns:
         (n,) in the same order; NaN where there was none, and these do not count in m.
     Raises:
-        SettingError: a p-value outside [0, 1].
+        SettingError: no vector of numbers, or a p-value outside [0, 1].
     Source: Holm 1979, www.jstor.org/stable/4615733.
     """
-    p = np.array([math.nan if value is None else value for value in p_values], dtype=np.float64)
+    p = _p_values(p_values)
     if (wrong := (p < 0) | (p > 1)).any():
         raise SettingError(f"p_values[{np.argmax(wrong)}] is {p[np.argmax(wrong)]:g}: it must be in [0, 1]")
     adjusted = np.full(len(p), math.nan)
@@ -258,6 +259,20 @@ def holm(p_values: Sequence[float | None] | Floats) -> Floats:
     factors = np.arange(len(order), 0, -1)
     adjusted[order] = np.minimum(np.maximum.accumulate(factors * p[order]), 1.0)
     return adjusted
+
+
+def _p_values(values: Sequence[float | None] | Floats) -> Floats:
+    """A vector, NaN in the place of None."""
+    what = "it must be a vector of p-values, in the order in which they are to come back"
+    try:
+        if isinstance(values, Mapping | Set | str | bytes):
+            raise TypeError  # what could be gone through, but has no order, or is no numbers
+        found = np.array([math.nan if value is None else value for value in values], dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise SettingError(f"p_values is {values!r:.80}: {what}") from error
+    if found.ndim != 1:
+        raise SettingError(f"p_values has shape {found.shape}: {what}")
+    return found
 
 
 def _signed_rank_p(ranks: Floats, statistic: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -201,8 +202,17 @@ def plot_warm_start(axes: Axes, run: Run, name: str | None = None) -> None:
     axes.grid(visible=False, axis="y")
 
 
+# one inside the other where both are equal
+_LONE: dict[str, dict[str, Any]] = {
+    "valid_loss": {"marker": "o", "markersize": 3.5},
+    "train_loss": {"marker": "o", "markersize": 7, "markerfacecolor": "none"},
+}
+
+
 def plot_losses(axes: Axes, run: Run, count: int = 4, name: str | None = None) -> None:
     """Training loss (dashed) and validation loss (solid) of the best trials, by resource.
+
+    A loss that was reported once is a mark: hollow for training, full for validation.
 
     count: how many trials. name: as for ``plot_learning_curves``. A trial's losses are what its task reported
     as ``train_loss`` and ``valid_loss``, in the loss's own unit (nats for cross-entropy).
@@ -215,20 +225,22 @@ def plot_losses(axes: Axes, run: Run, count: int = 4, name: str | None = None) -
         return
     seen: list[float] = []
     handles = []
+    some_lone = False
     for place, (signed, _, _, trial) in enumerate(ranked[:count]):
         colour = PALETTE[place % len(PALETTE)]
         for key, dash in (("valid_loss", "-"), ("train_loss", "--")):
             losses = np.array([metrics.get(key, np.nan) for metrics in trial.metrics], dtype=np.float64)
             losses[~np.isfinite(losses)] = np.nan
-            lone = np.isfinite(losses).sum() == 1
-            axes.plot(
-                trial.resources, losses, dash, color=colour, marker="." if lone else None, linewidth=1.3
-            )
+            lone = np.isfinite(losses).sum() == 1  # no line: only a mark tells one loss from the other
+            mark = _LONE[key] if lone else {}
+            some_lone = some_lone or bool(lone)
+            axes.plot(trial.resources, losses, dash, color=colour, linewidth=1.3, **mark)
             seen += losses[np.isfinite(losses)].tolist()
         text = f"trial {trial.id} ({run.metric} {sign * signed:.4g})"
         handles.append(Line2D([], [], color=colour, label=plain(text)))
-    handles.append(Line2D([], [], color=GREY, linestyle="-", label="validation"))
-    handles.append(Line2D([], [], color=GREY, linestyle="--", label="training"))
+    kinds = {key: mark if some_lone else {} for key, mark in _LONE.items()}
+    handles.append(Line2D([], [], color=GREY, linestyle="-", label="validation", **kinds["valid_loss"]))
+    handles.append(Line2D([], [], color=GREY, linestyle="--", label="training", **kinds["train_loss"]))
     if seen and min(seen) > 0 and max(seen) / min(seen) > 30:
         axes.set_yscale("log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

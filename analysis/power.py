@@ -15,7 +15,7 @@ import math
 
 from scipy import stats
 
-from analysis.arrays import at_least, between, positive
+from analysis.arrays import at_least, between, positive, real
 from asha_core.errors import SettingError
 
 
@@ -31,9 +31,9 @@ def seeds_needed(sd_log_ratio: float, ratio: float = 0.85, power: float = 0.8, a
     Raises:
         SettingError: a value out of its range, or ratio 1, which no number of seeds can show.
     """
-    _spread(sd_log_ratio)
+    sd = _spread(sd_log_ratio)
     z = _z(power, alpha)
-    n = (z * sd_log_ratio / _log_ratio(ratio)) ** 2
+    n = (z * sd / _log_ratio(ratio)) ** 2
     return max(round(n), _least_pairs(alpha))
 
 
@@ -46,14 +46,14 @@ def power_of(n: int, sd_log_ratio: float, ratio: float = 0.85, alpha: float = 0.
         SettingError: a value out of its range.
     """
     at_least("n", n)
-    _spread(sd_log_ratio)
+    sd = _spread(sd_log_ratio)
     between("alpha", alpha)
     effect = abs(_log_ratio(ratio))
     if n < _least_pairs(alpha):
         return 0.0
-    if sd_log_ratio == 0:
+    if sd == 0:
         return 1.0
-    return float(stats.norm.cdf(effect * math.sqrt(n) / sd_log_ratio - stats.norm.ppf(1 - alpha / 2)))
+    return float(stats.norm.cdf(effect * math.sqrt(n) / sd - stats.norm.ppf(1 - alpha / 2)))
 
 
 def detectable_ratio(n: int, sd_log_ratio: float, power: float = 0.8, alpha: float = 0.05) -> float:
@@ -65,14 +65,15 @@ def detectable_ratio(n: int, sd_log_ratio: float, power: float = 0.8, alpha: flo
         SettingError: a value out of its range.
     """
     at_least("n", n)
-    _spread(sd_log_ratio)
+    sd = _spread(sd_log_ratio)
     z = _z(power, alpha)
-    return 0.0 if n < _least_pairs(alpha) else math.exp(-z * sd_log_ratio / math.sqrt(n))
+    return 0.0 if n < _least_pairs(alpha) else math.exp(-z * sd / math.sqrt(n))
 
 
-def _spread(sd: float) -> None:
-    if not (math.isfinite(sd) and sd >= 0):
-        raise SettingError(f"sd_log_ratio is {sd!r}: it must be finite and 0 or above")
+def _spread(sd: float) -> float:
+    if not 0 <= (number := real(sd)) < math.inf:
+        raise SettingError(f"sd_log_ratio is {sd!r}: it must be a finite number, 0 or above")
+    return number
 
 
 def _log_ratio(ratio: float) -> float:

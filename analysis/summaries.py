@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from analysis.arrays import Floats, at_least, between, flags, numbers, resampling
+from analysis.arrays import Floats, at_least, between, numbers, resampling, truths
 from analysis.resampling import bootstrap_weights
 from asha_core.errors import SettingError
 
@@ -58,7 +58,12 @@ def interquartile_mean_band(
         SettingError: it is no matrix, has no seeds, or infinite values.
     Source: Agarwal et al. 2021, arXiv:2108.13264, one task: stratified over seeds.
     """
-    values = np.asarray(matrix, dtype=np.float64)
+    try:
+        values = np.asarray(matrix, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise SettingError(
+            f"matrix must be numbers, (seeds, grid), all rows of one length; not {matrix!r:.80}"
+        ) from error
     if values.ndim != 2 or not len(values):
         raise SettingError(f"matrix must be (seeds, grid) with at least one seed, not shape {values.shape}")
     if np.isinf(values).any():
@@ -100,8 +105,8 @@ def success_rate(reached: ArrayLike, confidence: float = 0.95) -> SuccessRate:
         SettingError: none, or what is no truth value.
     Source: Wilson 1927, doi:10.2307/2276774; why not Wald's: Brown, Cai and DasGupta 2001.
     """
-    length = at_least("reached, its length,", len(np.atleast_1d(np.asarray(reached))))
-    k = int(flags("reached", reached, length, "reached").sum())
+    found = truths("reached", reached)
+    length, k = at_least("reached, its length,", len(found)), int(found.sum())
     interval = stats.binomtest(k, length).proportion_ci(between("confidence", confidence), method="wilson")
     return SuccessRate(k, length, float(interval.low), float(interval.high))
 

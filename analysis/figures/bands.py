@@ -24,15 +24,14 @@ from analysis.figures.drawing import (
     step_band,
     time_axis,
 )
+from analysis.figures.given import Centred, centred, left_out, refuse_first, sizes
 from analysis.figures.look import GREY, Style, looks
-
-Band = tuple[ArrayLike, ArrayLike, ArrayLike]  # centre, low, high
 
 
 def plot_best_bands(
     axes: Axes,
     grid: ArrayLike,
-    bands: Mapping[str, Band],
+    bands: Mapping[str, Centred],
     n: int | Mapping[str, int] | None = None,
     xlabel: str | None = None,
     ylabel: str = "best score so far (validation)",
@@ -50,18 +49,20 @@ def plot_best_bands(
 
     Args:
         grid: (G,) times at which the bands are given, rising; seconds if there is no ``xlabel``.
-        bands: by variation, (centre, low, high), each (G,), in the metric's unit; NaN where
-            there is none yet.
-        n: seeds, of all or by variation.
+        bands: by variation, (centre, low, high), each (G,), in the metric's unit, or what
+            ``interquartile_mean_band`` gives; NaN where there is none yet. Who has none at all is named.
+        n: seeds, of all or by variation; by default those of the bands that know it.
         xlabel: with its unit; by default wall-clock time in the unit that suits the grid.
         targets: values of tau, each a dashed line; the last is the main one.
         of, interval: what the line and the band are, as the figure is to say it.
         look: from ``styles``, for the same colours in every figure.
     Raises:
-        SettingError: arrays whose lengths do not fit.
+        SettingError: arrays whose lengths do not fit, a grid that is not finite, or unknown names in ``n``.
     """
     x = array("grid", grid)
-    drawn = {name: [array(f"bands[{name!r}]", each, len(x)) for each in band] for name, band in bands.items()}
+    refuse_first("grid", ~np.isfinite(x), x, "a time must be finite")
+    n = sizes(n, bands)
+    drawn = {name: centred(f"bands[{name!r}]", band, len(x)) for name, band in bands.items()}
     drawn = {name: band for name, band in drawn.items() if np.isfinite(band[0]).any()}
     if not drawn or not len(x):
         nothing(axes, "no search reported a finite score: no curve of the best so far")
@@ -77,7 +78,7 @@ def plot_best_bands(
     _targets(axes, targets)
     axes.set_xlabel(xlabel)
     labelled(axes, ylabel)
-    headed(axes, title, said(counted(n), f"{of} with {interval}"))
+    headed(axes, title, said(counted(n), f"{of} with {interval}", left_out(bands, drawn, "no value by then")))
     legend_below(axes, [sample(style[name], named(name, n)) for name in drawn])
 
 

@@ -10,6 +10,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
+from analysis.figures import given
 from analysis.figures.drawing import colour_bar, font_points, headed, narrow, nothing, plain, room, text_width
 from analysis.figures.look import BASELINE
 from asha_core.errors import SettingError
@@ -28,16 +29,18 @@ def plot_confusion(
         names: (K,) of the classes; by default their numbers.
         data: of which the samples are.
     Raises:
-        SettingError: a matrix that is not square or has negative entries, or names that do not fit.
+        SettingError: a matrix that is not square or holds what is no count, or names that do not fit.
     """
-    counts = np.asarray(matrix, dtype=np.float64)
+    counts = given.matrix("matrix", matrix)
     if not counts.size:
         nothing(
             axes, "no confusion matrix: outputs that are no classes, or nothing was measured on test data"
         )
         return
-    if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or not (counts >= 0).all():
-        raise SettingError(f"matrix has shape {counts.shape}: give a square one of counts, none negative")
+    if counts.ndim != 2 or counts.shape[0] != counts.shape[1]:
+        raise SettingError(f"matrix has shape {counts.shape}: give a square one, a row for each true class")
+    wrong = ~np.isfinite(counts) | (counts < 0)
+    given.refuse_first("matrix", wrong, counts, "give counts, finite and none negative")
     classes = len(counts)
     if len(names) not in (0, classes):
         raise SettingError(

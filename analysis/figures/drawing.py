@@ -117,6 +117,11 @@ def narrow(axes: Axes) -> bool:
     return room(axes)[0] < 4.5 * 72
 
 
+def point_size(axes: Axes) -> float:
+    """The size of a faint "." of one search, in points: a dot takes half of it."""
+    return 5.0 if narrow(axes) else 7.5
+
+
 def tall(rows: int, width: float = SIZE[0]) -> tuple[float, float]:
     """A figure's (width, height) in inches, for ``rows`` names one below another."""
     return (width, 1.2 + 0.3 * max(rows, 2)) if width >= 4.5 else (width, 0.95 + 0.21 * max(rows, 2))

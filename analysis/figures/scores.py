@@ -23,9 +23,12 @@ from analysis.figures.drawing import (
     names_down,
     nothing,
     plain,
+    point_size,
     room,
 )
+from analysis.figures.given import centred
 from analysis.figures.look import BASELINE, GREY, Style, looks
+from asha_core.errors import SettingError
 
 _RATIOS = (1.0, 0.5, 2.0, 0.25, 4.0, 0.125, 8.0, 0.8, 1.25, 0.7, 1.5, 0.6, 0.9, 1.1, 1.75, 3.0, 6.0)
 
@@ -77,20 +80,26 @@ def plot_final_scores(
     """
     middle = array("centre", centre, len(names))
     ends = array("low", low, len(names)), array("high", high, len(names))
-    seeds = [array(f"points of {name}", each) for name, each in zip(names, points, strict=len(points) > 0)]
+    if len(points) not in (0, len(names)):
+        raise SettingError(
+            f"points has {len(points)} entries for {len(names)} names: give one for each, or none"
+        )
+    seeds = [array(f"points of {name}", each) for name, each in zip(names, points, strict=False)]
     if not len(names) or not np.isfinite(middle).any():
         nothing(axes, "no search has a final score")
         return
     style = looks(names, look)
     rows = np.arange(len(names), dtype=np.float64)
+    size = point_size(axes)
     up = 0.16 if test is not None else 0.0
     for row, scores in zip(rows, seeds, strict=False):
         spread = ((np.arange(len(scores)) * 0.618034) % 1 - 0.5) * (0.26 if up else 0.5)
         colour = style[names[int(row)]].colour
-        axes.plot(scores, row - up + spread, ".", color=colour, markersize=5, alpha=0.4, markeredgewidth=0)
+        place = row - up + spread
+        axes.plot(scores, place, ".", color=colour, markersize=size, alpha=0.5, markeredgewidth=0, zorder=1.5)
     _dots(axes, rows - up, (middle, *ends), [style[name] for name in names], hollow=False)
     if test is not None:
-        told = [array("test", each, len(names)) for each in test]
+        told = centred("test", test, len(names))
         _dots(axes, rows + 0.24, (told[0], told[1], told[2]), [style[name] for name in names], hollow=True)
         handles = [
             Line2D([], [], color=GREY, marker="o", linestyle="-", markersize=5, label="validation"),

@@ -21,9 +21,11 @@ from analysis.figures.drawing import (
     labelled,
     nothing,
     plain,
+    point_size,
     room,
     text_width,
 )
+from analysis.figures.given import matrix, parts, refuse_first
 from analysis.figures.look import BASELINE, GREY, PALETTE
 from asha_core.errors import SettingError
 
@@ -56,7 +58,7 @@ def plot_parallel_coordinates(
     """
     if mode not in ("max", "min"):
         raise SettingError(f"mode is {mode!r}: give 'max' or 'min'")
-    cube = np.asarray(values, dtype=np.float64)
+    cube = matrix("values", values)
     scores = array("score", score)
     if cube.size and cube.shape != (len(scores), len(dimensions)):
         raise SettingError(
@@ -146,23 +148,26 @@ def plot_sweep(
         of, interval: what the curve and its interval are, as the figure is to say it.
         reference: (value, name) of a horizontal line, such as the baseline's.
     Raises:
-        SettingError: lengths that do not fit, or an x that is not positive.
+        SettingError: lengths that do not fit, or an x that is not positive and finite.
     """
     at = array("x", x)
     results = array("y", y, len(at))
-    if (at <= 0).any():
-        raise SettingError(f"x has {at.min():g}: a logarithmic axis needs positive values")
+    wrong = ~np.isfinite(at) | (at <= 0)
+    refuse_first("x", wrong, at, "a logarithmic axis needs positive and finite values")
     if not np.isfinite(results).any():
         nothing(axes, "no search of the sweep has a result")
         return
     colour = PALETTE[0]
     wobble = np.exp(((np.arange(len(at)) * 0.618034) % 1 - 0.5) * 0.12)
     axes.set_xscale("log")
-    axes.plot(at * wobble, results, ".", color=GREY, alpha=0.5, markersize=5, markeredgewidth=0)
-    told = [counted(len(at), "search"), "faint: each search"]
+    axes.plot(
+        at * wobble, results, ".", color=GREY, alpha=0.6, markersize=point_size(axes), markeredgewidth=0
+    )
+    told = [counted(int(np.isfinite(results).sum()), "search"), "faint: each search"]
     if curve is not None:
-        grid = array("curve grid", curve[0])
-        centre, low, high = (array("curve", each, len(grid)) for each in curve[1:])
+        first, *others = parts("curve", curve, ("grid", "centre", "low", "high"))
+        grid = array("curve grid", first)
+        centre, low, high = (array("curve", each, len(grid)) for each in others)
         if len(grid) <= 6:
             error = np.nan_to_num([np.maximum(centre - low, 0), np.maximum(high - centre, 0)])
             axes.errorbar(grid, centre, error, color=colour, marker="o", markersize=5, linewidth=1)

@@ -21,6 +21,7 @@ from analysis.figures.drawing import (
     nothing,
     plain,
 )
+from analysis.figures.given import matrix
 from analysis.figures.look import BASELINE, FAINT, GREY, PALETTE
 from asha_core.errors import SettingError
 
@@ -56,7 +57,7 @@ def plot_gradient_benefit(
         SettingError: edges and values that do not fit.
     """
     x, y = array("x_edges", x_edges), array("y_edges", y_edges)
-    cells = np.asarray(values, dtype=np.float64)
+    cells = matrix("values", values)
     if cells.size and cells.shape != (len(x) - 1, len(y) - 1):
         raise SettingError(
             f"values has shape {cells.shape}: {len(x)} x edges and {len(y)} y edges ask for "

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter, NullLocator
 from numpy.typing import ArrayLike
 
-from analysis.arrays import Floats
+from analysis.arrays import Floats, positive
 from analysis.figures.drawing import (
     array,
     below,
@@ -28,12 +28,17 @@ from analysis.figures.drawing import (
     step_band,
     time_axis,
 )
+from analysis.figures.given import Centred, centred, known, left_out, parts, refuse_first, sizes
 from analysis.figures.look import BASELINE, GREY, Style, looks
+from analysis.survival import KaplanMeier
 
-Band = tuple[ArrayLike, ArrayLike, ArrayLike]  # centre, low, high
-Curve = tuple[
-    ArrayLike, ArrayLike, ArrayLike, ArrayLike, ArrayLike
-]  # times, survival, low, high, censored at
+Curve = (
+    KaplanMeier | tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike, ArrayLike]
+)  # or times, survival, low, high, censored at
+_CURVE = ("times", "survival", "low", "high", "censor marks")
+_CLUSTER = 0.3  # of the gap between two rungs: what the arms of one rung take
+_STEP = 9.0  # points between two arms at most
+_MARGIN = 1.7  # beside the first and the last rung, a factor
 
 
 def plot_kaplan_meier(
@@ -55,8 +60,8 @@ def plot_kaplan_meier(
     Args:
         curves: by variation, (times, survival, low, high, censor_marks): the first four (E,), at the times
             of events, survival and its band as shares; the last (C,) the times of censored searches, each a
-            tick.
-        n: searches, of all or by variation; by default those in ``durations``.
+            tick. Or what ``kaplan_meier`` gives, which goes on to its last time and has no ticks.
+        n: searches, of all or by variation; by default those in ``durations``, or of the curves that know it.
         xlabel: with its unit; by default the times are seconds, shown in the unit that suits them.
         target: what is reached, such as "accuracy 0.93".
         complement: draw the share that has reached it, one minus the above.
@@ -64,8 +69,11 @@ def plot_kaplan_meier(
             room, the number still at risk stands under the ticks.
         horizon: where the x axis ends, in the unit of the times.
     Raises:
-        SettingError: arrays whose lengths do not fit.
+        SettingError: arrays whose lengths do not fit, or unknown names in ``n`` or ``durations``.
     """
+    known("durations", durations or {}, curves)
+    if horizon is not None:
+        positive("horizon", horizon)
     steps = {name: _steps(name, curve, complement=complement) for name, curve in curves.items()}
     steps = {name: step for name, step in steps.items() if len(step[0]) > 1}
     if not steps:
@@ -73,8 +81,9 @@ def plot_kaplan_meier(
         return
     told = {name: array(f"durations[{name!r}]", times) for name, times in (durations or {}).items()}
     if n is None and told:
-        sizes = {name: len(times) for name, times in told.items()}
-        n = sizes if len(set(sizes.values())) > 1 else next(iter(sizes.values()))
+        counts = {name: len(times) for name, times in told.items()}
+        n = counts if len(set(counts.values())) > 1 else next(iter(counts.values()))
+    n = sizes(n, curves)
     end = horizon if horizon is not None else max(float(step[0][-1]) for step in steps.values())
     unit, xlabel = time_axis(np.ones(1), xlabel, end)
     scale, style = float(unit[0]), looks(list(curves), look)
@@ -88,17 +97,25 @@ def plot_kaplan_meier(
     axes.set_xlabel(xlabel)
     labelled(axes, f"searches {'that reached' if complement else 'yet to reach'} {target} (%)")
     ticks = "tick: a search that ended before it (censored)" if marked else ""
-    headed(axes, title, said(counted(n, "search"), f"shaded: {interval}", ticks))
+    headed(
+        axes,
+        title,
+        said(counted(n, "search"), f"shaded: {interval}", ticks, left_out(curves, steps, "no search")),
+    )
     rows = _at_risk(axes, {name: told[name] * scale for name in steps if name in told}, style)
     legend_below(axes, [sample(style[name], named(name, n)) for name in steps], lower=rows)
 
 
 def _steps(name: str, curve: Curve, *, complement: bool) -> tuple[Floats, ...]:
     """(times, share, low, high, censor marks, share at these), from 0 to the last time; in per cent."""
-    times = array(f"curves[{name!r}] times", curve[0])
-    heights = [array(f"curves[{name!r}]", each, len(times)) for each in curve[1:4]]
-    marks = array(f"curves[{name!r}] censor marks", curve[4])
-    end = max([*times[-1:], *marks, 0.0])
+    last, given = 0.0, curve
+    if isinstance(curve, KaplanMeier):
+        last, given = curve.last, (curve.times, curve.survival, curve.low, curve.high, ())
+    found = parts(f"curves[{name!r}]", given, _CURVE)
+    times = array(f"curves[{name!r}] times", found[0])
+    heights = [array(f"curves[{name!r}]", each, len(times)) for each in found[1:4]]
+    marks = array(f"curves[{name!r}] censor marks", found[4])
+    end = max([*times[-1:], *marks, last])
     begun = len(times) > 0 and times[0] == 0
     t = np.concatenate([[] if begun else [0.0], times, [end] if end > 0 else []])
     full = [
@@ -152,7 +169,7 @@ def _at_risk(axes: Axes, durations: Mapping[str, Floats], style: Mapping[str, St
 def plot_survival_by_rung(
     axes: Axes,
     levels: Sequence[int],
-    shares: Mapping[str, Band],
+    shares: Mapping[str, Centred],
     n: int | Mapping[str, int] | None = None,
     *,
     unit: str = "epoch",
@@ -164,17 +181,21 @@ def plot_survival_by_rung(
     """The share of configurations that reached each rung, by variation; both axes logarithmic if none is 0.
 
     Args:
-        levels: (R,) the rungs' levels, in units of resource, rising.
-        shares: by variation, (mean, low, high) over seeds, each (R,), from 0 to 1; NaN where there
-            is no rung.
+        levels: (R,) the rungs' levels, in units of resource, positive and rising.
+        shares: by variation, (mean, low, high) over seeds, each (R,), from 0 to 1, or a ``Band`` of
+            them; NaN where there is no rung.
         unit: a unit of resource.
         eta: the reduction factor: draws the share that one in eta a rung leaves.
     Raises:
-        SettingError: arrays whose lengths do not fit.
+        SettingError: arrays whose lengths do not fit, levels that do not rise from above 0, or unknown
+            names in ``n``.
     """
     x = array("levels", levels)
+    rising = np.diff(x, prepend=0.0) > 0
+    refuse_first("levels", ~(rising & np.isfinite(x)), x, "levels must be positive, finite and rising")
+    n = sizes(n, shares)
     drawn = {
-        name: [100 * array(f"shares[{name!r}]", each, len(x)) for each in share]
+        name: [100 * each for each in centred(f"shares[{name!r}]", share, len(x), "mean")]
         for name, share in shares.items()
     }
     drawn = {name: share for name, share in drawn.items() if np.isfinite(share[0]).any()}
@@ -185,9 +206,9 @@ def plot_survival_by_rung(
     every = np.concatenate([share[0] for share in drawn.values()])
     logarithmic = bool((every[np.isfinite(every)] > 0).all())
     # side by side within a rung, and not joined: lines between places that are moved would have false slopes
-    spread = 0.36 * float(np.log(x[1:] / x[:-1]).min()) if len(x) > 1 else 0.36
+    step, size = _beside(axes, x, len(drawn))
     for index, (name, (mean, low, high)) in enumerate(drawn.items()):
-        place = x * np.exp(spread * (index / max(len(drawn) - 1, 1) * 2 - 1)) if len(drawn) > 1 else x
+        place = x * np.exp(step * (index - (len(drawn) - 1) / 2))
         there = np.isfinite(mean)
         least = np.nan_to_num(np.clip(mean - low, 0, 0.999 * mean if logarithmic else None))
         most = np.nan_to_num(np.clip(high - mean, 0, None))
@@ -198,8 +219,9 @@ def plot_survival_by_rung(
             color=style[name].colour,
             marker=style[name].marker,
             linestyle="none",
-            markersize=4 if len(drawn) < 7 else 2.8,
-            elinewidth=1,
+            markersize=size,
+            markeredgewidth=0,
+            elinewidth=min(1.0, size / 3),
         )
     _rung_axes(axes, x, unit, every, logarithmic=logarithmic)
     handles = [sample(style[name], named(name, n), marker=True) for name in drawn]
@@ -209,15 +231,24 @@ def plot_survival_by_rung(
             x, ideal, color=GREY, linewidth=0.8, linestyle=":", label=f"one in {eta:g} of the rung before"
         )
         handles.append(line)
-    headed(axes, title, said(counted(n), f"bars: {interval}"))
+    headed(axes, title, said(counted(n), f"bars: {interval}", left_out(shares, drawn, "no rung")))
     legend_below(axes, handles)
+
+
+def _beside(axes: Axes, levels: Floats, count: int) -> tuple[float, float]:
+    """(the step from one arm to the next, on the scale of log x; the markers' size in points)."""
+    whole = float(np.log(levels[-1] / levels[0] * _MARGIN**2))
+    gap = float(np.log(levels[1:] / levels[:-1]).min()) if len(levels) > 1 else whole
+    points = 0.8 * room(axes)[0] / whole  # of a step by 1; labels take the rest of the width
+    step = min(_CLUSTER * gap / max(count - 1, 1), _STEP / points)
+    return step, float(np.clip(0.9 * step * points, 1.8, 4.5))
 
 
 def _rung_axes(axes: Axes, levels: Floats, unit: str, shares: Floats, *, logarithmic: bool) -> None:
     axes.set_xscale("log")
     axes.set_xticks(levels, [f"{level:g}" for level in levels])
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlim(levels[0] / 1.7, levels[-1] * 1.7)
+    axes.set_xlim(levels[0] / _MARGIN, levels[-1] * _MARGIN)
     axes.set_xlabel(f"rung ({unit}s of training)")
     labelled(axes, "configurations that reached it (%)")
     if not logarithmic:

@@ -248,6 +248,17 @@ def test_spread_compares_the_seeds_of_each() -> None:
     assert (told.verdict, told.n) == (FAILS, 30)
 
 
+def test_a_spread_that_many_draws_lack_decides_nothing() -> None:
+    """Where searches that never got there make the quartiles infinite in some draws, and these are left out."""
+    base = times(20, 0.5)
+    other = np.exp(np.log(base).mean()) * (base / np.exp(np.log(base).mean())) ** 0.3
+    other[np.argsort(other)[-5:]] = INFINITE
+    told = judged(base, other)["spread"]
+    assert told.high < 1.1, "or it would be open in any case"
+    assert told.verdict == OPEN
+    assert "of the draws it is not defined" in told.sentence
+
+
 def several(effects: Sequence[float]) -> Comparison:
     """A group for each ratio of times."""
     base = times(10, 0.2)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analysis.cli import _parser
 from analysis.paired import wilcoxon_log
 from analysis.power import detectable_ratio, power_of, seeds_needed
 from asha_core.errors import SettingError
@@ -80,8 +81,27 @@ def test_the_signed_rank_test_finds_what_the_docstring_says(n: int, power: float
         (lambda: seeds_needed(0.3, alpha=0), "alpha is 0"),
         (lambda: power_of(0, 0.3), "n is 0"),
         (lambda: detectable_ratio(2.5, 0.3), "n is 2.5"),
+        (lambda: seeds_needed("0.3"), "sd_log_ratio is '0.3'"),
+        (lambda: seeds_needed(None), "sd_log_ratio is None"),
+        (lambda: seeds_needed([0.3, 0.4]), "sd_log_ratio is"),
+        (lambda: seeds_needed(0.3, "0.85"), "ratio is '0.85'"),
+        (lambda: seeds_needed(0.3, power="0.8"), "power is '0.8'"),
+        (lambda: power_of(30, 0.3, alpha=None), "alpha is None"),
     ],
 )
 def test_what_is_wrong_is_named(call, message: str) -> None:
     with pytest.raises(SettingError, match=message):
         call()
+
+
+@pytest.mark.parametrize("number", [0.3, np.float32(0.3), np.float64(0.3), np.array(0.3)])
+def test_any_kind_of_real_number_will_do(number) -> None:
+    assert seeds_needed(number) == 27
+
+
+@pytest.mark.parametrize("text", ["abc", "nan", "inf", ""])
+def test_a_target_on_the_command_line_that_is_no_number_is_named(text: str) -> None:
+    with pytest.raises(SettingError, match=f"{text!r} is no finite number") as told:
+        _parser().parse_args(["--target", text, "results"])
+    assert "_finite" not in str(told.value)
+    assert _parser().parse_args(["--target", "0.9", "--target", "1e-2", "results"]).target == [0.9, 0.01]

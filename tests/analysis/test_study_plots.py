@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,8 +15,10 @@ from matplotlib.collections import LineCollection, QuadMesh
 from matplotlib.colors import to_hex
 from matplotlib.container import ErrorbarContainer
 
-from analysis import figures
+from analysis import figures, plots
 from analysis.figures.look import BASELINE
+from analysis.runs import load_run
+from analysis.summaries import interquartile_mean_band
 from analysis.survival import kaplan_meier
 from asha_core.errors import SettingError
 from tests.analysis.figure_cases import (
@@ -24,6 +27,7 @@ from tests.analysis.figure_cases import (
     LOOK,
     SEEDS,
     THIRTEEN,
+    Draw,
     before_after,
     benefit,
     best_bands,
@@ -41,6 +45,7 @@ from tests.analysis.figure_cases import (
     sweep,
     times,
 )
+from tests.analysis.test_metrics import write_run
 
 
 @given(st.lists(st.text(min_size=1, max_size=8), max_size=37, unique=True))
@@ -185,7 +190,13 @@ def test_final_scores_are_dots_with_intervals_and_every_seed() -> None:
     assert not axes.patches  # no bar whose length would mean something from a base that is not 0
     faint = [line for line in axes.lines if line.get_marker() == "."]
     assert [len(line.get_xdata()) for line in faint] == [SEEDS] * 5
-    assert all(line.get_alpha() < 0.5 for line in faint)
+    assert all(line.get_alpha() < 0.6 for line in faint)
+    widest = max(line.get_zorder() for line in faint)  # nobody's score hides an interval
+    assert all(
+        line.get_zorder() > widest
+        for line in axes.lines
+        if line.get_marker() != "." and line.get_linestyle() != ":"
+    )
     assert legend(axes) == ["validation", "test"]
     hollow = [line for line in axes.lines if line.get_markerfacecolor() == "white"]
     assert [line.get_xdata()[0] for line in hollow] == [0.92] * 5
@@ -335,3 +346,173 @@ def test_a_confusion_matrix_counts_by_true_class() -> None:
     assert not drawn(confusion(21)).texts
     with pytest.raises(SettingError, match=r"shape \(2, 3\)"):
         drawn(partial(figures.plot_confusion, matrix=np.ones((2, 3))))
+    for wrong, said in (
+        ([[5, np.nan], [2, 7]], r"matrix\[0\]\[1\] is nan: .*counts"),
+        ([[5, 1], [-2, 7]], r"matrix\[1\]\[0\] is -2: .*counts"),
+        ([[5, np.inf], [2, 7]], r"matrix\[0\]\[1\] is inf: .*counts"),
+        ([[5], [2, 7]], "matrix must be numbers"),
+        ([["a"]], "matrix must be numbers"),
+    ):
+        with pytest.raises(SettingError, match=said):
+            drawn(partial(figures.plot_confusion, matrix=wrong))
+
+
+# ---- what the library returns goes into its figures
+
+
+def lines_of(axes: Axes) -> list[tuple[list[float], list[float]]]:
+    return [(list(line.get_xdata()), list(line.get_ydata())) for line in axes.lines if len(line.get_xdata())]
+
+
+def test_a_kaplan_meier_object_is_drawn_as_its_arrays_are() -> None:
+    t, censored = np.array([3.0, 5, 7, 7, 9]), np.array([0, 0, 1, 0, 1], bool)
+    curve = kaplan_meier(t, censored)
+    axes = drawn(partial(figures.plot_kaplan_meier, curves={"a": curve}))
+    arrays = (curve.times, curve.survival, curve.low, curve.high, [9.0])  # a curve goes on to its last time
+    assert lines_of(axes) == lines_of(drawn(partial(figures.plot_kaplan_meier, curves={"a": arrays})))[:1]
+    assert "n = 5 searches" in heading(axes)
+    assert "censored" not in heading(axes)  # it does not know when
+    never = kaplan_meier([4.0, 4.0], [True, True])
+    (line,) = lines_of(drawn(partial(figures.plot_kaplan_meier, curves={"a": never})))
+    assert line == ([0, 4], [100, 100])
+
+
+def test_a_band_is_drawn_as_its_arrays_are() -> None:
+    grid = np.arange(5.0)
+    band = interquartile_mean_band(np.random.default_rng(0).random((7, 5)), draws=50)
+    axes = drawn(partial(figures.plot_best_bands, grid=grid, bands={"a": band}))
+    arrays = (band.centre, band.low, band.high)
+    assert lines_of(axes) == lines_of(drawn(partial(figures.plot_best_bands, grid=grid, bands={"a": arrays})))
+    assert "n = 7 seeds" in heading(axes)
+    axes = drawn(partial(figures.plot_survival_by_rung, levels=[1, 3, 9, 27, 81], shares={"a": band}))
+    assert "n = 7 seeds" in heading(axes)
+
+
+BAND = ([1.0, 2.0], [1.0, 2.0], [1.0, 2.0])
+CURVE = ([1.0], [0.5], [0.2], [0.8], [2.0])
+
+
+@pytest.mark.parametrize(
+    ("draw", "said"),
+    [
+        (
+            partial(figures.plot_kaplan_meier, curves={"a": CURVE[:4]}),
+            r"curves\['a'\] has 4 parts: .*times, survival, low, high, censor marks",
+        ),
+        (partial(figures.plot_kaplan_meier, curves={"a": 3.0}), r"curves\['a'\] is 3.0: .*times, survival"),
+        (
+            partial(figures.plot_kaplan_meier, curves={"baseline": CURVE}, n={"baselin": 4}),
+            'n names "baselin", .*did you mean "baseline"',
+        ),
+        (
+            partial(figures.plot_kaplan_meier, curves={"a": CURVE}, durations={"zzz": [1.0]}),
+            'durations names "zzz", .*known: a',
+        ),
+        (partial(figures.plot_kaplan_meier, curves={"a": CURVE}, horizon=np.nan), "horizon is nan"),
+        (
+            partial(figures.plot_best_bands, grid=[0, 1], bands={"a": BAND[:2]}),
+            r"bands\['a'\] has 2 parts: .*centre, low, high",
+        ),
+        (partial(figures.plot_best_bands, grid=[0, 1], bands={"a": None}), r"bands\['a'\] is None: .*centre"),
+        (
+            partial(figures.plot_best_bands, grid=[0, 1], bands={"a": BAND}, n={"zzz": 4}),
+            'n names "zzz", .*known: a',
+        ),
+        (partial(figures.plot_best_bands, grid=[0, np.nan], bands={"a": BAND}), r"grid\[1\] is nan"),
+        (
+            partial(figures.plot_survival_by_rung, levels=[1, 3], shares={"a": BAND}, n={"zzz": 4}),
+            'n names "zzz", .*known: a',
+        ),
+        (
+            partial(figures.plot_survival_by_rung, levels=[1, 3], shares={"a": BAND * 2}),
+            r"shares\['a'\] has 6 parts: .*mean, low, high",
+        ),
+        (partial(figures.plot_survival_by_rung, levels=[0, 3], shares={"a": BAND}), r"levels\[0\] is 0"),
+        (partial(figures.plot_sweep, x=[np.nan, 1], y=[1, 2]), r"x\[0\] is nan"),
+        (partial(figures.plot_sweep, x=[1, np.inf], y=[1, 2]), r"x\[1\] is inf"),
+        (partial(figures.plot_sweep, x=[1, -2], y=[1, 2]), r"x\[1\] is -2"),
+        (
+            partial(figures.plot_sweep, x=[1, 2], y=[1, 2], curve=BAND),
+            "curve has 3 parts: .*grid, centre, low, high",
+        ),
+        (
+            partial(final_scores(FIVE), points=[[1.0]]),
+            "points has 1 entries for 5 names",
+        ),
+        (
+            partial(final_scores(FIVE), test=([1.0] * 5,)),
+            "test has 1 parts: .*centre, low, high",
+        ),
+        (
+            partial(figures.plot_gradient_benefit, x_edges=[0, 1], y_edges=[0, 1], values=[["a"]]),
+            "values must be numbers",
+        ),
+        (
+            partial(figures.plot_parallel_coordinates, dimensions=["a"], values=[["b"]], score=[1]),
+            "values must be numbers",
+        ),
+    ],
+)
+def test_what_a_figure_cannot_use_is_named(draw: Draw, said: str) -> None:
+    with pytest.raises(SettingError, match=said):
+        drawn(draw)
+
+
+def test_a_look_of_the_whole_study_serves_every_figure() -> None:
+    drawn(partial(figures.plot_best_bands, grid=[0, 1], bands={"baseline": BAND}, look=LOOK))
+
+
+def test_a_variation_that_cannot_be_drawn_is_named() -> None:
+    none = ([np.nan] * 2,) * 3
+    bands = {"a": BAND, "late": none, "later": none}
+    axes = drawn(partial(figures.plot_best_bands, grid=[0, 1], bands=bands))
+    assert "not shown: late, later, no value by then" in heading(axes)
+    assert legend(axes) == ["a"]
+    assert "not shown" not in heading(drawn(best_bands(FIVE)))
+    axes = drawn(partial(figures.plot_kaplan_meier, curves={"a": CURVE, "b": ([],) * 5}))
+    assert "not shown: b, no search" in heading(axes)
+    axes = drawn(partial(figures.plot_survival_by_rung, levels=[1, 3], shares={"a": BAND, "b": none}))
+    assert "not shown: b, no rung" in heading(axes)
+
+
+@pytest.mark.parametrize("size", [figures.SIZE, figures.COLUMN], ids=["page", "column"])
+@pytest.mark.parametrize("count", range(2, 7))
+def test_survival_by_rung_stands_in_clusters_whose_markers_are_apart(
+    count: int, size: tuple[float, float]
+) -> None:
+    names = THIRTEEN[:count]
+    figure = figures.make_figure(rung_shares(names), size)
+    axes = figure.axes[0]
+    markers = [each.lines[0] for each in axes.containers if isinstance(each, ErrorbarContainer)]
+    assert len(markers) == count
+    points = [
+        72 / figure.dpi * axes.transData.transform(np.column_stack(line.get_data()))[:, 0] for line in markers
+    ]
+    levels = 72 / figure.dpi * axes.transData.transform([(level, 1) for level in (1, 3, 9, 27, 81)])[:, 0]
+    width = points[-1] - points[0]
+    assert (width <= 0.31 * np.diff(levels).min()).all()
+    assert (points[0] + points[-1]) / 2 == pytest.approx(levels)  # around their rung
+    for one, other, line in zip(points, points[1:], markers, strict=False):
+        assert (other - one >= 0.99 * line.get_markersize()).all()
+    assert min(line.get_markersize() for line in markers) >= 1.5
+
+
+def test_the_points_of_single_searches_can_be_seen_at_page_size() -> None:
+    for draw, place in ((final_scores(FIVE), 0), (sweep(), 0)):
+        faint = figures.make_figure(draw).axes[0].lines[place]
+        assert faint.get_marker() == "."
+        assert faint.get_markersize() / 2 >= 3.5  # points across: a "." is half a marker
+        assert faint.get_alpha() >= 0.45
+
+
+def test_the_losses_of_a_single_epoch_are_two_marks_that_differ(tmp_path: Path) -> None:
+    run = load_run(write_run(tmp_path / "a", [(2.0, 0, 1, 0.5)], end=10.0))
+    run.trials[0].metrics[0].update(train_loss=0.7, valid_loss=0.7)
+    axes = drawn(partial(plots.plot_losses, run=run))
+    valid, train = axes.lines
+    assert valid.get_marker() == train.get_marker() == "o"
+    assert (train.get_markerfacecolor(), valid.get_markerfacecolor()) == ("none", valid.get_color())
+    assert train.get_markersize() > valid.get_markersize()  # one around the other where both are equal
+    handles = axes.get_legend().get_lines()[-2:]
+    assert [handle.get_markerfacecolor() == "none" for handle in handles] == [False, True]
+    assert [handle.get_marker() for handle in handles] == ["o", "o"]

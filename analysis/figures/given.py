@@ -1,0 +1,85 @@
+"""What the study's figures are given, checked: estimates as tuples or as the library's own, and names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from analysis.arrays import Floats
+from analysis.figures.drawing import array
+from analysis.summaries import Band
+from analysis.survival import KaplanMeier
+from asha_core.errors import SettingError, nearest
+
+Centred = Band | tuple[ArrayLike, ArrayLike, ArrayLike]  # or centre, low, high
+N = int | Mapping[str, int] | None
+
+
+def matrix(name: str, values: ArrayLike) -> Floats:
+    """``values`` as an array of floats, of whatever shape.
+
+    Raises:
+        SettingError: not numbers, or rows of different lengths.
+    """
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise SettingError(f"{name} must be numbers, all rows of one length; not {values!r:.80}") from error
+
+
+def parts(name: str, value: Any, what: Sequence[str]) -> tuple[Any, ...]:
+    """``value`` as a tuple with one entry for each of ``what``.
+
+    Raises:
+        SettingError: it has another length, or none.
+    """
+    allowed = f"give ({', '.join(what)})"
+    try:
+        found = tuple(value)
+    except TypeError as error:
+        raise SettingError(f"{name} is {value!r:.80}: {allowed}") from error
+    if len(found) != len(what):
+        raise SettingError(f"{name} has {len(found)} parts: {allowed}")
+    return found
+
+
+def centred(name: str, value: Centred, length: int, centre: str = "centre") -> list[Floats]:
+    """[centre, low, high], each of ``length``, from a ``Band`` or from three vectors."""
+    given = (value.centre, value.low, value.high) if isinstance(value, Band) else value
+    return [array(name, each, length) for each in parts(name, given, (centre, "low", "high"))]
+
+
+def known(name: str, given: N | Mapping[str, Any], names: Iterable[str]) -> None:
+    """Refuse a mapping by name that has names of nothing in the figure, which would be left out unseen."""
+    names = list(names)
+    for each in given if isinstance(given, Mapping) else ():
+        if each not in names:
+            raise SettingError(f'{name} names "{each}", which is not in the figure{nearest(each, names)}')
+
+
+def sizes(n: N, estimates: Mapping[str, Any]) -> N:
+    """``n``; where it is not given, what the estimates know themselves, if all do."""
+    known("n", n, estimates)
+    if n is not None or not estimates:
+        return n
+    found = {name: each.n for name, each in estimates.items() if isinstance(each, Band | KaplanMeier)}
+    if len(found) < len(estimates):
+        return None
+    return found if len(set(found.values())) > 1 else next(iter(found.values()))
+
+
+def left_out(names: Iterable[str], drawn: Iterable[str], why: str) -> str:
+    """For a figure's note: whom it does not show, and why; empty if it shows all."""
+    missing = [name for name in names if name not in set(drawn)]
+    return f"not shown: {', '.join(missing)}, {why}" if missing else ""
+
+
+def refuse_first(name: str, wrong: np.ndarray[Any, Any], values: Floats, allowed: str) -> None:
+    """Raise a SettingError that names the first place where ``wrong`` is true, if there is one."""
+    if not wrong.any():
+        return
+    place = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
+    raise SettingError(f"{name}{''.join(f'[{i}]' for i in place)} is {values[place]:g}: {allowed}")

@@ -249,7 +249,7 @@ def test_spread_compares_the_seeds_of_each() -> None:
 
 
 def test_a_spread_that_many_draws_lack_decides_nothing() -> None:
-    """Where searches that never got there make the quartiles infinite in some draws, and these are left out."""
+    """Searches that never got there make the quartiles infinite in some draws, and these are left out."""
     base = times(20, 0.5)
     other = np.exp(np.log(base).mean()) * (base / np.exp(np.log(base).mean())) ** 0.3
     other[np.argsort(other)[-5:]] = INFINITE

@@ -12,7 +12,7 @@ import numpy as np
 
 from analysis.problems import Problem
 from analysis.reading import last_line
-from analysis.replicate import Replicate
+from analysis.replicate import Measure, Replicate, checked_measure
 from analysis.study_plan import Plan, settings_of
 from asha_core.runtime.budget import counted
 
@@ -168,6 +168,7 @@ def _check_group(result: Checked, group: str, runs: list[Replicate], plan: Plan)
     for kind, key in (("settings", _settings), ("targets", lambda each: list(each.targets))):
         _uniform(say, group, runs, kind, key)
     _budgets(say, group, runs)
+    _early(say, group, runs, checked_measure(plan.measure))
     _unreached(say, group, runs)
     arms = list(dict.fromkeys(each.arm for each in runs))
     base = {each.seed: each for each in runs if each.arm == plan.baseline}
@@ -225,14 +226,6 @@ def _few(names: Iterable[str], most: int = 5) -> str:
 
 def _budgets(say: Callable[[Problem], None], group: str, runs: Sequence[Replicate]) -> None:
     """Searches that ended by themselves before their budget shorten what all can be compared over."""
-    ends = [each.ends["seconds"] for each in runs]
-    first = runs[int(np.argmin(ends))]
-    if not np.isfinite(first.budget("seconds")) and min(ends) < _EARLY * float(np.median(ends)):
-        text = (
-            f"it ended after {min(ends):.3g} s, and half of its group took over {np.median(ends):.3g} s: "
-            "where it had not reached a target, later times to it are censored there in all runs of the group"
-        )
-        say(Problem("short", first.id, text, group, first.arm))
     limited = [each for each in runs if np.isfinite(each.budget("seconds"))]
     short = [each for each in limited if each.ends["seconds"] < each.budget("seconds")]
     if short:
@@ -243,6 +236,20 @@ def _budgets(say: Callable[[Problem], None], group: str, runs: Sequence[Replicat
             "target, later times to it are censored there in all runs of the group"
         )
         say(Problem("short", "", text, group))
+
+
+def _early(say: Callable[[Problem], None], group: str, runs: Sequence[Replicate], measure: Measure) -> None:
+    """A search without a budget that ended long before the others limits what all can be compared over."""
+    first = min(runs, key=lambda each: each.ends[measure])
+    least, half = first.ends[measure], float(np.median([each.ends[measure] for each in runs]))
+    if np.isfinite(first.budget(measure)) or least >= _EARLY * half:
+        return
+    unit = {"seconds": "s", "gpu_hours": "GPU-hours"}.get(measure, f"{first.unit}s")
+    text = (
+        f"it ended after {least:.3g} {unit}, and half of its group took over {half:.3g}: where it had not "
+        "reached a target, later times to it are censored there in all runs of the group"
+    )
+    say(Problem("short", first.id, text, group, first.arm))
 
 
 def _unreached(say: Callable[[Problem], None], group: str, runs: Sequence[Replicate]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.metrics import (
+from analysis.journals.metrics import (
     TimeSplit,
     TimeToTarget,
     area_under_curve,
@@ -11,11 +11,11 @@ from analysis.metrics import (
     time_split,
     time_to_target,
 )
-from analysis.problems import Problem
-from analysis.replicate import Replicate
-from analysis.runs import Run, TrialHistory, find_runs, load_run
-from analysis.study import PairedTimes, Study, load_study
-from analysis.tidy import Tables, load
+from analysis.journals.replicate import Replicate
+from analysis.journals.runs import Run, TrialHistory, find_runs, load_run
+from analysis.study.loading import PairedTimes, Study, load_study
+from analysis.study.problems import Problem
+from analysis.study.tidy import Tables, load
 
 __all__ = [
     "PairedTimes",

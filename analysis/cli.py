@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from asha_core.errors import ResultsError, SettingError
-from asha_core.runtime.command import Parser, run_command
+from asha_core.runtime.terminal.command import Parser, run_command
 
 
 def _finite(text: str) -> float:
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from analysis.study_report import is_study
+    from analysis.report.study_report import is_study
 
     if is_study(options.results):
         return _report_study(options)
@@ -67,8 +67,8 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _report_study(options: argparse.Namespace) -> int:
-    from analysis.study import load_study
-    from analysis.study_report import study_text, write_study_report
+    from analysis.report.study_report import study_text, write_study_report
+    from analysis.study.loading import load_study
 
     if len(options.results) > 1 and not options.output:
         raise SettingError("several results directories: say where to write the report with --output DIR")
@@ -99,10 +99,10 @@ def _writing(output: Path) -> Iterator[None]:
 
 
 def _report_runs(options: argparse.Namespace) -> int:
-    from analysis.metrics import describe_sessions
-    from analysis.report import write_report
-    from analysis.runs import find_runs, labels, load_run
-    from analysis.tables import text_tables
+    from analysis.journals.metrics import describe_sessions
+    from analysis.journals.runs import find_runs, labels, load_run
+    from analysis.report.run_report import write_report
+    from analysis.report.run_tables import text_tables
 
     paths = find_runs(options.results)
     runs = [load_run(path) for path in paths]

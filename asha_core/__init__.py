@@ -9,7 +9,11 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from asha_core.moved import keep_old_paths
+
 __version__ = "0.1.0"
+
+keep_old_paths()
 
 _HOME = {
     "ASHA": "asha_core.schedulers.asha",
@@ -34,7 +38,7 @@ _HOME = {
     "Refined": "asha_core.messages",
     "Rejected": "asha_core.messages",
     "Report": "asha_core.messages",
-    "Result": "asha_core.launching",
+    "Result": "asha_core.launch.launching",
     "Scheduler": "asha_core.schedulers.base",
     "SearchSpace": "asha_core.space",
     "Searcher": "asha_core.searchers.base",
@@ -43,7 +47,7 @@ _HOME = {
     "SuccessiveHalving": "asha_core.schedulers.successive_halving",
     "SynchronousHyperband": "asha_core.schedulers.sync_hyperband",
     "Verdict": "asha_core.messages",
-    "tune": "asha_core.tuning",
+    "tune": "asha_core.launch.tuning",
 }
 
 __all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604 - strings, built from the table above
@@ -52,7 +56,8 @@ if TYPE_CHECKING:
     from asha_core.errors import AshaError as AshaError
     from asha_core.errors import ConfigurationError as ConfigurationError
     from asha_core.errors import SpaceError as SpaceError
-    from asha_core.launching import Result as Result
+    from asha_core.launch.launching import Result as Result
+    from asha_core.launch.tuning import tune as tune
     from asha_core.messages import Failed as Failed
     from asha_core.messages import Job as Job
     from asha_core.messages import Lost as Lost
@@ -80,7 +85,6 @@ if TYPE_CHECKING:
     from asha_core.space import Float as Float
     from asha_core.space import Int as Int
     from asha_core.space import SearchSpace as SearchSpace
-    from asha_core.tuning import tune as tune
 
 
 def __getattr__(name: str) -> Any:

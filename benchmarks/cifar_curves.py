@@ -26,7 +26,7 @@ from study_tasks import NarrowedSmallCifar, SmallCifar
 from trust_settings import replay
 
 from asha_core import Configuration, Job, RandomSearch, Refined, Report
-from trials.runner import JobRunner, WorkerSettings
+from trials.worker.job_runner import JobRunner, WorkerSettings
 
 EPOCHS, STEPS = 9, 35
 TARGETS = (0.20, 0.25, 0.30, 0.35)

@@ -27,8 +27,8 @@ from typing import Any
 import tables
 
 from asha_core.messages import Report
-from asha_core.runtime.journal import JournalWriter, NullJournal
-from asha_core.runtime.records import event_record
+from asha_core.runtime.storage.journal import JournalWriter, NullJournal
+from asha_core.runtime.storage.records import event_record
 
 RESULTS = tables.RESULTS / "journal_cost.json"
 METRICS = {"train_loss": 0.7081372232148142, "valid_loss": 0.22568321228027344}

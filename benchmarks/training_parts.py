@@ -27,12 +27,12 @@ from torch.utils.flop_counter import flop_registry
 
 from benchmarks import plain_cifar
 from benchmarks.training_routes import VALUES, Plan, Route, Row, task_of, torchvision_data
-from trials import training
-from trials.checkpoints import save_checkpoint
+from trials.checkpoints.files import save_checkpoint
+from trials.checkpoints.writer import snapshot
 from trials.data.augmentation import cutout, random_crop_flip
 from trials.data.rand_augment import rand_augment
-from trials.writing import snapshot
-from warmstart.randomness import generator_for
+from trials.torch_task import training
+from warmstart.problem.randomness import generator_for
 
 Work = Callable[[], Any]
 

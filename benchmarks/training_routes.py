@@ -23,8 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from trials.processes import stat
 from trials.trial import JobStopped
+from trials.worker.processes import stat
 
 VALUES = {"lr": 0.1, "weight_decay": 5e-4, "momentum": 0.9, "magnitude": 0.3, "label_smoothing": 0.1}
 EPOCHS = 200  # of a complete trial: what the cosine is over
@@ -244,9 +244,9 @@ def _ours(route: Route, plan: Plan, gate: Gate, folder: Path) -> None:
     """The project's loop as a worker runs it, with checkpoints beside the training, and reports."""
     from asha_core import Job, Report
     from asha_core.messages import Failed
-    from asha_core.runtime.results import RunDirectory
+    from asha_core.runtime.storage.results import RunDirectory
     from trials.data.batches import Batches
-    from trials.runner import JobRunner, WorkerSettings
+    from trials.worker.job_runner import JobRunner, WorkerSettings
 
     class Gated(Batches):
         def shuffled(self, *arguments: Any) -> Iterator[Any]:

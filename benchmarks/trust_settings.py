@@ -32,7 +32,7 @@ from asha_core import ASHA, Configuration, Float, RandomSearch, Report, SearchSp
 from asha_core.searchers.listed import Listed
 from trials.data.augmentation import affine
 from trials.tasks.digits import Digits
-from trials.training import TrainingProblem, fresh_model, load_data
+from trials.torch_task.training import TrainingProblem, fresh_model, load_data
 from warmstart import build
 
 EPOCHS, BATCH, WORKERS, ORDERS = 27, 32, 4, 200

@@ -42,13 +42,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from asha_core.space import Configuration, SearchSpace
 from asha_core.streams import stream_seed
 from benchmarks import tables
-from trials import training
 from trials.task import TorchTask
 from trials.tasks.cifar import Cifar10
 from trials.tasks.digits import Digits
-from trials.training import TrainingProblem
-from warmstart.estimates import Route, estimate
-from warmstart.randomness import generator_for
+from trials.torch_task import training
+from trials.torch_task.training import TrainingProblem
+from warmstart.estimates.estimate import Route, estimate
+from warmstart.problem.randomness import generator_for
 from warmstart.registry import VARIATIONS, build
 
 EPOCH = 352  # mini-batches of 128 in 45,056 images
@@ -144,7 +144,7 @@ class Loop:
             yield from self.batches.shuffled(self.task.batch_size, order)
 
     def step(self) -> None:
-        """As ``trials.training`` does it."""
+        """As ``trials.torch_task.training`` does it."""
         inputs, targets = next(self.pairs)
         self.ready = training.training_inputs(self.task, inputs, self.config, self.noise), targets
         self.bare()

@@ -145,7 +145,7 @@ def spent(run_: Any, cost: float) -> Any:
 
 
 def load_arms(directory: Path, study: Study, seeds: list[int]) -> dict[str, list[Any]]:
-    from analysis.runs import load_run
+    from analysis.journals.runs import load_run
 
     return {arm: [load_run(directory / arm / f"seed-{seed}") for seed in seeds] for arm in study.arms}
 
@@ -217,7 +217,7 @@ def compare(study: Study, arms: dict[str, list[Any]], tau: float, budget: float)
 
 def shares(study: Study, arms: dict[str, list[Any]]) -> list[dict[str, Any]]:
     """What the warm starts cost and moved, and what was found in the end."""
-    from analysis.metrics import best_so_far
+    from analysis.journals.metrics import best_so_far
 
     base = None
     rows = []

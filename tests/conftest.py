@@ -63,4 +63,4 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
             path.write_bytes(b"")
         return paths
 
-    monkeypatch.setattr("analysis.plots.save_figure", empty)
+    monkeypatch.setattr("analysis.report.run_figures.save_figure", empty)

@@ -15,7 +15,7 @@ import pytest
 
 import asha_core
 import warmstart
-from asha_core.cli.options import OPTIONS, parse_arguments
+from asha_core.launch.options import OPTIONS, parse_arguments
 from warmstart.registry import STRATEGIES, VARIATIONS
 
 ROOT = Path(__file__).resolve().parent.parent

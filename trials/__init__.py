@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from trials.final import Final, measure_on_test_data
-from trials.rebuild import load_model
+from trials.checkpoints.rebuild import load_model
 from trials.spec import TaskSpec
 from trials.task import FunctionTask, Task, TorchTask
+from trials.test_data import Final, measure_on_test_data
 from trials.trial import Trial
 
 __all__ = [

@@ -251,7 +251,7 @@ class TorchTask(Task):
 
     def loss(self, outputs: Tensor, targets: Tensor, config: Configuration) -> Tensor:
         """Training loss: cross-entropy with ``config["label_smoothing"]``, if there is one."""
-        from warmstart.smoothing import cross_entropy
+        from warmstart.problem.smoothing import cross_entropy
 
         return cross_entropy(outputs, targets, config.get("label_smoothing", 0.0))
 
@@ -298,22 +298,22 @@ class TorchTask(Task):
         """Load torch and the data, and whatever PyTorch loads when an optimiser is first made."""
         import torch
 
-        from trials.flops import prepare
-        from trials.training import load_data
+        from trials.costs.flops import prepare
+        from trials.torch_task.training import load_data
 
         load_data(self, device)
         torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
         prepare()
 
     def run(self, trial: Trial) -> None:
-        """The training loop; see ``trials.training``."""
-        from trials.training import train
+        """The training loop; see ``trials.torch_task.training``."""
+        from trials.torch_task.training import train
 
         train(self, trial)
 
     def checkpoint_bytes(self) -> int | None:
         """What ``run`` keeps under the space's first configuration; other ones may be larger or smaller."""
-        from trials.training import checkpoint_size
+        from trials.torch_task.training import checkpoint_size
 
         try:
             return checkpoint_size(self)
@@ -322,6 +322,6 @@ class TorchTask(Task):
 
     def problem(self, seed: int, device: str) -> Problem:
         """The network that the trial would start from, for a warm start."""
-        from trials.training import TrainingProblem
+        from trials.torch_task.training import TrainingProblem
 
         return TrainingProblem(self, seed, device)

@@ -12,11 +12,11 @@ from typing import Any, NoReturn, SupportsFloat
 
 from asha_core.errors import ReportError, ResultsError
 from asha_core.messages import Job, Report
-from asha_core.runtime.results import read_best_note, write_best_note
+from asha_core.runtime.storage.results import read_best_note, write_best_note
 from asha_core.space import Configuration
-from trials.checkpoints import check_state, load_checkpoint, save_checkpoint
-from trials.costs import Costs
-from trials.writing import Writer, snapshot
+from trials.checkpoints.files import check_state, load_checkpoint, save_checkpoint
+from trials.checkpoints.writer import Writer, snapshot
+from trials.costs.meter import Costs
 
 
 class JobStopped(BaseException):

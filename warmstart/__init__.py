@@ -19,7 +19,7 @@ from warmstart.hints import new_hints
 from warmstart.registry import build, variation
 
 if TYPE_CHECKING:
-    from warmstart.model_problem import ModelProblem as ModelProblem
+    from warmstart.problem.model_problem import ModelProblem as ModelProblem
 
 __all__ = [
     "BlackBox",
@@ -70,5 +70,5 @@ def refine(
 
 def __getattr__(name: str) -> Any:
     if name == "ModelProblem":  # it loads torch
-        return importlib.import_module("warmstart.model_problem").ModelProblem
+        return importlib.import_module("warmstart.problem.model_problem").ModelProblem
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

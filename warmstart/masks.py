@@ -54,7 +54,7 @@ class Roles:
         """Those of one configuration's real dimensions."""
         if losses.network is None:
             return cls()
-        from warmstart.dependence import role_of, settings_slopes
+        from warmstart.estimates.dependence import role_of, settings_slopes
 
         names = list(movable(space, configuration))
         try:

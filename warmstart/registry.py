@@ -19,14 +19,14 @@ GROUP = "asha_core.warm_starts"  # the entry point under which other packages re
 _NAME = re.compile(r"\w[\w-]*")  # "+" joins names, "." asks for a setting, "/" would be another directory
 
 STRATEGIES = {
-    "none": "warmstart.none:NoWarmStart",
-    "random": "warmstart.random_step:RandomStep",
-    "random-matched": "warmstart.random_matched:RandomMatched",
-    "hypergradient": "warmstart.hypergradient:HyperGradient",
-    "trust": "warmstart.trust:Trust",
-    "brake": "warmstart.brake:Brake",
-    "flipped": "warmstart.flipped:Flipped",
-    "screen": "warmstart.screen:Screen",
+    "none": "warmstart.strategies.none:NoWarmStart",
+    "random": "warmstart.strategies.random_step:RandomStep",
+    "random-matched": "warmstart.strategies.random_matched:RandomMatched",
+    "hypergradient": "warmstart.strategies.hypergradient:HyperGradient",
+    "trust": "warmstart.strategies.trust:Trust",
+    "brake": "warmstart.strategies.brake:Brake",
+    "flipped": "warmstart.strategies.flipped:Flipped",
+    "screen": "warmstart.strategies.screen:Screen",
 }
 
 
@@ -113,7 +113,7 @@ def build(strategy: str, settings: Mapping[str, Any] | None = None) -> WarmStart
 
 
 def _chain(strategy: str, names: Sequence[str], settings: Mapping[str, Any]) -> WarmStart:
-    from warmstart.chain import Chain
+    from warmstart.strategies.chain import Chain
 
     for name in names:
         if names.count(name) > 1:  # it would meet the same samples and random numbers again

@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from analysis.effects import Ratio
-from analysis.paired import Difference, McNemar, PermutationResult, WilcoxonResult
-from analysis.replicate import Measure
-from analysis.summaries import SuccessRate
-from analysis.survival import KaplanMeier, LogRank, kaplan_meier
+from analysis.journals.replicate import Measure
+from analysis.stats.effects import Ratio
+from analysis.stats.paired import Difference, McNemar, PermutationResult, WilcoxonResult
+from analysis.stats.summaries import SuccessRate
+from analysis.stats.survival import KaplanMeier, LogRank, kaplan_meier
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from analysis.arrays import Floats
 from analysis.comparison.contrasts import contrasts
 from analysis.comparison.data import CONFIDENCE, GroupData, group_data
 from analysis.comparison.describing import describe
@@ -16,9 +15,10 @@ from analysis.comparison.extras import Bands
 from analysis.comparison.schema import Comparison, Criteria, Group, Source
 from analysis.comparison.shifts import diagnose
 from analysis.comparison.sweeps import best_configurations, sweeps
-from analysis.replicate import Measure, Replicate, best_at
-from analysis.study import Study
-from analysis.summaries import Band, interquartile_mean_band
+from analysis.journals.replicate import Measure, Replicate, best_at
+from analysis.stats.arrays import Floats
+from analysis.stats.summaries import Band, interquartile_mean_band
+from analysis.study.loading import Study
 
 GRID = 200  # points of a band
 _BAND_DRAWS = 500  # of its bootstrap: a band is looked at, and no number of it is quoted
@@ -28,11 +28,11 @@ def compare(study: Study, targets: Sequence[float] = ()) -> Comparison:
     """All that ``comparison.json`` holds: what each arm reached and cost, and what differs from the baseline.
 
     Args:
-        study: as ``analysis.study.load_study`` reads it.
+        study: as ``analysis.study.loading.load_study`` reads it.
         targets: further ones, chosen after the runs: told, but not tested.
     """
-    from analysis.criteria import judge  # these two know this package, as whoever calls them does
-    from analysis.words import in_words
+    from analysis.comparison.criteria import judge  # these two know this package, as whoever calls them does
+    from analysis.report.words import in_words
 
     problems = list(study.problems)
     groups = []

@@ -8,12 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from analysis.arrays import Bools, Floats
 from analysis.comparison.arms import Against, Dropped, Estimate, TimeEffect
 from analysis.comparison.data import CONFIDENCE, DRAWS, GroupData, mean_of, ratio_of
 from analysis.comparison.describing import auc, experiments_of, flops_of
-from analysis.effects import Ratio, ratio_of_times, spread_ratio
-from analysis.paired import (
+from analysis.journals.replicate import MEASURES, Measure, Replicate
+from analysis.stats.arrays import Bools, Floats
+from analysis.stats.effects import Ratio, ratio_of_times, spread_ratio
+from analysis.stats.paired import (
     Difference,
     PermutationResult,
     WilcoxonResult,
@@ -23,11 +24,10 @@ from analysis.paired import (
     permutation_restricted_mean,
     wilcoxon_log,
 )
-from analysis.power import detectable_ratio, seeds_needed
-from analysis.problems import UNUSED
-from analysis.replicate import MEASURES, Measure, Replicate
-from analysis.study import Pair
-from analysis.survival import log_rank
+from analysis.stats.power import detectable_ratio, seeds_needed
+from analysis.stats.survival import log_rank
+from analysis.study.loading import Pair
+from analysis.study.problems import UNUSED
 
 EFFECT = 0.85  # the ratio of times that the proposal is about
 _COMPLETE = 6  # pairs with both times, of which a spread is told, if they are half of all pairs, too

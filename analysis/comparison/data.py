@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from analysis.arrays import Bools, Floats
 from analysis.comparison.arms import Estimate, Horizon
-from analysis.metrics import first_reached
-from analysis.problems import Problem
-from analysis.replicate import MEASURES, Measure, Replicate, horizon, time_to_target
-from analysis.study import Pair, Study
+from analysis.journals.metrics import first_reached
+from analysis.journals.replicate import MEASURES, Measure, Replicate, horizon, time_to_target
+from analysis.stats.arrays import Bools, Floats
+from analysis.study.loading import Pair, Study
+from analysis.study.problems import Problem
 
 CONFIDENCE = 0.95
 DRAWS = 2_000

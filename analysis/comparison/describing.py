@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from analysis.arrays import percentiles
 from analysis.comparison.arms import Arm, Counts, Overhead, Phases, RungSurvival, Scores, Times
 from analysis.comparison.data import CONFIDENCE, DRAWS, GroupData, mean_of
-from analysis.replicate import MEASURES, Measure, Replicate, area_under_curve
-from analysis.resampling import bootstrap_weights
-from analysis.summaries import interquartile_mean_band, success_rate
-from analysis.survival import kaplan_meier, restricted_mean
+from analysis.journals.replicate import MEASURES, Measure, Replicate, area_under_curve
+from analysis.stats.arrays import percentiles
+from analysis.stats.resampling import bootstrap_weights
+from analysis.stats.summaries import interquartile_mean_band, success_rate
+from analysis.stats.survival import kaplan_meier, restricted_mean
 
 _WARM = ("skipped", "fallbacks", "non_finite", "braked", "redrawn")
 

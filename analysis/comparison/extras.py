@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from analysis.arrays import Floats
 from analysis.comparison.plain import LEFT_OUT
-from analysis.replicate import Measure
-from analysis.sensitivity import BenefitGrid, Shift
-from analysis.summaries import Band
+from analysis.journals.replicate import Measure
+from analysis.stats.arrays import Floats
+from analysis.stats.sensitivity import BenefitGrid, Shift
+from analysis.stats.summaries import Band
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from analysis.comparison.arms import Against, Arm, Horizon
 from analysis.comparison.extras import Bands, BestConfigurations, Diagnostics, Sweep
 from analysis.comparison.plain import plain
-from analysis.problems import Problem
-from analysis.replicate import Measure
+from analysis.journals.replicate import Measure
+from analysis.study.problems import Problem
 
 SCHEMA = 1
 Judgement = Literal["holds", "fails", "not enough data"]
@@ -79,7 +79,8 @@ class Group:
 class Verdict:
     """One criterion on one arm of one group.
 
-    criterion: one of ``analysis.criteria.CRITERIA``. value, low, high: the estimate and its interval, against
+    criterion: one of ``analysis.comparison.criteria.CRITERIA``.
+    value, low, high: the estimate and its interval, against
     ``threshold``, in the criterion's own terms (a ratio, a share, or a difference of scores). n: pairs.
     p: corrected, of the time alone. seeds_needed: pairs with which it could be told, if they are known.
     """
@@ -123,7 +124,7 @@ class Criteria:
     overall: tuple[Overall, ...]
 
     def of(self, group: str, arm: str) -> tuple[Verdict, ...]:
-        """Those on one arm of one group, in the order of ``analysis.criteria.CRITERIA``."""
+        """Those on one arm of one group, in the order of ``analysis.comparison.criteria.CRITERIA``."""
         return tuple(each for each in self.verdicts if (each.group, each.arm) == (group, arm))
 
 

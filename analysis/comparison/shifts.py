@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from analysis.arrays import Floats
 from analysis.comparison.data import GroupData
 from analysis.comparison.extras import Benefit, Diagnostics, DimensionShift
-from analysis.replicate import Replicate
-from analysis.sensitivity import benefit_by_gradient, kl_divergence, kl_of_categories, shift
-from analysis.study import Pair
+from analysis.journals.replicate import Replicate
+from analysis.stats.arrays import Floats
+from analysis.stats.sensitivity import benefit_by_gradient, kl_divergence, kl_of_categories, shift
+from analysis.study.loading import Pair
 
 _FEW = 12  # distinct whole numbers up to which they are treated as categories
 _VALUES: dict[Literal["first unit", "best"], str] = {"first unit": "first_value", "best": "best"}

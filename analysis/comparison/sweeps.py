@@ -12,8 +12,8 @@ import numpy as np
 from analysis.comparison.data import GroupData, mean_of
 from analysis.comparison.extras import BestConfigurations, Sweep, Trend
 from analysis.comparison.shifts import dimensions_of
-from analysis.replicate import Replicate
-from analysis.sensitivity import Curve, loess
+from analysis.journals.replicate import Replicate
+from analysis.stats.sensitivity import Curve, loess
 from asha_core.errors import SettingError
 
 LEAST_SETTINGS = 3  # two settings are two variations, and no sweep

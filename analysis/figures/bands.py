@@ -8,7 +8,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from analysis.arrays import Floats
 from analysis.figures.drawing import (
     array,
     counted,
@@ -26,6 +25,7 @@ from analysis.figures.drawing import (
 )
 from analysis.figures.given import Centred, centred, left_out, refuse_first, sizes
 from analysis.figures.look import GREY, Style, looks
+from analysis.stats.arrays import Floats
 
 
 def plot_best_bands(

@@ -22,8 +22,8 @@ from matplotlib.textpath import text_to_path
 from matplotlib.transforms import Affine2D, ScaledTranslation, Transform, blended_transform_factory
 from numpy.typing import ArrayLike
 
-from analysis.arrays import Floats
 from analysis.figures.look import GREY, SIZE, Style
+from analysis.stats.arrays import Floats
 from asha_core.errors import SettingError
 
 Align = Literal["axes", "figure"]

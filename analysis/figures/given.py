@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from analysis.arrays import Floats
 from analysis.figures.drawing import array
-from analysis.summaries import Band
-from analysis.survival import KaplanMeier
+from analysis.stats.arrays import Floats
+from analysis.stats.summaries import Band
+from analysis.stats.survival import KaplanMeier
 from asha_core.errors import SettingError, nearest
 
 Centred = Band | tuple[ArrayLike, ArrayLike, ArrayLike]  # or centre, low, high

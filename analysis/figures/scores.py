@@ -11,7 +11,6 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 from numpy.typing import ArrayLike
 
-from analysis.arrays import Floats
 from analysis.figures.drawing import (
     across,
     array,
@@ -28,6 +27,7 @@ from analysis.figures.drawing import (
 )
 from analysis.figures.given import centred
 from analysis.figures.look import BASELINE, GREY, Style, looks
+from analysis.stats.arrays import Floats
 from asha_core.errors import SettingError
 
 _RATIOS = (1.0, 0.5, 2.0, 0.25, 4.0, 0.125, 8.0, 0.8, 1.25, 0.7, 1.5, 0.6, 0.9, 1.1, 1.75, 3.0, 6.0)

@@ -10,7 +10,6 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter, NullLocator
 from numpy.typing import ArrayLike
 
-from analysis.arrays import Floats, positive
 from analysis.figures.drawing import (
     array,
     below,
@@ -30,7 +29,8 @@ from analysis.figures.drawing import (
 )
 from analysis.figures.given import Centred, centred, known, left_out, parts, refuse_first, sizes
 from analysis.figures.look import BASELINE, GREY, Style, looks
-from analysis.survival import KaplanMeier
+from analysis.stats.arrays import Floats, positive
+from analysis.stats.survival import KaplanMeier
 
 Curve = (
     KaplanMeier | tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike, ArrayLike]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
-from asha_core.cli.options import devices_and_budget
-from asha_core.forecast import Forecast, affordable, units_again
+from asha_core.launch.options import devices_and_budget
 from asha_core.runtime.budget import counted, format_duration
-from asha_core.runtime.console import format_table
-from asha_core.runtime.records import to_json
-from asha_core.runtime.sizes import format_bytes
+from asha_core.runtime.storage.records import to_json
+from asha_core.runtime.terminal.console import format_table
+from asha_core.runtime.terminal.sizes import format_bytes
 from asha_core.schedulers.base import Scheduler
+from asha_core.schedulers.forecast import Forecast, affordable, units_again
 
 if TYPE_CHECKING:
     from trials.task import Task

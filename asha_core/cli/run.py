@@ -16,15 +16,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from asha_core.cli.options import devices_and_budget
-from asha_core.cli.resuming import changes_since, read_options, resume_command, storable
-from asha_core.cli.start_points import read_start_points
 from asha_core.errors import ConfigurationError, SettingError, nearest
-from asha_core.runtime.command import run_command
+from asha_core.launch.options import devices_and_budget
+from asha_core.launch.resuming import changes_since, read_options, resume_command, storable
+from asha_core.launch.start_points import read_start_points
+from asha_core.runtime.terminal.command import run_command
 from asha_core.schedulers import SCHEDULERS, scheduler_class
 
 if TYPE_CHECKING:
-    from asha_core.launching import Guards, Launch, Result
+    from asha_core.launch.launching import Guards, Launch, Result
     from asha_core.schedulers.base import Scheduler
     from asha_core.searchers.base import Searcher
     from trials.spec import TaskSpec
@@ -82,7 +82,7 @@ def _search(options: dict[str, Any], results: TextIO | None = None) -> int:
         print_plan(options, task, scheduler, results)
         return 0
     plan = _launch_plan(options, spec, task, scheduler, variation)
-    from asha_core.launching import launch
+    from asha_core.launch.launching import launch
 
     result = launch(plan, then_exit=True)
     try:
@@ -98,7 +98,7 @@ def _search(options: dict[str, Any], results: TextIO | None = None) -> int:
 def _tell(options: dict[str, Any], task: Task, result: Result, results: TextIO | None) -> None:
     """What was found, and how to go on."""
     if results is not None:
-        from asha_core.runtime.records import to_json
+        from asha_core.runtime.storage.records import to_json
 
         print(to_json({**result.summary, "results_dir": str(result.directory)}), file=results)
     else:
@@ -227,9 +227,9 @@ def task_spec(options: dict[str, Any]) -> TaskSpec:
 def _launch_plan(
     options: dict[str, Any], spec: TaskSpec, task: Task, scheduler: Scheduler, variation: str
 ) -> Launch:
-    from asha_core.launching import Launch, default_directory, short_name
-    from asha_core.runtime.console import PROGRESS
-    from asha_core.runtime.results import RunDirectory
+    from asha_core.launch.launching import Launch, default_directory, short_name
+    from asha_core.runtime.storage.results import RunDirectory
+    from asha_core.runtime.terminal.console import PROGRESS
     from trials.devices import INLINE
 
     if options["progress"] not in PROGRESS:
@@ -264,9 +264,9 @@ def _launch_plan(
 
 
 def _guards(options: dict[str, Any]) -> Guards:
-    from asha_core.launching import Guards
+    from asha_core.launch.launching import Guards
     from asha_core.runtime.budget import parse_duration
-    from asha_core.runtime.patience import Limits
+    from asha_core.runtime.trial_timeouts import Limits
 
     trial, progress, heartbeat = (
         None if options[key] is None else parse_duration(options[key])
@@ -276,7 +276,7 @@ def _guards(options: dict[str, Any]) -> Guards:
 
 
 def _notes(options: dict[str, Any], scheduler: Scheduler, slots: int) -> list[str]:
-    from asha_core.forecast import Forecast, enough_for_the_top
+    from asha_core.schedulers.forecast import Forecast, enough_for_the_top
 
     notes: list[str] = []
     few = scheduler.trial_limit
@@ -296,8 +296,8 @@ def _notes(options: dict[str, Any], scheduler: Scheduler, slots: int) -> list[st
 
 
 def _print_result(result: Result, task: Task, target: float | None) -> None:
-    from asha_core.runtime.console import format_table
     from asha_core.runtime.observers import short
+    from asha_core.runtime.terminal.console import format_table
 
     top = result.summary["top"]
     if top:
@@ -336,8 +336,8 @@ def _terminal_width() -> int | None:
 
 
 def _target_line(result: Result, target: float) -> str:
-    from analysis.metrics import time_to_target
-    from analysis.runs import load_run
+    from analysis.journals.metrics import time_to_target
+    from analysis.journals.runs import load_run
     from asha_core.runtime.budget import counted, format_duration
 
     run = load_run(result.directory)

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asha_core.errors import SettingError
-from asha_core.runtime.command import Parser, run_command
+from asha_core.runtime.terminal.command import Parser, run_command
 
 if TYPE_CHECKING:
     from asha_core.study.arms import Arm
-    from asha_core.study.conductor import Seat
     from asha_core.study.definition import Best
     from asha_core.study.directory import StudyDirectory
     from asha_core.study.planned import PlannedRun, Study
+    from asha_core.study.runner import Seat
 
 _FILES = Path(__file__).parents[1] / "study" / "files"
 _SHIPPED = ("smoke-test", "full-experiment")
@@ -159,9 +159,9 @@ def _run(
     directory: StudyDirectory,
     arms: Sequence[Arm],
 ) -> int:
-    from asha_core.runtime.lock import held
+    from asha_core.runtime.storage.lock import held
     from asha_core.study.arms import arms_of
-    from asha_core.study.conductor import seats
+    from asha_core.study.runner import seats
 
     places = seats(options.gpus, options.parallel, study.gpus_per_run)
     directory.make()
@@ -204,7 +204,7 @@ def _round(
     Returns:
         False if it was interrupted; and the runs that failed, those of ``but`` among them.
     """
-    from asha_core.study.conductor import Conductor
+    from asha_core.study.runner import Conductor
     from asha_core.study.testing import measure, to_measure
     from asha_core.study.view import make_view
 

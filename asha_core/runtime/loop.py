@@ -13,16 +13,16 @@ from typing import Protocol
 from asha_core.messages import Event, Job, Lost, Refined, Report
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.clock import Clock
-from asha_core.runtime.disk import DiskWatch
+from asha_core.runtime.early_abort import Hopeless
 from asha_core.runtime.executor import Executor, ExecutorEvent, Notice, Retired, WorkerReady
-from asha_core.runtime.hopeless import Hopeless
 from asha_core.runtime.interrupts import StopSignal
-from asha_core.runtime.journal import DiskFull
 from asha_core.runtime.observers import Observer, Outcome, SearchView
-from asha_core.runtime.patience import Limits, Patience
-from asha_core.runtime.records import Record, event_record, job_record
 from asha_core.runtime.resume import Earlier
-from asha_core.runtime.seats import Seats
+from asha_core.runtime.slots import Seats
+from asha_core.runtime.storage.disk import DiskWatch
+from asha_core.runtime.storage.journal import DiskFull
+from asha_core.runtime.storage.records import Record, event_record, job_record
+from asha_core.runtime.trial_timeouts import Limits, Patience
 from asha_core.schedulers.base import Scheduler
 
 _TICK = 0.25

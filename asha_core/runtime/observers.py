@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from asha_core.forecast import Forecast
 from asha_core.messages import Job, Report
 from asha_core.runtime.budget import Budget, counted, format_duration
 from asha_core.runtime.executor import ExecutorEvent, Notice
 from asha_core.schedulers.base import Scheduler
+from asha_core.schedulers.forecast import Forecast
 from asha_core.schedulers.state import Best
 
 

@@ -15,8 +15,8 @@ that is not among the best so far is stopped for good, nothing is ever resumed);
 
 from __future__ import annotations
 
-from asha_core.rung import Rung
 from asha_core.schedulers.base import Scheduler
+from asha_core.schedulers.rung import Rung
 from asha_core.schedulers.state import TrialState
 
 

@@ -31,9 +31,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from asha_core.errors import ReportError, SettingError
-from asha_core.levels import check_count, check_levels, rung_levels
 from asha_core.messages import Event, Failed, Job, Lost, Refined, Rejected, Report, Verdict
 from asha_core.schedulers.expectations import Expectations
+from asha_core.schedulers.levels import check_count, check_levels, rung_levels
 from asha_core.schedulers.state import Best, RungCounts, Status, TrialState
 from asha_core.searchers.base import Searcher
 from asha_core.searchers.random_search import RandomSearch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from asha_core.plan import Bracket, plan_units
+from asha_core.schedulers.brackets import Bracket, plan_units
 from asha_core.searchers.base import Searcher
 
 
@@ -55,7 +55,7 @@ class Expectations:
     def expected_units(self, trials: int) -> int:
         """Units of resource that ``trials`` configurations take if floor(n/eta) go on from each rung.
 
-        Asynchronous rules take more; ``asha_core.forecast`` tells how much.
+        Asynchronous rules take more; ``asha_core.schedulers.forecast`` tells how much.
         """
         return self.planned_units(self.brackets(trials))
 

@@ -25,10 +25,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import lcm
 
-from asha_core.levels import bracket_levels
-from asha_core.plan import Bracket
-from asha_core.rung import Rung
 from asha_core.schedulers.base import Scheduler
+from asha_core.schedulers.brackets import Bracket
+from asha_core.schedulers.levels import bracket_levels
+from asha_core.schedulers.rung import Rung
 from asha_core.schedulers.state import TrialState
 from asha_core.streams import uniforms
 

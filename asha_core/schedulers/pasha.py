@@ -27,12 +27,12 @@ from __future__ import annotations
 
 import math
 
-from asha_core.plan import Bracket
 from asha_core.schedulers.asha import ASHA
 from asha_core.schedulers.base import Scheduler
+from asha_core.schedulers.brackets import Bracket
+from asha_core.schedulers.soft_ranking import Curve, CurveNoise, SoftRanking
 from asha_core.schedulers.state import Status, TrialState
 from asha_core.searchers.base import Searcher
-from asha_core.soft_ranking import Curve, CurveNoise, SoftRanking
 
 
 class PASHA(ASHA):

@@ -25,8 +25,8 @@ from __future__ import annotations
 
 from collections import deque
 
-from asha_core.rung import Rung
 from asha_core.schedulers.base import Scheduler
+from asha_core.schedulers.rung import Rung
 from asha_core.schedulers.state import Status, TrialState
 
 

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from asha_core.levels import check_count
-from asha_core.plan import Bracket
+from asha_core.schedulers.brackets import Bracket
+from asha_core.schedulers.levels import check_count
 from asha_core.schedulers.synchronous import SynchronousScheduler
 
 

@@ -20,8 +20,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from asha_core.levels import bracket_levels, bracket_size
-from asha_core.plan import Bracket
+from asha_core.schedulers.brackets import Bracket
+from asha_core.schedulers.levels import bracket_levels, bracket_size
 from asha_core.schedulers.synchronous import SynchronousScheduler
 
 

@@ -17,8 +17,8 @@ from abc import abstractmethod
 from bisect import insort
 from heapq import heappop, heappush
 
-from asha_core.rung import Rung
 from asha_core.schedulers.base import Scheduler
+from asha_core.schedulers.rung import Rung
 from asha_core.schedulers.state import Status, TrialState
 
 

@@ -47,7 +47,7 @@ def best_variation(
         return None
     import numpy as np
 
-    from analysis.study import load_study
+    from analysis.study.loading import load_study
 
     study = load_study(directory.path)
     groups = {run.id: run.group for run in directory.read()}  # as the plan on the disk calls them

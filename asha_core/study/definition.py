@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from asha_core.cli.option_table import OPTIONS
-from asha_core.cli.options import MAPPINGS, read_option
 from asha_core.errors import SettingError, nearest
+from asha_core.launch.option_table import OPTIONS
+from asha_core.launch.options import MAPPINGS, read_option
 from asha_core.study.best import check_open
 from asha_core.study.names import arm_name, safe, stems, told_apart
 from asha_core.study.planned import PlannedRun, Study, group_labels

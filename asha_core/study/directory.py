@@ -18,10 +18,10 @@ from typing import Any, Literal
 
 import yaml
 
-from asha_core.cli.options import MAPPINGS
 from asha_core.errors import ResultsError, SettingError
-from asha_core.runtime.atomic import whole
-from asha_core.runtime.results import RunDirectory, read_manifest, write_json
+from asha_core.launch.options import MAPPINGS
+from asha_core.runtime.storage.atomic import whole
+from asha_core.runtime.storage.results import RunDirectory, read_manifest, write_json
 from asha_core.study.names import as_before
 from asha_core.study.planned import PlannedRun, Study, group_labels
 

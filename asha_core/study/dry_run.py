@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from asha_core.forecast import Forecast
 from asha_core.runtime.budget import counted, parse_duration
-from asha_core.runtime.console import format_table
+from asha_core.runtime.terminal.console import format_table
+from asha_core.schedulers.forecast import Forecast
 from asha_core.study.arms import Arm
 from asha_core.study.directory import State, StudyDirectory
 from asha_core.study.planned import Study
@@ -66,7 +66,7 @@ def _bound(options: Mapping[str, Any], gpus: int | None) -> float | None:
 
 def _device_hours(directory: StudyDirectory, run: Any) -> float | None:
     from asha_core.errors import ResultsError
-    from asha_core.runtime.results import read_manifest
+    from asha_core.runtime.storage.results import read_manifest
 
     try:
         return float(read_manifest(directory.run(run).results)["gpu_hours"])

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from asha_core.runtime.records import to_json
+from asha_core.runtime.storage.records import to_json
 
 # of two runs that differ in these alone, one is compared with the other; where the data lies changes nothing
 _OF_THE_ARM = ("variation", "warm_start_option", "seed", "data_dir", "target")

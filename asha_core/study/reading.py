@@ -23,7 +23,7 @@ def read_file(path: Path) -> Any:
     """
     import yaml
 
-    from asha_core.cli.yaml_text import read_yaml
+    from asha_core.launch.yaml_text import read_yaml
 
     try:
         text = path.read_text(encoding="utf-8-sig")

@@ -24,11 +24,11 @@ from typing import Any
 import torch
 
 from asha_core import Job, RandomSearch, Refined, Report
-from asha_core.runtime.results import RunDirectory
-from trials.runner import JobRunner, WorkerSettings
+from asha_core.runtime.storage.results import RunDirectory
 from trials.tasks.digits import Digits
-from trials.training import TrainingProblem
-from warmstart.hypergradient import HyperGradient
+from trials.torch_task.training import TrainingProblem
+from trials.worker.job_runner import JobRunner, WorkerSettings
+from warmstart.strategies.hypergradient import HyperGradient
 
 TOLERANCE = 0.01
 

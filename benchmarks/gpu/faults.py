@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from asha_core import ASHA, Float, SearchSpace, tune
-from asha_core.runtime.journal import read_journal
+from asha_core.runtime.storage.journal import read_journal
 from trials.trial import Trial
 
 SPACE = SearchSpace({"x": Float(0.0, 1.0)})

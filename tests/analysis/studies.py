@@ -17,8 +17,8 @@ from typing import Any
 
 from asha_core import ASHA, Choice, Configuration, Float, Refined, Report, SearchSpace
 from asha_core.runtime.executor import WorkerReady
-from asha_core.runtime.journal import JournalWriter
-from asha_core.runtime.records import event_record, job_record
+from asha_core.runtime.storage.journal import JournalWriter
+from asha_core.runtime.storage.records import event_record, job_record
 
 SPACE = SearchSpace(
     {

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from analysis.metrics import BestCurve, RungShare, TimeSplit
-from analysis.problems import Problem
-from analysis.replicate import Measure, Replicate
-from analysis.study import Study
+from analysis.journals.metrics import BestCurve, RungShare, TimeSplit
+from analysis.journals.replicate import Measure, Replicate
+from analysis.study.loading import Study
+from analysis.study.problems import Problem
 
 TARGETS = (0.9, 0.95)
 SPACE = {

@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from asha_core.errors import JournalError, ResultsError
-from asha_core.runtime.journal import read_journal
-from asha_core.runtime.records import Record
 from asha_core.runtime.resume import replay
+from asha_core.runtime.storage.journal import read_journal
+from asha_core.runtime.storage.records import Record
 from tests.faults import victim
-from trials.checkpoints import load_checkpoint
+from trials.checkpoints.files import load_checkpoint
 
 PATIENCE = 90.0
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.asha_core.runtime.small_disk import SmallDisk, small_disk  # noqa: F401
 from tests.faults.harness import Search, Tally
-from tests.runtime.small_disk import SmallDisk, small_disk  # noqa: F401
 
 
 def fill(filler: Path) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from asha_core import ASHA, Float, SearchSpace, tune
-from asha_core.runtime.journal import JournalWriter
+from asha_core.runtime.storage.journal import JournalWriter
 from trials.trial import Trial
 
 SPACE = SearchSpace({"x": Float(0.0, 1.0), "y": Float(1e-4, 1.0, log=True)})

@@ -14,16 +14,16 @@ from pathlib import Path
 import pytest
 
 from analysis import best_so_far, load_run, rung_survival, time_split, time_to_target
-from analysis.report import summary_of
+from analysis.report.run_report import summary_of
 from asha_core.errors import JournalError
 from asha_core.runtime.budget import Budget
-from asha_core.runtime.journal import JournalWriter, read_journal
 from asha_core.runtime.loop import Search
 from asha_core.runtime.resume import replay
+from asha_core.runtime.storage.journal import JournalWriter, read_journal
 from asha_core.schedulers.state import RungCounts, Status
-from tests.replay import replay as rebuild
-from tests.replay import scheduler_of
-from tests.runtime.engine_doubles import FakeExecutor, ManualClock, eventful
+from tests.asha_core.runtime.engine_doubles import FakeExecutor, ManualClock, eventful
+from tests.asha_core.runtime.replay import replay as rebuild
+from tests.asha_core.runtime.replay import scheduler_of
 
 HERE = Path(__file__).resolve().parent
 OLD = HERE / "schema-1"

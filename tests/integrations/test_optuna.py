@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from asha_core.dimensions import Constant
 from asha_core.errors import SettingError
+from asha_core.space.dimensions import Constant
 from tests.integrations.contract import check_added_lines, check_runs
 from warmstart import BlackBox, Float, SearchSpace
 from warmstart.integrations.optuna import search_space, warm_start

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from asha_core.dimensions import Constant
 from asha_core.errors import SettingError
+from asha_core.space.dimensions import Constant
 from tests.integrations.contract import check_added_lines, check_moved, check_runs, results_of, run_module
 from tests.integrations.driver import EXAMPLES, split
 from tests.peers.test_ray import leaving_the_process_as_it_was

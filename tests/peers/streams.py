@@ -11,8 +11,8 @@ from typing import Protocol
 
 from hypothesis import strategies as st
 
-from asha_core.levels import rung_levels
 from asha_core.messages import Failed, Report, Verdict
+from asha_core.schedulers.levels import rung_levels
 from asha_core.schedulers.stopping import StoppingASHA
 from asha_core.space import Float, SearchSpace
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asha_core.levels import bracket_levels, bracket_size
+from asha_core.schedulers.levels import bracket_levels, bracket_size
 from tests.peers.streams import ByRank, Ours, Stream, play, streams
 
 optuna = pytest.importorskip("optuna", reason="Optuna is not installed: pip install -e '.[test]'")

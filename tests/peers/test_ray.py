@@ -22,7 +22,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asha_core.levels import bracket_levels, bracket_size, rung_levels
+from asha_core.schedulers.levels import bracket_levels, bracket_size, rung_levels
 from tests.peers.streams import Ours, Stream, play, streams
 
 

@@ -11,11 +11,11 @@ import pytest
 
 from asha_core import ASHA, Choice, Configuration, Float, SearchSpace, SpaceError, tune
 from asha_core.messages import Event, Failed, Job, Refined, Report
-from asha_core.runtime.results import RunDirectory
+from asha_core.runtime.storage.results import RunDirectory
 from tests.trials import jobs
 from trials.executors.inline import InlineExecutor
-from trials.runner import WorkerSettings
 from trials.task import FunctionTask
+from trials.worker.job_runner import WorkerSettings
 from warmstart.base import taken
 
 NOTE = "the constraints refuse the nudge: no nudge"

@@ -19,9 +19,9 @@ import torch
 
 from asha_core.errors import ReportError, ResultsError
 from asha_core.messages import Report
-from asha_core.runtime.results import read_best_note
+from asha_core.runtime.storage.results import read_best_note
 from tests.trials.jobs import job
-from trials.checkpoints import check_state, load_checkpoint, save_checkpoint
+from trials.checkpoints.files import check_state, load_checkpoint, save_checkpoint
 from trials.trial import JobStopped, Trial
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from asha_core import Job, RandomSearch
-from asha_core.runtime.results import RunDirectory
-from trials.runner import JobRunner, WorkerSettings
+from asha_core.runtime.storage.results import RunDirectory
 from trials.task import Task
 from trials.tasks.digits import Digits
+from trials.worker.job_runner import JobRunner, WorkerSettings
 
 
 def events_of(

@@ -12,9 +12,9 @@ from torch.nn.utils import parametrizations
 from asha_core import Choice, Configuration, Float, SearchSpace
 from tests.warmstart.networks import central
 from warmstart.base import Losses
-from warmstart.estimates import Estimate, estimate
-from warmstart.model_problem import ModelProblem
-from warmstart.smoothing import cross_entropy
+from warmstart.estimates.estimate import Estimate, estimate
+from warmstart.problem.model_problem import ModelProblem
+from warmstart.problem.smoothing import cross_entropy
 
 SPACE = SearchSpace(
     {

@@ -14,12 +14,12 @@ from torch.func import functional_call
 
 from asha_core import Choice, Configuration, Float, Int, SearchSpace
 from warmstart.base import Network
-from warmstart.estimates import Estimate
-from warmstart.lookahead import one_step
-from warmstart.optimizers import SGD, Adam, Group
-from warmstart.reverse import reversed_steps
-from warmstart.smoothing import cross_entropy
-from warmstart.tangents import unrolled
+from warmstart.estimates.estimate import Estimate
+from warmstart.estimates.lookahead import one_step
+from warmstart.estimates.optimizers import SGD, Adam, Group
+from warmstart.estimates.reverse import reversed_steps
+from warmstart.estimates.tangents import unrolled
+from warmstart.problem.smoothing import cross_entropy
 
 Batch = tuple[Tensor, Tensor]
 

@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from asha_core import Configuration
 from trials.tasks.digits import Digits
-from trials.training import TrainingProblem, fresh_model, load_data
+from trials.torch_task.training import TrainingProblem, fresh_model, load_data
 from warmstart import build
 from warmstart.registry import VARIATIONS
 

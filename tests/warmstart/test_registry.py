@@ -88,8 +88,8 @@ def test_another_packages_strategy_is_one_like_any_other() -> None:
 
 @pytest.mark.usefixtures("stranger")
 def test_it_shadows_nothing_of_the_packages_own() -> None:
-    assert type(build("none")).__module__ == "warmstart.none"
-    assert type(build("trust")).__module__ == "warmstart.trust"
+    assert type(build("none")).__module__ == "warmstart.strategies.none"
+    assert type(build("trust")).__module__ == "warmstart.strategies.trust"
     assert variation("baseline") == VARIATIONS["baseline"]
     for name in SCHEDULERS:
         assert split_variation(name, None) == (name, "baseline")
@@ -135,7 +135,11 @@ def test_worker_processes_find_it_too(tmp_path: Path) -> None:
     """A search from the command line, in processes of its own."""
     from analysis import load_run
 
-    command = [str(Path(sys.executable).with_name("asha-run")), "--task", "tests.cli.odd_tasks:Paced"]
+    command = [
+        str(Path(sys.executable).with_name("asha-run")),
+        "--task",
+        "tests.asha_core.cli.odd_tasks:Paced",
+    ]
     command += ["--gpus", "cpu", "--workers-per-gpu", "1", "--max-trials", "2", "--max-resource", "1"]
     command += [
         "--variation",

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset, Subset, default_collate
 
 from asha_core.errors import AshaError, SettingError, TaskError
 from asha_core.streams import stream_seed
-from warmstart.randomness import own_randomness
+from warmstart.problem.randomness import own_randomness
 
 Source = tuple[Tensor, Tensor] | Dataset[Any]
 Pair = tuple[Tensor, Tensor]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from asha_core.messages import Event, Failed, Job, Lost
 from asha_core.runtime.executor import ExecutorEvent, Notice, WorkerReady
-from trials.runner import JobRunner, WorkerSettings
+from trials.worker.job_runner import JobRunner, WorkerSettings
 
 
 class InlineExecutor:

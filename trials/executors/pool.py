@@ -17,15 +17,15 @@ from typing import Any
 from asha_core.errors import AshaError, TaskError, WorkerError
 from asha_core.messages import Event, Failed, Job, Lost, Rejected, Report
 from asha_core.runtime.executor import ExecutorEvent, Notice, Retired, WorkerReady
-from trials import processes
 from trials.devices import Slot
-from trials.executors.process import Worker
-from trials.executors.seat import Seat
-from trials.executors.vigil import Vigil
-from trials.guard import Guard
-from trials.heartbeat import Beat
-from trials.runner import WorkerSettings
-from trials.worker import Broken, Leaving, Ready
+from trials.executors.hang_detector import Vigil
+from trials.executors.slot import Seat
+from trials.executors.worker_process import Worker
+from trials.worker import processes
+from trials.worker.heartbeat import Beat
+from trials.worker.job_runner import WorkerSettings
+from trials.worker.main import Broken, Leaving, Ready
+from trials.worker.reaper import Guard
 
 _EXIT_SECONDS = 2.0
 _RESTART_TICK = 0.1  # seconds between looks at a slot that waits for its next worker
@@ -39,7 +39,8 @@ class ProcessPool:
         slots: one worker each.
         heartbeat_timeout: seconds without a sign of life after which a worker is killed and replaced; None:
             never.
-        token: what the workers carry in their environment (``trials.processes``), a new one for each pool.
+        token: what the workers carry in their environment (``trials.worker.processes``), a new one for
+            each pool.
         clock: monotonic; for the heartbeats.
     Raises:
         WorkerError: the task cannot be sent to another process. From ``wait``: no worker can be started
@@ -170,7 +171,7 @@ class ProcessPool:
         self._closed = True
 
     def _start(self, seat: Seat) -> None:
-        # without a guard a worker must live long enough to end its children: see trials.worker
+        # without a guard a worker must live long enough to end its children: see trials.worker.main
         if seat.start(dies_with_parent=self._guard.alive):
             assert seat.worker is not None
             self._vigil.heard(seat.worker)

@@ -9,9 +9,9 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from asha_core.dimensions import Constant, Dimension, Float
 from asha_core.errors import SettingError
 from asha_core.space import SearchSpace
+from asha_core.space.dimensions import Constant, Dimension, Float
 from warmstart.base import Problem
 
 MakeProblem = Callable[[SearchSpace], Problem]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from warmstart.model_problem import Data
+    from warmstart.problem.model_problem import Data
 
 try:
     from lightning.pytorch import Callback
@@ -86,7 +86,7 @@ class WarmStart(Callback):
         self._refined = dict(trainer.strategy.broadcast(dict(self.outcome.configuration)))
         pl_module.hparams.update(self._refined)
         if self._refined != proposed:
-            from warmstart.randomness import own_randomness
+            from warmstart.problem.randomness import own_randomness
 
             with own_randomness(self._seed, str(pl_module.device)):
                 trainer.strategy.setup_optimizers(trainer)
@@ -104,7 +104,7 @@ class WarmStart(Callback):
     def _problem(self, trainer: Any, pl_module: Any) -> Any:
         import torch
 
-        from warmstart.model_problem import ModelProblem
+        from warmstart.problem.model_problem import ModelProblem
 
         return ModelProblem(
             self.space,

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from asha_core.dimensions import Float
 from asha_core.space import SearchSpace
+from asha_core.space.dimensions import Float
 from warmstart import refine
 from warmstart.integrations import MakeProblem, library, space_of
 

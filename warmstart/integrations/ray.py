@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Any
 
-from asha_core.dimensions import Float
 from asha_core.space import SearchSpace
+from asha_core.space.dimensions import Float
 from warmstart import refine
 from warmstart.integrations import MakeProblem, library, space_of
 

@@ -1,0 +1,1 @@
+"""One search, read from its journal."""

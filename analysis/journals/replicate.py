@@ -1,0 +1,297 @@
+"""One seed of one arm of a study: what its search achieved and cost, without the journal's records."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.journals.metrics import (
+    BestCurve,
+    RungShare,
+    TimeSplit,
+    best_so_far,
+    first_reached,
+    mean_of_steps,
+    rung_survival,
+    steps_at,
+    time_split,
+)
+from analysis.journals.runs import Described, Floats, Run, load_run
+from analysis.journals.spending import WarmStarts, summed
+from analysis.journals.trial_table import trial_columns, warm_start_summary
+from asha_core.errors import SettingError
+
+Measure = Literal["seconds", "gpu_hours", "units"]
+MEASURES: tuple[Measure, ...] = ("seconds", "gpu_hours", "units")
+_KEPT = ("created", "versions", "commit", "task", "space", "scheduler", "variation", "budget", "hardware",
+         "settings")  # fmt: skip
+_OVER = ("complete", "budget")  # a search that ended in another way did not get all that it was to get
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A replicate as it was planned: which run it is.
+
+    id: names it in messages. group: runs of one group are compared, paired by seed. arm: the variation,
+    with its settings where several differ in them. experiment: the part of the study that it belongs to.
+    targets: of T@tau, fixed before the runs; the last is the primary one. options: of
+    ``asha-run``, by the plan.
+    """
+
+    id: str
+    directory: Path
+    group: str = ""
+    arm: str = ""
+    experiment: str = ""
+    task: str = ""
+    scheduler: str = ""
+    variation: str = ""
+    seed: int = 0
+    targets: tuple[float, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replicate(Planned, Described):
+    """One seed of one arm, as it went.
+
+    Arrays of the curve have one entry an improvement of the best value, (N,); those of ``trials`` one a
+    trial, (T,), in order of their numbers.
+
+    manifest: the parts of run.json that tell how it was run.
+    reason: how it ended: "complete", "budget", "interrupted", "error" or "killed".
+    curve: the improvements: t (seconds), units (trained), value, trial.
+    spent_units: (N,) units trained, and the warm starts so far expressed in units. gpu_hours: (N,) devices
+    held times hours. ends: measure -> the same at the end of the run.
+    spent_from: by what warm starts were expressed in units: "flops" (theirs over those of a unit), "seconds"
+    (theirs over the median seconds of a unit, where FLOPs are not recorded), or "none" (there were none).
+    trials: column -> array, see ``trial_columns``. reports: how many units were reported, repeated ones too.
+    costs: summed over these, such as flops, train_seconds; a name is there only if every unit has it.
+    warm_start_costs: the same of the warm starts. peaks: greatest number of bytes, by name, warm starts
+    included; warm_start_peaks: of these alone.
+    warm_start: how the warm starts went, see ``warm_start_summary``; None for the baseline.
+    test, test_loss: from test.json, or NaN. status: exit status of ``asha-run``, by outcome.json, or None.
+    torn: the journal's last line was. schema: the journal's. sessions: engines that worked at it.
+    """
+
+    manifest: dict[str, Any]
+    reason: str
+    curve: BestCurve
+    spent_units: Floats
+    gpu_hours: Floats
+    ends: dict[str, float]
+    spent_from: str
+    trials: dict[str, NDArray[Any]]
+    rungs: list[RungShare]
+    reports: int
+    split: TimeSplit
+    costs: dict[str, float]
+    warm_start_costs: dict[str, float]
+    peaks: dict[str, float]
+    warm_start_peaks: dict[str, float]
+    warm_start: dict[str, Any] | None
+    test: float
+    test_loss: float
+    status: int | None
+    torn: bool
+    schema: int
+    sessions: int
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The warm start's settings."""
+        return dict(self.manifest["variation"]["settings"])
+
+    @property
+    def over(self) -> bool:
+        """Whether the search ended by itself or at its budget, so that it can be compared."""
+        return self.reason in _OVER
+
+    @property
+    def best(self) -> float:
+        """The best value of the search, on validation data; NaN if there is none."""
+        return float(self.curve.value[-1]) if len(self.curve.value) else math.nan
+
+    def spent(self, measure: Measure) -> Floats:
+        """What had been spent at each improvement, (N,).
+
+        Raises:
+            SettingError: no such measure.
+        """
+        columns = {"seconds": self.curve.t, "gpu_hours": self.gpu_hours, "units": self.spent_units}
+        return columns[checked_measure(measure)]
+
+    def budget(self, measure: Measure) -> float:
+        """What the search was allowed to spend; infinite if there was no limit in this measure.
+
+        A limit in seconds is one in GPU-hours, too, of the devices that were held, and the other way round.
+        """
+        limits = self.manifest["budget"]
+        seconds, held = limits["seconds"], limits["gpu_seconds"]
+        devices = limits["devices"]
+        if checked_measure(measure) == "units":
+            return math.inf
+        least = min(
+            math.inf if seconds is None else float(seconds),
+            math.inf if held is None else float(held) / devices,
+        )
+        return least if measure == "seconds" else least * devices / 3600
+
+
+def checked_measure(measure: str) -> Measure:
+    """``measure``, if it is one.
+
+    Raises:
+        SettingError: it is not.
+    """
+    if measure not in MEASURES:
+        raise SettingError(f"measure is {measure!r}: it must be one of {', '.join(MEASURES)}")
+    return measure
+
+
+def horizon(replicates: Sequence[Replicate], measure: Measure, target: float | None = None) -> float:
+    """Up to where searches can be compared: the least of their budgets and of where they ended.
+
+    A search that ended before its budget is known up to its end and no further: it cannot be told whether it
+    would have come before one that did reach the target later. With ``target``, only searches that never
+    reached it limit the others by their end; if all did, and none has a budget, it is the last one's end.
+
+    Raises:
+        SettingError: no search is given, or no such measure.
+    """
+    if not replicates:
+        raise SettingError("no search is given, so there is no horizon: give at least one")
+    ends = [
+        each.ends[checked_measure(measure)]
+        for each in replicates
+        if target is None or first_reached(each.curve.value, target, each.mode) is None
+    ]
+    limit = min([*ends, *(each.budget(measure) for each in replicates)])
+    return limit if math.isfinite(limit) else max(each.ends[measure] for each in replicates)
+
+
+def time_to_target(
+    replicate: Replicate, target: float, measure: Measure = "seconds", horizon: float | None = None
+) -> tuple[float, bool]:
+    """T@tau: what had been spent when the best value first reached ``target``, and whether it is censored.
+
+    The scheduler's own time and the warm start's are in it. Censored: not reached up to ``horizon``; then
+    the number is the horizon, or the search's end if that came before.
+
+    Args:
+        measure: "seconds", "gpu_hours", or "units" with the warm starts expressed in units.
+        horizon: in that measure; by default the search's own end.
+    """
+    end = replicate.ends[checked_measure(measure)]
+    limit = end if horizon is None else min(end, horizon)
+    first = first_reached(replicate.curve.value, target, replicate.mode)
+    if first is not None and (spent := float(replicate.spent(measure)[first])) <= limit:
+        return spent, False
+    return limit, True
+
+
+def area_under_curve(
+    replicate: Replicate, horizon: float | None = None, measure: Measure = "seconds", start: float = 0.0
+) -> float:
+    """Mean of the best-so-far value over [0, horizon]; past the search's end the curve goes on flat.
+
+    Args:
+        start: what counts before the first report. 0 suits an accuracy; for an error give the worst value, 1.
+    """
+    limit = replicate.ends[checked_measure(measure)] if horizon is None else horizon
+    return mean_of_steps(replicate.spent(measure), replicate.curve.value, limit, start)
+
+
+def best_at(replicate: Replicate, grid: Floats, measure: Measure = "seconds") -> Floats:
+    """The best value when each of ``grid`` had been spent, (G,); NaN before the first report."""
+    return steps_at(replicate.spent(measure), replicate.curve.value, np.asarray(grid, dtype=np.float64))
+
+
+def read_replicate(planned: Planned) -> Replicate:
+    """Read one run.
+
+    Raises:
+        AshaError: its journal or its manifest cannot be read.
+    """
+    return replicate_of(load_run(planned.directory), planned)
+
+
+def replicate_of(run: Run, planned: Planned | None = None) -> Replicate:
+    """The slim form of a run that was read.
+
+    Args:
+        planned: which replicate of a study it is; what it leaves empty is taken from the manifest.
+    """
+    curve = best_so_far(run)
+    warm = WarmStarts.of(run)
+    units, end_units = warm.in_units(curve, run)
+    reports = [record for record in run.records if record["type"] == "report"]
+    costs, peaks = summed([record["costs"] for record in reports if "costs" in record], len(reports))
+    warm_costs, warm_peaks = summed(warm.costs, len(warm.costs))
+    test = _read_object(run.directory / "test.json")
+    return Replicate(
+        **_which(planned or Planned(run.directory.name, run.directory), run),
+        manifest={key: run.manifest[key] for key in _KEPT if key in run.manifest},
+        reason=run.reason,
+        curve=curve,
+        spent_units=units,
+        gpu_hours=np.array([run.device_seconds(t) for t in curve.t], dtype=np.float64) / 3600,
+        ends={"seconds": run.end, "gpu_hours": run.device_seconds(run.end) / 3600, "units": end_units},
+        spent_from=warm.measured_by,
+        trials=trial_columns(run),
+        rungs=rung_survival(run),
+        reports=len(reports),
+        split=time_split(run),
+        costs=costs,
+        warm_start_costs=warm_costs,
+        peaks={n: max(peaks.get(n, 0.0), warm_peaks.get(n, 0.0)) for n in sorted({*peaks, *warm_peaks})},
+        warm_start_peaks=warm_peaks,
+        warm_start=warm_start_summary(run),
+        test=_number(test, "value"),
+        test_loss=_number(test, "loss"),
+        status=_status(run.directory),
+        torn=run.torn,
+        schema=run.schema,
+        sessions=len(run.sessions),
+    )
+
+
+def _which(planned: Planned, run: Run) -> dict[str, Any]:
+    """The fields of ``planned``, with the manifest's names, seed and target where it has none."""
+    manifest, known = run.manifest, {each.name: getattr(planned, each.name) for each in fields(Planned)}
+    known["task"] = planned.task or str(manifest["task"]["name"])
+    known["scheduler"] = planned.scheduler or str(manifest["scheduler"]["name"])
+    known["variation"] = planned.variation or str(manifest["variation"]["name"])
+    if not planned.group:
+        known["seed"] = int(manifest["scheduler"]["seed"])
+    if not planned.targets and manifest.get("target") is not None:
+        known["targets"] = (float(manifest["target"]),)
+    return known
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    """A JSON object; empty if there is none, or it cannot be read: what it says is nothing to rely on."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _number(content: Mapping[str, Any], key: str) -> float:
+    try:
+        return float(content[key])
+    except (KeyError, TypeError, ValueError):
+        return math.nan
+
+
+def _status(directory: Path) -> int | None:
+    status = _read_object(directory / "outcome.json").get("status")
+    return status if type(status) is int else None

@@ -1,0 +1,341 @@
+"""Read a results directory: the journal and the manifest, as arrays and plain objects."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asha_core.errors import ResultsError
+from asha_core.runtime.storage.journal import JournalContents, read_journal
+from asha_core.runtime.storage.records import Record, read_number
+from asha_core.runtime.storage.results import read_manifest
+
+_SCHEMA = 1  # of run.json
+_OF_TRIALS = ("report", "refined", "rejected", "failed", "lost")
+_FAULTS = ("died", "hung")  # of a worker; other losses are nobody's fault
+_OF_THE_PLACE = ("data_dir", "download")  # options of a task that do not change the problem
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(slots=True)
+class TrialHistory:
+    """One trial, from proposal to its last report.
+
+    proposed: the searcher's configuration; configuration: the one that was trained (after the warm
+    start). resources, values: one entry a reported unit. state: "running" if the journal says no more.
+    """
+
+    id: int
+    proposed: dict[str, Any]
+    configuration: dict[str, Any]
+    first: int  # the level at which it is first compared
+    resources: list[int] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    order: list[int] = field(default_factory=list)  # the report's index in the run's arrays
+    seconds: list[float] = field(default_factory=list)
+    metrics: list[dict[str, float]] = field(default_factory=list)
+    costs: list[dict[str, float]] = field(default_factory=list)  # of each unit; empty where not recorded
+    warm_start_seconds: float = 0.0
+    warm_start_costs: dict[str, float] = field(default_factory=dict)
+    diagnostics: dict[str, Any] = field(default_factory=dict)
+    state: str = "running"
+    faults: int = 0  # how often its worker died or hung
+    alone: bool = False  # it ran out of memory once, and then had its device for itself
+
+    @property
+    def reached(self) -> int:
+        """The last unit reported; 0 if none."""
+        return self.resources[-1] if self.resources else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The work of one engine at a run: the first, or one that resumed it.
+
+    start: seconds since the search began, of all sessions together. held: devices. slots: workers.
+    """
+
+    start: float
+    held: int
+    slots: int
+
+
+class Described:
+    """What a run.json says of its task and its devices."""
+
+    __slots__ = ()
+    manifest: dict[str, Any]
+
+    @property
+    def mode(self) -> str:
+        """Whether larger values are better ("max") or smaller ("min")."""
+        return str(self.manifest["task"]["mode"])
+
+    @property
+    def metric(self) -> str:
+        """The metric's name."""
+        return str(self.manifest["task"]["metric"])
+
+    @property
+    def unit(self) -> str:
+        """The name of a unit of resource."""
+        return str(self.manifest["task"]["unit"])
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the devices were GPUs."""
+        return bool(self.manifest["hardware"]["gpus"])
+
+
+@dataclass(frozen=True, slots=True)
+class Run(Described):
+    """One search. Arrays have one entry a report, shape (N,), in order of arrival.
+
+    t: seconds since the search began. value: the metric as reported, NaN and infinities included.
+    end: seconds at which the search ended, or the last record if it was killed.
+    reason: "complete", "budget", "interrupted", or "killed" if the journal has no end.
+    """
+
+    directory: Path
+    manifest: dict[str, Any]
+    records: list[Record]
+    trials: dict[int, TrialHistory]
+    t: Floats
+    trial: Ints
+    resource: Ints
+    value: Floats
+    units: Ints  # units of resource spent by all trials, up to and including this report
+    seconds: Floats  # training time of each report
+    end: float
+    reason: str
+    torn: bool
+    sessions: list[Session]
+    schema: int = 2  # of the journal
+
+    @property
+    def dimensions(self) -> dict[str, dict[str, Any]]:
+        """The search space: each dimension's description by its name."""
+        space = self.manifest["space"]
+        return dict(space["dimensions"]) if "constraints" in space else dict(space)  # before 0.2
+
+    @property
+    def brackets(self) -> list[int]:
+        """The levels at which trials begin to be compared: one a bracket."""
+        return list(self.manifest["scheduler"].get("brackets", self.levels[:1]))
+
+    @property
+    def levels(self) -> list[int]:
+        """The rungs' levels."""
+        return list(self.manifest["scheduler"]["levels"])
+
+    @property
+    def slots(self) -> int:
+        """How many workers there were, in the last session."""
+        return self.sessions[-1].slots
+
+    def device_seconds(self, t: float) -> float:
+        """Devices held times wall-clock, up to ``t`` seconds."""
+        return sum(session.held * seconds for session, seconds in self._until(t))
+
+    def worker_seconds(self, t: float) -> float:
+        """Workers times wall-clock, up to ``t`` seconds."""
+        return sum(session.slots * seconds for session, seconds in self._until(t))
+
+    def _until(self, t: float) -> list[tuple[Session, float]]:
+        """Each session, and how many of its seconds lie before ``t``."""
+        ends = [*(session.start for session in self.sessions[1:]), math.inf]
+        return [
+            (session, max(min(end, t) - session.start, 0.0))
+            for session, end in zip(self.sessions, ends, strict=True)
+        ]
+
+    @property
+    def problem(self) -> str:
+        """The task, and its options but for where its data lies: "cifar10 (subset=0.1)"."""
+        return problem_of(self.manifest)
+
+    @property
+    def name(self) -> str:
+        """What was run, in a few words."""
+        m = self.manifest
+        return (
+            f"{self.problem}, {m['scheduler']['name']} {m['variation']['name']}, "
+            f"seed {m['scheduler']['seed']}"
+        )
+
+
+def problem_of(manifest: Mapping[str, Any]) -> str:
+    """What is solved, by a run.json: the task, and its options but for where its data lies."""
+    task = manifest["task"]
+    options = task.get("options") or {}
+    told = [f"{name}={value}" for name, value in options.items() if name not in _OF_THE_PLACE]
+    return f"{task['name']} ({', '.join(told)})" if told else str(task["name"])
+
+
+def unlike(runs: Sequence[Run]) -> str | None:
+    """What is to be said of runs whose values and times cannot be compared; None: they can be."""
+    problems = list(dict.fromkeys(run.problem for run in runs))
+    if len(problems) < 2:
+        return None
+    return (
+        f"these searches are of different problems, {'; '.join(problems)}: neither their values nor their "
+        "times to a target can be compared"
+    )
+
+
+def labels(runs: Sequence[Run]) -> list[str]:
+    """A name for each run; with its directory where two would have the same."""
+    names = [run.name for run in runs]
+    return [
+        f"{name} ({run.directory.name})" if names.count(name) > 1 else name
+        for name, run in zip(names, runs, strict=True)
+    ]
+
+
+def find_runs(paths: Sequence[str | Path]) -> list[Path]:
+    """Run directories among ``paths``: each is one, or holds some.
+
+    Raises:
+        ResultsError: a path is neither.
+    """
+    found: list[Path] = []
+    for path in map(Path, paths):
+        if (path / "journal.jsonl").exists():
+            found.append(path)
+            continue
+        below = sorted(journal.parent for journal in path.glob("*/journal.jsonl"))
+        if not below:
+            raise ResultsError(
+                f"{path} is not a results directory: it has no journal.jsonl, and no folder in it has one"
+                if path.exists()
+                else f"results directory {path} does not exist"
+            )
+        found += below
+    return found
+
+
+def load_run(directory: str | Path) -> Run:
+    """Read one run.
+
+    Raises:
+        ResultsError: no manifest, or a damaged one. JournalError: no journal, or a damaged one.
+    """
+    directory = Path(directory)
+    manifest = read_manifest(directory / "run.json")
+    if manifest.get("schema", _SCHEMA) != _SCHEMA:
+        raise ResultsError(
+            f"{directory / 'run.json'} has schema {manifest['schema']!r}: this version reads schema "
+            f"{_SCHEMA}; use the version that wrote it, or a newer one"
+        )
+    journal = read_journal(directory / "journal.jsonl")
+    try:
+        run = _assemble(directory, manifest, journal)
+        # what a report asks of the manifest: here, where it can be said which file is wrong
+        _ = run.mode, run.metric, run.unit, run.name, run.dimensions, run.brackets, run.levels, run.on_gpu
+        return run
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ResultsError(
+            f"{directory}: run.json or journal.jsonl lacks what this version expects ({error})"
+        ) from error
+
+
+def _assemble(directory: Path, manifest: dict[str, Any], journal: JournalContents) -> Run:
+    records = journal.records
+    trials: dict[int, TrialHistory] = {}
+    rows: list[tuple[float, int, int, float, int, float]] = []
+    units = 0
+    sessions = [Session(0.0, manifest["budget"]["devices"], len(manifest["hardware"]["devices"]))]
+    end, reason = (float(records[-1]["t"]) if records else 0.0), "killed"
+    last_level = manifest["scheduler"]["levels"][-1]
+    for record in records:
+        kind = record["type"]
+        if kind == "job":
+            if record["trial"] not in trials:
+                given = record["configuration"]
+                trials[record["trial"]] = TrialHistory(record["trial"], given, given, record["until"])
+            trials[record["trial"]].alone |= record.get("alone", False)
+        elif kind == "end":
+            end, reason = float(record["t"]), record["reason"]
+        elif kind == "resume":
+            end, reason = float(records[-1]["t"]), "killed"
+            sessions.append(Session(float(record["t"]), record["held"], len(record["devices"])))
+        elif kind in _OF_TRIALS:
+            trial = trials[record["trial"]]
+            if kind != "report":
+                _tell(trial, record, manifest)
+            elif record["resource"] > trial.reached:  # repeated units count once, as in the scheduler
+                units += record["resource"] - trial.reached
+                value, seconds = read_number(record["value"]), float(record["seconds"])
+                trial.resources.append(record["resource"])
+                trial.values.append(value)
+                trial.order.append(len(rows))
+                trial.seconds.append(seconds)
+                trial.metrics.append(read_numbers(record.get("metrics")))
+                trial.costs.append(read_numbers(record.get("costs")))
+                trial.state = "done" if trial.reached == last_level else "paused"
+                rows.append((record["t"], trial.id, trial.reached, value, units, seconds))
+    columns = list(zip(*rows, strict=True)) if rows else [()] * 6
+    return Run(
+        directory=directory,
+        manifest=manifest,
+        records=records,
+        trials=trials,
+        t=np.array(columns[0], dtype=np.float64),
+        trial=np.array(columns[1], dtype=np.int64),
+        resource=np.array(columns[2], dtype=np.int64),
+        value=np.array(columns[3], dtype=np.float64),
+        units=np.array(columns[4], dtype=np.int64),
+        seconds=np.array(columns[5], dtype=np.float64),
+        end=end,
+        reason=reason,
+        torn=journal.torn,
+        sessions=sessions,
+        schema=journal.header["schema"],
+    )
+
+
+def read_numbers(entries: Mapping[str, Any] | None) -> dict[str, float]:
+    """A record's metrics or costs; empty if it has none. Do not change it: it may be the record's own."""
+    if not entries:
+        return {}
+    if type(entries) is dict and str not in map(type, entries.values()):  # nearly always, and much faster
+        return entries
+    return {name: read_number(value) for name, value in entries.items()}
+
+
+def _tell(trial: TrialHistory, record: Record, manifest: dict[str, Any]) -> None:
+    match record["type"]:
+        case "refined":
+            trial.configuration = record["configuration"]
+            trial.warm_start_seconds += float(record["seconds"])
+            trial.diagnostics = record["diagnostics"]
+            trial.warm_start_costs = read_numbers(record.get("costs"))
+        case "rejected":
+            trial.warm_start_seconds += float(record["seconds"])
+            trial.state = "rejected"
+        case "failed":
+            if record["kind"] == "invalid" and trial.reached == 0:
+                trial.state = "rejected"
+            elif record["kind"] != "oom" or trial.alone:  # else it goes again, alone on its device
+                trial.state = "failed"
+        case "lost" if record.get("kind", "died") in _FAULTS:
+            trial.faults += 1
+            if trial.faults > manifest["scheduler"]["max_retries"]:
+                trial.state = "failed"
+
+
+def best_value(trial: TrialHistory, mode: str) -> tuple[float, int, int]:
+    """(best finite value, the unit at which it came, its place among all reports); (NaN, 0, 0) if none."""
+    best, at, place = math.nan, 0, 0
+    for value, resource, order in zip(trial.values, trial.resources, trial.order, strict=True):
+        better = value > best if mode == "max" else value < best
+        if math.isfinite(value) and (at == 0 or better):
+            best, at, place = value, resource, order
+    return best, at, place

@@ -1,0 +1,1 @@
+"""Reports: pages, tables, figures and words, from runs and from comparisons."""

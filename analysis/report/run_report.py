@@ -1,0 +1,220 @@
+"""The report on one or more runs: ``comparison.json``, figures, and one HTML page that stands alone."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analysis.journals.metrics import (
+    area_under_curve,
+    best_so_far,
+    bracket_survival,
+    rung_survival,
+    time_split,
+    time_to_target,
+)
+from analysis.journals.runs import Run, best_value, labels
+from analysis.journals.trial_table import warm_start_summary
+from analysis.report.run_page import html_page
+from asha_core.runtime.storage.results import write_json
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_RELATIVE = (0.9, 0.95, 0.99)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Where a report lies."""
+
+    page: Path
+    comparison: Path
+    figures: list[Path]
+    summaries: list[dict[str, Any]]  # one a run, as in comparison.json
+
+
+def targets_for(runs: Sequence[Run], targets: Sequence[float]) -> tuple[list[float], bool]:
+    """The targets to report, the hardest last, and whether somebody named them.
+
+    The given ones and the runs' own; if there are none, shares of the best value that any of them reached.
+
+    Args:
+        runs: of one problem: values of different ones have no common targets.
+    """
+    own = [run.manifest["target"] for run in runs if run.manifest.get("target") is not None]
+    chosen = sorted({*targets, *own}, reverse=runs[0].mode == "min")
+    if chosen:
+        return chosen, True
+    finals = [float(curve.value[-1]) for run in runs if len((curve := best_so_far(run)).value)]
+    if runs[0].mode == "min" or not finals or max(finals) <= 0:
+        return [], False
+    return [round(share * max(finals), 4) for share in _RELATIVE], False
+
+
+def read_test(directory: Path) -> dict[str, Any] | None:
+    """What ``asha-test`` kept of the look at the test data; None if there was none, or it cannot be read.
+
+    Keys: metric, value, loss, count (samples), trial (or None), resource, confusion (a row of counts for each
+    true class, or None).
+    """
+    try:
+        content = json.loads((directory / "test.json").read_text(encoding="utf-8"))
+        told = {key: content.get(key) for key in ("metric", "count", "trial", "resource")}
+        confusion = content.get("confusion")
+        value, loss = float(content["value"]), float(content["loss"])  # "nan" is text in JSON
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+    square = isinstance(confusion, list) and all(
+        isinstance(row, list) and len(row) == len(confusion) for row in confusion
+    )
+    counts = square and all(type(count) is int and count >= 0 for row in confusion for count in row)
+    return {**told, "value": value, "loss": loss, "confusion": confusion if counts and confusion else None}
+
+
+def summary_of(run: Run, targets: Sequence[float], *, named: bool = True) -> dict[str, Any]:
+    """One run's numbers, JSON-able.
+
+    Args:
+        targets: of T@tau. named: somebody named them; else they are shares of the best value.
+    """
+    curve, split = best_so_far(run), time_split(run)
+    found = len(curve.value) > 0
+    ranking = _ranking(run, 10)
+    states = [trial.state for trial in run.trials.values()]
+    return {
+        "run": str(run.directory),
+        "name": run.name,
+        "variation": run.manifest["variation"]["name"],
+        "seed": run.manifest["scheduler"]["seed"],
+        "ended": run.reason,
+        "torn_last_line": run.torn,
+        "seconds": run.end,
+        "sessions": len(run.sessions),
+        "gpu_hours": run.device_seconds(run.end) / 3600,
+        "units": int(run.units[-1]) if len(run.units) else 0,
+        "trials": sum(state != "rejected" for state in states),
+        "rejected": states.count("rejected"),
+        "failed": states.count("failed"),
+        "best": float(curve.value[-1]) if found else None,
+        "best_trial": int(curve.trial[-1]) if found else None,
+        "best_after_seconds": float(curve.t[-1]) if found else None,
+        "auc": area_under_curve(run) if run.mode == "max" and found else None,
+        "test": read_test(run.directory),
+        "targets_named": named,
+        "time_to_target": [asdict(time_to_target(run, target)) for target in targets],
+        "rungs": [asdict(share) for share in rung_survival(run)],
+        "brackets": [asdict(share) for share in bracket_survival(run)],
+        "time_split": {**asdict(split), "total": split.total},
+        "warm_start": warm_start_summary(run),
+        "top": ranking,
+    }
+
+
+def _ranking(run: Run, count: int) -> list[dict[str, Any]]:
+    entries = []
+    for trial in run.trials.values():
+        value, resource, order = best_value(trial, run.mode)
+        if resource:
+            entries.append((value, order, resource, trial))
+    sign = -1 if run.mode == "max" else 1
+    entries.sort(key=lambda entry: (sign * entry[0], entry[1]))
+    return [
+        {
+            "trial": trial.id,
+            "value": value,
+            "resource": resource,
+            "reached": trial.reached,
+            "configuration": trial.configuration,
+        }
+        for value, _, resource, trial in entries[:count]
+    ]
+
+
+def write_report(runs: Sequence[Run], output: Path, targets: Sequence[float] = ()) -> Written:
+    """Write ``report.html``, ``comparison.json`` and ``figures/`` into ``output``.
+
+    Args:
+        runs: at least one; all of the same metric and mode.
+        targets: values for T@tau; by default the runs' own, else 90, 95 and 99% of the best value that a run
+            of the same problem reached.
+    """
+    from analysis.report import run_figures as plots
+
+    chosen: dict[str, tuple[list[float], bool]] = {}
+    for problem in dict.fromkeys(run.problem for run in runs):
+        chosen[problem] = targets_for([run for run in runs if run.problem == problem], targets)
+    summaries = [summary_of(run, chosen[run.problem][0], named=chosen[run.problem][1]) for run in runs]
+    folder = output / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    comparison = output / "comparison.json"
+    metric, mode = runs[0].metric, runs[0].mode
+    write_json(comparison, {"schema": 1, "metric": metric, "mode": mode, "runs": summaries})
+    hardest = {tuple(values[-1:]) if named else () for values, named in chosen.values()}
+    target = next(iter(hardest), ()) if len(hardest) == 1 else ()
+    drawn = _drawings(runs, summaries, target[0] if target else None)
+    files = [plots.save_figure(function, folder / name, size) for function, name, size, _ in drawn]
+    images = [(png, alt) for (_, png), (*_, alt) in zip(files, drawn, strict=True)]
+    page = output / "report.html"
+    page.write_text(html_page(runs, summaries, images), encoding="utf-8")
+    return Written(page, comparison, [path for pair in files for path in pair], summaries)
+
+
+def _drawings(
+    runs: Sequence[Run], summaries: Sequence[dict[str, Any]], target: float | None
+) -> list[tuple[Callable[[Axes], None], str, tuple[float, float], str]]:
+    """What to draw: function, file name, size, and what the figure shows in words."""
+    from analysis.report import run_figures as plots
+
+    several = len(runs) > 1
+    drawn: list[tuple[Callable[[Axes], None], str, tuple[float, float], str]] = [
+        (
+            partial(plots.plot_best_so_far, runs=runs, target=target),
+            "best_so_far",
+            plots.SIZE,
+            f"Best {runs[0].metric} so far against wall-clock time",
+        )
+    ]
+    for index, (run, label, summary) in enumerate(zip(runs, labels(runs), summaries, strict=True)):
+        suffix, of = (f"_{index}", f" of {label}") if several else ("", "")
+        own: list[tuple[str, Callable[..., None], str]] = [
+            ("learning_curves", plots.plot_learning_curves, f"Learning curves of every trial{of}")
+        ]
+        if _has_losses(run):
+            own.append(("losses", plots.plot_losses, f"Training and validation loss of the best trials{of}"))
+        if summary["warm_start"]:
+            own.append(("warm_start", plots.plot_warm_start, f"What the warm start moved{of}"))
+        drawn += [
+            (partial(function, run=run, name=label), f"{name}{suffix}", plots.SIZE, alt)
+            for name, function, alt in own
+        ]
+        test = summary["test"]
+        if test and test["confusion"]:
+            alt = f"Confusion matrix of the chosen configuration on test data{of}"
+            shown = partial(
+                plots.plot_confusion, matrix=test["confusion"], title=_confusion_title(label, several)
+            )
+            drawn.append((shown, f"confusion{suffix}", plots.SIZE, alt))
+    survival, split = "Survival of configurations by rung", "Where the workers' time went"
+    drawn.append((partial(plots.plot_rung_survival, runs=runs), "rung_survival", plots.SIZE, survival))
+    rows = (plots.SIZE[0], 2.0 + 0.4 * len(runs))
+    drawn.append((partial(plots.plot_time_split, runs=runs), "time_split", rows, split))
+    return drawn
+
+
+def _confusion_title(label: str, several: bool) -> str:
+    return f"Confusion, {label}" if several else "Confusion of the chosen configuration"
+
+
+def _has_losses(run: Run) -> bool:
+    """Whether a trial that has a finite value reported losses."""
+    return any(
+        ("train_loss" in metrics or "valid_loss" in metrics) and math.isfinite(value)
+        for trial in run.trials.values()
+        for metrics, value in zip(trial.metrics, trial.values, strict=True)
+    )

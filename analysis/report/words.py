@@ -1,0 +1,219 @@
+"""A comparison in plain words: what was found, how sure that is, what limits it, what it cannot say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from analysis.comparison.arms import Against, TimeEffect
+from analysis.comparison.criteria import ALPHA, LEAST_PAIRS, TIME, shown
+from analysis.comparison.phrases import (
+    between,
+    counted,
+    few,
+    listed,
+    number,
+    p_value,
+    percent,
+    target_name,
+)
+from analysis.comparison.schema import Comparison, Group, Overall
+from analysis.report.limits import limits
+from analysis.study.problems import KINDS, UNUSED, Problem
+
+SECTIONS = ("found", "arms", "criteria", "limits", "left out", "cannot say")
+_DIRECTIONS = {
+    "Shown to be faster to the primary target than the baseline": -1,
+    "Shown to be slower to the primary target than the baseline": 1,
+    "Told apart from the baseline by the test, though the interval of the ratio holds 1": 0,
+}
+_MANY = 10  # problems of one kind that are told one by one; more are counted
+
+
+def in_words(comparison: Comparison) -> list[str]:
+    """Sentences for the top of a report, a thought each, in the order of ``SECTIONS``."""
+    return [sentence for section in in_sections(comparison).values() for sentence in section]
+
+
+def in_sections(comparison: Comparison) -> dict[str, list[str]]:
+    """The same by section: what was found in a few lines, arm by arm, against the criteria; what limits it,
+    what was left out or is to be known of the runs, and what such a study cannot say.
+    """
+    told = (
+        [_what(comparison), *_headlines(comparison)],
+        list(_arms(comparison)),
+        [_overall(each) for each in comparison.criteria.overall],
+        list(limits(comparison)),
+        list(_problems(comparison)),
+        list(_cannot(comparison)),
+    )
+    return dict(zip(SECTIONS, told, strict=True))
+
+
+def _what(comparison: Comparison) -> str:
+    """What was run."""
+    seeds = {seed for group in comparison.groups for seed in group.seeds}
+    arms = list(dict.fromkeys(arm.name for group in comparison.groups for arm in group.arms))
+    others = [arm for arm in arms if arm != comparison.baseline]
+    text = f"{comparison.used} of {counted(comparison.planned, 'planned run')} can be used"
+    if not seeds:
+        return f"{text}: nothing can be said."
+    text += f", with {counted(len(seeds), 'seed')}"
+    if others:
+        text += f"; {comparison.baseline} is compared with {listed(others)}"
+    if len(comparison.groups) > 1:
+        text += f", in {len(comparison.groups)} tuples of task and scheduler"
+    return f"{text}."
+
+
+def _headlines(comparison: Comparison) -> Iterable[str]:
+    """Which arms differ from the baseline in their time to the primary target, by the corrected test."""
+    tested = [
+        (group, effect, against.arm)
+        for group in comparison.groups
+        for against in group.against
+        if group.targets and (effect := against.at(group.targets[-1], comparison.measure)).p is not None
+    ]
+    if not tested:
+        if comparison.groups:
+            yield (
+                f"Nothing was tested: no arm has both {LEAST_PAIRS} pairs and a target that was fixed before "
+                "the runs."
+            )
+        return
+    several = len(comparison.groups) > 1
+    for text, side in _DIRECTIONS.items():
+        found = [
+            f"{arm} ({f'{group.name}, ' if several else ''}{number(effect.ratio.value)} of the baseline's)"
+            for group, effect, arm in tested
+            if shown(effect) and _direction(effect) == side
+        ]
+        if found:
+            yield f"{text}: {few(found)}."
+    if not any(shown(effect) for _, effect, _ in tested):
+        yield "No arm was shown to be faster or slower to the primary target than the baseline."
+
+
+def _direction(effect: TimeEffect) -> int:
+    """-1 if the whole interval of the ratio is below 1, 1 if it is above, else 0."""
+    return -1 if effect.ratio.high < 1 else int(effect.ratio.low > 1)
+
+
+def _arms(comparison: Comparison) -> Iterable[str]:
+    """Each arm of each group: the time to the primary target, and the best value."""
+    for group in comparison.groups:
+        where = f"{group.name}: " if len(comparison.groups) > 1 else ""
+        for against in group.against:
+            told = [_gain(group, against)]
+            if not against.seeds:
+                told = [f"{against.arm} has no pair with {against.baseline}: nothing can be compared."]
+            elif group.primary is not None:
+                told.insert(0, _effect(group, against, against.at(group.primary, comparison.measure)))
+            yield where + " ".join(told)
+
+
+def _effect(group: Group, against: Against, effect: TimeEffect) -> str:
+    """The effect on the time to the primary target, and how sure that is."""
+    tau = target_name(effect.target, group.metric, group.mode)
+    reached = effect.base_reached + effect.reached
+    if not reached:
+        horizon = group.horizon(effect.measure, effect.target)
+        return (
+            f"No search of {against.arm} or of the baseline reached {tau} up to {horizon.words}: no times "
+            "can be compared."
+        )
+    ratio = effect.ratio
+    spent = {"seconds": "time", "gpu_hours": "number of GPU-hours"}.get(
+        effect.measure, f"number of {group.unit}s"
+    )
+    what = (
+        f"median {spent} to {tau}" if ratio.of == "medians" else f"mean {spent} to {tau}, up to the horizon,"
+    )
+    text = (
+        f"With {against.arm} the {what} was {number(ratio.value)} of the "
+        f"baseline's ({between(ratio.low, ratio.high)}, {counted(effect.n, 'pair')}): {_how_sure(effect)}."
+    )
+    censored = 2 * effect.n - reached
+    if censored:
+        text += f" {censored} of the {2 * effect.n} searches did not get there, and stay in as censored."
+    return text
+
+
+def _how_sure(effect: TimeEffect) -> str:
+    ratio = effect.ratio
+    more = ""
+    if effect.seeds_needed is not None and effect.seeds_needed > effect.n:
+        more = f"; about {effect.seeds_needed} pairs would be needed to see {percent(1 - TIME, 0)}"
+    elif effect.seeds_needed is None and effect.n >= LEAST_PAIRS:
+        more = "; in too few pairs did both reach it to tell how many seeds it would take"
+    if effect.wilcoxon is None:
+        return f"not tested, since the target was chosen after the runs{more}"
+    if effect.p is None or effect.p_holm is None:
+        if effect.n == 1:
+            return "one seed says nothing about others"
+        return f"fewer than {LEAST_PAIRS} pairs cannot show a difference{more}"
+    told = p_value(effect.p_holm)
+    if effect.family > 1:
+        told += f" after Holm's correction for {effect.family} arms"
+    if effect.p_holm >= ALPHA:
+        return f"no difference that these seeds can tell ({told}){more}"
+    text = f"{'less' if ratio.value < 1 else 'more'} than the baseline's ({told})"
+    if not shown(effect):
+        return f"{text}, but searches were censored unequally, and the test of means does not show it"
+    if not _direction(effect):
+        return f"{text}, though the interval of the ratio holds 1"
+    if ratio.value <= TIME < ratio.high:
+        return f"{text}; the interval also holds effects of less than {percent(1 - TIME, 0)}"
+    return text
+
+
+def _gain(group: Group, against: Against) -> str:
+    """The difference in the best value."""
+    gain = against.gain
+    if gain.n == 0:
+        return f"No pair of {against.arm} and the baseline has scores."
+    if gain.value == gain.low == gain.high == 0:
+        return f"Its best {group.metric} on validation data was the same in all pairs."
+    digits = 4 if abs(gain.value) < 1 else 2
+    word = "better" if gain.value >= 0 else "worse"
+    text = f"Its best {group.metric} on validation data was {number(abs(gain.value), digits)} {word}"
+    if gain.n == 1:
+        return f"{text} (one pair)."
+    if gain.low == gain.high:
+        return f"{text} ({counted(gain.n, 'pair')}: no interval can be given)."
+    low, high = sorted(end if gain.value >= 0 else -end for end in (gain.low, gain.high))
+    sure = ": no difference that these seeds can tell" if gain.low <= 0 <= gain.high else ""
+    return f"{text} ({between(low, high, digits)}){sure}."
+
+
+def _overall(each: Overall) -> str:
+    verdicts = {"holds": "hold", "fails": "do not hold", "not enough data": "cannot be judged yet"}
+    return f"The criteria for {each.arm} {verdicts[each.verdict]}: {each.sentence}"
+
+
+def _problems(comparison: Comparison) -> Iterable[str]:
+    """Every problem, kind by kind: many of one kind are counted, and the report's list has them all."""
+    kinds: dict[str, list[Problem]] = {}
+    for each in comparison.problems:
+        kinds.setdefault(each.kind, []).append(each)
+    for kind, found in kinds.items():
+        how = "Left out" if kind in UNUSED else "To be known"
+        if len(found) > _MANY:
+            names = list(dict.fromkeys(each.run or each.arm or each.group for each in found))
+            yield f"{how}: {len(found)} times {kind} ({KINDS.get(kind, kind)}): {few(names, 5)}."
+        else:
+            yield from (f"{how} ({kind}): {each}." for each in found)
+
+
+def _cannot(comparison: Comparison) -> Iterable[str]:
+    """What such a study cannot say."""
+    groups = comparison.groups
+    if not groups:
+        return
+    tasks = list(dict.fromkeys(f"{group.task} with {group.scheduler}" for group in groups))
+    text = (
+        f"This is about {few(tasks)}, at this budget and in this search space: other tasks, schedulers, "
+        "budgets and spaces may come out otherwise"
+    )
+    if not any(source.hardware.get("gpus") for source in comparison.sources):
+        text += "; there was no GPU, so what warm starts cost there in time and memory is not known"
+    yield f"{text}."

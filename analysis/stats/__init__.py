@@ -1,0 +1,1 @@
+"""Estimators on arrays; they know of no journals."""

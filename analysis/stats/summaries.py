@@ -1,0 +1,123 @@
+"""One variation's seeds summed up: interquartile means with bands, shares with intervals."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from analysis.stats.arrays import Floats, at_least, between, numbers, resampling, truths
+from analysis.stats.resampling import bootstrap_weights
+from asha_core.errors import SettingError
+
+
+def interquartile_mean(values: ArrayLike) -> float:
+    """Mean of the middle half: floor(n / 4) values are left out at either end.
+
+    Args:
+        values: (n,) finite.
+    Raises:
+        SettingError: no values, NaN or infinite ones.
+    Source: Agarwal et al. 2021, arXiv:2108.13264 (rliable), which uses scipy.stats.trim_mean(values, .25).
+    """
+    found = np.sort(numbers("values", values))
+    cut = len(found) // 4
+    return float(found[cut : len(found) - cut].mean())
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """centre, low, high: (grid,) the interquartile mean and its pointwise interval; NaN where undefined.
+
+    n: seeds. draws: of the bootstrap. confidence: of the interval at each point.
+    """
+
+    centre: Floats
+    low: Floats
+    high: Floats
+    n: int
+    draws: int
+    confidence: float
+
+
+def interquartile_mean_band(
+    matrix: ArrayLike, draws: int = 2_000, seed: int = 0, confidence: float = 0.95
+) -> Band:
+    """The interquartile mean over seeds at each point of a grid, with a percentile bootstrap over seeds.
+
+    A seed is drawn with its whole curve. Where any seed has NaN (it has reported nothing yet) centre and
+    band are NaN: a mean over those that have would be of other seeds at each point. For one seed the band
+    is NaN.
+
+    Args:
+        matrix: (seeds, grid) finite or NaN.
+    Raises:
+        SettingError: it is no matrix, has no seeds, or infinite values.
+    Source: Agarwal et al. 2021, arXiv:2108.13264, one task: stratified over seeds.
+    """
+    try:
+        values = np.asarray(matrix, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise SettingError(
+            f"matrix must be numbers, (seeds, grid), all rows of one length; not {matrix!r:.80}"
+        ) from error
+    if values.ndim != 2 or not len(values):
+        raise SettingError(f"matrix must be (seeds, grid) with at least one seed, not shape {values.shape}")
+    if np.isinf(values).any():
+        raise SettingError("matrix has infinite values: NaN stands for what is not known yet")
+    resampling(draws, seed, confidence)
+    n = len(values)
+    centre, low, high = (np.full(values.shape[1], math.nan) for _ in range(3))
+    weights = bootstrap_weights(n, draws, seed)
+    tails = np.array([(1 - confidence) / 2, (1 + confidence) / 2])
+    for point in np.flatnonzero(~np.isnan(values).any(axis=0)):
+        column = values[:, point]
+        centre[point] = interquartile_mean(column)
+        if n > 1:
+            low[point], high[point] = np.quantile(_trimmed_means(column, weights), tails)
+    return Band(centre, low, high, n, draws, confidence)
+
+
+@dataclass(frozen=True, slots=True)
+class SuccessRate:
+    """k of n got there; low, high: Wilson's interval of the share."""
+
+    k: int
+    n: int
+    low: float
+    high: float
+
+    @property
+    def share(self) -> float:
+        """Successes over attempts, k / n."""
+        return self.k / self.n
+
+
+def success_rate(reached: ArrayLike, confidence: float = 0.95) -> SuccessRate:
+    """How many got there, with Wilson's score interval of the share.
+
+    Args:
+        reached: (n,) truth values.
+    Raises:
+        SettingError: none, or what is no truth value.
+    Source: Wilson 1927, doi:10.2307/2276774; why not Wald's: Brown, Cai and DasGupta 2001.
+    """
+    found = truths("reached", reached)
+    length, k = at_least("reached, its length,", len(found)), int(found.sum())
+    interval = stats.binomtest(k, length).proportion_ci(between("confidence", confidence), method="wilson")
+    return SuccessRate(k, length, float(interval.low), float(interval.high))
+
+
+def _trimmed_means(column: Floats, weights: Floats) -> Floats:
+    """(draws,) the interquartile mean of each draw, without sorting each: of n sorted values those at
+    places floor(n / 4) to n - floor(n / 4) count, and weights tell which places a value takes.
+    """
+    n = len(column)
+    cut = n // 4
+    order = np.argsort(column)
+    places = np.clip(np.cumsum(weights[:, order], axis=1), cut, n - cut)
+    counted = np.diff(places, axis=1, prepend=cut)
+    return np.asarray(counted @ column[order] / (n - 2 * cut), dtype=np.float64)

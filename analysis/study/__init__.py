@@ -1,0 +1,1 @@
+"""Many paired searches, read and checked."""

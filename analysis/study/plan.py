@@ -1,0 +1,182 @@
+"""Which runs a study consists of: by its study.json, or the runs of a folder that has none."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from analysis.journals.replicate import Planned, Replicate
+from analysis.journals.runs import problem_of
+from asha_core.errors import ResultsError
+from asha_core.runtime.storage.results import read_manifest
+
+_SCHEMA = 1
+_MEASURES = ("seconds", "gpu_hours", "units")
+_NAMED = ("id", "group", "arm", "experiment", "task", "scheduler", "variation")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What study.json says, or what a folder of plain runs amounts to.
+
+    directory: of the study; of plain runs the folder that was named. baseline: the arm that others are
+    compared with. measure: of T@tau in the tests. runs: those that were planned; of plain runs without a
+    group and an arm, which only their manifests can tell. strays: run directories that are not in study.json.
+    """
+
+    name: str
+    directory: Path
+    baseline: str
+    measure: str
+    runs: list[Planned]
+    strays: list[Path]
+
+
+def read_plan(paths: Sequence[str | Path]) -> Plan:
+    """The plan of the studies, or the runs, at ``paths``.
+
+    Raises:
+        ResultsError: a path holds neither, study.json is damaged, or several of them do not agree.
+    """
+    if not paths:
+        raise ResultsError("no results directory is given: name at least one")
+    plans = [_plan_of(Path(path)) for path in paths]
+    first = plans[0]
+    for other in plans[1:]:
+        if (other.baseline, other.measure) != (first.baseline, first.measure):
+            raise ResultsError(
+                f"{first.directory} compares with {first.baseline!r} by {first.measure}, and "
+                f"{other.directory} with {other.baseline!r} by {other.measure}: report on them separately"
+            )
+    names = list(dict.fromkeys(plan.name for plan in plans))
+    runs = [run for plan in plans for run in plan.runs]
+    if len(plans) > 1:  # their ids may be the same
+        runs = [replace(run, id=str(run.directory)) for run in runs]
+    strays = [path for plan in plans for path in plan.strays]
+    return Plan(", ".join(names), first.directory, first.baseline, first.measure, runs, strays)
+
+
+def _plan_of(path: Path) -> Plan:
+    if (path / "study.json").exists():
+        return _planned(path)
+    found = list(run_directories(path))
+    if not found:
+        raise ResultsError(
+            f"{path} is not a results directory: it has neither a study.json nor a journal.jsonl, and no "
+            "folder in it has one"
+            if path.exists()
+            else f"results directory {path} does not exist"
+        )
+    runs = [Planned(str(run.relative_to(path)) if run != path else run.name, run) for run in found]
+    return Plan(path.absolute().name, path, "baseline", "seconds", runs, [])
+
+
+def _planned(path: Path) -> Plan:
+    file = path / "study.json"
+    content = read_manifest(file)
+    if content.get("schema") != _SCHEMA:
+        raise ResultsError(
+            f"{file} has schema {content.get('schema')!r}: this version reads schema {_SCHEMA}; use the "
+            "version that wrote it, or a newer one"
+        )
+    try:
+        runs = [_run(path, entry) for entry in content["runs"]]
+        name, baseline, measure = (str(content[key]) for key in ("name", "baseline", "measure"))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ResultsError(f"{file} is damaged: {type(error).__name__} {error}") from None
+    if measure not in _MEASURES:
+        raise ResultsError(f"{file}: measure is {measure!r}: it must be one of {', '.join(_MEASURES)}")
+    known = {run.directory for run in runs}
+    strays = [found for found in run_directories(path / "runs") if found not in known]
+    return Plan(name, path, baseline, measure, runs, strays)
+
+
+def _run(path: Path, entry: Mapping[str, Any]) -> Planned:
+    directory = Path(str(entry["directory"]))
+    if directory.is_absolute() or ".." in directory.parts:
+        raise ValueError(f"directory {str(directory)!r} is not inside the study")
+    texts = {key: str(entry.get(key, "")) for key in _NAMED}
+    for key in ("id", "group", "arm"):
+        if not texts[key]:
+            raise ValueError(f"a run has no {key}")
+    targets = tuple(float(target) for target in entry.get("targets") or ())
+    options = dict(entry.get("options") or {})
+    return Planned(
+        directory=path / directory, seed=int(entry["seed"]), targets=targets, options=options, **texts
+    )
+
+
+def run_directories(path: Path) -> Iterable[Path]:
+    """Run directories at or below ``path``, in order of their names; none is looked for inside of one."""
+    for folder, below, files in os.walk(path):
+        below.sort()
+        if "journal.jsonl" in files:
+            below.clear()
+            yield Path(folder)
+
+
+def grouped(replicates: Sequence[Replicate]) -> list[Replicate]:
+    """Plain runs with the group and the arm that their manifests amount to.
+
+    A group: the problem, the scheduler and its settings, the space and the budget. An arm: the variation,
+    with those of its settings in which several of its name differ.
+    """
+    kinds = [_pairing(each.manifest) for each in replicates]
+    labels = _labels(kinds)
+    named = [
+        replace(each, group=labels[json.dumps(kind)]) for each, kind in zip(replicates, kinds, strict=True)
+    ]
+    settings: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for each in named:
+        settings.setdefault((each.group, each.variation), []).append(each.settings)
+    return [
+        replace(each, arm=_arm(each.variation, each.settings, settings[each.group, each.variation]))
+        for each in named
+    ]
+
+
+def _arm(variation: str, own: dict[str, Any], all_settings: Sequence[dict[str, Any]]) -> str:
+    names = sorted({name for settings in all_settings for name in settings})
+    told = [f"{n}={_text(own.get(n))}" for n in names if any(s.get(n) != own.get(n) for s in all_settings)]
+    return f"{variation} ({', '.join(told)})" if told else variation
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "/".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def settings_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What the members of a pair have in common: all that was set but for the seed and the warm start."""
+    scheduler, budget = manifest["scheduler"], manifest["budget"]
+    told = {key: value for key, value in scheduler.items() if key != "seed"}
+    limits = {"budget": budget["seconds"], "gpu_seconds": budget["gpu_seconds"]}
+    return {**told, **limits, "space": manifest["space"], "problem": problem_of(manifest)}
+
+
+def _pairing(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The problem and the scheduler, then the settings."""
+    return {"": f"{problem_of(manifest)}, {manifest['scheduler']['name']}", **settings_of(manifest)}
+
+
+def _labels(kinds: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """A name for each kind: problem and scheduler, then the settings in which others of these differ."""
+    distinct = {json.dumps(kind): kind for kind in kinds}
+    labels = {}
+    for key, kind in distinct.items():
+        alike = [other for other in distinct.values() if other[""] == kind[""]]
+        names = dict.fromkeys(name for other in alike for name in other)
+        told = []
+        for name in names:
+            values = list(dict.fromkeys(json.dumps(other.get(name)) for other in alike))
+            if len(values) > 1 and name == "space":  # too long to be told
+                told.append(f"space {values.index(json.dumps(kind.get(name))) + 1}")
+            elif len(values) > 1:
+                told.append(f"{name}={_text(kind.get(name))}")
+        labels[key] = ", ".join([kind[""], *told])
+    return labels

@@ -1,0 +1,1 @@
+"""From options, or from a script, to a running search."""

@@ -1,0 +1,195 @@
+"""Read the options of ``asha-run``: the command line first, then the YAML file, then the table's defaults."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asha_core.errors import SettingError, nearest
+from asha_core.launch.option_table import FLAG, OPTIONS, Option
+from asha_core.runtime.budget import Budget, parse_duration
+from asha_core.runtime.terminal.command import Parser
+
+if TYPE_CHECKING:
+    from trials.devices import Devices
+
+MAPPINGS = ("task_option", "warm_start_option", "freeze")  # KEY=VALUE, each of which may be repeated
+_BY_KEY = {option.key: option for option in OPTIONS}
+
+
+def _parser() -> argparse.ArgumentParser:
+    from asha_core import __version__
+
+    parser = Parser(
+        prog="asha-run",
+        description="Asynchronous successive halving in worker processes, one per GPU slot, with an "
+        "optional warm start of every fresh configuration.",
+        epilog="Example: asha-run --variation ohgw-1step --task digits --gpus cpu",
+    )
+    parser.add_argument("--version", action="version", version=f"asha-core {__version__}")
+    groups: dict[str, Any] = {}
+    for option in OPTIONS:
+        group = groups.get(option.group) or groups.setdefault(
+            option.group, parser.add_argument_group(option.group)
+        )
+        if option.read == FLAG:
+            group.add_argument(
+                f"--{option.name}", action="store_true", default=None, dest=option.key, help=option.help
+            )
+        else:
+            # a default of None tells what was given from what was not; the table's default comes later
+            action = "append" if option.key in MAPPINGS else "store"
+            group.add_argument(
+                f"--{option.name}",
+                action=action,
+                default=None,
+                dest=option.key,
+                metavar=option.metavar,
+                help=option.help + (f" [{option.default}]" if option.default not in (None, False) else ""),
+            )
+    return parser
+
+
+def parse_arguments(
+    arguments: Sequence[str] | None, earlier: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Every option's value: the command line first, then the YAML file, then the default.
+
+    Args:
+        earlier: of a search to go on with, its options by key: they stand in for the defaults.
+    Raises:
+        SettingError: an unknown option or key (with the nearest known one), or a value that it does not
+            take.
+    """
+    known, unknown = _parser().parse_known_args(arguments)
+    for word in unknown:
+        if word.startswith("--"):
+            name = word[2:].partition("=")[0]
+            names = [f"--{option.name}" for option in OPTIONS]
+            raise SettingError(f"unknown option --{name}{nearest(f'--{name}', names)}")
+    if unknown:
+        raise SettingError(f"unexpected argument {unknown[0]!r}: options begin with --")
+    given = {key: value for key, value in vars(known).items() if value is not None}
+    from_file = _read_config(Path(given["config"])) if "config" in given else {}
+    values: dict[str, Any] = {}
+    before = earlier or {}
+    for option in OPTIONS:
+        if option.key in given:
+            values[option.key] = read_option(option, given[option.key], f"--{option.name}")
+        elif option.key in from_file:
+            source = f"{given['config']}: {option.name}"
+            values[option.key] = read_option(option, from_file[option.key], source)
+        elif option.key in before and (before[option.key], option.default) != (None, None):
+            values[option.key] = read_option(option, before[option.key], f"{option.name} of the search")
+        else:
+            values[option.key] = {} if option.key in MAPPINGS else option.default
+    if values["budget"] is not None:
+        parse_duration(values["budget"], "--budget")
+    return values
+
+
+def read_option(option: Option, value: Any, source: str) -> Any:
+    """An option's value as it is used; ``source`` is where it was written, for the error.
+
+    Raises:
+        SettingError: a value that the option does not take.
+    """
+    if option.key in MAPPINGS:
+        found: dict[str, Any] = {}
+        for key, item in _key_values(value, source).items():
+            name = _as_read(option, key)
+            if name in found:
+                raise SettingError(f"{source} gives {name} twice, with a hyphen and without: give it once")
+            found[name] = item
+        return found
+    if option.read == FLAG:
+        if not isinstance(value, bool):
+            raise SettingError(f"{source} is {value!r}: it must be {option.kind}")
+        return value
+    assert callable(option.read)
+    try:
+        return option.read(value)
+    except (ValueError, TypeError):
+        raise SettingError(f"{source} is {value!r}: it must be {option.kind}") from None
+
+
+def _as_read(option: Option, key: str) -> str:
+    """A name as it is in Python, if it is an argument's; the parts of a warm start may have hyphens."""
+    if option.key == "freeze":
+        return key
+    part, dot, name = key.rpartition(".")
+    return part + dot + name.replace("-", "_")
+
+
+def _key_values(value: Any, source: str) -> dict[str, Any]:
+    if isinstance(value, Mapping):
+        return {str(key): item for key, item in value.items()}
+    import yaml
+
+    from asha_core.launch.yaml_text import read_yaml
+
+    options = {}
+    for text in value if isinstance(value, list) else [value]:
+        key, equals, item = str(text).partition("=")
+        if not equals or not key:
+            examples = {"freeze": "lr=0.1", "warm-start-option": "eta_h=3e-4"}
+            example = next((e for name, e in examples.items() if source.endswith(name)), "model=mlp")
+            raise SettingError(f"{source} is {text!r}: write it as KEY=VALUE, such as {example}")
+        if key.strip() in options:
+            raise SettingError(f"{source} gives {key.strip()} twice: give it once")
+        try:
+            options[key.strip()] = read_yaml(item)
+        except yaml.YAMLError:
+            options[key.strip()] = item
+    return options
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    import yaml
+
+    from asha_core.launch.yaml_text import read_yaml
+
+    try:
+        content = read_yaml(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingError(f"--config {path} cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingError(f"--config {path} is not YAML: {' '.join(str(error).split())}") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise SettingError(f"--config {path} holds a {type(content).__name__}: it must map options to values")
+    values, seen = {}, set[str]()
+    for key, value in content.items():
+        name = str(key).replace("-", "_")
+        if name in seen:
+            raise SettingError(
+                f"--config {path}: {name} is there twice, with a hyphen and without: give it once"
+            )
+        seen.add(name)
+        if name not in _BY_KEY or name == "config":
+            names = (option.name for option in OPTIONS if option.name != "config")
+            raise SettingError(f"--config {path}: unknown key {key!r}{nearest(str(key), names)}")
+        if value is not None:
+            values[name] = value
+    return values
+
+
+def devices_and_budget(options: Mapping[str, Any]) -> tuple[Devices, Budget]:
+    """What the options say of where to run and when to stop.
+
+    Raises:
+        AshaError: a GPU that is not there, or a list or time that cannot be read.
+    """
+    from trials.devices import parse_devices
+
+    devices = parse_devices(options["gpus"], options["workers_per_gpu"])
+    hours = options["gpu_hours"]
+    budget = Budget(
+        None if options["budget"] is None else parse_duration(options["budget"], "--budget"),
+        None if hours is None else hours * 3600,
+        devices.held,
+    )
+    return devices, budget

@@ -1,0 +1,155 @@
+"""``asha-run --resume``: which search to go on with, and the options that it was begun with."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from asha_core.errors import ResultsError, SettingError
+from asha_core.launch.options import parse_arguments
+from asha_core.runtime.storage.results import RunDirectory
+
+_ODD = {".inf": math.inf, "-.inf": -math.inf, ".nan": math.nan}  # as YAML writes what JSON cannot
+# what each session says for itself
+_OWN = ("resume", "results_dir", "plan", "json", "config", "unit_seconds", "progress")
+
+
+def read_options(arguments: Sequence[str] | None) -> dict[str, Any]:
+    """Every option's value; of a search that is resumed, those not given are as it was begun.
+
+    Raises:
+        SettingError: an option that cannot be read, or nothing to resume.
+    """
+    options = parse_arguments(arguments)
+    if options["plan"]:
+        return options
+    given = options["results_dir"]
+    if not options["resume"]:
+        if given is None or not _asks_to_go_on(RunDirectory(Path(given))):
+            return options
+        options["resume"] = True
+    directory = RunDirectory(Path(given) if given is not None else _newest(options))
+    if directory.begun:
+        options = parse_arguments(arguments, _earlier(directory, options))
+    elif parse_arguments(arguments, {"task": ""})["task"] == "":  # it was not given
+        raise SettingError(f"--resume: there is no search in {directory.path}")
+    return options | {"resume": True, "results_dir": str(directory.path)}
+
+
+def _asks_to_go_on(directory: RunDirectory) -> bool:
+    """Whether somebody at a terminal says yes."""
+    if not (directory.begun and sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    print(f"{directory.path} holds a search. Go on with it? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _newest(options: Mapping[str, Any]) -> Path:
+    """The newest directory under results/ of a search that would have the same name."""
+    from asha_core.cli.run import split_variation
+    from asha_core.launch.launching import run_stem, short_name
+    from trials.tasks import task_target
+
+    scheduler, variation = split_variation(options["variation"], options["scheduler"])
+    stem = run_stem(short_name(task_target(options["task"])), scheduler, variation, options["seed"])
+    found = sorted(path.parent for path in Path("results").glob(f"{stem}-*/run.json"))
+    if not found:
+        raise SettingError(
+            f"--resume: there is no results/{stem}-*; name the directory with --results-dir, or leave "
+            "--resume out to begin a search"
+        )
+    return found[-1]
+
+
+def _earlier(directory: RunDirectory, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of the search in a directory, with what later sessions changed."""
+    settings = _settings(directory)
+    if not settings:
+        raise SettingError(f"{directory.path} was not begun by asha-run: resume it with tune(resume=True)")
+    target = str(settings.get("task"))
+    if ":" in target and options["task"] != target:
+        # its module would be run, and what a results directory says is not to decide what is run
+        raise SettingError(
+            f"--resume: the search in {directory.path} tunes {target}: give --task {target} too"
+        )
+    return {
+        key: _restored(value) if isinstance(value, dict) else value
+        for key, value in settings.items()
+        if key not in _OWN
+    }
+
+
+def _settings(directory: RunDirectory) -> dict[str, Any]:
+    """The options that the search was begun with, as the manifest has them, and what was changed since.
+
+    Raises:
+        AshaError: manifest or journal are damaged.
+    """
+    from asha_core.runtime.resume import changed_settings, journal_to_go_on_with
+    from asha_core.runtime.storage.results import read_manifest
+
+    manifest = read_manifest(directory.manifest)
+    settings = manifest.get("settings")
+    if not isinstance(settings, dict):
+        raise ResultsError(f"{directory.manifest} is damaged: its settings are {settings!r}")
+    if not settings:
+        return {}
+    scheduler = manifest.get("scheduler")
+    if settings.get("max_trials") is None and isinstance(scheduler, dict):
+        settings["max_trials"] = scheduler.get("max_trials")  # the limit of a search that was given none
+    journal = journal_to_go_on_with(directory)
+    return settings | ({} if journal is None else changed_settings(journal.records))
+
+
+def storable(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as the manifest keeps them, so that ``--resume`` gets them back from JSON as they were."""
+    return {key: _stored(value) if isinstance(value, dict) else value for key, value in options.items()}
+
+
+def _stored(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _stored(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_stored(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
+    return value
+
+
+def _restored(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _restored(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_restored(item) for item in value]
+    return _ODD.get(value, value) if isinstance(value, str) else value
+
+
+def changes_since(options: Mapping[str, Any], directory: RunDirectory) -> dict[str, Any]:
+    """What a resumed search does otherwise than before."""
+    if not (options["resume"] and directory.begun):
+        return {}
+    before = _settings(directory)
+    return {
+        key: value
+        for key, value in storable(options).items()
+        if key not in _OWN and key in before and before[key] != value
+    }
+
+
+def resume_command(options: Mapping[str, Any], directory: Path, *, more: bool = False) -> str:
+    """The command that goes on with a search.
+
+    Args:
+        more: with more of the budget that is spent.
+    """
+    words = ["asha-run", "--resume", "--results-dir", str(directory)]
+    if ":" in options["task"]:
+        words += ["--task", options["task"]]
+    for key in ("budget", "gpu_hours"):
+        if more and options[key] is not None:
+            words += [f"--{key.replace('_', '-')}", "MORE"]
+    return shlex.join(words)

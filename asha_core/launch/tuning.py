@@ -1,0 +1,125 @@
+"""``tune``: a search from a script."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asha_core.errors import SettingError
+from asha_core.launch.launching import Guards, Launch, Result, default_directory, launch, short_name
+from asha_core.runtime.budget import Budget, parse_duration
+from asha_core.runtime.observers import Observer
+from asha_core.runtime.storage.results import RunDirectory
+from asha_core.runtime.terminal.sizes import parse_bytes
+from asha_core.runtime.trial_timeouts import Limits
+from asha_core.schedulers.base import Scheduler
+from trials.devices import INLINE, parse_devices
+from trials.task import FunctionTask, Task
+
+if TYPE_CHECKING:
+    from trials.trial import Trial
+
+
+def tune(
+    train: Callable[[Trial], None] | Task,
+    scheduler: Scheduler,
+    *,
+    gpus: str = "auto",
+    workers_per_gpu: int | None = None,
+    budget: str | float | None = None,
+    variation: str = "baseline",
+    warm_start_options: Mapping[str, Any] | None = None,
+    metric: str = "value",
+    target: float | None = None,
+    results_dir: str | Path | None = None,
+    progress: str = "auto",
+    observers: Sequence[Observer] = (),
+    resume: bool = False,
+    trial_timeout: str | float | None = None,
+    no_progress_timeout: str | float | None = None,
+    heartbeat_timeout: str | float | None = 60.0,
+    checkpoint_budget: str | int | None = None,
+) -> Result:
+    """Search in worker processes, from a script.
+
+    Args:
+        train: a function ``train(trial)`` at the top level of a module, or a ``Task``.
+        scheduler: such as ``ASHA(space, max_trials=100)``; give it ``max_trials``, or give a budget.
+        gpus: "auto", "cpu", "0,1,2,3", or "inline": in this very process, for debugging.
+        workers_per_gpu: workers on each GPU; on the CPU how many in all, by default one a core.
+        budget: wall-clock such as "90m", or seconds.
+        variation: the warm start; all but "baseline" and "random-warm" need a task with losses to
+            measure, such as a ``TorchTask``.
+        warm_start_options: settings in the place of the variation's own, such as {"eta_h": 3e-4}.
+        metric: what ``train`` reports, for people.
+        target: a value whose time to reach the report gives; the search goes on past it.
+        results_dir: a new directory, or with ``resume`` one that a search was begun in; by default a new
+            one under results/.
+        progress: "auto", "rich", "plain", "json" or "none".
+        observers: called along with the progress display; see ``asha_core.runtime.observers``.
+        resume: go on with the search in ``results_dir`` if there is one, else begin it there. Scheduler
+            and task must be made as they were then; ``max_trials`` and the budget may be larger.
+        trial_timeout: how long one trial may train in all its jobs; beyond it, it fails.
+        no_progress_timeout: how long a worker may report no unit; beyond it, it is replaced.
+        heartbeat_timeout: how long a worker may give no sign of life at all; None: for ever.
+        checkpoint_budget: bytes of all checkpoints together, such as "20GB"; beyond it those of the trials
+            that are least likely to be promoted are deleted.
+    Returns:
+        The best configuration and where everything lies.
+    Raises:
+        AshaError: an argument that cannot be used, in one line.
+
+    A script must call it under ``if __name__ == "__main__":``, because worker processes import it.
+    """
+    task: Task = (
+        train
+        if isinstance(train, Task)
+        else FunctionTask(train, scheduler.space, metric=metric, mode=scheduler.mode)
+    )
+    if task.space != scheduler.space:  # such as a frozen one: warm starts move in what is searched
+        task = copy.copy(task)
+        task.space = scheduler.space
+    if task.mode != scheduler.mode:
+        raise SettingError(f"the task has mode {task.mode!r} and the scheduler {scheduler.mode!r}")
+    if scheduler.trial_limit is None and budget is None:
+        raise SettingError("the search would never end: give the scheduler max_trials, or give a budget")
+    devices = parse_devices(gpus, workers_per_gpu)
+    limit = Budget(None if budget is None else parse_duration(budget), None, devices.held)
+    if resume and results_dir is None:
+        raise SettingError("resume=True needs results_dir: where the search was begun, or is to begin")
+    if results_dir is None:
+        name = short_name(task.describe()["target"])
+        directory = default_directory(name, scheduler.name, variation, scheduler.seed)
+    else:
+        directory = RunDirectory(Path(results_dir))
+    return launch(
+        Launch(
+            task,
+            task,
+            scheduler,
+            variation,
+            devices,
+            limit,
+            directory,
+            progress=progress,
+            target=target,
+            inline=devices is INLINE,
+            observers=observers,
+            guards=Guards(
+                Limits(
+                    _seconds(trial_timeout, "trial_timeout"),
+                    _seconds(no_progress_timeout, "no_progress_timeout"),
+                ),
+                _seconds(heartbeat_timeout, "heartbeat_timeout"),
+                None if checkpoint_budget is None else parse_bytes(checkpoint_budget),
+            ),
+            resume=resume,
+            warm_start_options=warm_start_options or {},
+        )
+    )
+
+
+def _seconds(time: str | float | None, name: str) -> float | None:
+    return None if time is None else parse_duration(time, name)

@@ -1,0 +1,8 @@
+"""The search space: dimensions, conditions, constraints, and maps to and from the unit cube."""
+
+from __future__ import annotations
+
+from asha_core.space.dimensions import Choice, Constant, Dimension, Float, Int, Value
+from asha_core.space.space import Configuration, SearchSpace
+
+__all__ = ["Choice", "Configuration", "Constant", "Dimension", "Float", "Int", "SearchSpace", "Value"]

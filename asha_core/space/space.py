@@ -1,0 +1,371 @@
+"""The search space: named dimensions, when they exist, what is allowed, and configurations.
+
+A space has dimensions (``dimensions.py``), *conditions* (a dimension exists only where others have
+certain values) and *constraints* (predicates that refuse configurations). A configuration holds the
+dimensions that exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from asha_core.errors import ConfigurationError, SpaceError, nearest
+from asha_core.space.constraints import Constraint, constraint_from_name, constraint_name, holds
+from asha_core.space.dimensions import (
+    Choice,
+    Constant,
+    Dimension,
+    Float,
+    Int,
+    Value,
+    dimension_from_dict,
+    dimension_to_dict,
+)
+
+__all__ = ["Choice", "Configuration", "Constant", "Dimension", "Float", "Int", "SearchSpace", "Value"]
+
+Conditions = Mapping[str, Mapping[str, Value | Sequence[Value]]]
+_DRAWS = 10_000
+
+
+class Configuration(Mapping[str, Any]):
+    """One point of a search space: an immutable, hashable mapping from names to values."""
+
+    __slots__ = ("_names", "_values")
+
+    def __init__(self, names: tuple[str, ...], values: tuple[Value, ...]) -> None:
+        self._names = names
+        self._values = values
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return self._values[self._names.index(name)]
+        except ValueError:
+            raise KeyError(name) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(zip(self._names, self._values, strict=True)))  # as ==: in any order
+
+    def __repr__(self) -> str:
+        return f"Configuration({dict(self)})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Configuration, (self._names, self._values)
+
+
+class SearchSpace(Mapping[str, Dimension]):
+    """Named dimensions, in the order in which they were given.
+
+    Args:
+        dimensions: name -> Float, Int, Choice or Constant; at least one.
+        conditions: name -> {other: its value, or a list of values}: the dimension exists only where every
+            other one named exists and has one of the values. Configurations lack dimensions that do not
+            exist.
+        constraints: predicates of a configuration; where one is not true, the configuration is refused, and
+            another is drawn in its place.
+    Raises:
+        SpaceError: empty, a name that is not a string, a value that is not a dimension, or a condition that
+            can never hold.
+
+    >>> space = SearchSpace({"lr": Float(1e-4, 1.0, log=True), "layers": Int(1, 4)})
+    >>> space.from_unit([0.5, 0.99])["layers"]
+    4
+    >>> space = SearchSpace(
+    ...     {"optimizer": Choice(["adam", "sgd"]), "momentum": Float(0.0, 0.99)},
+    ...     conditions={"momentum": {"optimizer": "sgd"}},
+    ... )
+    >>> dict(space.from_unit([0.1, 0.5])), sorted(space.from_unit([0.9, 0.5]))
+    ({'optimizer': 'adam'}, ['momentum', 'optimizer'])
+    """
+
+    __slots__ = ("_all", "_conditions", "_dimensions", "_order", "constraints", "names")
+
+    def __init__(
+        self,
+        dimensions: Mapping[str, Dimension],
+        *,
+        conditions: Conditions | None = None,
+        constraints: Iterable[Constraint] | None = (),
+    ) -> None:
+        if not isinstance(dimensions, Mapping) or not dimensions:
+            raise SpaceError(
+                "a search space needs at least one dimension: SearchSpace({'lr': Float(1e-4, 1.0)})"
+            )
+        for name, dimension in dimensions.items():
+            if not isinstance(name, str):
+                raise SpaceError(f"dimension name {name!r} is not a string")
+            if not isinstance(dimension, Dimension):
+                raise SpaceError(
+                    f"dimension {name!r} is {dimension!r}: it must be a Float, Int, Choice or Constant"
+                )
+        if callable(constraints):
+            raise SpaceError("constraints is one function: give a list of them, constraints=[...]")
+        constraints = tuple(constraints or ())
+        if conditions is not None and not isinstance(conditions, Mapping):
+            raise SpaceError(f"conditions is {conditions!r}: it must map dimensions to their conditions")
+        for constraint in constraints:
+            if not callable(constraint):
+                raise SpaceError(f"constraint {constraint!r} is not a function of a configuration")
+        self._dimensions = dict(dimensions)
+        self._all = tuple(self._dimensions.values())
+        self.names = tuple(self._dimensions)
+        self.constraints = constraints
+        self._conditions = {
+            name: self._checked_condition(name, parents) for name, parents in (conditions or {}).items()
+        }
+        self._order = self._sorted()
+
+    def _checked_condition(self, name: str, parents: object) -> dict[str, tuple[Value, ...]]:
+        if not isinstance(parents, Mapping) or not parents:
+            raise SpaceError(
+                f"condition of {name!r} is {parents!r}: it must map other dimensions to their values, such "
+                'as {"optimizer": "sgd"}'
+            )
+        return {parent: self._values(name, parent, values) for parent, values in parents.items()}
+
+    def _values(self, name: str, parent: str, values: Value | Sequence[Value]) -> tuple[Value, ...]:
+        """The values of ``parent`` for which ``name`` exists, checked."""
+        for each in (name, parent):
+            if each not in self._dimensions:
+                raise SpaceError(
+                    f"condition of {name!r}: unknown dimension {each!r}{nearest(each, self.names)}"
+                )
+        wanted = [values] if isinstance(values, str) or not isinstance(values, Sequence) else values
+        if isinstance(self._dimensions[parent], Float):
+            raise SpaceError(
+                f"condition of {name!r}: {parent!r} is a Float, which is never exactly one value; let it "
+                "depend on a Choice, an Int or a Constant"
+            )
+        if not wanted:
+            raise SpaceError(f"condition of {name!r}: no value of {parent!r} is given, so it never exists")
+        if isinstance(self._dimensions[parent], Constant):
+            return tuple(wanted)  # frozen at another value: the dimension never exists, as was asked for
+        try:
+            return tuple(self._dimensions[parent].check(parent, value) for value in wanted)
+        except ConfigurationError as error:
+            raise SpaceError(f"condition of {name!r} can never hold: {error}") from None
+
+    def _sorted(self) -> tuple[str, ...]:
+        """The names, each after those that it depends on."""
+        if not self._conditions:
+            return self.names
+        try:
+            graph = {name: tuple(self._conditions.get(name, ())) for name in self.names}
+            return tuple(TopologicalSorter(graph).static_order())
+        except CycleError as error:
+            raise SpaceError(f"conditions go round in a circle: {' <- '.join(error.args[1])}") from None
+
+    def __getitem__(self, name: str) -> Dimension:
+        return self._dimensions[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._dimensions)
+
+    def __len__(self) -> int:
+        return len(self._dimensions)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SearchSpace):
+            return NotImplemented
+        return (self._dimensions, self._conditions, self.constraints) == (
+            other._dimensions,
+            other._conditions,
+            other.constraints,
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        parts = [repr(self._dimensions)]
+        if self._conditions:
+            parts.append(f"conditions={self._conditions}")
+        if self.constraints:
+            parts.append(f"constraints={[constraint_name(constraint) for constraint in self.constraints]}")
+        return f"SearchSpace({', '.join(parts)})"
+
+    # -- conditions and constraints --------------------------------------------------------------
+
+    @property
+    def conditions(self) -> Mapping[str, Mapping[str, Sequence[Value]]]:
+        """Name -> {other: values}: where the dimension exists; those that always do are not in it."""
+        return self._conditions
+
+    def _exists(self, name: str, values: Mapping[str, Any], existing: set[str]) -> bool:
+        return all(
+            parent in existing
+            and any(type(v) is type(values[parent]) and v == values[parent] for v in wanted)
+            for parent, wanted in self._conditions.get(name, {}).items()
+        )
+
+    def active(self, values: Mapping[str, Any]) -> Configuration:
+        """The configuration of those dimensions that exist, from a value for each; nothing is checked."""
+        existing: set[str] = set()
+        for name in self._order:
+            if self._exists(name, values, existing):
+                existing.add(name)
+        names = tuple(name for name in self.names if name in existing)
+        return Configuration(names, tuple(values[name] for name in names))
+
+    def allows(self, configuration: Configuration) -> bool:
+        """Whether every constraint holds.
+
+        Raises:
+            SpaceError: a constraint raised, or returned something else than true or false.
+        """
+        return all(holds(constraint, configuration) for constraint in self.constraints)
+
+    def first_allowed(self, point: Callable[[int], Sequence[float]]) -> Configuration:
+        """The first of the configurations at unit coordinates point(0), point(1), ... that is allowed.
+
+        Raises:
+            SpaceError: none of 10,000 is; says which constraints refused them.
+        """
+        if not self.constraints:
+            return self.from_unit(point(0))
+        for attempt in range(_DRAWS):
+            configuration = self.from_unit(point(attempt))
+            if self.allows(configuration):
+                return configuration
+        raise SpaceError(self._nearly_empty(point))
+
+    def _nearly_empty(self, point: Callable[[int], Sequence[float]]) -> str:
+        sample = [self.from_unit(point(attempt)) for attempt in range(200)]
+        allowed = {
+            constraint_name(constraint): sum(holds(constraint, each) for each in sample) / len(sample)
+            for constraint in self.constraints
+        }
+        shares = ", ".join(f"{name} allows {share:.0%}" for name, share in allowed.items())
+        return (
+            f"the constraints refused {_DRAWS:,} draws in a row ({shares}): next to nothing of the space is "
+            "left; loosen them, or narrow the bounds to where they hold"
+        )
+
+    def freeze(self, /, **values: Value) -> SearchSpace:
+        """The same space with some dimensions held at one value; what is drawn for the others stays.
+
+        Raises:
+            ConfigurationError: an unknown dimension, or a value outside it.
+
+        >>> space = SearchSpace({"lr": Float(1e-4, 1.0, log=True), "layers": Int(1, 4)})
+        >>> space.freeze(layers=2).from_unit([0.5, 0.99])["layers"]
+        2
+        """
+        frozen = dict(self._dimensions)
+        for name, value in values.items():
+            if name not in frozen:
+                raise ConfigurationError(
+                    f"freeze {name}: unknown dimension {name!r}{nearest(name, self.names)}"
+                )
+            dimension = frozen[name]
+            wanted = dimension.as_option(value) if isinstance(dimension, Choice) else value
+            try:
+                frozen[name] = Constant(dimension.check(name, wanted))
+            except ConfigurationError as error:
+                raise ConfigurationError(f"freeze {name}: {error}") from None
+        return SearchSpace(frozen, conditions=self._conditions, constraints=self.constraints)
+
+    # -- configurations --------------------------------------------------------------------------
+
+    def from_unit(self, unit: Sequence[float]) -> Configuration:
+        """The configuration at unit coordinates, shape (D,), in the order of ``names``; constraints aside."""
+        if len(unit) != len(self.names):
+            raise ConfigurationError(f"{len(unit)} unit coordinates for {len(self.names)} dimensions")
+        values = tuple([d.from_unit(u) for d, u in zip(self._all, unit, strict=True)])
+        if self._conditions:
+            return self.active(dict(zip(self.names, values, strict=True)))
+        return Configuration(self.names, values)
+
+    def to_unit(self, configuration: Mapping[str, Any]) -> list[float]:
+        """Unit coordinates of a configuration, shape (D,); 0.5 for dimensions that do not exist in it."""
+        return [
+            d.to_unit(configuration[name]) if name in configuration else 0.5
+            for name, d in self._dimensions.items()
+        ]
+
+    def configuration(self, values: Mapping[str, Any]) -> Configuration:
+        """A checked configuration from a plain mapping. Constants may be left out.
+
+        Raises:
+            ConfigurationError: a name is missing, unknown, or of a dimension that does not exist there; a
+                value lies outside its dimension; or a constraint refuses it.
+        """
+        for name in values:
+            if name not in self._dimensions:
+                raise ConfigurationError(f"unknown dimension {name!r}{nearest(str(name), self.names)}")
+        checked: dict[str, Value] = {}
+        missing, misplaced = [], ""
+        for name in self._order:
+            dimension = self._dimensions[name]
+            if not self._exists(name, checked, checked.keys() & self._dimensions.keys()):
+                if name in values:
+                    wanted = " and ".join(
+                        f"{parent} in {list(options)}" for parent, options in self._conditions[name].items()
+                    )
+                    misplaced = misplaced or f"{name} is given, and exists only with {wanted}"
+            elif name in values:
+                checked[name] = dimension.check(name, values[name])
+            elif isinstance(dimension, Constant):
+                checked[name] = dimension.value
+            else:
+                missing.append(name)
+        if missing:
+            raise ConfigurationError(f"the configuration lacks {', '.join(missing)}")
+        if misplaced:
+            raise ConfigurationError(misplaced)
+        names = tuple(name for name in self.names if name in checked)
+        configuration = Configuration(names, tuple(checked[name] for name in names))
+        for constraint in self.constraints:
+            if not holds(constraint, configuration):
+                raise ConfigurationError(
+                    f"the constraint {constraint_name(constraint)} refuses {dict(configuration)}"
+                )
+        return configuration
+
+    # -- JSON ------------------------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-able description; ``from_dict`` reads it back. A constraint is named ``module:function``."""
+        dimensions: dict[str, dict[str, Any]] = {}
+        for name, dimension in self._dimensions.items():
+            dimensions[name] = dimension_to_dict(dimension)
+            if name in self._conditions:
+                dimensions[name]["when"] = {
+                    parent: list(values) for parent, values in self._conditions[name].items()
+                }
+        return {
+            "dimensions": dimensions,
+            "constraints": [constraint_name(constraint) for constraint in self.constraints],
+        }
+
+    @staticmethod
+    def from_dict(description: Mapping[str, Any]) -> SearchSpace:
+        """The inverse of ``to_dict``. Constraints are imported by their names.
+
+        Raises:
+            SpaceError: an unknown type or unknown arguments; a constraint that cannot be imported.
+        """
+        entries = description.get("dimensions")
+        if not isinstance(entries, Mapping):
+            raise SpaceError(
+                f'a search space is described by {{"dimensions": {{...}}}}, not by {description!r}'
+            )
+        dimensions: dict[str, Dimension] = {}
+        conditions: dict[str, Mapping[str, Sequence[Value]]] = {}
+        for name, entry in entries.items():
+            if not isinstance(entry, Mapping):
+                raise SpaceError(f"dimension {name!r} is described by {entry!r}: it must be a mapping")
+            arguments = dict(entry)
+            when = arguments.pop("when", None)
+            if when is not None:
+                conditions[name] = when
+            dimensions[name] = dimension_from_dict(name, arguments)
+        constraints = [constraint_from_name(name) for name in description.get("constraints", ())]
+        return SearchSpace(dimensions, conditions=conditions, constraints=constraints)

@@ -1,0 +1,203 @@
+"""What the analysis makes of searches of every scheduler, and of spaces with conditions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis import load_run, rung_survival
+from analysis.cli import main
+from analysis.journals.metrics import bracket_survival
+from analysis.journals.runs import Run
+from analysis.report.run_figures import plot_rung_survival
+from analysis.report.run_report import summary_of
+from analysis.report.run_tables import bracket_rows, text_tables, top_rows
+from asha_core.messages import Event, Failed, Lost, Rejected, Report
+from asha_core.runtime.storage.journal import JournalWriter
+from asha_core.runtime.storage.records import event_record, job_record
+from asha_core.runtime.storage.results import write_json
+from asha_core.schedulers import SCHEDULERS, scheduler_class
+from asha_core.schedulers.base import Scheduler
+from asha_core.schedulers.state import Status
+from asha_core.space import Choice, Float, SearchSpace
+from asha_core.streams import uniforms
+from tests.analysis.journals.test_metrics import REPORTS, write_run
+
+SPACE = SearchSpace(
+    {"kind": Choice(["adam", "sgd"]), "lr": Float(1e-3, 1.0, log=True), "momentum": Float(0.0, 0.99)},
+    conditions={"momentum": {"kind": "sgd"}},
+)
+every_scheduler = pytest.mark.parametrize("name", SCHEDULERS)
+
+
+def happens(job: Any) -> list[Event]:
+    """What a worker says of a job: reports, or now and then that it failed."""
+    luck = uniforms(2, "luck", 100 * job.trial + job.attempt, 1)[0]
+    if job.start == 0 and luck < 0.1:
+        return [Rejected(job.trial, "diverges", 0.1)]
+    if job.start == 0 and job.until > 1 and luck < 0.25:  # a unit, and then it proves to be invalid
+        return [
+            Report(job.trial, job.attempt, 1, luck, 1.0),
+            Failed(job.trial, job.attempt, "bad", "invalid"),
+        ]
+    if luck < 0.4:
+        return [Failed(job.trial, job.attempt, "worse", "invalid" if job.start else "error")]
+    if luck < 0.45:
+        return [Failed(job.trial, job.attempt, "no memory", "oom")]
+    if luck < 0.55:
+        kind = ("died", "hung", "stopped", "engine", "disk")[int(luck * 1000) % 5]
+        return [Lost(job.trial, job.attempt, "gone", kind)]
+    values = [uniforms(3, "value", 100 * job.trial + unit, 1)[0] for unit in range(job.until + 1)]
+    return [Report(job.trial, job.attempt, u, values[u], 1.0) for u in range(job.start + 1, job.until + 1)]
+
+
+def write_search(folder: Path, name: str, trials: int = 40) -> Scheduler:
+    """A search in virtual time, as files."""
+    write_run(folder, [])
+    scheduler = scheduler_class(name)(SPACE, max_resource=9, max_trials=trials, max_retries=1)
+    manifest = json.loads((folder / "run.json").read_text())
+    manifest |= {"space": SPACE.to_dict(), "scheduler": scheduler.describe()}
+    write_json(folder / "run.json", manifest)
+    (folder / "journal.jsonl").unlink()
+    writer, now = JournalWriter(folder / "journal.jsonl"), 0.0
+    while (job := scheduler.ask()) is not None:
+        writer.append(now, [job_record(job, 0)])
+        for event in happens(job):
+            now += 1.0
+            writer.append(now, [event_record(event)])
+            scheduler.tell(event)
+    writer.append(now, [{"type": "end", "reason": "complete"}])
+    writer.close()
+    return scheduler
+
+
+# -- trials ----------------------------------------------------------------------------------------
+
+
+@every_scheduler
+def test_trials_are_counted_as_the_scheduler_counts_them(name: str, tmp_path: Path) -> None:
+    scheduler = write_search(tmp_path / "run", name)
+    run = load_run(tmp_path / "run")
+    summary = summary_of(run, [])
+    assert summary["rejected"] == scheduler.rejected > 0
+    assert summary["failed"] == scheduler.failures > 0
+    assert summary["trials"] == len(scheduler.trials) - scheduler.rejected == 40
+    assert summary["units"] == scheduler.units
+    for trial in scheduler.trials:
+        history = run.trials[trial.id]
+        assert (history.state == "rejected") == (trial.status == Status.REJECTED)
+        assert (history.state == "failed") == (trial.status == Status.FAILED)
+        assert (history.reached, history.first) == (trial.resource, scheduler.levels[trial.first])
+        assert (history.faults, history.alone) == (trial.faults, trial.alone)
+    assert any(trial.faults for trial in scheduler.trials)
+    assert any(trial.alone and trial.status != Status.FAILED for trial in scheduler.trials)
+
+
+def test_what_proves_invalid_is_rejected_before_its_first_report_and_failed_after(tmp_path: Path) -> None:
+    scheduler = write_search(tmp_path / "run", "hyperband")
+    run = load_run(tmp_path / "run")
+    failed = {trial.id for trial in scheduler.trials if trial.status == Status.FAILED}
+    rejected = {trial.id for trial in scheduler.trials if trial.status == Status.REJECTED}
+    assert failed
+    assert rejected
+    assert {i for i, history in run.trials.items() if history.state == "failed"} == failed
+    assert {i for i, history in run.trials.items() if history.state == "rejected"} == rejected
+    assert not any(run.trials[i].reached for i in rejected)
+
+
+@every_scheduler
+def test_brackets_hold_every_trial_once(name: str, tmp_path: Path) -> None:
+    scheduler = write_search(tmp_path / "run", name)
+    run = load_run(tmp_path / "run")
+    assert run.brackets == [scheduler.levels[first] for first in scheduler.first_rungs]
+    shares = bracket_survival(run)
+    assert sum(share.trials for share in shares) == 40
+    for share in shares:
+        assert len(share.reached) == sum(level >= share.level for level in run.levels)
+        assert share.reached == sorted(share.reached, reverse=True)
+    if len(shares) == 1:
+        assert shares[0].reached == [rung.trials for rung in rung_survival(run)]
+    _, rows = bracket_rows(run, summary_of(run, []))
+    assert len(rows) == (len(shares) if len(shares) > 1 else 0)
+
+
+# -- spaces ----------------------------------------------------------------------------------------
+
+
+def test_a_dimension_that_does_not_exist_is_a_dash(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_search(tmp_path / "run", "asha")
+    run = load_run(tmp_path / "run")
+    header, rows = top_rows(run, summary_of(run, []), 10)
+    assert header[-3:] == ["kind", "lr", "momentum"]
+    assert {(row[-3], row[-1] == "-") for row in rows} == {("adam", True), ("sgd", False)}
+    assert main([str(tmp_path / "run")]) == 0
+    assert " -\n" in capsys.readouterr().out
+    assert "<td>-</td>" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_a_manifest_of_before_conditions_is_read_as_it_was(tmp_path: Path) -> None:
+    run = load_run(write_run(tmp_path / "run", REPORTS, end=10.0))
+    assert run.manifest["space"] == {"lr": {"type": "float", "lower": 0.01, "upper": 1.0, "log": True}}
+    assert run.dimensions == run.manifest["space"]
+    assert run.brackets == [1]
+    assert [share.trials for share in bracket_survival(run)] == [3]
+    assert "lr" in text_tables([run], [summary_of(run, [])])
+    assert main([str(tmp_path / "run")]) == 0
+
+
+def test_a_manifest_of_now_names_its_dimensions_and_brackets(tmp_path: Path) -> None:
+    write_search(tmp_path / "run", "hyperband")
+    run = load_run(tmp_path / "run")
+    assert list(run.dimensions) == ["kind", "lr", "momentum"]
+    assert run.dimensions["momentum"]["when"] == {"kind": ["sgd"]}
+    assert run.brackets == [1, 3, 9]
+
+
+# -- figures ---------------------------------------------------------------------------------------
+
+
+def survival(*runs: Run) -> Axes:
+    axes = Figure().add_subplot()
+    plot_rung_survival(axes, list(runs))
+    return axes
+
+
+def told(axes: Axes) -> list[str]:
+    return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+@every_scheduler
+def test_the_ideal_share_is_drawn_where_there_is_one_bracket(name: str, tmp_path: Path) -> None:
+    write_search(tmp_path / "run", name)
+    axes = survival(load_run(tmp_path / "run"))
+    assert ("one in 3 of the rung before" in told(axes)) == ("hyperband" not in name)
+    assert len(axes.lines) == ("hyperband" not in name)
+
+
+def test_the_bars_of_schedulers_with_different_rungs_stand_at_their_own(tmp_path: Path) -> None:
+    for name in ("asha", "random"):
+        write_search(tmp_path / name, name)
+    asha, full = load_run(tmp_path / "asha"), load_run(tmp_path / "random")
+    assert (asha.levels, full.levels) == ([1, 3, 9], [9])
+    for runs in ((asha, full), (full, asha)):
+        axes = survival(*runs)
+        assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "3", "9"]
+        for run, bars in zip(runs, axes.containers, strict=True):
+            places = [round(bar.get_x() + bar.get_width() / 2) for bar in bars]
+            assert places == [[1, 3, 9].index(level) for level in run.levels]
+        assert not axes.lines  # no share that is common to both
+
+
+@pytest.mark.parametrize("name", ["asha", "hyperband"])
+def test_the_page_has_a_table_of_brackets_where_there_are_several(name: str, tmp_path: Path) -> None:
+    write_search(tmp_path / "run", name)
+    assert main([str(tmp_path / "run")]) == 0
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert ("<h2>Brackets</h2>" in page) == (name == "hyperband")

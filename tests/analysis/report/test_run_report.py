@@ -1,0 +1,295 @@
+"""The report: complete, self-contained, and drawn by a real browser without a complaint."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from analysis.cli import main
+from tests.analysis.journals.test_metrics import REPORTS, write_run
+from tests.analysis.studies import write_search
+
+REFINED = tuple(
+    {
+        "t": 1.5,
+        "type": "refined",
+        "trial": trial,
+        "configuration": {"lr": 0.1 + trial / 100},
+        "seconds": 0.1,
+        "diagnostics": {
+            "strategy": "hypergradient",
+            "gradient": {"lr": 0.5},
+            "step": {"lr": -5e-4 * (trial + 1)},
+        },
+    }
+    for trial in range(3)
+)
+FIGURES = ("best_so_far", "rung_survival", "time_split", "learning_curves", "warm_start")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return write_run(tmp_path / "run <1>", REPORTS, end=10.0, extra=REFINED)
+
+
+def test_a_report_has_tables_figures_numbers_and_a_page(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(run), "--target", "0.8"]) == 0
+    printed = capsys.readouterr().out
+    assert "The best score on validation data is 0.9000, by trial 1, after 8.0s" in printed
+    assert re.search(r"0\.8\s+8\.0s\s+0\.00444\s+5\s+reached", printed)
+    for name in FIGURES:
+        assert (run / "figures" / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+        assert (run / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    numbers = json.loads((run / "comparison.json").read_text())["runs"][0]
+    assert numbers["time_to_target"] == [
+        {"target": 0.8, "seconds": 8.0, "gpu_hours": 8 * 2 / 3600, "units": 5, "censored": False}
+    ]
+    assert numbers["warm_start"]["median_abs_step"]["lr"] == pytest.approx(1e-3)
+
+
+class Outside(HTMLParser):
+    """Collects every reference that a page makes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.references: list[str] = []
+        self.images = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.images += tag == "img"
+        self.references += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data")]
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_page_refers_to_nothing_outside_itself(run: Path) -> None:
+    main([str(run)])
+    text = (run / "report.html").read_text()
+    page = Outside()
+    page.feed(text)
+    assert page.images == len(FIGURES)
+    assert all(reference.startswith("data:") for reference in page.references)
+    assert "url(" not in text
+    assert "@import" not in text
+    assert "run &lt;1&gt;" in text  # names are escaped
+
+
+def test_a_browser_draws_the_page_without_errors(run: Path, tmp_path: Path) -> None:
+    browser = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
+    if browser is None:
+        pytest.skip("no Chromium here")
+    main([str(run)])
+    picture = tmp_path / "page.png"
+    done = subprocess.run(
+        [
+            *(browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+            *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+            *(f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--v=0"),
+            *("--window-size=1100,2400", f"--screenshot={picture}", (run / "report.html").as_uri()),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert "CONSOLE" not in done.stderr, done.stderr
+    from matplotlib.image import imread
+
+    pixels = imread(picture)
+    assert pixels.shape[:2] == (2400, 1100)
+    assert len({tuple(p) for p in pixels[::7, ::7].reshape(-1, pixels.shape[2]).tolist()}) > 20
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_several_runs_stand_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a", "b"):
+        write_run(tmp_path / name, REPORTS, end=10.0)
+    assert main([str(tmp_path)]) == 0
+    assert (tmp_path / "report.html").exists()
+    assert len(json.loads((tmp_path / "comparison.json").read_text())["runs"]) == 2
+    page = (tmp_path / "report.html").read_text()
+    assert "seed 0 (a)" in page  # the same task, variation and seed: told apart by their directories
+    assert "seed 0 (b)" in page
+    assert main([str(tmp_path / "a"), str(tmp_path / "b")]) == 2
+    assert "--output" in capsys.readouterr().err
+
+
+def test_mixed_metrics_damage_and_emptiness_are_said_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_run(tmp_path / "a", REPORTS)
+    write_run(tmp_path / "b", REPORTS, mode="min")
+    assert main([str(tmp_path)]) == 2
+    assert "different metrics" in capsys.readouterr().err
+    (tmp_path / "b" / "journal.jsonl").write_text('{"type": "journal", "schema": 1}\nrubbish\n{}\n')
+    assert main([str(tmp_path / "b")]) == 2
+    error = capsys.readouterr().err
+    assert "line 2, is damaged" in error
+    assert error.count("\n") == 1
+    assert main([str(tmp_path / "nothing")]) == 2
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_run_without_a_single_report_still_has_a_page(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", [], end=1.0)
+    assert main([str(tmp_path / "a")]) == 0
+    assert "No trial reported a finite value" in (tmp_path / "a" / "report.html").read_text()
+
+
+def test_analysis_never_loads_torch(run: Path) -> None:
+    code = "import sys; from analysis.cli import main; main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code, str(run)], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def refined(trial: int, **diagnostics: object) -> dict[str, object]:
+    return {
+        "t": 1.5,
+        "type": "refined",
+        "trial": trial,
+        "configuration": {"lr": 0.1},
+        "seconds": 0.1,
+        "diagnostics": {"strategy": "a", "step": {"lr": 0.1}, **diagnostics},
+    }
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_report_counts_what_became_of_configurations(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    extra = (
+        refined(0, rejected=3, ratio="inf", step={}, gradient=[{"lr": "nan"}, {"lr": -2.0}], non_finite=1),
+        refined(1, acted=2, ratio=5.0, fallback="no <double> backward", note="explodes still"),
+        refined(2, rejected=0, acted=0, note="non-finite hyper-gradient: no nudge"),  # an older journal's
+    )
+    run = write_run(tmp_path / "run", REPORTS, end=10.0, extra=extra)
+    assert main([str(run)]) == 0
+    warm = json.loads((run / "comparison.json").read_text())["runs"][0]["warm_start"]
+    assert {key: warm[key] for key in ("redrawn", "rejected", "braked", "brake_steps")} == {
+        "redrawn": 1,
+        "rejected": 3,
+        "braked": 1,
+        "brake_steps": 2,
+    }
+    assert (warm["non_finite"], warm["fallbacks"], warm["trials"], warm["skipped"]) == (2, 1, 3, 2)
+    assert warm["fallback_because"] == ["no <double> backward"]
+    assert warm["median_abs_gradient"]["lr"] == 2.0
+    said = " ".join(capsys.readouterr().out.split())
+    for text in (
+        "1 exploded and was drawn again (3 draws rejected)",
+        "1 exploded and was slowed down (by 2 steps)",
+        "2 estimates not finite",
+        "1 measured by finite differences instead",
+    ):
+        assert text in said
+        assert text in (run / "report.html").read_text()
+    assert "no &lt;double&gt; backward" in (run / "report.html").read_text()
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_diagnostics_of_other_packages_strategies_do_no_harm(tmp_path: Path) -> None:
+    """Names that are no dimensions, and numbers that are none."""
+    extra = (
+        refined(0, step={"elsewhere": 1.0, "lr": "nan"}, gradient={"elsewhere": 1.0}),
+        refined(1, anything=[1, {"a": None}]),
+    )
+    run = write_run(tmp_path / "run", REPORTS, end=10.0, extra=extra)
+    assert main([str(run)]) == 0
+    warm = json.loads((run / "comparison.json").read_text())["runs"][0]["warm_start"]
+    assert warm["median_abs_step"] == {"lr": 0.1}
+
+
+def measured(run: Path, **changes: object) -> Path:
+    """With what ``asha-test`` keeps."""
+    told = {
+        "schema": 1,
+        "metric": "score",
+        "value": 0.875,
+        "loss": 0.4,
+        "count": 8,
+        "trial": 1,
+        "resource": 3,
+    }
+    told |= {"confusion": [[3, 1], [0, 4]], "validation": 0.9, "unit": "epoch", "configuration": {}}
+    (run / "test.json").write_text(json.dumps({**told, **changes}))
+    return run
+
+
+def test_what_was_measured_on_test_data_is_told_and_drawn(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(measured(run))]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Trial 1's checkpoint has score 0.8750 on the test data of 8 samples, measured once." in said
+    assert (run / "figures" / "confusion.png").exists()
+    assert json.loads((run / "comparison.json").read_text())["runs"][0]["test"]["confusion"] == [
+        [3, 1],
+        [0, 4],
+    ]
+    assert "<b>0.8750</b><span>the same on test data" in (run / "report.html").read_text()
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"confusion": None}, True),  # outputs that are no classes
+        ({"confusion": [[1, 2], [3]]}, True),
+        ({"confusion": [["a"]]}, True),
+        ({"value": "much"}, False),
+        ({"count": None, "trial": None}, True),
+    ],
+)
+def test_odd_test_results_do_no_harm(run: Path, changes: dict[str, object], told: bool) -> None:
+    assert main([str(measured(run, **changes))]) == 0
+    assert (run / "figures" / "confusion.png").exists() is ("confusion" not in changes and told)
+    assert ("on test data" in (run / "report.html").read_text()) is told
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_losses_are_drawn_where_they_were_reported(tmp_path: Path, run: Path) -> None:
+    search = write_search(tmp_path / "search", trials=3, levels=(1, 3))
+    assert main([str(search)]) == 0
+    assert (search / "figures" / "losses.pdf").exists()
+    assert "Training and validation loss of the best trials" in (search / "report.html").read_text()
+    assert main([str(run)]) == 0
+    assert not (run / "figures" / "losses.pdf").exists()
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_targets_are_shares_of_the_best_of_the_same_problem(tmp_path: Path) -> None:
+    """Values of two problems have no common scale."""
+    for name, best in (("a", 0.5), ("b", 0.9), ("c", 0.2)):
+        write_run(tmp_path / name, [(2.0, 0, 1, best)], end=3.0)
+    manifest = json.loads((tmp_path / "c" / "run.json").read_text())
+    manifest["task"]["name"] = "another"
+    (tmp_path / "c" / "run.json").write_text(json.dumps(manifest))
+    assert main([str(tmp_path)]) == 0
+    runs = json.loads((tmp_path / "comparison.json").read_text())["runs"]
+    targets = [[entry["target"] for entry in run["time_to_target"]] for run in runs]
+    assert targets[0] == targets[1] == pytest.approx([0.81, 0.855, 0.891])
+    assert targets[2] == pytest.approx([0.18, 0.19, 0.198])
+    assert main([str(tmp_path), "--target", "0.3"]) == 0  # one that is given is everybody's
+    runs = json.loads((tmp_path / "comparison.json").read_text())["runs"]
+    assert all([entry["target"] for entry in run["time_to_target"]] == [0.3] for run in runs)
+
+
+def test_one_trial_is_one_trial(tmp_path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    from analysis import load_run
+    from analysis.report.run_figures import plot_learning_curves
+
+    axes = Figure().add_subplot()
+    plot_learning_curves(axes, load_run(write_run(tmp_path, REPORTS, end=10.0)))
+    legend = axes.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["9 (0 trials)", "3 (2 trials)", "1 (1 trial)"]

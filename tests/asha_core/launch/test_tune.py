@@ -1,0 +1,287 @@
+"""``tune`` as a library: what it returns, and what it leaves behind when something is wrong."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asha_core import ASHA, AshaError, Float, SearchSpace, tune
+from asha_core.runtime.observers import Observer
+from asha_core.runtime.storage.journal import read_journal
+from asha_core.runtime.storage.lock import RunLock
+from tests.trials import jobs
+from trials.checkpoints.files import load_checkpoint
+from trials.task import Task
+from trials.trial import Trial
+
+SPACE = SearchSpace({"x": Float(0.0, 1.0)})
+
+
+def run(function: Any, folder: Path, **settings: Any) -> Any:
+    scheduler = ASHA(SPACE, **{"max_resource": 9, "max_trials": 4, "min_resource": 9, **settings})
+    return tune(function, scheduler, gpus="inline", results_dir=folder / "run", progress="none")
+
+
+def test_result_results_file_and_checkpoint_name_the_same_trial_on_ties(tmp_path: Path) -> None:
+    result = run(jobs.every_third, tmp_path)  # all trials tie
+    stored = json.loads((result.directory / "results.json").read_text())
+    assert stored["best"]["trial"] == result.best.trial
+    assert (stored["best"]["value"], stored["best"]["resource"]) == (result.best_value, result.best.resource)
+    assert [entry["trial"] for entry in stored["top"]] == [0, 1, 2, 3]
+
+
+def test_a_checkpoint_of_another_unit_than_the_best_says_so(tmp_path: Path) -> None:
+    result = run(jobs.every_third, tmp_path)
+    assert result.best.resource == 8
+    assert result.summary["best_checkpoint"] == {"value": 8.0, "resource": 9}
+    assert load_checkpoint(result.directory / "checkpoints" / "best.pt")["resource"] == 9
+
+
+def test_a_task_that_never_saves_has_no_checkpoint(tmp_path: Path) -> None:
+    result = run(jobs.tells_its_environment, tmp_path)
+    assert result.summary["best_checkpoint"] is None
+
+
+def test_a_scheduler_is_used_once(tmp_path: Path) -> None:
+    scheduler = ASHA(SPACE, max_resource=3, max_trials=2)
+    tune(jobs.work, scheduler, gpus="inline", results_dir=tmp_path / "a", progress="none")
+    with pytest.raises(AshaError, match="make a new one"):
+        tune(jobs.work, scheduler, gpus="inline", results_dir=tmp_path / "b", progress="none")
+    assert not (tmp_path / "b").exists()
+
+
+class Stumbles(Observer):
+    def on_event(self, view: Any, event: Any) -> None:
+        if view.scheduler.units >= 3:
+            raise RuntimeError("an observer's own defect")
+
+
+def test_an_error_after_hours_of_reports_leaves_the_results(tmp_path: Path) -> None:
+    scheduler = ASHA(SPACE, max_resource=3, max_trials=6)
+    with pytest.raises(RuntimeError, match="own defect"):
+        tune(
+            jobs.work,
+            scheduler,
+            gpus="inline",
+            results_dir=tmp_path / "run",
+            progress="none",
+            observers=[Stumbles()],
+        )
+    stored = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert stored["reason"] == "error"
+    assert stored["best"]["trial"] == scheduler.best.trial  # type: ignore[union-attr]
+    assert (tmp_path / "run" / "checkpoints" / "best.pt").exists()
+
+
+WRONG = """
+import sys
+from asha_core import ASHA, Float, SearchSpace, tune
+
+def train(trial):
+    for _ in trial.units():
+        trial.report(1.0)
+
+if __name__ == "__main__":
+    scheduler = ASHA(SearchSpace({"x": Float(0, 1)}), max_trials=2, max_resource=1)
+    tune(train, scheduler, gpus="cpu", results_dir="run", **eval(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("dict(progress='bogus')", "progress is 'bogus'"),
+        ("dict(variation='ohgw-1step', progress='none')", "the task has none: subclass trials.TorchTask"),
+        ("dict(variation='nope')", "unknown variation"),
+        ("dict(budget='soon')", "budget is 'soon'"),
+    ],
+)
+def test_a_wrong_argument_ends_the_script_and_leaves_nothing(
+    arguments: str, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "script.py").write_text(WRONG)
+    done = subprocess.run(
+        [sys.executable, "script.py", arguments],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_without_the_main_guard_the_error_says_so(tmp_path: Path) -> None:
+    script = WRONG.replace('if __name__ == "__main__":', "if True:")
+    (tmp_path / "script.py").write_text(script)
+    done = subprocess.run(
+        [sys.executable, "script.py", "{}"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert 'if __name__ == "__main__":' in done.stderr.strip().splitlines()[-1]
+
+
+def resumed(folder: Path, scheduler: ASHA, **settings: Any) -> Any:
+    return tune(
+        jobs.work,
+        scheduler,
+        gpus="inline",
+        results_dir=folder / "run",
+        progress="none",
+        **{"resume": True, **settings},
+    )
+
+
+def test_resume_begins_where_nothing_is_and_goes_on_where_something_is(tmp_path: Path) -> None:
+    first = resumed(tmp_path, ASHA(SPACE, max_resource=3, max_trials=3))
+    assert first.outcome.reason == "complete"
+    assert first.outcome.trials == 3
+    more = resumed(tmp_path, ASHA(SPACE, max_resource=3, max_trials=6))
+    assert more.outcome.trials == 6
+    calm = tune(
+        jobs.work,
+        ASHA(SPACE, max_resource=3, max_trials=6),
+        gpus="inline",
+        results_dir=tmp_path / "calm",
+        progress="none",
+    )
+    assert more.best == calm.best
+    assert sorted(map(repr, more.summary["top"])) == sorted(map(repr, calm.summary["top"]))
+    assert more.outcome.seconds >= first.outcome.seconds
+
+
+class Impatient(Observer):
+    """Breaks off in the middle, as an error or a debugger's user does."""
+
+    def on_event(self, view: Any, event: Any) -> None:
+        if view.scheduler.units >= 4:
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_search_goes_on_to_what_it_would_have_been(tmp_path: Path) -> None:
+    made = partial(ASHA, SPACE, max_resource=9, max_trials=7)
+    assert resumed(tmp_path / "a", made(), observers=[Impatient()]).outcome.reason == "interrupted"
+    broken = resumed(tmp_path / "a", made())
+    calm = resumed(tmp_path / "b", made())
+    assert broken.best == calm.best
+    assert broken.summary["top"] == calm.summary["top"]
+    assert broken.summary["units"] == calm.summary["units"]
+
+
+def test_without_resume_a_used_directory_is_refused(tmp_path: Path) -> None:
+    resumed(tmp_path, ASHA(SPACE, max_resource=3, max_trials=3))
+    with pytest.raises(AshaError, match="holds a search"):
+        resumed(tmp_path, ASHA(SPACE, max_resource=3, max_trials=3), resume=False)
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        ({"seed": 1}, "its scheduler has seed 0, and this one 1"),
+        ({"max_resource": 9}, "levels"),
+        ({"reduction_factor": 2}, "levels"),
+        ({"mode": "min"}, "mode"),
+    ],
+)
+def test_a_scheduler_of_another_search_is_refused(other: dict[str, Any], named: str, tmp_path: Path) -> None:
+    same = {"max_resource": 3, "max_trials": 3}
+    resumed(tmp_path, ASHA(SPACE, **same))
+    before = (tmp_path / "run" / "journal.jsonl").read_bytes()
+    with pytest.raises(AshaError, match=named):
+        resumed(tmp_path, ASHA(SPACE, **{**same, **other}))
+    with pytest.raises(AshaError, match="dimension x"):
+        resumed(tmp_path, ASHA(SearchSpace({"x": Float(0.0, 2.0)}), **same))
+    assert (tmp_path / "run" / "journal.jsonl").read_bytes() == before
+
+
+def test_resume_needs_to_know_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(AshaError, match="resume=True needs results_dir"):
+        tune(jobs.work, ASHA(SPACE, max_trials=2), gpus="inline", resume=True)
+    assert not list(tmp_path.iterdir())
+
+
+class Sized(Task):
+    space, max_resource = SPACE, 3
+
+    def __init__(self, size: Any) -> None:
+        self.size = size
+
+    def run(self, trial: Any) -> None:
+        for _ in trial.units():
+            trial.report(trial.config["x"])
+
+
+@pytest.mark.parametrize("size", [(64, 64), [1, (2, 3)], {1: "a"}, math.inf, math.nan, None, "\udc80"])
+def test_an_option_that_json_writes_otherwise_is_still_the_same_option(size: Any, tmp_path: Path) -> None:
+    for _ in range(2):
+        scheduler = ASHA(SPACE, max_resource=3, max_trials=2)
+        result = tune(
+            Sized(size), scheduler, gpus="inline", results_dir=tmp_path, progress="none", resume=True
+        )
+        assert result.outcome.reason == "complete"
+
+
+def test_a_journal_without_the_end_of_its_first_line_is_damaged_not_deleted(tmp_path: Path) -> None:
+    space = SearchSpace({f"a_dimension_with_a_long_name_{i}": Float(0.0, 1.0) for i in range(30)})
+
+    def once() -> Any:
+        scheduler = ASHA(space, max_resource=3, max_trials=3)
+        train = jobs.every_third
+        return tune(train, scheduler, gpus="inline", results_dir=tmp_path, progress="none", resume=True)
+
+    once()
+    journal = tmp_path / "journal.jsonl"
+    data = journal.read_bytes().replace(b"\n", b"\x0b", 1)
+    journal.write_bytes(data)
+    with pytest.raises(AshaError, match=r"journal\.jsonl"):
+        once()
+    assert journal.read_bytes() == data
+
+
+def test_who_loses_a_race_for_a_directory_does_not_take_it_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another engine begins, and ends, between this one's look at the directory and its lock."""
+
+    class Late(RunLock):
+        def __init__(self, path: Path, token: str) -> None:
+            monkeypatch.undo()
+            resumed(tmp_path, ASHA(SPACE, max_resource=3, max_trials=3), resume=False)
+            super().__init__(path, token)
+
+    monkeypatch.setattr("asha_core.launch.session.RunLock", Late)
+    with pytest.raises(AshaError):
+        resumed(tmp_path, ASHA(SPACE, max_resource=3, max_trials=3, seed=1), resume=False)
+    assert (tmp_path / "run" / "results.json").exists()
+
+
+def looks_at_the_journal(trial: Trial) -> None:
+    journal = Path(os.environ["ASHA_TEST_FLAG"]) / "journal.jsonl"
+    for unit in trial.units():
+        reported = sum(record["type"] == "report" for record in read_journal(journal).records)
+        trial.report(reported - (unit - 1))
+
+
+def test_inline_jobs_are_journalled_as_they_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that Ctrl-C, or a kill, costs a unit and not the job."""
+    monkeypatch.setenv("ASHA_TEST_FLAG", str(tmp_path / "run"))
+    scheduler = ASHA(SPACE, min_resource=9, max_resource=9, max_trials=1)
+    tune(looks_at_the_journal, scheduler, gpus="inline", results_dir=tmp_path / "run", progress="none")
+    values = [r["value"] for r in read_journal(tmp_path / "run" / "journal.jsonl").records if "value" in r]
+    assert values == [0.0] * 9

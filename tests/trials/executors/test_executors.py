@@ -1,0 +1,323 @@
+"""One contract, over every executor; then what processes alone can do: die."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asha_core.errors import TaskError, WorkerError
+from asha_core.messages import Failed, Lost, Report
+from asha_core.runtime.executor import WorkerReady
+from asha_core.runtime.storage.results import RunDirectory
+from tests.trials import jobs
+from tests.trials.executors.pools import Make, collect, finish, maker, pids
+from trials.checkpoints.files import load_checkpoint
+from trials.executors.inline import InlineExecutor
+
+
+@pytest.fixture(params=["inline", "pool"])
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
+    yield from maker(request.param, tmp_path)
+
+
+@pytest.fixture
+def make_pool(tmp_path: Path) -> Iterator[Make]:
+    yield from maker("pool", tmp_path)
+
+
+def test_a_job_reports_every_unit_in_order_and_frees_its_slot(make: Make) -> None:
+    executor = make(jobs.work)
+    assert list(executor.free()) == [0]
+    events = finish(executor, jobs.job(until=3))
+    assert [(e.resource, e.value, e.metrics["doubled"]) for e in events if isinstance(e, Report)] == [
+        (1, 0.25, 0.5),
+        (2, 0.5, 1.0),
+        (3, 0.75, 1.5),
+    ]
+    assert list(executor.free()) == [0]
+
+
+def test_a_job_goes_on_from_the_checkpoint_of_the_last(make: Make) -> None:
+    executor = make(jobs.work)
+    finish(executor, jobs.job(until=1))
+    events = finish(executor, jobs.job(start=1, until=3))
+    assert [(e.resource, e.value) for e in events if isinstance(e, Report)] == [(2, 0.5), (3, 0.75)]
+
+
+def test_a_checkpoint_saved_after_the_last_report_is_there_for_the_next_job(make: Make) -> None:
+    executor = make(jobs.saves_late)
+    finish(executor, jobs.job(until=1))
+    events = finish(executor, jobs.job(start=1, until=2))
+    assert [(e.resource, e.value) for e in events if isinstance(e, Report)] == [(2, 2.0)]
+
+
+def test_a_raised_exception_is_failed_with_its_traceback_and_the_slot_lives_on(
+    make: Make, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    executor = make(jobs.fails_at_unit_two)
+    *_, last = finish(executor, jobs.job(trial=4, until=3))
+    assert isinstance(last, Failed)
+    assert last.error == "ValueError: no such luck"
+    log = tmp_path / "run" / "trials" / "4" / "log.txt"
+    text = log.read_text() + "".join(capfd.readouterr())
+    assert "about to fail" in text
+    assert "Traceback" in text
+    assert list(executor.free()) == [0]
+    assert isinstance(finish(executor, jobs.job(trial=5, until=1))[-1], Report)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (jobs.never_reports, "trial 0 returned after unit 0, but its job ends at 3"),
+        (jobs.reports_twice, "trial 0 reported twice in unit 1: report once a unit"),
+        (jobs.runs_past_its_end, "trial 0 reported resource 4, but its job ends at 3"),
+        (jobs.exits, "SystemExit: leaving"),
+        (jobs.reports_text, "value is 'good': report a number"),
+    ],
+)
+def test_a_task_that_breaks_the_rules_is_told_so(make: Make, function: Any, message: str) -> None:
+    *_, last = finish(make(function), jobs.job(until=3))
+    assert isinstance(last, Failed)
+    assert message in last.error
+
+
+def test_a_busy_slot_refuses_a_second_job(make: Make) -> None:
+    executor = make(jobs.sleeps)
+    executor.submit(jobs.job(), 0)
+    assert list(executor.free()) == []
+    with pytest.raises(ValueError, match="slot 0 is not free"):
+        executor.submit(jobs.job(trial=1), 0)
+
+
+def test_closing_twice_is_fine(make: Make) -> None:
+    executor = make(jobs.work)
+    executor.close()
+    executor.close()
+
+
+def test_a_trial_resumes_on_another_worker(make_pool: Make) -> None:
+    pool = make_pool(jobs.work, slots=2)
+    finish(pool, jobs.job(until=1), slot=0)
+    events = finish(pool, jobs.job(start=1, until=2), slot=1)
+    assert [(e.resource, e.value) for e in events if isinstance(e, Report)] == [(2, 0.5)]
+
+
+def test_a_killed_worker_is_lost_once_replaced_and_its_job_can_go_on(make_pool: Make, tmp_path: Path) -> None:
+    pool = make_pool(jobs.kills_itself_once, environment={"ASHA_TEST_FLAG": str(tmp_path / "flag")})
+    events = finish(pool, jobs.job(until=4))
+    assert isinstance(events[-1], Lost)
+    assert "SIGKILL" in events[-1].reason
+    # reports that left the worker before it died are not lost with it
+    assert [e.resource for e in events[:-1] if isinstance(e, Report)] == [1, 2]
+    again = finish(pool, jobs.job(start=2, until=4, attempt=1))
+    assert [e.resource for e in again if isinstance(e, Report)] == [3, 4]
+
+
+def test_a_killed_worker_is_noticed_though_its_child_lives_on_and_the_child_is_ended(
+    make_pool: Make, tmp_path: Path
+) -> None:
+    """A forked child holds the worker's pipes open, as a data loader's would."""
+    pool = make_pool(jobs.dies_with_a_child, environment={"ASHA_TEST_FLAG": str(tmp_path / "child")})
+    began = time.monotonic()
+    *_, last = finish(pool, jobs.job())
+    assert isinstance(last, Lost)
+    assert time.monotonic() - began < 30  # the child would sleep for 300
+    child = int((tmp_path / "child").read_text())
+    patience = time.monotonic() + 10
+    while jobs.alive(child) and time.monotonic() < patience:
+        time.sleep(0.1)
+    assert not jobs.alive(child)
+
+
+@pytest.mark.parametrize("until", [1, 3])
+def test_a_worker_killed_between_save_and_report_costs_that_unit_alone(
+    until: int, make_pool: Make, tmp_path: Path
+) -> None:
+    pool = make_pool(
+        jobs.killed_between_save_and_report, environment={"ASHA_TEST_FLAG": str(tmp_path / "flag")}
+    )
+    *reports, lost = finish(pool, jobs.job(until=until))
+    assert isinstance(lost, Lost)
+    told = [e.resource for e in reports if isinstance(e, Report)]
+    assert told == list(range(1, until))
+    again = finish(pool, jobs.job(start=until - 1, until=until, attempt=1))
+    assert [(e.resource, e.value) for e in again if isinstance(e, Report)] == [(until, 0.25 * until)]
+
+
+def test_a_task_that_cannot_be_sent_to_a_worker_is_explained(make_pool: Make) -> None:
+    with pytest.raises(WorkerError, match=r"cannot be sent to worker processes.*top level.*inline"):
+        make_pool(lambda trial: None)
+
+
+def test_a_worker_killed_while_idle_is_replaced_without_a_word(make_pool: Make) -> None:
+    pool = make_pool(jobs.work)
+    finish(pool, jobs.job(until=1))
+    [victim] = pids(pool)
+    os.kill(victim, signal.SIGKILL)
+    patience = time.monotonic() + 30
+    while pids(pool) == [victim] and time.monotonic() < patience:
+        assert not [e for e in pool.wait(0.2) if not isinstance(e, WorkerReady)]
+    assert pids(pool) != [victim]
+    assert isinstance(finish(pool, jobs.job(trial=1, until=1))[-1], Report)
+
+
+def test_workers_are_pinned_before_anything_can_import_torch(make_pool: Make, tmp_path: Path) -> None:
+    pool = make_pool(jobs.tells_its_environment, environment={"CUDA_VISIBLE_DEVICES": "7"})
+    before = os.environ.get("CUDA_VISIBLE_DEVICES")
+    *_, last = finish(pool, jobs.job(until=1))
+    assert isinstance(last, Report)
+    assert last.value == 7.0
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") == before
+    log = (tmp_path / "run" / "trials" / "0" / "log.txt").read_text()
+    assert "pinned=7 torch=False" in log
+    assert "from a child process" in log
+
+
+def test_close_kills_what_runs_and_leaves_no_process(make_pool: Make) -> None:
+    pool = make_pool(jobs.sleeps, slots=2)
+    workers = pids(pool)
+    pool.submit(jobs.job(), 0)
+    collect(pool, WorkerReady)
+    began = time.monotonic()
+    pool.close()
+    assert time.monotonic() - began < 20
+    assert len(workers) == 2
+    for pid in workers:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_a_task_that_cannot_be_set_up_stops_the_search_with_its_own_words(make_pool: Make) -> None:
+    pool = make_pool(jobs.CannotSetUp())
+    with pytest.raises(TaskError, match="the data is not there: put it somewhere"):
+        finish(pool, jobs.job())
+
+
+def test_an_exception_in_set_up_is_one_line_with_its_place(make_pool: Make) -> None:
+    pool = make_pool(jobs.RaisesInSetUp())
+    with pytest.raises(TaskError, match=r"cannot be set up: KeyError: 'rows' \(jobs\.py, line \d+\)"):
+        finish(pool, jobs.job())
+
+
+def test_an_impossible_configuration_is_invalid(make: Make) -> None:
+    *_, last = finish(make(jobs.refuses), jobs.job())
+    assert isinstance(last, Failed)
+    assert (last.kind, last.error) == ("invalid", "x is too small")
+
+
+def test_a_worker_that_dies_while_starting_is_tried_again_and_then_reported(
+    make_pool: Make, tmp_path: Path
+) -> None:
+    pool = make_pool(jobs.DiesInSetUp())
+    with pytest.raises(WorkerError, match="worker 0 exited with status 3 while starting: a driver crashed"):
+        finish(pool, jobs.job())
+    assert (tmp_path / "run" / "workers" / "0.log").read_text().count("a driver crashed") == 3
+
+
+def test_a_job_that_is_stopped_keeps_what_it_has_reported(make: Make) -> None:
+    executor = make(jobs.slow_units)
+    executor.submit(jobs.job(until=1000), 0)
+    if isinstance(executor, InlineExecutor):  # its wait() runs the job
+        threading.Timer(0.3, executor.stop).start()
+        events = collect(executor, Lost)
+    else:
+        events = collect(executor, Report)
+        executor.stop()
+        events += collect(executor, Lost)
+    *reports, lost = [e for e in events if not isinstance(e, WorkerReady)]
+    assert [e.resource for e in reports] == list(range(1, len(reports) + 1))
+    assert 0 < len(reports) < 200
+    assert (lost.kind, lost.reason, lost.counts) == ("stopped", "the search was stopped", False)
+    assert executor.wait(0.2) == []
+
+
+def test_a_job_in_its_last_unit_when_the_search_stops_ends_as_ever(make: Make) -> None:
+    executor = make(jobs.long_unit)
+    executor.submit(jobs.job(until=1), 0)
+    if isinstance(executor, InlineExecutor):
+        threading.Timer(0.3, executor.stop).start()
+    else:
+        collect(executor, WorkerReady)
+        time.sleep(0.3)
+        executor.stop()
+    assert collect(executor, Report)[-1].resource == 1
+
+
+def test_a_job_that_did_not_begin_before_the_stop_is_closed_at_once(make: Make) -> None:
+    executor = make(jobs.sleeps)
+    executor.submit(jobs.job(), 0)
+    executor.stop()
+    assert list(executor.free()) == []  # not before its event is out
+    began = time.monotonic()
+    assert collect(executor, Lost)[-1] == Lost(0, 0, "the search was stopped", "stopped")
+    assert time.monotonic() - began < 1
+    with pytest.raises(ValueError, match="slot 0 is not free"):
+        executor.submit(jobs.job(trial=1), 0)
+
+
+def test_a_job_that_did_not_begin_is_closed_by_kill(make: Make) -> None:
+    executor = make(jobs.work)
+    executor.submit(jobs.job(), 0)
+    event = Failed(0, 0, "too long", "timeout")
+    executor.kill(0, event)
+    executor.kill(0, event)  # its job has closed
+    assert list(executor.free()) == []
+    assert [e for e in executor.wait(0.1) if not isinstance(e, WorkerReady)] == [event]
+    assert isinstance(finish(executor, jobs.job(trial=1, until=1))[-1], Report)
+
+
+@pytest.mark.parametrize(
+    ("function", "kind", "words"),
+    [
+        (jobs.memory_error, "oom", "MemoryError"),
+        (jobs.torch_out_of_memory, "oom", "CUDA out of memory"),
+        (jobs.cublas_out_of_memory, "oom", "CUBLAS_STATUS_ALLOC_FAILED"),
+        (jobs.disk_full, "disk", "disk full: OSError: [Errno 28] No space left on device"),
+        (jobs.stops_oddly, "error", "Odd: \\udc80"),
+    ],
+)
+def test_what_an_exception_means_for_the_search(make: Make, function: Any, kind: str, words: str) -> None:
+    executor = make(function)
+    *_, last = finish(executor, jobs.job())
+    assert isinstance(last, Lost if kind == "disk" else Failed)
+    assert last.kind == kind
+    assert words in (last.reason if isinstance(last, Lost) else last.error)
+    assert isinstance(finish(executor, jobs.job(trial=1, until=1, x=1.0))[-1], Report)  # the slot lives on
+
+
+def test_a_warm_start_that_gives_what_no_journal_can_hold_is_named(tmp_path: Path) -> None:
+    for inline in maker("inline", tmp_path):
+        executor = inline(jobs.work)
+        executor._runner._warm_start = jobs.Unjournalable()
+        *_, last = finish(executor, jobs.job()._replace(refine=True))
+        assert isinstance(last, Failed)
+        assert last.kind == "setup"
+        assert "warm start 'odd': diagnostics['what'] is of type object, which JSON cannot hold" in last.error
+
+
+def test_a_worker_keeps_a_checkpoint_that_the_journal_knows_of(make_pool: Make, tmp_path: Path) -> None:
+    """What ``wait`` gave is journalled by its next call; if the engine dies before that, it never was."""
+    pool = make_pool(jobs.hurries)
+    directory = RunDirectory(tmp_path / "run")
+    pool.submit(jobs.job(until=9), 0)
+    seen = 0
+    deadline = time.monotonic() + 60
+    while seen < 9 and time.monotonic() < deadline:
+        events = pool.wait(1.0)
+        time.sleep(0.1)  # the engine is slow, or dead
+        kept = [
+            load_checkpoint(path)["resource"]
+            for kind in ("last", "previous")
+            if (path := directory.trial_checkpoint(0, kind)).exists()
+        ]
+        assert not seen or min(kept) <= seen
+        seen += sum(isinstance(event, Report) for event in events)
+    assert seen == 9

@@ -1,0 +1,363 @@
+"""Worker processes that are stopped, stuck, asked to leave, out of memory, or never up."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asha_core.errors import ReportError, TaskError, WorkerError
+from asha_core.messages import Failed, Lost, Report
+from asha_core.runtime.executor import Retired, WorkerReady
+from tests.trials import jobs
+from tests.trials.executors.pools import Make, collect, finish, gone, maker, pids
+from trials.worker import memory, processes
+from trials.worker.failures import closing_event
+from trials.worker.heartbeat import Outbox
+
+pytestmark = pytest.mark.skipif(not processes.HAVE_PROC, reason="there is no /proc here")
+
+
+@pytest.fixture
+def make_pool(tmp_path: Path) -> Iterator[Make]:
+    yield from maker("pool", tmp_path)
+
+
+def test_a_frozen_worker_is_hung_ended_and_replaced(make_pool: Make, tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+    pool = make_pool(jobs.freezes_once, environment={"ASHA_TEST_FLAG": str(flag)}, heartbeat_timeout=2.0)
+    *reports, lost = finish(pool, jobs.job(until=3))
+    assert [event.resource for event in reports] == [1]
+    assert lost == Lost(0, 0, "worker 0 gave no sign of life for 2 s (state T: stopped)", "hung")
+    assert lost.counts
+    assert not any(jobs.alive(int(pid)) for pid in flag.read_text().split())
+    assert isinstance(finish(pool, jobs.job(start=1, until=3, attempt=1))[-1], Report)
+
+
+def test_a_worker_asleep_with_the_lock_in_its_hands_is_hung(make_pool: Make) -> None:
+    pool = make_pool(jobs.deadlocks, heartbeat_timeout=2.0)
+    *_, lost = finish(pool, jobs.job())
+    assert isinstance(lost, Lost)
+    assert (lost.kind, lost.reason[-18:]) == ("hung", "(state S: waiting)")
+
+
+def test_a_worker_that_computes_without_a_sign_of_life_is_left_alone(make_pool: Make) -> None:
+    pool = make_pool(jobs.computes_in_c, heartbeat_timeout=1.2)
+    events = finish(pool, jobs.job(until=1))
+    assert [type(event) for event in events] == [Report]
+    assert events[0].seconds > 2  # well over the limit
+
+
+def test_a_worker_frozen_while_starting_is_replaced(make_pool: Make) -> None:
+    pool = make_pool(jobs.reports, heartbeat_timeout=2.0)
+    [first] = pids(pool)
+    os.kill(first, signal.SIGSTOP)
+    assert [type(event) for event in finish(pool, jobs.job(until=1))] == [Report]
+    assert pids(pool) != [first]
+    assert not jobs.alive(first)
+
+
+def test_when_the_engine_was_frozen_no_worker_is_to_blame(make_pool: Make) -> None:
+    """Its clock jumps by an hour between two looks, as after SIGSTOP and SIGCONT of it all."""
+    jump = 0.0
+    pool = make_pool(jobs.reports, heartbeat_timeout=10.0, clock=lambda: time.monotonic() + jump)
+    collect(pool, WorkerReady)
+    [worker] = pids(pool)
+    os.kill(worker, signal.SIGSTOP)
+    time.sleep(0.1)
+    for _ in range(3):
+        jump += 3600.0
+        assert pool.wait(0.1) == []
+    assert pids(pool) == [worker]
+    assert jobs.alive(worker)
+    os.kill(worker, signal.SIGCONT)
+    assert isinstance(finish(pool, jobs.job(until=1))[-1], Report)
+
+
+def test_kill_ends_a_worker_and_closes_its_job_with_the_event(make_pool: Make) -> None:
+    pool = make_pool(jobs.slow_units)
+    pool.submit(jobs.job(until=100_000), 0)
+    collect(pool, Report)
+    [first] = pids(pool)
+    event = Failed(0, 0, "it took too long", "timeout")
+    pool.kill(0, event)
+    assert not jobs.alive(first)
+    assert list(pool.free()) == []  # not before the event is out
+    *reports, last = pool.wait(1.0)
+    assert all(isinstance(report, Report) for report in reports)
+    assert last == event
+    assert list(pool.free()) == [0]
+    assert isinstance(finish(pool, jobs.job(trial=1, until=1))[-1], Report)
+
+
+def test_kill_leaves_a_worker_alone_whose_job_has_closed(make_pool: Make) -> None:
+    pool = make_pool(jobs.reports)
+    finish(pool, jobs.job(until=1))
+    [worker] = pids(pool)
+    pool.submit(jobs.job(trial=1, until=1), 0)
+    time.sleep(1.0)  # it has closed, and nobody has heard of it
+    pool.kill(0, Failed(1, 0, "it took too long", "timeout"))
+    [report] = pool.wait(1.0)
+    assert isinstance(report, Report)
+    assert pool.wait(0.2) == []
+    assert pids(pool) == [worker]
+    assert jobs.alive(worker)
+    assert isinstance(finish(pool, jobs.job(trial=2, until=1))[-1], Report)
+
+
+def test_sigterm_lets_a_worker_finish_its_unit_and_is_no_fault_of_its_trial(make_pool: Make) -> None:
+    pool = make_pool(jobs.slow_units_saved)
+    pool.submit(jobs.job(until=100_000), 0)
+    collect(pool, Report)
+    [worker] = pids(pool)
+    os.kill(worker, signal.SIGTERM)
+    events = collect(pool, Lost)
+    *reports, lost = [event for event in events if not isinstance(event, WorkerReady)]
+    assert lost == Lost(0, 0, "worker 0 was asked to leave (SIGTERM)", "stopped")
+    assert gone(lambda: jobs.alive(worker))
+    again = finish(pool, jobs.job(start=len(reports) + 1, until=len(reports) + 2, attempt=1))
+    assert [event.resource for event in again] == [len(reports) + 2]
+
+
+def test_sigterm_to_idle_workers_time_and_again_is_no_failed_start(make_pool: Make) -> None:
+    pool = make_pool(jobs.reports)
+    for _ in range(4):
+        collect(pool, WorkerReady)
+        os.kill(pids(pool)[0], signal.SIGTERM)
+    assert isinstance(finish(pool, jobs.job(until=1))[-1], Report)
+
+
+def test_sigterm_ends_a_worker_at_once_while_it_is_set_up(make_pool: Make, tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+    pool = make_pool(jobs.SlowToSetUp(), environment={"ASHA_TEST_FLAG": str(flag)})
+    assert gone(lambda: not flag.exists(), 30)
+    [worker] = pids(pool)
+    os.kill(worker, signal.SIGTERM)
+    assert gone(lambda: jobs.alive(worker), 1.0)
+    assert isinstance(finish(pool, jobs.job(until=1))[-1], Report)
+
+
+def test_a_forked_child_of_a_worker_ends_with_sigterm(make_pool: Make) -> None:
+    [report] = finish(make_pool(jobs.forks), jobs.job(until=1))
+    assert report.value == 1.0
+
+
+def test_a_job_that_finds_its_worker_gone_is_the_next_one_s(make_pool: Make) -> None:
+    pool = make_pool(jobs.reports)
+    collect(pool, WorkerReady)
+    [worker] = pids(pool)
+    os.kill(worker, signal.SIGTERM)
+    assert gone(lambda: jobs.alive(worker))
+    pool.submit(jobs.job(until=1), 0)  # the pool has not looked since
+    assert [type(e) for e in collect(pool, Report) if not isinstance(e, WorkerReady)] == [Report]
+
+
+def test_a_worker_that_closes_its_files_and_lives_on_holds_up_nobody(make_pool: Make) -> None:
+    pool = make_pool(jobs.closes_its_files)
+    pool.submit(jobs.job(), 0)
+    began = time.monotonic()
+    collect(pool, Lost)
+    assert time.monotonic() - began < 20
+
+
+def test_a_guard_that_was_killed_is_renewed(make_pool: Make) -> None:
+    pool = make_pool(jobs.work)
+    collect(pool, WorkerReady)
+    first = pool._guard._process
+    first.kill()
+    deadline = time.monotonic() + 10
+    while pool._guard._process is first and time.monotonic() < deadline:
+        pool.wait(0.2)
+    assert pool._guard.alive
+    assert pool._guard._process is not first
+
+
+def test_a_worker_whose_gpu_forgets_no_error_is_replaced(make_pool: Make, tmp_path: Path) -> None:
+    pool = make_pool(jobs.spoils_its_gpu)
+    *_, failed = finish(pool, jobs.job(trial=0))
+    assert isinstance(failed, Failed)
+    assert "device-side assert" in failed.error
+    *_, last = finish(pool, jobs.job(trial=1, until=1))
+    assert isinstance(last, Report)
+    first = (tmp_path / "run" / "trials" / "0" / "log.txt").read_text().split()[1]
+    assert last.value != int(first)
+
+
+def test_workers_outlive_the_thread_that_started_them(make_pool: Make) -> None:
+    made: list[Any] = []
+
+    def start() -> None:
+        made.append(make_pool(jobs.reports))
+        collect(made[0], WorkerReady)
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    thread.join()
+    [pool] = made
+    [worker] = pids(pool)
+    time.sleep(0.1)
+    assert [type(event) for event in finish(pool, jobs.job(until=1))] == [Report]
+    assert pids(pool) == [worker]
+
+
+def test_what_cannot_be_read_here_fails_its_trial_and_not_the_search(make_pool: Make) -> None:
+    pool = make_pool(jobs.sends_what_cannot_be_read)
+    *_, failed = finish(pool, jobs.job())
+    assert isinstance(failed, Failed)
+    assert "worker 0 sent what cannot be read here: ZeroDivisionError" in failed.error
+    assert isinstance(finish(pool, jobs.job(trial=1, until=1, x=1.0))[-1], Report)
+
+
+def test_what_cannot_be_sent_is_refused_whole() -> None:
+    reader, writer = multiprocessing.Pipe(duplex=False)
+    with reader, writer:
+        with pytest.raises(ReportError, match="function cannot be sent to the engine"):
+            Outbox(writer).send(lambda: None)
+        assert not reader.poll()
+
+
+def test_a_full_disk_costs_the_output_and_not_the_worker(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    program = (
+        "import sys; from pathlib import Path; from trials.worker.output import output_to\n"
+        "with output_to(Path('/dev/full')): print('lost')\n"
+        "with output_to(Path(sys.argv[1]) / 'file' / 'log'): print('no directory')\n"
+        "print('after')"
+    )
+    command = [sys.executable, "-E", "-c", program, str(tmp_path)]  # buffered, whatever is set
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("no directory\nafter\n")
+
+
+HOWS = [
+    ("exit", "worker 1 exited with status 3 while starting: the driver is not there"),
+    ("mistake", "this GPU is too old"),
+]
+
+
+@pytest.mark.parametrize(("how", "reason"), HOWS)
+def test_a_slot_without_a_worker_retires_and_the_others_go_on(how: str, reason: str, make_pool: Make) -> None:
+    pool = make_pool(jobs.DiesWhere(), environment=[{}, {"ASHA_TEST_HOW": how}])
+    pool.submit(jobs.job(trial=5, until=1), 1)
+    events = collect(pool, WorkerReady, Retired, Lost)
+    assert [event for event in events if isinstance(event, Retired)] == [Retired(1, reason)]
+    assert [event for event in events if isinstance(event, Lost)] == [Lost(5, 0, reason, "not-begun")]
+    assert list(pool.free()) == [0]
+    assert isinstance(finish(pool, jobs.job(until=1))[-1], Report)
+    with pytest.raises(ValueError, match="slot 1 is not free"):
+        pool.submit(jobs.job(), 1)
+
+
+def test_an_exception_in_set_up_is_tried_again_where_others_can_be_set_up(
+    make_pool: Make, tmp_path: Path
+) -> None:
+    pool = make_pool(jobs.DiesWhere(), environment=[{}, {"ASHA_TEST_HOW": "exception"}])
+    *_, retired = collect(pool, Retired)
+    assert retired.slot == 1
+    assert "the task cannot be set up: RuntimeError: no memory yet (jobs.py, line" in retired.reason
+    log = (tmp_path / "run" / "workers" / "1.log").read_text()
+    assert log.count("RuntimeError: no memory yet") == 3
+
+
+@pytest.mark.parametrize(
+    ("how", "error", "match"),
+    [
+        ("exit", WorkerError, "worker 0 exited with status 3"),
+        ("mistake", TaskError, "this GPU is too old"),
+        ("exception", TaskError, "the task cannot be set up: RuntimeError: no memory yet"),
+    ],
+)
+def test_when_no_slot_is_left_the_search_ends(
+    how: str, error: type[Exception], match: str, make_pool: Make
+) -> None:
+    pool = make_pool(jobs.DiesWhere(), slots=2, environment={"ASHA_TEST_HOW": how})
+    pool.submit(jobs.job(), 0)
+    pool.submit(jobs.job(trial=1), 1)
+    with pytest.raises(error, match=match):
+        for _ in range(100):
+            pool.wait(0.5)
+
+
+def test_a_kill_minus_nine_is_called_what_it_probably_was(make_pool: Make) -> None:
+    *_, lost = finish(make_pool(jobs.always_dies), jobs.job())
+    assert isinstance(lost, Lost)
+    assert (
+        "was killed by SIGKILL (nobody here sent it: an out-of-memory kill by a container, or" in lost.reason
+    )
+
+
+@pytest.fixture
+def memory_group() -> Iterator[Path]:
+    """A memory group of 60 MB."""
+    v1 = Path("/sys/fs/cgroup/memory")
+    group = (v1 if v1.exists() else v1.parent) / f"asha_test_{os.getpid()}"
+    limit = "memory.limit_in_bytes" if v1.exists() else "memory.max"
+    try:
+        group.mkdir()
+        (group / limit).write_text("60000000")
+    except OSError as error:
+        if group.exists():
+            group.rmdir()
+        pytest.skip(f"no memory group can be made here: {error}")
+    yield group
+    group.rmdir()
+
+
+def test_a_worker_killed_for_memory_is_told_so(make_pool: Make, tmp_path: Path, memory_group: Path) -> None:
+    pool = make_pool(jobs.eats_memory, environment={"ASHA_TEST_FLAG": str(memory_group)})
+    *_, lost = finish(pool, jobs.job())
+    assert isinstance(lost, Lost)
+    assert lost.kind == "died"
+    assert "was killed by SIGKILL, by the kernel's out-of-memory killer (it held 0.0 GiB" in lost.reason
+    assert "use fewer workers" in lost.reason
+    pool.close()
+
+
+def test_counters_of_kills_for_memory() -> None:
+    assert not memory.rose({"a": 3}, {"a": 3, "b": 5})  # b was not there to be compared with
+    assert memory.rose({"a": 3}, {"a": 4})
+    if "oom_kill " in Path("/proc/vmstat").read_text():
+        assert "/proc/vmstat" in memory.oom_kills()
+
+
+class Unprintable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+def from_memory_error() -> BaseException:
+    error = ValueError("cannot train")
+    error.__cause__ = MemoryError()
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "text"),
+    [
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "oom", "RuntimeError: Default"),
+        (RuntimeError("DataLoader worker (pid 3) is killed by signal: Killed. "), "oom", "DataLoader"),
+        (OSError(12, "Cannot allocate memory"), "oom", "OSError: [Errno 12]"),
+        (from_memory_error(), "oom", "cannot train"),
+        (ValueError("out of memory"), "error", "ValueError: out of memory"),
+        (Unprintable(), "error", "its text cannot be had: RuntimeError"),
+        (ValueError("x" * 10**6), "error", "(1000012 characters)"),
+        (OSError(122, "Quota exceeded"), "disk", "disk full: OSError: [Errno 122] Quota exceeded"),
+    ],
+)
+def test_exceptions_and_the_events_they_become(error: BaseException, kind: str, text: str) -> None:
+    event: Any = closing_event(jobs.job(), error)
+    words = event.reason if isinstance(event, Lost) else event.error
+    assert event.kind == kind
+    assert text in words
+    assert len(words) < 5000
+    words.encode()

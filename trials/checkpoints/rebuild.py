@@ -1,0 +1,121 @@
+"""From a checkpoint back to a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asha_core.errors import AshaError, ResultsError, TaskError
+from asha_core.space import Configuration
+from trials.checkpoints.files import load_checkpoint
+from trials.spec import TaskSpec, check_options
+from trials.task import Task, TorchTask
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_OURS = "trials.tasks."  # tasks that came with this package: whoever could change them needs no checkpoint
+
+
+def load_model(
+    path: str | Path, task: type[Task] | Task | str | None = None
+) -> tuple[nn.Module, dict[str, Any]]:
+    """Rebuild the trained model of a ``TorchTask`` from a checkpoint such as ``checkpoints/best.pt``.
+
+    Args:
+        path: a checkpoint, or a results directory, whose ``checkpoints/best.pt`` is taken.
+        task: what was tuned: its class, which is built with the arguments that are kept in the checkpoint; or
+            an object of it; or "package.module:Name". Not needed for a task that comes with this package.
+    Returns:
+        The model in eval mode on the CPU, and the checkpoint without its state (resource,
+        configuration, task).
+    Raises:
+        ResultsError: no such checkpoint, a damaged one, one that no ``TorchTask`` wrote, or one of a task
+            that was not given.
+
+    Nothing in a results directory is executed: what a checkpoint names is not imported, unless it is a task
+    of this package.
+    """
+    return rebuilt(path, task, {})[1:]
+
+
+def rebuilt(
+    path: str | Path, task: type[Task] | Task | str | None, changes: Mapping[str, Any]
+) -> tuple[TorchTask, nn.Module, dict[str, Any]]:
+    """As ``load_model``, with the task.
+
+    Args:
+        changes: of the task's arguments that are kept in the checkpoint; not for a task that is given as an
+            object.
+    """
+    path = Path(path)
+    content = load_checkpoint(path / "checkpoints" / "best.pt" if path.is_dir() else path)
+    state, values = content.pop("state", None), content.get("configuration")
+    target, options = _origin(content, path)
+    if task is None:
+        task = _its_own(target, path)
+    kind = TaskSpec(task).load() if isinstance(task, str) else task
+    if not (isinstance(kind, TorchTask) or (isinstance(kind, type) and issubclass(kind, TorchTask))):
+        raise ResultsError(
+            f"{path} was written by {target}, and {_name(kind)} is no TorchTask: read what was saved with "
+            "trials.checkpoints.files.load_checkpoint(path)['state']"
+        )
+    if not (isinstance(state, dict) and "model" in state and isinstance(values, dict)):
+        raise ResultsError(
+            f"{path} was written by {target}, and not by TorchTask.run: read what it saved with "
+            "trials.checkpoints.files.load_checkpoint(path)['state']"
+        )
+    if isinstance(kind, type):
+        if options is None:
+            raise ResultsError(
+                f"{path} does not say with which arguments {target} was made: give the task itself, as in "
+                f"load_model(path, task={kind.__name__}(...))"
+            )
+        kind = _build(kind, {**options, **changes})
+    model = kind.model(Configuration(tuple(values), tuple(values.values())))
+    try:
+        model.load_state_dict(state["model"])
+    except (RuntimeError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise ResultsError(
+            f"the network of {_name(kind)} is not the one of {path}, which was written by {target}: "
+            f"{reason if len(reason) < 300 else reason[:297] + '...'}"
+        ) from None
+    return kind, model.eval(), content
+
+
+def _origin(content: dict[str, Any], path: Path) -> tuple[str, dict[str, Any] | None]:
+    """The task that a checkpoint says it is of: its import path, and its arguments if they are known."""
+    origin = content.get("task")
+    if not isinstance(origin, dict) or not isinstance(origin.get("target"), str):
+        raise ResultsError(f"{path} does not say which task it is of")
+    options = origin.get("options")
+    return origin["target"], options if isinstance(options, dict) else None
+
+
+def _its_own(target: str, path: Path) -> str:
+    """The target, if importing it runs nobody else's code."""
+    if target.startswith(_OURS):
+        return target
+    module, _, name = target.rpartition(":")
+    raise ResultsError(
+        f"{path} was written by the task {target}, and a checkpoint does not decide what is imported: write "
+        f"`from {module} import {name}` and load_model(path, task={name}); what a plain function saved is in "
+        "trials.checkpoints.files.load_checkpoint(path)['state']"
+    )
+
+
+def _build(kind: type[TorchTask], options: dict[str, Any]) -> TorchTask:
+    check_options(kind, options, _name(kind))
+    try:
+        return kind(**options)
+    except AshaError:
+        raise
+    except Exception as error:
+        raise TaskError(f"task {_name(kind)} cannot be built: {type(error).__name__}: {error}") from error
+
+
+def _name(task: Any) -> str:
+    kind = task if isinstance(task, type) or callable(task) else type(task)
+    return f"{kind.__module__}:{kind.__qualname__}" if hasattr(kind, "__qualname__") else repr(task)

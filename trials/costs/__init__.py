@@ -1,0 +1,1 @@
+"""What training and warm starts cost: seconds, memory and FLOPs."""

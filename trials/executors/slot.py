@@ -1,0 +1,160 @@
+"""One slot of the pool and its workers, one after another; when it is given up."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from pathlib import Path
+
+from asha_core.messages import Job
+from asha_core.runtime.executor import Notice
+from trials.devices import Slot
+from trials.executors import gpu_memory
+from trials.executors.worker_process import Worker
+from trials.worker.job_runner import WorkerSettings
+from trials.worker.main import Place
+from trials.worker.output import worker_log
+
+_START_TRIES = 3  # failed starts in a row that retire a slot
+_PAUSE = 0.5  # seconds before the next start, after the first failed one; doubled with each
+_NOTICE_SECONDS = 5.0  # of waiting for the memory of a dead worker: then people hear of it
+_RELEASE_SECONDS = 60.0  # then the slot is given up
+
+
+class Seat:
+    """One slot.
+
+    Attributes:
+        worker: the one that is there now. job: what it runs, or what waits for the next one.
+        settling: the event that closed its last job has not been handed out yet.
+        reason: why it was given up; None while it is in use. announced: that has been told.
+        broken: the task could not be set up there, and whether to try again is not known before another
+            worker has shown that it can be.
+    """
+
+    def __init__(self, index: int, slot: Slot, settings: WorkerSettings, token: str) -> None:
+        self.index = index
+        self.slot = slot
+        self._settings = settings
+        self._token = token
+        self.worker: Worker | None = None
+        self.job: Job | None = None
+        self.settling = False
+        self.reason: str | None = None
+        self.announced = False
+        self.broken: str | None = None
+        self._failed_starts = 0
+        self._started = 0
+        self._start_at = 0.0
+        self._release: gpu_memory.Release | None = None
+
+    @property
+    def free(self) -> bool:
+        """Whether it takes a job; one without a worker keeps it for the next."""
+        return self.job is None and not self.settling and self.reason is None
+
+    @property
+    def given_up(self) -> bool:
+        """Whether nothing can be expected of it, unless another worker shows that there is hope."""
+        return self.reason is not None or self.broken is not None
+
+    @property
+    def waits(self) -> bool:
+        """Whether a worker is to be started here, now or later."""
+        return self.worker is None and self._start_at < math.inf
+
+    def start(self, dies_with_parent: bool) -> bool:
+        """Start a worker; False if the system refuses.
+
+        Raises:
+            WorkerError: the task cannot be sent to another process.
+        """
+        self._started += 1
+        self._start_at = math.inf
+        in_main = threading.current_thread() is threading.main_thread()
+        # the system means the thread that started a worker when it tells the worker of its parent's end
+        place = Place(self.index, self.slot.device, self._token, dies_with_parent and in_main)
+        try:
+            self.worker = Worker(self._settings, self.slot, place, f"{self.index}.{self._started}")
+        except OSError as error:
+            self.failed(f"worker {self.index} cannot be started: {error}")
+            return False
+        if self.job is not None:
+            self.worker.submit(self.job)
+        return True
+
+    def submit(self, job: Job) -> None:
+        """Take a job, for this worker or the next."""
+        self.job = job
+        if self.worker is not None:
+            self.worker.submit(job)
+
+    def end(self) -> None:
+        """End the worker with its family; a GPU's memory must be free again before the next one starts."""
+        assert self.worker is not None
+        self.worker.end()
+        family = self.worker.family
+        self.worker.forget()
+        self.worker = None
+        self._start_at = 0.0
+        if self.slot.device.startswith("cuda"):
+            self._release = gpu_memory.Release(family)
+
+    def stay_empty(self) -> None:
+        """No worker is started here again."""
+        self._start_at = math.inf
+        if self._release is not None:
+            self._release.cancel()
+            self._release = None
+
+    def park(self, why: str) -> None:
+        """The task cannot be set up here; ``failed`` if it could be elsewhere."""
+        self.broken = why
+        self._start_at = math.inf
+
+    def succeeded(self) -> None:
+        """A worker is ready."""
+        self._failed_starts = 0
+
+    def failed(self, reason: str) -> None:
+        """A worker could not be started: pause before the next, or give up."""
+        self._failed_starts += 1
+        self.broken = None
+        if self._failed_starts >= _START_TRIES:
+            self.retire(reason)
+        else:
+            self._start_at = time.monotonic() + _PAUSE * 2 ** (self._failed_starts - 1)
+
+    def retire(self, reason: str) -> None:
+        """Give the slot up."""
+        self.reason = reason
+        self.stay_empty()
+
+    def may_start(self) -> tuple[bool, Notice | None]:
+        """Whether a worker can be started now, and what people should hear of that."""
+        if not self.waits or time.monotonic() < self._start_at:
+            return False, None
+        if self._release is None or self._release.done():
+            self._release = None
+            return True, None
+        waited = time.monotonic() - self._release.since
+        held = f"the memory of ended processes of worker {self.index}: {self._release}"
+        if waited > _RELEASE_SECONDS:
+            self.retire(f"{self.slot.label} did not release {held}")
+        elif waited > _NOTICE_SECONDS and self._release.held and not self._release.told:
+            self._release.told = True
+            return False, Notice(f"{self.slot.label}: waiting for {held}", self.index)
+        return False, None
+
+    def why_no_start(self, ending: str) -> str:
+        """What to tell of a worker that ended before it was ready."""
+        log = worker_log(Path(self._settings.results), self.index)
+        if not log.exists():  # it died before its own first line
+            return (
+                f"worker {self.index} {ending} while starting: a script that calls tune() must do so "
+                'under `if __name__ == "__main__":`, and the function it tunes must be importable (not '
+                "defined in a notebook or in python -c)"
+            )
+        lines = log.read_text(errors="replace").strip().splitlines()
+        return f"worker {self.index} {ending} while starting" + (f": {lines[-1]}" if lines else "")

@@ -1,0 +1,213 @@
+"""The engine's side of one worker process: its pipes, its marks, and its end."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+from asha_core.errors import WorkerError
+from asha_core.messages import Job
+from asha_core.runtime.interrupts import INTERRUPTS
+from trials.devices import Slot
+from trials.worker import processes
+from trials.worker.job_runner import WorkerSettings
+from trials.worker.ledger import Ledger
+from trials.worker.main import Broken, Place, main
+from trials.worker.memory import oom_kills, rose
+
+_TICK = 0.005
+_LAST_WORDS = 1.0  # seconds between a closed pipe and the end of its process
+_UNKILLABLE = 5.0  # seconds after which a process that waits for a driver is left to its fate
+
+
+class Worker:
+    """One worker process.
+
+    Args:
+        settings: what every worker is told. slot: where it runs. place: what it is told itself.
+        name: its mark among the workers of the search.
+    Raises:
+        WorkerError: the task cannot be sent to another process. OSError: no process can be started.
+
+    Attributes:
+        ready: it has said so. leaving, broken: likewise. memory: what it held at its last sign of life.
+        heard, cpu: when that was, and the CPU time seen since; ``Vigil``'s to read and write.
+        family: whom ``end`` has ended.
+        received, handed: its reports, and those of them that the engine has been given.
+    """
+
+    def __init__(self, settings: WorkerSettings, slot: Slot, place: Place, name: str) -> None:
+        self._token, self._name = place.token, name
+        self.ready = self.leaving = False
+        self.broken: Broken | None = None
+        self.memory = self.received = self.handed = 0
+        self.family: set[int] = set()
+        self.heard = 0.0
+        self.cpu: float | None = None
+        self._oom_kills = oom_kills()
+        context = multiprocessing.get_context("spawn")
+        resource_tracker.ensure_running()  # first, or it would carry a worker's mark, and end with it
+        jobs_far, self.jobs = context.Pipe(duplex=False)
+        self.events, events_far = context.Pipe(duplex=False)
+        self._ledger = Ledger()
+        self._process: SpawnProcess = context.Process(
+            target=main,
+            args=(settings, place, jobs_far, events_far, _Handle(self._ledger)),
+            name=f"asha-worker-{place.slot}",
+            daemon=False,  # a daemon may not have children, and data loaders have
+        )
+        try:
+            with no_interrupts(), _environment({**slot.environment, **processes.mark(place.token, name)}):
+                self._process.start()
+            self._ledger.handed_over()
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            self._close_pipes()
+            raise WorkerError(
+                f"the task cannot be sent to worker processes ({error}): define it at the top level of a "
+                'module, with arguments that pickle; or run it here, with gpus="inline"'
+            ) from error
+        except BaseException:
+            self._close_pipes()
+            raise
+        finally:
+            jobs_far.close()
+            events_far.close()
+        assert self._process.pid is not None
+        self.pid = self._process.pid
+        self.sentinel = self._process.sentinel
+
+    @property
+    def dead(self) -> bool:
+        """Whether the process has ended."""
+        return self._process.exitcode is not None
+
+    def submit(self, job: Job) -> None:
+        """Send a job."""
+        with suppress(OSError):  # it died a moment ago: the pool will find out
+            self.jobs.send(job)
+
+    def journalled(self) -> None:
+        """What the engine has been given is in the journal."""
+        self._ledger.write(self.handed)
+
+    def dismiss(self) -> None:
+        """Ask it to leave when its job is done."""
+        with suppress(OSError):
+            self.jobs.send(None)
+
+    def terminate(self) -> None:
+        """Ask it to stop its job."""
+        if not self.dead:
+            os.kill(self.pid, signal.SIGTERM)
+
+    def join(self, timeout: float) -> None:
+        """Wait for its end.
+
+        By looking again and again: multiprocessing waits for a pipe that a process closes when it ends, and
+        then for the process without a limit. One that closes the pipe and lives on would hold up everything.
+        """
+        deadline = time.monotonic() + timeout
+        while not self.dead and time.monotonic() < deadline:
+            time.sleep(_TICK)
+
+    def kill(self) -> None:
+        """End the process and its group, at once; also what a dead one left of its group."""
+        if not self.dead:
+            self._process.kill()  # it may not have a group of its own yet
+        with suppress(OSError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def end(self) -> None:
+        """Kill it with everything that it has started. May be repeated."""
+        self.family |= {self.pid} | processes.end_family(self.pid, self._token, self._name)
+        self.kill()
+        self.join(_UNKILLABLE)
+
+    def ending(self) -> str:
+        """How it ended by itself: "exited with status 3", "was killed by SIGSEGV"."""
+        self.join(_LAST_WORDS)
+        code = self._process.exitcode
+        if code is None:
+            return "closed its pipe"
+        if code >= 0:
+            return f"exited with status {code}"
+        if code != -signal.SIGKILL:
+            return f"was killed by {_signal_name(-code)}"
+        if rose(self._oom_kills, oom_kills()):
+            held = f" (it held {self.memory / 2**30:.1f} GiB at its last sign of life)" if self.memory else ""
+            return (
+                f"was killed by SIGKILL, by the kernel's out-of-memory killer{held}: use fewer workers, or "
+                "smaller batches"
+            )
+        return (
+            "was killed by SIGKILL (nobody here sent it: an out-of-memory kill by a container, or a kill -9)"
+        )
+
+    def forget(self) -> None:
+        """Give back what the engine holds for it."""
+        self._close_pipes()
+        with suppress(ValueError):  # it could not be killed
+            self._process.close()
+
+    def _close_pipes(self) -> None:
+        self.jobs.close()
+        self.events.close()
+        self._ledger.close()
+
+
+class _Handle:
+    """A ledger on its way to a worker: made into a handle when the worker is started, and not before."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def __reduce__(self) -> tuple[Callable[[Any], Ledger], tuple[Any]]:
+        return Ledger.of, (self._ledger.handle(),)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"
+
+
+@contextmanager
+def no_interrupts() -> Iterator[None]:
+    """Hold back Ctrl-C and SIGTERM: a worker is started and known, or neither.
+
+    The new process inherits the mask, so that Ctrl-C does not reach it while it imports; ``main`` lifts it.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+_ENVIRONMENT_LOCK = threading.Lock()
+
+
+@contextmanager
+def _environment(changes: Mapping[str, str]) -> Iterator[None]:
+    """``os.environ`` with ``changes``, for a process that starts inside."""
+    with _ENVIRONMENT_LOCK:
+        before = {name: os.environ.get(name) for name in changes}
+        os.environ.update(changes)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value

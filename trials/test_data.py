@@ -1,0 +1,193 @@
+"""The one look at the test data: the chosen configuration's best checkpoint, measured once.
+
+Whoever measures several configurations on the test data and keeps the best has searched on it, and the value
+says nothing any more. So what is measured is kept beside the search, and asking again reads it back.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from asha_core.errors import ResultsError, TaskError
+from asha_core.runtime.storage.lock import held
+from asha_core.runtime.storage.records import to_json
+from asha_core.runtime.storage.results import RunDirectory, write_json
+from trials.checkpoints.rebuild import rebuilt
+from trials.task import Task, TorchTask
+
+_SCHEMA = 1
+_MOST_CLASSES = 2000  # of a confusion matrix, whose size is their square
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """What the chosen configuration does on test data.
+
+    value, loss: as in a validation. count: samples. metric: what ``value`` is.
+    confusion: (classes, classes) counts, a row for each true class; None where outputs are no classes.
+    configuration, resource: whose checkpoint it is, and after how many units. unit: what these are.
+    trial, validation: its number, and its value in the search; None if there is no results.json that says so.
+    measured: when, ISO 8601, UTC. again: it is the one that was measured then.
+    """
+
+    metric: str
+    value: float
+    loss: float
+    count: int
+    confusion: list[list[int]] | None
+    configuration: dict[str, Any]
+    resource: int
+    unit: str
+    trial: int | None
+    validation: float | None
+    measured: str
+    again: bool = False
+
+
+def measure_on_test_data(
+    directory: str | Path,
+    *,
+    task: type[Task] | Task | str | None = None,
+    data_dir: str | Path | None = None,
+    device: str = "cpu",
+    replace: bool = False,
+) -> Final:
+    """Measure ``checkpoints/best.pt`` of a search on its task's test data, and keep it as ``test.json``.
+
+    Args:
+        directory: of the search's results.
+        task: as for ``trials.load_model``.
+        data_dir: where the data lies, if not where the search found it.
+        device: for torch.
+        replace: measure although another checkpoint of this search was measured before.
+    Raises:
+        ResultsError: no checkpoint; or another one was measured before. TaskError: no test data.
+    """
+    rooms = RunDirectory(Path(directory))
+    if not rooms.path.is_dir():
+        raise ResultsError(f"{rooms.path} is no results directory: name the one that asha-run wrote")
+    if not rooms.best_checkpoint.exists() and any(rooms.path.glob("*/run.json")):
+        raise ResultsError(f"{rooms.path} holds several searches: name one of the directories in it")
+    options = {} if data_dir is None else {"data_dir": str(Path(data_dir).absolute())}
+    built, model, content = rebuilt(rooms.best_checkpoint, task, options)
+    which = {"configuration": content["configuration"], "resource": content["resource"]}
+    with held(rooms.lock):
+        before = _kept(rooms.test)
+        if before is not None and _as_json(which) == _as_json(
+            {name: getattr(before, name) for name in which}
+        ):
+            return before
+        if before is not None and not replace:
+            raise ResultsError(
+                f"{rooms.path} was measured on test data on {before.measured[:10]}, with the configuration "
+                "that was best then: a second look at the test data is a search on it; to replace the "
+                "first, use --replace"
+            )
+        if not os.access(rooms.path, os.W_OK | os.X_OK):
+            raise ResultsError(f"{rooms.path} is not writable: what is measured there could not be kept")
+        return _look(rooms, built, model, which, device)
+
+
+def _look(rooms: RunDirectory, built: TorchTask, model: Any, which: dict[str, Any], device: str) -> Final:
+    """Measure, and keep it."""
+    source = built.test_data()
+    if source is None:
+        raise TaskError(
+            f"task {type(built).__name__} has no test data: give it a method test_data() that returns "
+            "(inputs, targets) which data() does not"
+        )
+    trial, validation = _in_the_search(rooms, which["resource"])
+    about = {**which, "unit": built.unit, "trial": trial, "validation": validation}
+    told = _measured(built, model, source, device, about)
+    try:
+        write_json(rooms.test, {"schema": _SCHEMA, **fields(told)})
+    except OSError as error:
+        raise ResultsError(
+            f"the test data gave {told.metric} {told.value:.6g}, loss {told.loss:.6g}, and this cannot be "
+            f"kept: {error}"
+        ) from error
+    return told
+
+
+def _in_the_search(rooms: RunDirectory, resource: int) -> tuple[int | None, float | None]:
+    """(trial, value) of the best checkpoint, as results.json has them."""
+    try:
+        results = json.loads(rooms.results.read_text(encoding="utf-8"))
+        checkpoint = results["best_checkpoint"]
+        if checkpoint["resource"] == resource:
+            return int(results["best"]["trial"]), float(checkpoint["value"])
+    except (OSError, ValueError, TypeError, KeyError):
+        pass
+    return None, None
+
+
+def _measured(built: TorchTask, model: Any, source: Any, device: str, about: dict[str, Any]) -> Final:
+    from trials.data.batches import Batches
+    from trials.torch_task.training import outputs_of
+
+    batches = Batches(source, device, built.loader_workers)
+    outputs, targets = outputs_of(built, model.to(device), batches)
+    return Final(
+        built.metric,
+        float(built.score(outputs, targets)),
+        float(built.heldout_loss(outputs, targets)),
+        len(targets),
+        _confusion(outputs, targets),
+        measured=datetime.now(UTC).isoformat(timespec="seconds"),
+        **about,
+    )
+
+
+def _confusion(outputs: Any, targets: Any) -> list[list[int]] | None:
+    """Counts by true and by predicted class, if outputs are (N, classes) scores and targets (N,) classes."""
+    import torch
+
+    if outputs.ndim != 2 or targets.ndim != 1 or targets.is_floating_point():
+        return None
+    classes = outputs.shape[1]
+    if not 2 <= classes <= _MOST_CLASSES or int(targets.min()) < 0 or int(targets.max()) >= classes:
+        return None
+    pairs = torch.bincount(targets.long() * classes + outputs.argmax(1), minlength=classes**2)
+    counts: list[list[int]] = pairs.reshape(classes, classes).tolist()
+    return counts
+
+
+def _as_json(values: dict[str, Any]) -> Any:
+    return json.loads(to_json(values))
+
+
+def fields(told: Final) -> dict[str, Any]:
+    """As ``test.json`` holds them."""
+    return {name: getattr(told, name) for name in Final.__slots__ if name != "again"}
+
+
+def _kept(path: Path) -> Final | None:
+    """What was measured before."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content.pop("schema") != _SCHEMA:
+            raise ValueError("of another schema")
+        validation = content.pop("validation")
+        value, loss = float(content.pop("value")), float(content.pop("loss"))  # "nan" is text in JSON
+        told = Final(
+            **content,
+            value=value,
+            loss=loss,
+            validation=None if validation is None else float(validation),
+            again=True,
+        )
+        if not (isinstance(told.metric, str) and isinstance(told.measured, str) and dict(told.configuration)):
+            raise ValueError("of other types")
+        return told
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ResultsError(
+            f"{path} is damaged ({type(error).__name__}): it says what was measured on the test data; remove "
+            "it to measure again"
+        ) from None

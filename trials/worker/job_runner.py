@@ -1,0 +1,204 @@
+"""Runs jobs of one search on one device, whoever's process it is."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from asha_core.errors import AshaError, ReportError, TaskError
+from asha_core.messages import Event, Failed, Job, Lost, Refined, Report
+from asha_core.runtime.executor import Notice
+from asha_core.runtime.storage.records import to_json
+from asha_core.runtime.storage.results import RunDirectory
+from trials.checkpoints.writer import Writer
+from trials.costs.meter import Costs, Peaks
+from trials.spec import TaskSpec
+from trials.task import Task
+from trials.trial import JobStopped, Trial
+from trials.worker import memory
+from trials.worker.failures import closing_event
+from trials.worker.output import not_through_links
+from warmstart.base import Problem, WarmStart, accepted
+from warmstart.hints import new_hints
+from warmstart.registry import build
+
+Send = Callable[[Event | Notice], None]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """What every worker of a search is told once, when it starts.
+
+    task: how to build it, or the task itself. warm_start: name of the strategy, and its settings.
+    results: the results directory. max_resource: units of a complete trial.
+    """
+
+    task: TaskSpec | Task
+    results: str
+    max_resource: int
+    warm_start: str = "none"
+    warm_start_settings: dict[str, Any] = field(default_factory=dict)
+
+
+class JobRunner:
+    """Runs jobs of one search on one device.
+
+    Args:
+        settings: the search's. device: for torch. slot: its number.
+        inline: not in a worker process, whose output goes to the trial's log anyway.
+        stopping: asked before each unit; once it is true, the job is closed as soon as it can go on later.
+        settle: returns when all reports so far are journalled.
+    """
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        device: str,
+        *,
+        slot: int | None = None,
+        inline: bool = False,
+        stopping: Callable[[], bool] = lambda: False,
+        settle: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._settle = settle
+        self._inline = inline
+        self._stopping = stopping
+        self._slot = slot
+        self._directory = RunDirectory(Path(settings.results))
+        self._device = device
+        self._max_resource = settings.max_resource
+        task = settings.task
+        self._task: Task = task.build() if isinstance(task, TaskSpec) else task
+        self._origin = self._task.describe()
+        self._warm_start: WarmStart | None = (
+            None
+            if settings.warm_start == "none"
+            else build(settings.warm_start, settings.warm_start_settings)
+        )
+        self._hinted: set[str] = set()
+        self._peaks = Peaks(device)
+        self._counted: dict[str, Any] = {}  # of the warm start's arithmetic
+        self._task.setup(device)
+
+    def run(self, job: Job, send: Send) -> bool:
+        """Run one job to its end; every way out sends one closing event.
+
+        Returns:
+            Whether this process can run another: not after an error that its GPU does not forget.
+        """
+        closing = self._outcome(job, send)
+        # the exception is gone, and with it the frames that held tensors: free them before the next job comes
+        if isinstance(closing, Failed) and closing.kind == "oom":
+            memory.collect()
+        memory.release_gpu()
+        works = not isinstance(closing, Failed) or memory.gpu_works()
+        send(closing)
+        return works
+
+    def _outcome(self, job: Job, send: Send) -> Event:
+        """Train, and say how it ended."""
+        held: list[Report] = []
+        try:
+            return self._train(job, send, held)
+        except JobStopped:
+            # a last report that was made counts, whatever came between it and the end
+            return held[0] if held else Lost(job.trial, job.attempt, "the search was stopped", "stopped")
+        except BaseException as error:
+            if self._inline and not isinstance(error, Exception | SystemExit):
+                raise  # Ctrl-C, which is for the engine
+            self._log(job, error)
+            return closing_event(job, error)
+
+    def _train(self, job: Job, send: Send, held: list[Report]) -> Report:
+        def deliver(report: Report) -> None:
+            # the last report closes the job, so it leaves only when the task has returned
+            if report.resource == job.until:
+                held.append(report)
+            else:
+                send(report)
+
+        if job.refine and self._warm_start is not None:
+            job = self._refine(job, self._warm_start, send)
+        self._peaks.begin()
+        trial = Trial(
+            job,
+            mode=self._task.mode,
+            max_resource=self._max_resource,
+            device=self._device,
+            checkpoint=lambda kind: self._directory.trial_checkpoint(job.trial, kind),
+            task=self._origin,
+            send=deliver,
+            stopping=self._stopping,
+            settle=self._settle,
+            notice=lambda text: send(Notice(text, self._slot, job.trial)),
+            # inline, what is sent is journalled by the engine, whose thread this is
+            writer=Writer(beside=not self._inline),
+            costs=Costs(self._peaks),
+        )
+        try:
+            self._task.run(trial)
+        finally:  # what it saved and reported counts, however it ended
+            trial.finish()
+        if not held:
+            raise ReportError(
+                f"trial {job.trial} returned after unit {trial.done}, but its job ends at {job.until}: "
+                "loop over trial.units() and report every unit"
+            )
+        return held[0]
+
+    def _log(self, job: Job, error: BaseException) -> None:
+        """The traceback, where people look for it; a disk that is full must not make things worse."""
+        with suppress(Exception):
+            if not (self._inline and isinstance(error, AshaError)):  # one line is enough on a terminal
+                traceback.print_exception(error)
+        if self._inline:  # its output is on the terminal, not in the trial's log
+            with suppress(Exception):
+                log = self._directory.trial_log(job.trial)
+                log.parent.mkdir(parents=True, exist_ok=True)
+                with open(
+                    log, "a", encoding="utf-8", errors="backslashreplace", opener=not_through_links
+                ) as file:
+                    traceback.print_exception(error, file=file)
+
+    def _refine(self, job: Job, warm_start: WarmStart, send: Send) -> Job:
+        self._peaks.begin()
+        began = time.perf_counter()
+        problem = self._task.problem(job.seed, self._device)
+        with _counting(problem, self._counted) as flops:
+            given = warm_start.refine(problem, job.configuration, job.seed)
+        outcome = accepted(warm_start.name, self._task.space, job.configuration, given)
+        configuration, diagnostics = outcome.configuration, outcome.diagnostics
+        _check_jsonable(warm_start.name, "configuration", configuration)
+        _check_jsonable(warm_start.name, "diagnostics", diagnostics)
+        for hint in new_hints(diagnostics, self._hinted):
+            send(Notice(hint, self._slot, job.trial, once=True))
+        seconds = time.perf_counter() - began
+        operations = flops(diagnostics)
+        costs = self._peaks() if operations is None else {"flops": operations, **self._peaks()}
+        send(Refined(job.trial, configuration, seconds, diagnostics, costs))
+        return job._replace(configuration=configuration)
+
+
+def _counting(
+    problem: Problem, known: dict[str, Any]
+) -> AbstractContextManager[Callable[[Mapping[str, Any]], float | None]]:
+    """Counts the operations of a refinement, if the problem can; see ``TrainingProblem.counting``."""
+    counting = getattr(problem, "counting", None)
+    return nullcontext(lambda diagnostics: None) if counting is None else counting(known)
+
+
+def _check_jsonable(strategy: str, what: str, values: Mapping[str, Any]) -> None:
+    """Raise ``TaskError`` for what the journal could not keep: the engine must never meet it."""
+    for key, value in values.items():
+        try:
+            to_json({key: value}).encode()
+        except Exception as error:  # TypeError, RecursionError, UnicodeEncodeError
+            raise TaskError(
+                f"warm start {strategy!r}: {what}[{key!r}] is of type {type(value).__name__}, which JSON "
+                f"cannot hold ({type(error).__name__}): give plain numbers, text, lists and mappings of them"
+            ) from None

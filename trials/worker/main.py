@@ -1,0 +1,187 @@
+"""The worker process: set-up, jobs from one pipe, events to another, and its end.
+
+A worker process owns the read end of one pipe (jobs) and the write end of another (events); nobody
+else holds either, so a worker that is killed can leave nothing behind but a closed pipe.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from asha_core.errors import AshaError
+from asha_core.messages import Job
+from asha_core.runtime.interrupts import INTERRUPTS
+from asha_core.runtime.storage.results import RunDirectory
+from trials.worker import processes
+from trials.worker.heartbeat import Outbox, start_beating
+from trials.worker.job_runner import JobRunner, WorkerSettings
+from trials.worker.ledger import Ledger
+from trials.worker.output import output_to, worker_log
+
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG, in <linux/prctl.h>
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one worker runs.
+
+    slot: its number. device: for torch. token: of the search (``trials.worker.processes``).
+    dies_with_parent: the system may kill it when the thread that started it ends.
+    """
+
+    slot: int
+    device: str
+    token: str
+    dies_with_parent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The worker can take jobs; ``seconds`` is what its set-up took."""
+
+    pid: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The worker cannot be set up; ``mistake``: by the user's mistake, which trying again does not mend."""
+
+    error: str
+    mistake: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """The worker was asked to leave, and does so; a job that it has not closed did not begin."""
+
+
+class _StopRequest:
+    """SIGTERM: the worker finishes the unit that it trains, and leaves; an idle one leaves at once.
+
+    Attributes:
+        pipe: becomes readable; for a wait that a signal handler alone does not end.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+        self.pipe, self._write_end = os.pipe()
+        os.set_blocking(self._write_end, False)
+
+    def listen(self) -> None:
+        """From now on; before, SIGTERM ends the process as it ends any."""
+        signal.signal(signal.SIGTERM, self._on_signal)
+        # torch ends the processes of its data loaders with SIGTERM: they must not inherit our patience
+        os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+
+    def _on_signal(self, number: int, frame: Any) -> None:
+        self._asked = True
+        with suppress(BlockingIOError):  # full of signals; one is enough
+            os.write(self._write_end, b".")
+
+    def __call__(self) -> bool:
+        return self._asked
+
+
+def main(
+    settings: WorkerSettings, place: Place, jobs: Connection, events: Connection, ledger: Ledger
+) -> None:
+    """The worker process: set up, then job after job until the pipe closes."""
+    began = time.perf_counter()
+    outbox = Outbox(events)
+    start_beating(outbox)
+    os.setsid()  # Ctrl-C is the engine's to handle; and a kill takes the whole group along
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until there is something to finish
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)  # the engine started this process without
+    _leave_with_parent(place)
+    results = Path(settings.results)
+    broken: Broken | None = None
+    with output_to(worker_log(results, place.slot)):
+        try:
+            stop = _StopRequest()
+            runner = JobRunner(
+                settings,
+                place.device,
+                slot=place.slot,
+                stopping=stop,
+                settle=lambda: ledger.wait_for(outbox.reports),
+            )
+        except AshaError as error:
+            broken = Broken(str(error), mistake=True)
+        except Exception as error:
+            broken = Broken(_why_broken(error), mistake=False)
+        else:
+            stop.listen()
+            outbox.send(Ready(os.getpid(), time.perf_counter() - began))
+            _work(runner, RunDirectory(results), jobs, outbox, stop)
+    if broken is not None:  # after the log is complete: the engine ends this process when it hears of it
+        outbox.send(broken)
+
+
+def _work(
+    runner: JobRunner, directory: RunDirectory, jobs: Connection, outbox: Outbox, stop: _StopRequest
+) -> None:
+    while not stop():
+        wait([jobs, stop.pipe])
+        if stop():
+            break
+        job = _next(jobs)
+        if job is None:
+            return
+        with output_to(directory.trial_log(job.trial)):
+            if not runner.run(job, outbox.send):
+                break
+    outbox.send(Leaving())
+
+
+def _next(jobs: Connection) -> Job | None:
+    try:
+        job: Job | None = jobs.recv()
+    except EOFError:  # the engine is gone
+        return None
+    return job
+
+
+def _why_broken(error: Exception) -> str:
+    with suppress(OSError):
+        traceback.print_exception(error)
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(place.filename).name}, line {place.lineno}"
+    return f"the task cannot be set up: {type(error).__name__}: {error} ({where})"
+
+
+def _leave_with_parent(place: Place) -> None:
+    """Kill this worker and all that the search has started as soon as the engine is gone.
+
+    However busy training is: a thread waits for the engine's end. Where the engine has a guard to see to the
+    children, the system is asked, too, which also ends a worker that is stopped or starves its threads.
+    """
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        processes.end_marked(place.token, but={os.getpid()})
+        os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=watch, name="leave-with-parent", daemon=True).start()
+    if place.dies_with_parent and sys.platform == "linux":
+        with suppress(ImportError, OSError, AttributeError):
+            import ctypes
+
+            ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+        if os.getppid() != parent.pid:  # it was gone before that
+            os.killpg(0, signal.SIGKILL)

@@ -1,0 +1,157 @@
+"""The processes that a search has started: found, and ended, whoever has adopted them meanwhile.
+
+A worker's children may leave its process group and its session (a data loader that calls ``setsid``, a
+program that makes itself a daemon), and once their parent is dead nothing leads to them. But a process hands
+its environment down to all that it starts, so each worker carries a mark there, and ``/proc`` shows it.
+Without ``/proc`` nothing is found, and a worker's end is its process group's.
+
+This file is also a program, the guard of ``trials.worker.reaper``, which runs without the package: it may
+import nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from typing import NamedTuple
+
+HAVE_PROC = os.path.isdir("/proc/self")  # noqa: PTH112 - pathlib would double the guard's start
+_MARK = "ASHA_SEARCH_"  # the token is in the name, so that a search inside a search carries both
+_TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+
+
+class Stat(NamedTuple):
+    """A process as ``/proc/<pid>/stat`` tells it; ``cpu`` in seconds, of all its threads."""
+
+    state: str
+    parent: int
+    session: int
+    cpu: float
+
+
+def stat(pid: int) -> Stat | None:
+    """None if there is no such process, or no ``/proc``."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    cpu = (int(fields[11]) + int(fields[12])) / _TICKS
+    return Stat(fields[0].decode(), int(fields[1]), int(fields[3]), cpu)
+
+
+def mark(token: str, worker: str) -> Mapping[str, str]:
+    """What goes into the environment of a worker of the search ``token``."""
+    return {_MARK + token: worker}
+
+
+def marked(token: str, worker: str | None = None) -> set[int]:
+    """The living processes that carry a search's mark, or one of its workers'; never this one."""
+    needle = f"\0{_MARK}{token}=" + ("" if worker is None else f"{worker}\0")
+    return {pid for pid in _alive() if needle.encode() in b"\0" + _environment(pid)}
+
+
+def end_marked(token: str, but: Collection[int] = (), patience: float = 5.0) -> set[int]:
+    """Kill every process that carries the search's mark, except this one and ``but``.
+
+    Returns the processes that were killed, as soon as none is left, or ``patience`` seconds have gone by.
+    """
+    return _end(lambda: marked(token).difference(but), patience)
+
+
+def end_family(pid: int, token: str | None = None, worker: str = "", patience: float = 5.0) -> set[int]:
+    """Kill a worker, its process group, its session, its descendants, and whoever carries its mark.
+
+    Returns the processes that were killed, as soon as none is left, or ``patience`` seconds have gone by.
+    A worker that has been waited for is left out: its number may be another's by now.
+    """
+    with suppress(OSError):
+        os.killpg(pid, signal.SIGKILL)  # all that can be done without /proc
+
+    def find() -> set[int]:
+        return _family({pid}) | (set() if token is None else marked(token, worker))
+
+    return _end(find, patience)
+
+
+def end_search(pids: Collection[int], token: str, patience: float = 5.0) -> set[int]:
+    """Likewise for all the workers of a search at once."""
+    return _end(lambda: _family(pids) | marked(token), patience)
+
+
+def _end(find: Callable[[], set[int]], patience: float) -> set[int]:
+    ended: set[int] = set()
+    deadline = time.monotonic() + patience
+    clean = 0
+    while clean < 2:  # not once: a process that executes a program has no environment for a moment
+        found = find()
+        for pid in found:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        ended |= found
+        clean = 0 if found else clean + 1
+        if time.monotonic() > deadline:  # one that waits for a disk or a driver cannot be killed before
+            break
+        time.sleep(0.005)
+    return ended
+
+
+def _family(pids: Collection[int]) -> set[int]:
+    """The sessions of workers, and what descends from them as long as they are alive to descend from."""
+    alive = _alive()
+    family = {each for each, it in alive.items() if it.session in pids}
+    # one may have no session of its own yet
+    family |= {pid for pid in pids if pid in alive and alive[pid].parent == os.getpid()}
+    size = -1
+    while size != len(family):
+        size = len(family)
+        family |= {each for each, it in alive.items() if it.parent in family}
+    return family - {os.getpid()}
+
+
+def _alive() -> dict[int, Stat]:
+    """The living processes of this user, without this one."""
+    found = {}
+    with suppress(OSError):
+        for entry in os.scandir("/proc"):
+            if not entry.name.isdecimal() or int(entry.name) == os.getpid():
+                continue
+            with suppress(OSError):
+                if entry.stat().st_uid != os.getuid():
+                    continue
+            it = stat(int(entry.name))
+            if it is not None and it.state not in "ZX":
+                found[int(entry.name)] = it
+    return found
+
+
+def _environment(pid: int) -> bytes:
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return file.read()
+    except OSError:  # it is gone, or shows it to nobody
+        return b""
+
+
+def _guard(token: str, engine: int) -> None:
+    """Wait for the engine's end; after one that was not in order, end what it has left behind."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # the engine's to handle
+    # its end closes the pipe, unless a forked child of its own holds a copy: so look at the parent, too
+    while os.getppid() == engine:
+        if select.select([0], [], [], 1.0)[0]:
+            if os.read(0, 1):
+                return
+            break
+    end_marked(token, patience=60.0)
+    time.sleep(0.5)  # a worker that was being started did not carry the mark yet
+    end_marked(token, patience=60.0)
+
+
+if __name__ == "__main__":
+    _guard(sys.argv[1], int(sys.argv[2]))

@@ -1,0 +1,1 @@
+"""The virtual optimiser step and its derivatives: every route to a hyper-gradient."""

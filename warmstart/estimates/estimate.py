@@ -1,0 +1,109 @@
+"""One hyper-gradient, by whichever route can give it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from asha_core.errors import SettingError
+from asha_core.space import Configuration, SearchSpace
+from warmstart.base import Batch, Losses
+
+Route = Literal["auto", "closed", "tangents", "first-order", "reverse", "differences"]
+
+ROUTES: tuple[Route, ...] = ("auto", "closed", "tangents", "first-order", "reverse", "differences")
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A hyper-gradient.
+
+    gradient: name -> nats per search coordinate; exactly 0 where nothing depends on one.
+    final: held-out loss after the virtual steps. route: how it was had. ignored: the dimensions that
+    nothing reads. fallback: why finite differences were taken, if they were not asked for.
+    """
+
+    gradient: dict[str, float]
+    final: float
+    route: str
+    ignored: tuple[str, ...] = ()
+    fallback: str | None = None
+
+    @property
+    def finite(self) -> bool:
+        """Whether every number of it is."""
+        return all(map(math.isfinite, (*self.gradient.values(), self.final)))
+
+
+def estimate(
+    losses: Losses,
+    space: SearchSpace,
+    configuration: Configuration,
+    train: Sequence[Batch],
+    heldout: Batch,
+    *,
+    route: Route = "auto",
+    only: Sequence[str] | None = None,
+) -> Estimate:
+    """The derivative of the held-out loss after H = len(train) virtual steps, by coordinate.
+
+    Args:
+        train: one batch a step, H at least 1. heldout: other samples.
+        route: "auto": closed form for H = 1 and tangents for more; finite differences on the configuration
+            where there is no network, or where it cannot be differentiated (a layer without a double backward
+            at H > 1, say). "first-order": as "auto", without Hessian-vector products, which is no
+            derivative any more for H > 1, and half as dear.
+        only: names of the coordinates that are wanted; None: all that can be moved.
+    Raises:
+        TaskError: the optimiser is not one that can be looked through, and ``route`` is not "differences".
+        SettingError: a route that needs a network, and there is none; or "closed" with H > 1.
+    """
+    from warmstart.estimates.differences import differences
+
+    may_fall_back = route in ("auto", "first-order")
+    if route == "differences" or (may_fall_back and losses.network is None):
+        found = differences(losses, space, configuration, train, heldout, only=only)
+        return found if route == "differences" else replace(found, fallback="nothing to differentiate")
+    if losses.network is None:
+        raise SettingError(f'route is {route!r}, and there is no network to differentiate: use "auto"')
+    if route == "closed" and len(train) > 1:
+        raise SettingError(f'route "closed" looks 1 step ahead, and lookahead is {len(train)}: use "auto"')
+    try:
+        return _differentiated(losses, space, configuration, train, heldout, route, only)
+    except RuntimeError as error:
+        import torch
+
+        if not may_fall_back or isinstance(error, torch.OutOfMemoryError):
+            raise
+        # were it a defect of the loss itself, differences would meet it again, and raise it
+        found = differences(losses, space, configuration, train, heldout, only=only)
+        return replace(found, fallback=str(error).partition("\n")[0][:200])
+
+
+def _differentiated(
+    losses: Losses,
+    space: SearchSpace,
+    configuration: Configuration,
+    train: Sequence[Batch],
+    heldout: Batch,
+    route: Route,
+    only: Sequence[str] | None,
+) -> Estimate:
+    from warmstart.estimates.lookahead import one_step
+    from warmstart.estimates.passes import differentiable, twice_differentiable
+    from warmstart.estimates.reverse import reversed_steps
+    from warmstart.estimates.tangents import unrolled
+
+    network = losses.network
+    assert network is not None
+    once = len(train) == 1 and route != "reverse"
+    with differentiable(), nullcontext() if once or route == "first-order" else twice_differentiable():
+        if route == "reverse":
+            return reversed_steps(network, space, configuration, train, heldout, only=only)
+        if len(train) == 1 and route != "tangents":
+            return one_step(network, space, configuration, train[0], heldout, only=only)
+        curvature = route != "first-order"
+        return unrolled(network, space, configuration, train, heldout, only=only, curvature=curvature)

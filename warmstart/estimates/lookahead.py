@@ -1,0 +1,196 @@
+"""Hyper-gradients: the derivative of the held-out loss after virtual optimiser steps, by coordinate.
+
+theta_H is the network after H virtual steps under the configuration psi, from its initial weights and a
+zero optimiser state. Three routes to dL_heldout(theta_H)/dpsi, which agree:
+
+``closed``     H = 1, the default. With g_v = grad L_heldout(theta_1), everything that acts through the
+               optimiser is a dot product with g_v. What acts through the loss takes one more backward pass of
+               the training graph, which is kept; what acts through the network's inputs, two gradients.
+``tangents``   any H: the derivative Z of the weights is carried through the steps, one Z a coordinate;
+               Hessian-vector products by differentiating the gradient again.
+``first-order`` the same without the products: exact for H = 1, an approximation beyond, at half the cost or
+               less (``tangents.py``).
+``reverse``    any H: the steps themselves are differentiated, back to front. The reference: it needs a loss
+               and an augmentation that take tensors for numbers, and the memory of all the steps.
+
+One step, with u = phi(d) the update and d = g + l1*theta (``optimizers.py``):
+
+    dL/dlr        = -(<g_v, u> + l2*<g_v, theta>)
+    dL/dsetting   = -lr * <g_v, du/dsetting>
+    dL/dpsi       = -lr * <g_v, phi'(d) * dg/dpsi>        through the loss or the inputs
+
+and the tangents, for a coordinate psi with Z = dtheta/dpsi, Z_0 = 0 (a dot is a derivative by psi):
+
+    dg = Hess Z + dg/dpsi;   (Z, state') <- tangent of the optimiser's step;   dL/dpsi = <grad L_heldout, Z_H>
+
+A finite step is taken along coordinates that act through the inputs: the gradient of a ReLU network jumps as
+its inputs move, so that only a difference over a step means anything.
+
+Sources: Luketina et al. 2016, arXiv:1511.06727, eq. 5; Baydin et al. 2018, arXiv:1703.04782;
+Franceschi et al. 2017, arXiv:1703.01785 (forward and reverse mode).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from asha_core.space import Configuration, SearchSpace
+from warmstart.base import Batch, Network
+from warmstart.estimates.dependence import LOSS_STEP, Dependence, settings_slopes, stencil_over, wanted_names
+from warmstart.estimates.estimate import Estimate
+from warmstart.estimates.optimizers import Group
+from warmstart.estimates.passes import Tensors, leaves_of, loss_slope, training_pass
+from warmstart.estimates.streaming import dot, each_gradient, pieces
+
+
+def one_step(
+    network: Network,
+    space: SearchSpace,
+    configuration: Configuration,
+    train: Batch,
+    heldout: Batch,
+    *,
+    only: Sequence[str] | None = None,
+    loss_step: float = LOSS_STEP,
+) -> Estimate:
+    """The hyper-gradient of one virtual step, in closed form.
+
+    Args:
+        train, heldout: the two halves of a mini-batch; never the same samples.
+        only: names of the coordinates that are wanted; None: all that can be moved.
+        loss_step: the finite step along coordinates that act through the loss or the inputs, as a share of
+            their range.
+    Returns:
+        The derivative of the held-out loss after the step, by coordinate.
+
+    What the first step does not use (heavy-ball momentum, Adam's betas) has derivative exactly 0.
+    """
+    wanted = wanted_names(space, configuration, only)
+    groups, dependence = settings_slopes(network.groups, space, configuration, wanted)
+    theta = {name: value.detach() for name, value in network.parameters.items()}
+    first = training_pass(network, theta, train, configuration, wanted)
+    with torch.no_grad():
+        leaves = leaves_of(_first_weights(groups, theta, first.gradient))
+    loss = network.heldout_loss(leaves, heldout)
+    products = _Products(groups, dependence, wanted, theta, first.gradient)
+    direction: Tensors = {}  # g_v, then -lr * phi'(d) * g_v; kept only for what acts through the gradient
+
+    def visit(found: Tensors) -> None:
+        products.add(found)
+        if first.through_loss or first.through_inputs:
+            direction.update(found)
+
+    each_gradient(loss, leaves, visit, spend=True)
+    final = loss.item()
+    del leaves, loss
+    answer = products.answer
+    with torch.no_grad():
+        _against_the_update(groups, theta, first.gradient, direction)
+    for name in first.through_loss:
+        slope = loss_slope(network, space, configuration, name, first, train, loss_step)
+        keep = name != first.through_loss[-1]
+        answer[name] += _along(slope, first.leaves, direction, retain_graph=keep)
+        del slope
+    first.outputs = None
+    for name in first.through_inputs:
+        own, points = stencil_over(space, configuration, name, loss_step)
+        for weight, there in points:
+            again = leaves_of(theta)
+            loss = network.training_loss(again, train, there)
+            answer[name] += weight * _along(loss, again, direction)
+            del loss
+        if own:
+            answer[name] += own * dot([first.gradient[each] for each in direction], list(direction.values()))
+    touched = {*dependence.settings, *first.through_loss, *first.through_inputs}
+    return Estimate(answer, final, "closed", tuple(name for name in wanted if name not in touched))
+
+
+def _first_weights(groups: Sequence[Group], theta: Tensors, gradient: Tensors) -> Tensors:
+    """theta_1; a parameter of no group stays as it is."""
+    after = dict(theta)
+    for group in groups:
+        decay = group.weight_decay if group.decoupled else 0.0
+        after.update((name, theta[name].clone()) for name in group.parameters)
+        for found, weights, moved in _rows(group.parameters, gradient, theta, after):
+            if decay:
+                torch._foreach_mul_(moved, 1.0 - group.lr * decay)
+            torch._foreach_add_(moved, group.first(found, weights), alpha=-group.lr)
+    return after
+
+
+def _rows(names: Sequence[str], *columns: Tensors) -> Iterator[list[list[Tensor]]]:
+    """Some parameters' tensors out of several dictionaries, a piece at a time."""
+    return pieces(*([column[name] for name in names] for column in columns))
+
+
+def _against_the_update(groups: Sequence[Group], theta: Tensors, gradient: Tensors, g_v: Tensors) -> None:
+    """Turn g_v into -lr * phi'(d) * g_v, in place; what no group has goes."""
+    for name in g_v.keys() - {name for group in groups for name in group.parameters}:
+        del g_v[name]
+    for group in groups:
+        names = [name for name in group.parameters if name in g_v]
+        for found, weights, turned in _rows(names, gradient, theta, g_v):
+            torch._foreach_mul_(turned, group.first_by_d(found, weights))
+            torch._foreach_mul_(turned, -group.lr)
+
+
+def _along(loss: Tensor, leaves: Tensors, direction: Tensors, *, retain_graph: bool = False) -> float:
+    """<grad loss, direction>."""
+    parts: list[float] = []
+
+    def visit(found: Tensors) -> None:
+        names = [name for name in found if name in direction]
+        parts.append(dot([found[name] for name in names], [direction[name] for name in names]))
+
+    each_gradient(loss, leaves, visit, retain_graph=retain_graph)
+    return sum(parts)
+
+
+class _Products:
+    """What acts through the optimiser: <g_v, dtheta_1/dpsi> by coordinate, added up as parts of g_v come."""
+
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        dependence: Dependence,
+        wanted: Sequence[str],
+        theta: Tensors,
+        gradient: Tensors,
+    ) -> None:
+        self._theta, self._gradient = theta, gradient
+        self.answer = dict.fromkeys(wanted, 0.0)
+        # setting -> (coordinate, slope) of those that move it: each product is computed once a group
+        self._moved: list[tuple[Group, dict[str, list[tuple[str, float]]]]] = []
+        for index, group in enumerate(groups):
+            by_setting: dict[str, list[tuple[str, float]]] = {}
+            for name in wanted:
+                for setting, slope in dependence.slope(name, index).items():
+                    if slope:
+                        by_setting.setdefault(setting, []).append((name, slope))
+            self._moved.append((group, by_setting))
+
+    def add(self, g_v: Tensors) -> None:
+        """Those of some of the parameters."""
+        for group, by_setting in self._moved:
+            names = [name for name in group.parameters if name in g_v]
+            for after, found, weights in _rows(names, g_v, self._gradient, self._theta):
+                for setting, slopes in by_setting.items():
+                    product = _by_setting(group, setting, found, weights, after)
+                    for name, slope in slopes:
+                        self.answer[name] += slope * product
+
+
+def _by_setting(
+    group: Group, setting: str, found: list[Tensor], weights: list[Tensor], g_v: list[Tensor]
+) -> float:
+    """<g_v, dtheta_1/dsetting>, of some of the group's parameters."""
+    if setting == "lr":
+        decay = group.weight_decay if group.decoupled else 0.0
+        return -dot(g_v, group.first(found, weights)) - (decay * dot(g_v, weights) if decay else 0.0)
+    if setting == "weight_decay" and group.decoupled:
+        return -group.lr * dot(g_v, weights)
+    shaped = group.first_by(setting, found, weights)
+    return 0.0 if shaped is None else -group.lr * dot(g_v, shaped)

@@ -1,0 +1,166 @@
+"""Passes through the network that watch what they read: what every route to a hyper-gradient is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from asha_core.space import Configuration, SearchSpace
+from warmstart.base import Batch, Network
+from warmstart.estimates.dependence import Watched, stencil_over
+
+Tensors = dict[str, Tensor]
+
+
+@dataclass(slots=True)
+class Pass:
+    """One training gradient, and through what the wanted coordinates act on it.
+
+    outputs: of the network, with their graph if something acts through the loss.
+    through_inputs, through_loss: names of coordinates; none is in both.
+    """
+
+    leaves: Tensors
+    outputs: Any
+    gradient: Tensors
+    through_inputs: list[str]
+    through_loss: list[str]
+
+
+@contextmanager
+def differentiable() -> Iterator[None]:
+    """Gradients are recorded inside, in the weights' own precision, whatever the caller has set about it."""
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(mode=False))
+        stack.enter_context(torch.enable_grad())
+        for kind in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(kind):  # a backward pass under it would be in half precision
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        yield
+
+
+def twice_differentiable() -> AbstractContextManager[Any]:
+    """Attention by plain matrix products inside: PyTorch's fused kernels have no second derivative."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    manager: AbstractContextManager[Any] = sdpa_kernel(SDPBackend.MATH)
+    return manager
+
+
+def leaves_of(parameters: Mapping[str, Tensor]) -> Tensors:
+    """The same weights as leaves of a graph of their own."""
+    return {name: value.detach().requires_grad_() for name, value in parameters.items()}
+
+
+def gradients(
+    loss: Tensor, parameters: Mapping[str, Tensor], *, retain_graph: bool = False, create_graph: bool = False
+) -> Tensors:
+    """By name; zeros for what the loss does not depend on.
+
+    Raises:
+        RuntimeError: ``create_graph``, and a layer whose backward pass cannot be differentiated.
+    """
+    found = torch.autograd.grad(
+        loss,
+        list(parameters.values()),
+        retain_graph=retain_graph,
+        create_graph=create_graph,
+        allow_unused=True,
+        materialize_grads=True,
+    )
+    if create_graph:
+        _refuse_dead_ends(found)
+    return dict(zip(parameters, found, strict=True))
+
+
+def _refuse_dead_ends(found: Sequence[Tensor]) -> None:
+    """Look for the node that stands for a backward pass which cannot be differentiated.
+
+    It raises an error when it is run; but autograd runs what leads to the weights alone, that node does not,
+    and so its part of the second derivative would be missing without a word.
+    """
+    waiting = [each.grad_fn for each in found]
+    seen = set(waiting)
+    while waiting:
+        node = waiting.pop()
+        if node is None:
+            continue
+        if node.name() == "torch::autograd::Error":
+            raise RuntimeError(
+                "a layer's backward pass cannot be differentiated (it is marked with @once_differentiable)"
+            )
+        following = {each for each, _ in node.next_functions} - seen
+        seen |= following
+        waiting += following
+
+
+def training_pass(
+    network: Network,
+    theta: Mapping[str, Tensor],
+    batch: Batch,
+    configuration: Configuration,
+    wanted: Sequence[str],
+    *,
+    twice: bool = False,
+) -> Pass:
+    """The training gradient at ``theta``, watching what is read on the way.
+
+    Args:
+        twice: the gradient will be differentiated again.
+    """
+    leaves = leaves_of(theta)
+    in_forward, in_criterion = Watched(configuration), Watched(configuration)
+    outputs = network.forward(leaves, batch, in_forward)
+    loss = network.criterion(outputs, batch, in_criterion)
+    through_inputs = [name for name in wanted if name in in_forward.reads]
+    through_loss = [n for n in wanted if n in in_criterion.reads and n not in in_forward.reads]
+    found = gradients(loss, leaves, retain_graph=bool(through_loss) or twice, create_graph=twice)
+    return Pass(leaves, outputs if through_loss else None, found, through_inputs, through_loss)
+
+
+def loss_slope(
+    network: Network,
+    space: SearchSpace,
+    configuration: Configuration,
+    name: str,
+    first: Pass,
+    batch: Batch,
+    step: float,
+) -> Tensor:
+    """d(training loss)/dpsi as a function of the kept outputs, to be differentiated by the weights.
+
+    A fourth-order difference, which costs nothing beside a pass through the network, and is exact for what
+    enters as a polynomial, such as label smoothing.
+    """
+    own, points = stencil_over(space, configuration, name, step, reach=2)
+    terms = [(own, configuration)] if own else []
+    total = [weight * network.criterion(first.outputs, batch, c) for weight, c in [*terms, *points]]
+    return torch.stack(total).sum()
+
+
+def gradients_along(
+    network: Network,
+    space: SearchSpace,
+    configuration: Configuration,
+    name: str,
+    batch: Batch,
+    theta: Mapping[str, Tensor],
+    here: Tensors,
+    step: float,
+) -> Any:
+    """(weight, gradient) pairs whose weighted sum is dg/dpsi; one gradient at a time is alive.
+
+    A central difference of gradients rather than of forward-mode derivatives: every layer has a backward
+    pass, and PyTorch decomposes batch norm and others in forward mode, which costs more than it saves.
+    """
+    own, points = stencil_over(space, configuration, name, step)
+    for weight, there in points:
+        leaves = leaves_of(theta)
+        yield weight, gradients(network.training_loss(leaves, batch, there), leaves)
+    if own:
+        yield own, here

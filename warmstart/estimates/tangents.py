@@ -1,0 +1,190 @@
+"""Hyper-gradients through several virtual steps, by forward tangents; formulas: ``lookahead.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from asha_core.space import Configuration, SearchSpace
+from warmstart.base import Batch, Network
+from warmstart.estimates.dependence import LOSS_STEP, Dependence, role_of, settings_slopes, wanted_names
+from warmstart.estimates.estimate import Estimate
+from warmstart.estimates.optimizers import Group, State
+from warmstart.estimates.passes import (
+    Pass,
+    Tensors,
+    gradients,
+    gradients_along,
+    leaves_of,
+    loss_slope,
+    training_pass,
+)
+from warmstart.estimates.streaming import dot
+
+
+class _Tangent:
+    """Z and the state's derivative of one coordinate, through the virtual steps."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.z: Tensors = {}
+        self.state: dict[str, State] = {}
+
+
+def unrolled(
+    network: Network,
+    space: SearchSpace,
+    configuration: Configuration,
+    train: Sequence[Batch],
+    heldout: Batch,
+    *,
+    only: Sequence[str] | None = None,
+    loss_step: float = LOSS_STEP,
+    curvature: bool = True,
+) -> Estimate:
+    """The hyper-gradient through H = len(train) virtual steps, by forward tangents.
+
+    Args:
+        train: one training batch a step. heldout: other samples. Otherwise as ``one_step``.
+        curvature: False takes each step's gradient and decay as if the coordinate had not moved the weights
+            before: no Hessian-vector products. What is left is exact for H = 1, and says beyond that whether
+            the way that was gone is still downhill where it ends. Where the rate alone is wanted, that way is
+            theta_H - theta_0, and no tangent is carried.
+    Returns:
+        The derivative of the held-out loss after the last step, by coordinate. From H = 2 on,
+        heavy-ball momentum and Adam's betas have one too.
+    """
+    wanted = wanted_names(space, configuration, only)
+    groups, dependence = settings_slopes(network.groups, space, configuration, wanted)
+    tangents = [_Tangent(name) for name in wanted]
+    theta: Tensors = {name: value.detach() for name, value in network.parameters.items()}
+    start = dict(theta)
+    state: dict[str, State] = {}
+    touched = set(dependence.settings)
+    rate_alone = not curvature and _through_rates(groups, dependence, wanted, theta)
+    for t, batch in enumerate(train, start=1):
+        # Z is 0 before the first step, and so is its product with the Hessian
+        twice = t > 1 and curvature
+        here = training_pass(network, theta, batch, configuration, wanted, twice=twice)
+        touched |= {*here.through_loss, *here.through_inputs}
+        if rate_alone and (here.through_loss or here.through_inputs):
+            if t > 1:
+                raise RuntimeError("what the loss reads of the configuration differs from step to step")
+            rate_alone = False
+        plain = {name: value.detach() for name, value in here.gradient.items()}
+        for tangent in [] if rate_alone else tangents:
+            moving = _gradient_tangent(network, space, configuration, tangent, here, batch, plain, loss_step)
+            with torch.no_grad():
+                _advance(tangent, groups, dependence, moving, plain, theta, state, t, curvature=curvature)
+        with torch.no_grad():
+            for group in groups:
+                for name in group.parameters:
+                    theta[name], state[name] = group.step(plain[name], theta[name], state.get(name, ()), t)
+        del here
+    leaves = leaves_of(theta)
+    loss = network.heldout_loss(leaves, heldout)
+    g_v = gradients(loss, leaves)
+    if rate_alone:
+        answer = _by_displacement(groups, dependence, wanted, start, theta, g_v)
+    else:
+        answer = {t.name: dot([g_v[name] for name in t.z], list(t.z.values())) for t in tangents}
+    ignored = tuple(name for name in wanted if name not in touched)
+    return Estimate(answer, loss.item(), "tangents" if curvature else "first-order", ignored)
+
+
+def _through_rates(
+    groups: Sequence[Group], dependence: Dependence, wanted: Sequence[str], theta: Tensors
+) -> bool:
+    """Whether the wanted coordinates move learning rates and no other setting, by steps that rounding leaves.
+
+    Weights of low precision swallow a step of a small rate, and with it what was to be read off it.
+    """
+    moved = {setting for name in wanted for setting in role_of(dependence, name)}
+    return moved <= {"lr"} and all(
+        group.lr > 100 * torch.finfo(theta[name].dtype).eps for group in groups for name in group.parameters
+    )
+
+
+def _by_displacement(
+    groups: Sequence[Group],
+    dependence: Dependence,
+    wanted: Sequence[str],
+    start: Tensors,
+    theta: Tensors,
+    g_v: Tensors,
+) -> dict[str, float]:
+    """dtheta_H/dlr is (theta_H - theta_0)/lr where every step is a rate times what does not depend on it."""
+    answer = dict.fromkeys(wanted, 0.0)
+    for index, group in enumerate(groups):
+        slopes = {name: dependence.slope(name, index).get("lr", 0.0) for name in wanted}
+        names = group.parameters if any(slopes.values()) else ()
+        # a tensor at a time, so that no further copy of all weights is made
+        parts = [(g_v[n] * (theta[n] - start[n])).sum(dtype=torch.float64) for n in names]
+        along = torch.stack(parts).sum().item() if parts else 0.0
+        for name, slope in slopes.items():
+            answer[name] += slope * along / group.lr
+    return answer
+
+
+def _gradient_tangent(
+    network: Network,
+    space: SearchSpace,
+    configuration: Configuration,
+    tangent: _Tangent,
+    here: Pass,
+    batch: Batch,
+    plain: Tensors,
+    loss_step: float,
+) -> Tensors:
+    """Hess Z + dg/dpsi, by parameter; what is absent is 0."""
+    moving: Tensors = {}
+    if tangent.z and any(value.requires_grad for value in here.gradient.values()):
+        curved = [(here.gradient[name] * z).sum() for name, z in tangent.z.items()]
+        inner = torch.stack(curved).sum()
+        if inner.requires_grad:  # the loss may be linear in the weights
+            moving = gradients(inner, here.leaves, retain_graph=True)
+    parts: list[tuple[float, Tensors]] = []
+    if tangent.name in here.through_inputs:
+        theta = {name: leaf.detach() for name, leaf in here.leaves.items()}
+        parts = list(
+            gradients_along(network, space, configuration, tangent.name, batch, theta, plain, loss_step)
+        )
+    elif tangent.name in here.through_loss:
+        slope = loss_slope(network, space, configuration, tangent.name, here, batch, loss_step)
+        parts = [(1.0, gradients(slope, here.leaves, retain_graph=True))]
+    for weight, found in parts:
+        for name, value in found.items():
+            moving[name] = moving[name] + weight * value if name in moving else weight * value
+    return moving
+
+
+def _advance(
+    tangent: _Tangent,
+    groups: Sequence[Group],
+    dependence: Dependence,
+    moving: Tensors,
+    gradient: Tensors,
+    theta: Tensors,
+    state: Mapping[str, State],
+    t: int,
+    *,
+    curvature: bool,
+) -> None:
+    """One step of the tangent, of every parameter."""
+    for index, group in enumerate(groups):
+        slope = dependence.slope(tangent.name, index)
+        for name in group.parameters:
+            zero = torch.zeros_like(theta[name])
+            before = tangent.z.get(name, zero)
+            z, tangent.state[name] = group.tangent(
+                gradient[name],
+                theta[name],
+                state.get(name, ()),
+                t,
+                moving.get(name, zero),
+                before if curvature else zero,
+                tangent.state.get(name, ()),
+                slope,
+            )
+            tangent.z[name] = z if curvature else before + z

@@ -1,0 +1,156 @@
+"""What all strategies share that measure a hyper-gradient: their common settings, and one measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from asha_core.errors import SettingError
+from asha_core.space import Configuration, Float, SearchSpace
+from warmstart.base import (
+    HELDOUT,
+    Coordinates,
+    Heldout,
+    Problem,
+    at_least,
+    moved,
+    one_of,
+    taken,
+)
+from warmstart.estimates.estimate import ROUTES, Estimate, Route, estimate
+from warmstart.masks import Roles, masked, no_match, read_mask
+
+
+class Measuring:
+    """A strategy that measures hyper-gradients.
+
+    Args:
+        lookahead: virtual optimiser steps H. None: 1, or 2 where a wanted coordinate acts only from the
+            second step on (heavy-ball momentum, Adam's betas).
+        heldout: "half" of the mini-batch, "validation" samples, or the "same" ones (which is biased).
+        mask: the dimensions that may be moved: names, or the optimiser settings that they move ("lr",
+            "momentum", "weight_decay", "beta1", ...). None: all real ones.
+        coordinates: "search" (log10 of a logarithmic dimension) or "unit" (the unit cube).
+        route: how the hyper-gradient is had; "differences" works with any optimiser.
+        bounds: "clamp" to the space's bounds, or "reflect" from them.
+    """
+
+    needs_losses = True
+    sign = 1  # -1: the control that steps the wrong way
+
+    def __init__(
+        self,
+        *,
+        lookahead: int | None,
+        heldout: Heldout,
+        mask: Sequence[str] | str | None,
+        coordinates: Coordinates,
+        route: Route,
+        bounds: str,
+    ) -> None:
+        if lookahead is not None:
+            at_least("lookahead", lookahead, 1)
+        one_of("heldout", heldout, HELDOUT)
+        one_of("coordinates", coordinates, ("search", "unit"))
+        one_of("route", route, ROUTES)
+        one_of("bounds", bounds, ("clamp", "reflect"))
+        self.lookahead = lookahead
+        self.heldout: Heldout = heldout
+        self.mask = None if mask is None else read_mask(mask)
+        self.coordinates: Coordinates = coordinates
+        self.route: Route = route
+        self.bounds = bounds
+
+    def scale(self, space: SearchSpace, name: str) -> float:
+        """Search coordinates in one unit of the strategy's coordinates."""
+        if self.coordinates == "search":
+            return 1.0
+        dimension = space[name]
+        assert isinstance(dimension, Float)
+        low, high = dimension.search_bounds
+        return high - low
+
+
+def following(of: str, settings: Mapping[str, Any]) -> Any:
+    """The strategy that a control is a control of: one that follows a gradient.
+
+    Raises:
+        SettingError: there is none of that name, or it follows none.
+    """
+    from warmstart.registry import build, strategy_names
+
+    one_of("of", of, strategy_names())
+    inner = build(of, settings)
+    if not isinstance(inner, Measuring):
+        raise SettingError(f"of is {of!r}: it must follow a gradient, as hypergradient and trust do")
+    return inner
+
+
+class Measurements:
+    """The measurements that one refinement makes, and what is told about them."""
+
+    def __init__(self, strategy: Measuring, problem: Problem, configuration: Configuration) -> None:
+        self._strategy = strategy
+        self.space = problem.space
+        self._before = configuration
+        self._losses = problem.losses(configuration)
+        roles = Roles.of(self._losses, problem.space, configuration)
+        self.names = masked(strategy.mask, problem.space, configuration, roles)
+        # the closed form looks one step ahead, and no further
+        late = strategy.route != "closed" and any(map(roles.late_alone, self.names))
+        self.lookahead = strategy.lookahead or (2 if late else 1)
+        self._draw = 0
+        self.gradients: list[dict[str, float]] = []
+        self.non_finite = 0
+        self._last: Estimate | None = None
+
+    def measure(self, configuration: Configuration) -> Estimate:
+        """One hyper-gradient, on samples that no other one has seen; in search coordinates."""
+        trains, heldout = self._losses.samples(self._draw, self.lookahead, self._strategy.heldout)
+        self._draw += self.lookahead
+        found = estimate(
+            self._losses,
+            self.space,
+            configuration,
+            trains,
+            heldout,
+            route=self._strategy.route,
+            only=self.names,
+        )
+        self.gradients.append(found.gradient)
+        self.non_finite += not found.finite
+        self._last = found
+        return found
+
+    def moved(self, configuration: Configuration, step: dict[str, float]) -> Configuration:
+        """The configuration after a step in the strategy's coordinates."""
+        strategy = self._strategy
+        return moved(
+            self.space,
+            configuration,
+            {name: strategy.sign * change for name, change in step.items()},
+            coordinates=strategy.coordinates,
+            reflect=strategy.bounds == "reflect",
+        )
+
+    def diagnostics(self, name: str, after: Configuration) -> dict[str, Any]:
+        """What the journal keeps of it."""
+        told: dict[str, Any] = {
+            "strategy": name,
+            "lookahead": self.lookahead,
+            "gradient": self.gradients if len(self.gradients) > 1 else (self.gradients or [{}])[0],
+            "step": taken(self.space, self._before, after),
+        }
+        if not self.names:
+            told |= no_match(self._strategy.mask, self.space, self._before)
+        if self._last is not None:
+            told |= {"route": self._last.route, "heldout_loss": self._last.final}
+            if self._last.fallback is not None:
+                told["fallback"] = self._last.fallback
+            if self._last.ignored:
+                told["ignored"] = list(self._last.ignored)
+        if self.non_finite:
+            told["non_finite"] = self.non_finite
+            back = "no nudge" if after == self._before else "back by one step"
+            told["note"] = f"non-finite hyper-gradient: {back}"
+        return told

@@ -1,0 +1,46 @@
+"""A random step of the length that another strategy's step would have had: the control for its size."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from asha_core.space import Configuration
+from warmstart.base import Outcome, Problem, moved, taken
+from warmstart.strategies.measuring import following
+from warmstart.strategies.random_step import normals
+
+
+class RandomMatched:
+    """Measures what ``of`` would do, and goes as far in a random direction, over the same dimensions.
+
+    Args:
+        of: "hypergradient" or "trust", or any strategy that follows a gradient. settings: of that strategy.
+
+    The length is Euclidean, in the coordinates of that strategy.
+    """
+
+    name = "random-matched"
+    needs_losses = True
+
+    def __init__(self, of: str = "hypergradient", **settings: Any) -> None:
+        self._inner = following(of, settings)
+
+    def refine(self, problem: Problem, configuration: Configuration, seed: int) -> Outcome:
+        """The configuration after a random step of the same length."""
+        outcome: Outcome = self._inner.refine(problem, configuration, seed)
+        # what the strategy has a say in, whether or not it moved
+        slopes = outcome.diagnostics["gradient"]
+        names = list(slopes[0] if isinstance(slopes, list) else slopes)
+        scale = {name: self._inner.scale(problem.space, name) for name in names}
+        length = math.hypot(*(outcome.diagnostics["step"][name] / scale[name] for name in names), 0.0)
+        direction = normals(seed, "random-matched", len(names))
+        size = math.hypot(*direction, 0.0) or 1.0
+        step = {n: length * d / size * scale[n] for n, d in zip(names, direction, strict=True)}
+        refined = moved(problem.space, configuration, step, reflect=self._inner.bounds == "reflect")
+        diagnostics = {
+            **outcome.diagnostics,
+            "strategy": self.name,
+            "step": taken(problem.space, configuration, refined),
+        }
+        return Outcome(refined, diagnostics)

@@ -31,7 +31,7 @@ def test_importing_the_package_loads_nothing_heavy():
     assert modules.isdisjoint(HEAVY)
     assert {name for name in modules if name.startswith("asha_core.")} == {
         "asha_core.moved"
-    }  # others when used
+    }
 
 
 def test_the_core_names_load_nothing_heavy():

@@ -9,10 +9,11 @@ from dataclasses import replace
 import numpy as np
 
 from analysis.comparison.contrasts import contrasts
+from analysis.comparison.criteria import judge
 from analysis.comparison.data import CONFIDENCE, GroupData, group_data
 from analysis.comparison.describing import describe
 from analysis.comparison.extras import Bands
-from analysis.comparison.schema import Comparison, Criteria, Group, Source
+from analysis.comparison.schema import Comparison, Group, Source
 from analysis.comparison.shifts import diagnose
 from analysis.comparison.sweeps import best_configurations, sweeps
 from analysis.journals.replicate import Measure, Replicate, best_at
@@ -25,15 +26,12 @@ _BAND_DRAWS = 500  # of its bootstrap: a band is looked at, and no number of it 
 
 
 def compare(study: Study, targets: Sequence[float] = ()) -> Comparison:
-    """All that ``comparison.json`` holds: what each arm reached and cost, and what differs from the baseline.
+    """What each arm reached and cost, what differs from the baseline, and the verdicts on that.
 
     Args:
         study: as ``analysis.study.loading.load_study`` reads it.
         targets: further ones, chosen after the runs: told, but not tested.
     """
-    from analysis.comparison.criteria import judge  # these two know this package, as whoever calls them does
-    from analysis.report.words import in_words
-
     problems = list(study.problems)
     groups = []
     for name in study.groups:
@@ -41,21 +39,18 @@ def compare(study: Study, targets: Sequence[float] = ()) -> Comparison:
         problems += found
         if data is not None:
             groups.append(_group(data))
-    whole = Comparison(
+    return Comparison(
         name=study.name,
         directory=str(study.directory),
         baseline=study.baseline,
         measure=study.measure,
         planned=study.planned,
         used=sum(len(arm.seeds) for group in groups for arm in group.arms),
-        words=(),
         groups=tuple(groups),
-        criteria=Criteria((), ()),
+        criteria=judge(groups, study.measure),
         problems=tuple(problems),
         sources=tuple(_sources(study.replicates)),
     )
-    judged = replace(whole, criteria=judge(whole))
-    return replace(judged, words=tuple(in_words(judged)))
 
 
 def _group(data: GroupData) -> Group:

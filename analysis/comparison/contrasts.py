@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from analysis.comparison.arms import Against, Dropped, Estimate, TimeEffect
-from analysis.comparison.data import CONFIDENCE, DRAWS, GroupData, mean_of, ratio_of
+from analysis.comparison.data import CONFIDENCE, DRAWS, EFFECT, GroupData, mean_of, ratio_of
 from analysis.comparison.describing import auc, experiments_of, flops_of
 from analysis.journals.replicate import MEASURES, Measure, Replicate
 from analysis.stats.arrays import Bools, Floats
@@ -29,7 +29,6 @@ from analysis.stats.survival import log_rank
 from analysis.study.loading import Pair
 from analysis.study.problems import UNUSED
 
-EFFECT = 0.85  # the ratio of times that the proposal is about
 _COMPLETE = 6  # pairs with both times, of which a spread is told, if they are half of all pairs, too
 _LATER = "the target was chosen after the runs: no test"
 

@@ -32,63 +32,104 @@ more than 25% of them. Source: the hypotheses of the project's proposal.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
 
-from analysis.comparison.arms import Against, Arm, TimeEffect
+from analysis.comparison.arms import Against, Estimate, TimeEffect
+from analysis.comparison.data import EFFECT
 from analysis.comparison.phrases import between, counted, listed, number, p_value, percent, target_name
-from analysis.comparison.schema import Comparison, Criteria, Group, Judgement, Overall, Verdict
+from analysis.comparison.schema import Criteria, Group, Judgement, Overall, Verdict
+from analysis.stats.effects import Ratio
 
-TIME = 0.85  # ratio of times to the primary target
-COST = 0.05  # added by the warm starts
-MEMORY = 1.10  # ratio of peaks
+TIME = EFFECT  # ratio of times to the primary target
 SCORE = 0.002  # that may be lost
-SPREAD = 1.10  # ratio of spreads
 ALPHA = 0.05
 TUPLES = 0.75  # share of tuples in which all are to hold
 LEAST_PAIRS = 6  # of a two-sided test of signs at ALPHA
 _UNDEFINED = 0.025  # share of draws beyond which an end of the interval is not to be relied on
 _MOST_SEEDS = 2_000  # more are no plan
-CRITERIA = ("time", "cost", "memory", "score", "spread")
 HOLDS: Judgement = "holds"
 FAILS: Judgement = "fails"
 OPEN: Judgement = "not enough data"
 
 
-def judge(comparison: Comparison) -> Criteria:
-    """Every criterion on every arm of every group, and on each arm over its groups."""
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What an arm of a group has to show on one criterion."""
+
+    estimate: Estimate | Ratio
+    """With its interval; NaN decides nothing."""
+    sentence: str
+    """The estimate in words, without a full stop."""
+    verdict: Judgement | None = None
+    """None: by the side of the threshold on which the interval lies."""
+    threshold: float | None = None
+    """None: the criterion's own."""
+    p: float | None = None
+    needed: tuple[int | None, str] | None = None
+    """Pairs that it would take, and for what; None: those with which the interval leaves the threshold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """One claim about an arm."""
+
+    title: str
+    """What is claimed, as a table's heading."""
+    threshold: float
+    find: Callable[[Group, Against, str], Finding]
+    """(group, arm against baseline, measure) -> what there is to show."""
+    at_least: bool = False
+    """Whether the estimate is to be no smaller than the threshold; else no larger."""
+    log: bool = False
+    """Whether the estimate is a ratio, whose interval is told on the logarithmic scale."""
+
+
+def judge(groups: Sequence[Group], measure: str) -> Criteria:
+    """Every criterion on every arm of every group, and on each arm over its groups.
+
+    Args:
+        measure: of T@tau.
+    """
     verdicts = [
-        verdict
-        for group in comparison.groups
+        _judge(name, group, against, measure)
+        for group in groups
         for against in group.against
-        for verdict in _on(group, against, comparison.measure)
+        for name in CRITERIA
     ]
     arms = dict.fromkeys(verdict.arm for verdict in verdicts)
     return Criteria(tuple(verdicts), tuple(_overall(arm, verdicts) for arm in arms))
 
 
-def _on(group: Group, against: Against, measure: str) -> Iterable[Verdict]:
-    arm = group.arm(against.arm)
-    yield _time(group, against, measure)
-    yield _cost(group, arm)
-    yield _memory(group, against)
-    yield _score(group, against)
-    yield _spread(group, against)
+def _judge(name: str, group: Group, against: Against, measure: str) -> Verdict:
+    criterion = CRITERIA[name]
+    found = criterion.find(group, against, measure)
+    threshold = criterion.threshold if found.threshold is None else found.threshold
+    value, low, high, n = (getattr(found.estimate, key) for key in ("value", "low", "high", "n"))
+    # "at least" a threshold is "at most" its negative
+    claim = (-value, -high, -low, -threshold, n) if criterion.at_least else (value, low, high, threshold, n)
+    verdict, seeds, sentence = found.verdict or interval_verdict(*claim), None, found.sentence
+    if verdict == OPEN:
+        seeds, what = found.needed or (seeds_to_tell(*claim, log=criterion.log), "to tell")
+        if seeds is not None:
+            sentence += f"; about {counted(seeds, 'pair')} would be needed {what}"
+    return Verdict(
+        group.name, against.arm, name, verdict, value, low, high, threshold, found.p, n, seeds, f"{sentence}."
+    )
 
 
-def interval_verdict(
-    value: float, low: float, high: float, threshold: float, n: int, *, least: bool = False
-) -> Judgement:
-    """On which side of a threshold an interval lies.
+def interval_verdict(value: float, low: float, high: float, threshold: float, n: int) -> Judgement:
+    """Whether what is claimed to be at most a threshold is so by its interval.
 
     Args:
         value, low, high: the estimate and its interval; NaN decides nothing. n: pairs.
-        least: whether the claim is "at least" and not "at most".
     """
     if math.isnan(value) or math.isnan(low) or math.isnan(high) or (low == high and n < LEAST_PAIRS):
         return OPEN
-    if (low >= threshold) if least else (high <= threshold):
+    if high <= threshold:
         return HOLDS
-    return FAILS if ((high < threshold) if least else (low > threshold)) else OPEN
+    return FAILS if low > threshold else OPEN
 
 
 def seeds_to_tell(
@@ -110,39 +151,33 @@ def seeds_to_tell(
     return max(needed, n + 1, LEAST_PAIRS) if needed <= _MOST_SEEDS else None
 
 
-def _verdict(
-    group: Group, arm: str, criterion: str, estimate: tuple[float, float, float], threshold: float, n: int,
-    verdict: Judgement, sentence: str, seeds: int | None = None, p: float | None = None,
-    what: str = "to tell",
-) -> Verdict:  # fmt: skip
-    if verdict == OPEN and seeds is not None:
-        sentence += f"; about {counted(seeds, 'pair')} would be needed {what}"
-    told = seeds if verdict == OPEN else None
-    return Verdict(group.name, arm, criterion, verdict, *estimate, threshold, p, n, told, f"{sentence}.")
+def _unknown(against: Against, why: str) -> Finding:
+    return Finding(Estimate(math.nan, math.nan, math.nan, len(against.seeds)), why)
 
 
-def _time(group: Group, against: Against, measure: str) -> Verdict:
-    n = len(against.seeds)
+def _interval(estimate: Estimate | Ratio, of: str = "pair", digits: int = 2) -> str:
+    return f"{between(estimate.low, estimate.high, digits)}, {counted(estimate.n, of)}"
+
+
+def _time(group: Group, against: Against, measure: str) -> Finding:
     if group.primary is None or not group.targets:
-        unknown = (math.nan, math.nan, math.nan)
-        reason = "no target was fixed before the runs, so that no time to one can be tested"
-        return _verdict(group, against.arm, "time", unknown, TIME, n, OPEN, reason)
+        return _unknown(against, "no target was fixed before the runs, so that no time to one can be tested")
     effect = against.at(group.primary, measure)
     ratio, tau = effect.ratio, target_name(group.primary, group.metric, group.mode)
-    estimate = (ratio.value, ratio.low, ratio.high)
     if not effect.base_reached + effect.reached:
-        reason = f"no search of either reached {tau}" if n else "no pair of seeds"
-        return _verdict(group, against.arm, "time", estimate, TIME, n, OPEN, reason)
+        reason = f"no search of either reached {tau}" if effect.n else "no pair of seeds"
+        return Finding(ratio, reason, OPEN)
     of = "median" if ratio.of == "medians" else "restricted mean"
     p = effect.p_holm
-    told = [between(ratio.low, ratio.high), counted(n, "pair")]
-    told += [f"{p_value(p)} after Holm's correction"] if p is not None else []
-    sentence = f"{of} time to {tau} {number(ratio.value)} of the baseline's ({', '.join(told)}){_but(effect)}"
-    seeds, what = effect.seeds_needed, f"to see {percent(1 - TIME, 0)}"
-    if n >= LEAST_PAIRS and seeds is not None and seeds <= n:
-        seeds, what = seeds_to_tell(*estimate, TIME, n, log=True), "to tell"
-    verdict = _time_verdict(effect)
-    return _verdict(group, against.arm, "time", estimate, TIME, n, verdict, sentence, seeds, p, what)
+    corrected = "" if p is None else f", {p_value(p)} after Holm's correction"
+    sentence = (
+        f"{of} time to {tau} {number(ratio.value)} of the baseline's ({_interval(ratio)}{corrected})"
+        f"{_weakness(effect)}"
+    )
+    seeds = effect.seeds_needed
+    known = effect.n >= LEAST_PAIRS and seeds is not None and seeds <= effect.n
+    needed = None if known else (seeds, f"to see {percent(1 - TIME, 0)}")
+    return Finding(ratio, sentence, _time_verdict(effect), p=p, needed=needed)
 
 
 def _time_verdict(effect: TimeEffect) -> Judgement:
@@ -167,7 +202,7 @@ def shown(effect: TimeEffect) -> bool:
     return effect.permutation is None or (other is not None and other < ALPHA)
 
 
-def _but(effect: TimeEffect) -> str:
+def _weakness(effect: TimeEffect) -> str:
     """What takes from the strength of a time's p."""
     if effect.n < LEAST_PAIRS:
         return f": fewer than {LEAST_PAIRS} pairs can show nothing at p < {ALPHA:g}"
@@ -178,47 +213,29 @@ def _but(effect: TimeEffect) -> str:
     return f"; censored unequally, and the test of restricted means does not show it{told}"
 
 
-def _cost(group: Group, arm: Arm) -> Verdict:
-    extra = arm.overhead.seconds_extra
-    estimate = (extra.value, extra.low, extra.high)
+def _cost(group: Group, against: Against, measure: str) -> Finding:
+    overhead = group.arm(against.arm).overhead
+    extra, flops = overhead.seconds_extra, overhead.flops_extra
     if extra.n == 0:
-        return _verdict(group, arm.name, "cost", estimate, COST, 0, OPEN, "no time was recorded")
+        return Finding(extra, "no time was recorded")
     sentence = (
         f"warm starts added {percent(extra.value)} to the workers' time "
         f"({between(extra.low, extra.high, 1, of_share=True)}, {counted(extra.n, 'seed')})"
     )
-    flops = arm.overhead.flops_extra
-    if flops.n:
-        sentence += f", and {percent(flops.value)} to the FLOPs"
-    verdict = interval_verdict(*estimate, COST, extra.n)
-    seeds = seeds_to_tell(*estimate, COST, extra.n)
-    return _verdict(group, arm.name, "cost", estimate, COST, extra.n, verdict, sentence, seeds)
+    return Finding(extra, sentence + (f", and {percent(flops.value)} to the FLOPs" if flops.n else ""))
 
 
-def memory_kind(against: Against) -> str | None:
-    """Which peak the criterion is about: torch's on a GPU, else the workers' resident memory."""
-    return next((name for name in ("gpu_bytes", "host_bytes") if name in against.peaks), None)
-
-
-def _memory(group: Group, against: Against) -> Verdict:
-    kind = memory_kind(against)
+def _memory(group: Group, against: Against, measure: str) -> Finding:
+    """Of torch's peak on a GPU, else of the workers' resident memory."""
+    kind = next((name for name in ("gpu_bytes", "host_bytes") if name in against.peaks), None)
     if kind is None:
-        nan, n = math.nan, len(against.seeds)
-        reason = "no peak of memory was recorded"
-        return _verdict(group, against.arm, "memory", (nan, nan, nan), MEMORY, n, OPEN, reason)
+        return _unknown(against, "no peak of memory was recorded")
     peak = against.peaks[kind]
-    estimate = (peak.value, peak.low, peak.high)
     what = "GPU memory" if kind == "gpu_bytes" else "host memory (there was no GPU)"
-    sentence = (
-        f"peak {what} {number(peak.value)} of the baseline's ({between(peak.low, peak.high)}, "
-        f"{counted(peak.n, 'pair')})"
-    )
-    verdict = interval_verdict(*estimate, MEMORY, peak.n)
-    seeds = seeds_to_tell(*estimate, MEMORY, peak.n, log=True)
-    return _verdict(group, against.arm, "memory", estimate, MEMORY, peak.n, verdict, sentence, seeds)
+    return Finding(peak, f"peak {what} {number(peak.value)} of the baseline's ({_interval(peak)})")
 
 
-def score_threshold(group: Group, baseline: str) -> float:
+def _score_threshold(group: Group, baseline: str) -> float:
     """What may be lost: .002 of scores within [0, 1], else that share of the baseline's mean score."""
     values = [value for arm in group.arms for value in arm.best.values]
     if values and min(values) >= 0 and max(values) <= 1:
@@ -227,44 +244,41 @@ def score_threshold(group: Group, baseline: str) -> float:
     return SCORE * abs(mean) if math.isfinite(mean) else math.nan
 
 
-def _score(group: Group, against: Against) -> Verdict:
-    gain = against.gain
-    estimate, threshold = (gain.value, gain.low, gain.high), -score_threshold(group, against.baseline)
+def _score(group: Group, against: Against, measure: str) -> Finding:
+    gain, threshold = against.gain, -_score_threshold(group, against.baseline)
     if gain.n == 0:
-        return _verdict(
-            group, against.arm, "score", estimate, threshold, 0, OPEN, "no pair of seeds has scores"
-        )
+        return Finding(gain, "no pair of seeds has scores", threshold=threshold)
     digits = 4 if abs(threshold) < 0.01 else 2
-    better = "better" if gain.value >= 0 else "worse"
     sentence = (
-        f"best {group.metric} on validation data {number(abs(gain.value), digits)} {better} than the "
-        f"baseline's ({between(gain.low, gain.high, digits)}, {counted(gain.n, 'pair')})"
+        f"best {group.metric} on validation data {number(abs(gain.value), digits)} "
+        f"{'better' if gain.value >= 0 else 'worse'} than the baseline's ({_interval(gain, digits=digits)})"
     )
-    verdict = interval_verdict(*estimate, threshold, gain.n, least=True)
-    # "at least" a threshold is "at most" its negative
-    seeds = seeds_to_tell(-gain.value, -gain.high, -gain.low, -threshold, gain.n)
-    return _verdict(group, against.arm, "score", estimate, threshold, gain.n, verdict, sentence, seeds)
+    return Finding(gain, sentence, threshold=threshold)
 
 
-def _spread(group: Group, against: Against) -> Verdict:
-    spread, n = against.spread, len(against.seeds)
-    nan = math.nan
+def _spread(group: Group, against: Against, measure: str) -> Finding:
+    spread = against.spread
     if spread is None or math.isnan(spread.value):
         reason = "no spread of times over seeds can be had"
         if spread is not None and spread.of.startswith("inter"):
             reason += ": fewer than three quarters of the searches reached the target"
-        return _verdict(group, against.arm, "spread", (nan, nan, nan), SPREAD, n, OPEN, reason)
-    estimate = (spread.value, spread.low, spread.high)
-    sentence = (
-        f"ratio of the {spread.of} over seeds {number(spread.value)} "
-        f"({between(spread.low, spread.high)}, {counted(n, 'pair')})"
-    )
-    sure = n >= LEAST_PAIRS and spread.undefined <= _UNDEFINED
+        return _unknown(against, reason)
+    sentence = f"ratio of the {spread.of} over seeds {number(spread.value)} ({_interval(spread)})"
     if spread.undefined > _UNDEFINED:
         sentence += f", and in {percent(spread.undefined, 0)} of the draws it is not defined"
-    verdict = interval_verdict(*estimate, SPREAD, n) if sure else OPEN
-    seeds = seeds_to_tell(*estimate, SPREAD, n, log=True)
-    return _verdict(group, against.arm, "spread", estimate, SPREAD, n, verdict, sentence, seeds)
+    sure = spread.n >= LEAST_PAIRS and spread.undefined <= _UNDEFINED
+    return Finding(spread, sentence, None if sure else OPEN)
+
+
+_AT_MOST = "\N{LESS-THAN OR EQUAL TO}"
+_AT_LEAST = "\N{GREATER-THAN OR EQUAL TO}"
+CRITERIA: Final = {
+    "time": Criterion(f"time to target {_AT_MOST} {TIME:g}", TIME, _time, log=True),
+    "cost": Criterion(f"time added {_AT_MOST} 5%", 0.05, _cost),
+    "memory": Criterion(f"peak memory (host, without a GPU) {_AT_MOST} 1.10", 1.10, _memory, log=True),
+    "score": Criterion(f"score gained {_AT_LEAST} -{SCORE:g}", -SCORE, _score, at_least=True),
+    "spread": Criterion(f"spread {_AT_MOST} 1.10", 1.10, _spread, log=True),
+}
 
 
 def _overall(arm: str, verdicts: Iterable[Verdict]) -> Overall:

@@ -17,6 +17,7 @@ from analysis.study.loading import Pair, Study
 from analysis.study.problems import Problem
 
 CONFIDENCE = 0.95
+EFFECT = 0.85  # the ratio of times that the proposal is about
 DRAWS = 2_000
 RELATIVE = (0.9, 0.95, 0.99)  # of the best value of a group: targets where none were fixed
 _AT_BUDGET = 1e-3  # an engine that stops at its budget looks at the clock a little before or after

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -148,8 +148,8 @@ class Source:
 class Comparison:
     """A study's evidence; ``analysis.comparison.compare`` makes it.
 
-    measure: of T@tau in the tests and the criteria. planned, used: runs. words: the summary for people, a
-    sentence or two each. problems: what was left out, and what limits what can be said.
+    measure: of T@tau in the tests and the criteria. planned, used: runs. problems: what was left out, and
+    what limits what can be said.
     """
 
     name: str
@@ -158,12 +158,10 @@ class Comparison:
     measure: Measure
     planned: int
     used: int
-    words: tuple[str, ...]
     groups: tuple[Group, ...]
     criteria: Criteria
     problems: tuple[Problem, ...]
     sources: tuple[Source, ...]
-    schema: int = SCHEMA
 
     def group(self, name: str) -> Group:
         """One of the groups.
@@ -173,10 +171,13 @@ class Comparison:
         """
         return next((each for each in self.groups if each.name == name), None) or _none(name)
 
-    def to_json(self) -> dict[str, Any]:
-        """What comparison.json holds: NaN is null, infinite is "inf"; samples of trials are left out."""
-        content: dict[str, Any] = plain(self)
-        return {"schema": content.pop("schema"), **content}
+    def to_json(self, words: Sequence[str] = ()) -> dict[str, Any]:
+        """What comparison.json holds: NaN is null, infinite is "inf"; samples of trials are left out.
+
+        Args:
+            words: the summary for people, as ``analysis.report.words.in_words`` has it.
+        """
+        return {"schema": SCHEMA, "words": list(words), **plain(self)}
 
 
 def _none(key: object) -> Any:

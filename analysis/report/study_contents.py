@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from analysis.comparison import Against, Comparison, Group, TimeEffect, Times, Verdict
-from analysis.comparison.criteria import COST, LEAST_PAIRS, MEMORY, SCORE, SPREAD, TIME
+from analysis.comparison.criteria import CRITERIA, LEAST_PAIRS
 from analysis.report.study_costs import (
     areas_table,
     counts_table,
@@ -19,14 +19,6 @@ from analysis.report.study_numbers import MEASURES, NONE, measure_name, number, 
 from analysis.report.study_tables import Table
 from analysis.stats.effects import Ratio
 
-_MOST = "\N{LESS-THAN OR EQUAL TO}"
-CRITERION = {
-    "time": f"time to target {_MOST} {TIME:g}",
-    "cost": f"time added {_MOST} {COST:.0%}",
-    "memory": f"peak memory (host, without a GPU) {_MOST} {MEMORY:.2f}",
-    "score": f"score gained \N{GREATER-THAN OR EQUAL TO} -{SCORE:g}",
-    "spread": f"spread {_MOST} {SPREAD:.2f}",
-}
 _LATER = "\N{DAGGER}"
 _TIMES = (
     "T: Kaplan-Meier median over all seeds. Ratio: arm over baseline, over pairs, with a paired bootstrap "
@@ -80,7 +72,7 @@ def criteria_table(comparison: Comparison) -> Table:
             found = {each.criterion: each for each in comparison.criteria.of(group.name, other.arm)}
             cells = [" ".join(filter(None, verdict_cell(found[name]))) for name in criteria]
             rows.append([group.name, other.arm, *cells])
-    header = ["tuple", "arm", *(CRITERION.get(name, name) for name in criteria)]
+    header = ["tuple", "arm", *(CRITERIA[name].title for name in criteria)]
     notes = [f"{each.arm}: {each.verdict}: {each.sentence}" for each in comparison.criteria.overall]
     title = "The criteria, tuple by tuple"
     return Table("criteria", title, header, rows, tuple(notes), len(header), frozenset(rules))

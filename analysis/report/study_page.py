@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from analysis.comparison import Comparison, Group
+from analysis.comparison.criteria import CRITERIA
 from analysis.report.run_page import document, html_table, image
-from analysis.report.study_contents import CRITERION, verdict_cell
+from analysis.report.study_contents import verdict_cell
 from analysis.report.study_figures import Drawing
 from analysis.report.study_numbers import measure_name, scale
 from analysis.report.study_tables import Table
@@ -186,7 +187,7 @@ def _verdicts(comparison: Comparison) -> list[str]:
                     f"<b>{_SIGN[word]} {word}</b><span>{html.escape(shown)}</span></td>"
                 )
             rows.append(f"<tr>{''.join(cells)}</tr>")
-    titles = ["arm", *(CRITERION.get(name, name) for name in criteria)]
+    titles = ["arm", *(CRITERIA[name].title for name in criteria)]
     head = "".join(f'<th class="l">{html.escape(title)}</th>' for title in titles)
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     parts.append(f'<div class="scroll verdicts">{table}</div>')

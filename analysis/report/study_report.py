@@ -20,6 +20,7 @@ from analysis.journals.runs import load_run, problem_of
 from analysis.report.study_contents import criteria_table, tables_of
 from analysis.report.study_numbers import number, slug
 from analysis.report.study_tables import RENDERED, Table, text
+from analysis.report.words import in_words
 from analysis.study.loading import Study
 from analysis.study.parallel import do_all
 from analysis.study.plan import run_directories
@@ -138,7 +139,7 @@ def write_study_report(
     tables = [criteria_table(comparison), *(table for section in sections for table in section.tables)]
     written = _write_tables(tables, output / "tables")
     numbers, page, state = output / "comparison.json", output / "report.html", state_of(study)
-    write_json(numbers, comparison.to_json())
+    write_json(numbers, comparison.to_json(in_words(comparison)))
     rows, made = _rows(study, links), commands or _commands(study, targets)
     told = study_page(comparison, sections, effects, rows, commands=made, state=state)
     page.write_text(told, encoding="utf-8")
@@ -287,7 +288,7 @@ def study_text(written: WrittenStudy) -> str:
     if written.state:
         parts.append(textwrap.fill(f"not complete: {written.state}", 100))
     parts.append(
-        "\n".join(textwrap.fill(f"- {words}", 100, subsequent_indent="  ") for words in comparison.words)
+        "\n".join(textwrap.fill(f"- {words}", 100, subsequent_indent="  ") for words in in_words(comparison))
     )
     for group in comparison.groups:
         parts += [text(table) for table in tables_of(comparison, group, "")[:1]]

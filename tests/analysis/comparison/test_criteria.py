@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -16,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.comparison import Comparison, Estimate, Verdict, compare
-from analysis.comparison.contrasts import EFFECT
 from analysis.comparison.criteria import (
     CRITERIA,
     FAILS,
@@ -60,7 +57,7 @@ def on_effect(**changes: Any) -> Verdict:
         for each in against.times
     ]
     changed = replace(group, against=(replace(against, times=tuple(effects)),))
-    return judge(replace(comparison, groups=(changed,))).verdicts[0]
+    return judge((changed,), "seconds").verdicts[0]
 
 
 def ratio(value: float, low: float, high: float, of: str = "medians", undefined: float = 0.0) -> Ratio:
@@ -79,8 +76,6 @@ def test_an_interval_decides_only_if_the_threshold_is_not_in_it(
         assert high <= threshold
     if verdict == FAILS:
         assert low > threshold
-    mirrored = interval_verdict(-value, -high, -low, -threshold, n, least=True)
-    assert mirrored == verdict
 
 
 def test_what_is_unknown_decides_nothing() -> None:
@@ -182,10 +177,6 @@ def test_ratios_drawn_towards_one_fail_only_if_they_are_above_one() -> None:
     for changed in ({"of": "restricted means"}, {"undefined": 0.1}):
         assert on_effect(ratio=ratio(0.95, 0.9, 1.0, **changed), p_holm=0.5).verdict == OPEN
         assert on_effect(ratio=ratio(1.1, 1.05, 1.2, **changed), p_holm=0.01).verdict == FAILS
-
-
-def test_the_effect_looked_for_is_the_criterions() -> None:
-    assert EFFECT == TIME
 
 
 @pytest.mark.parametrize(("warm", "verdict"), [(2.0, HOLDS), (10.0, FAILS)])
@@ -292,17 +283,10 @@ def test_tuples_that_cannot_be_told_leave_the_whole_open() -> None:
 def test_every_criterion_has_one_verdict_in_every_tuple_and_says_it_in_a_sentence() -> None:
     comparison = compare(study(two_arms(times(4, 0.2), times(4, 0.2, 1), hardware=GPU)))
     told = comparison.criteria.verdicts
-    assert tuple(each.criterion for each in told) == CRITERIA
+    assert tuple(each.criterion for each in told) == tuple(CRITERIA)
     for each in told:
         assert each.verdict in (HOLDS, FAILS, OPEN)
         assert each.sentence.endswith(".")
         assert "nan" not in each.sentence
         assert (each.seeds_needed is None) or each.verdict == OPEN
     assert isinstance(comparison.groups[0].against[0].gain, Estimate)
-
-
-@pytest.mark.parametrize(
-    "module", ["analysis.comparison.criteria", "analysis.report.words", "analysis.comparison"]
-)
-def test_each_module_can_be_imported_first(module: str) -> None:
-    subprocess.run([sys.executable, "-W", "error", "-c", f"import {module}"], check=True)

@@ -29,9 +29,7 @@ def test_importing_the_package_loads_nothing_heavy():
     modules = loaded_after("import asha_core; asha_core.__version__; dir(asha_core)")
     assert "asha_core" in modules
     assert modules.isdisjoint(HEAVY)
-    assert {name for name in modules if name.startswith("asha_core.")} == {
-        "asha_core.moved"
-    }
+    assert {name for name in modules if name.startswith("asha_core.")} == {"asha_core.moved"}
 
 
 def test_the_core_names_load_nothing_heavy():

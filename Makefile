@@ -1,5 +1,6 @@
 # make demo   a search and its report, from a bare clone
-# make test   lint, types, layering, tests
+# make docs   the documentation as a site, in build/site
+# make test   lint, types, layering, tests, docs
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -7,13 +8,13 @@ BIN := $(VENV)/bin
 STAMP := $(shell (cat setup.cfg; pwd) | cksum | cut -d' ' -f1)
 RUN := results/demo-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: demo test lint types layers pytest test-slow faults install install-test clean
+.PHONY: demo docs test lint types layers pytest test-slow faults install install-test clean
 
 demo: install
 	$(BIN)/asha-run --task digits --variation ohgw-1step --gpus cpu --max-trials 60 --target 0.97 --results-dir $(RUN)
 	$(BIN)/asha-report $(RUN)
 
-test: lint types layers pytest
+test: lint types layers docs pytest
 
 lint: install-test
 	$(BIN)/ruff check .
@@ -24,6 +25,10 @@ types: install-test
 
 layers: install-test
 	$(BIN)/lint-imports
+
+# warnings are errors: a broken link or anchor, a page that no menu has, a docstring that cannot be read
+docs: install-test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 pytest: install-test
 	$(BIN)/python -m pytest -n auto --dist worksteal

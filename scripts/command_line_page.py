@@ -1,0 +1,46 @@
+"""Write what each command's ``--help`` prints into docs/reference/command-line.md, between its marks.
+
+python -m scripts.command_line_page           # tests/test_docs.py fails if that would change the page
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import os
+import re
+from pathlib import Path
+from unittest.mock import patch
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "command-line.md"
+COMMANDS = {
+    "asha-run": "asha_core.cli.run",
+    "asha-test": "asha_core.cli.test",
+    "asha-study": "asha_core.cli.study",
+    "asha-report": "analysis.cli",
+}
+
+
+def help_of(command: str) -> str:
+    """What ``command --help`` prints on a terminal of 100 columns."""
+    main = importlib.import_module(COMMANDS[command]).main
+    printed = io.StringIO()
+    plain = patch.dict(os.environ, {"COLUMNS": "100", "NO_COLOR": "1"})
+    with plain, contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
+        main(["--help"])
+    return printed.getvalue().rstrip()
+
+
+def with_help(text: str) -> str:
+    """The page's text, in which every marked place has the help of its command."""
+    return re.sub(
+        r"(<!-- (asha-\w+) --help -->\n).*?(<!-- end -->)",
+        lambda found: f"{found[1]}```text\n{help_of(found[2])}\n```\n{found[3]}",
+        text,
+        flags=re.DOTALL,
+    )
+
+
+if __name__ == "__main__":
+    PAGE.write_text(with_help(PAGE.read_text()))

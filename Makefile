@@ -1,6 +1,8 @@
-# make demo   a search and its report, from a bare clone
-# make docs   the documentation as a site, in build/site
-# make test   lint, types, layering, tests, docs
+# make demo       a search and its report, from a bare clone
+# make docs       the documentation as a site, in build/site
+# make check      lint, types, layers, and the tests that start no process: before every commit
+# make test       the same with the documentation and every test but the slow ones: before every push
+# make test-all   everything, with random examples that no run before had: what CI runs
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -8,13 +10,27 @@ BIN := $(VENV)/bin
 STAMP := $(shell (cat setup.cfg; pwd) | cksum | cut -d' ' -f1)
 RUN := results/demo-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: demo docs test lint types layers pytest test-slow faults install install-test clean
+# of hypothesis's examples in `make test-all`; it is printed, and the same seed gives the same examples
+SEED := $(or $(SEED),$(shell od -An -N3 -tu4 /dev/urandom | tr -d ' '))
+PYTEST := $(BIN)/python -m pytest
+# mypy keeps one core busy for long: beside the tests, not before them
+TOGETHER = @$(MAKE) --no-print-directory -j4
+
+.PHONY: demo docs check test test-all lint types layers quick pytest everything coverage test-slow faults \
+	install install-test clean
 
 demo: install
 	$(BIN)/asha-run --task digits --variation ohgw-1step --gpus cpu --max-trials 60 --target 0.97 --results-dir $(RUN)
 	$(BIN)/asha-report $(RUN)
 
-test: lint types layers docs pytest
+check: install-test
+	$(TOGETHER) lint types layers quick
+
+test: install-test
+	$(TOGETHER) lint types layers docs pytest
+
+test-all: install-test
+	$(TOGETHER) lint types layers docs coverage everything SEED=$(SEED)
 
 lint: install-test
 	$(BIN)/ruff check .
@@ -30,11 +46,24 @@ layers: install-test
 docs: install-test
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
+quick: install-test
+	$(PYTEST) -n auto --dist worksteal -m 'not slow and not processes'
+
 pytest: install-test
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(PYTEST) -n auto --dist worksteal
+
+everything: install-test
+	@echo 'random examples of seed $(SEED); the same again: make everything SEED=$(SEED)'
+	$(PYTEST) -n auto --dist worksteal -m '' --timeout 3600 --hypothesis-profile fresh --hypothesis-seed $(SEED)
+
+# every branch of the pure core, by the tests that state its laws
+coverage: install-test
+	$(BIN)/coverage run -m pytest -n0 $(patsubst %,tests/asha_core/%,schedulers searchers space) tests/asha_core/test_*.py \
+		--deselect tests/asha_core/test_mutants.py
+	$(BIN)/coverage report
 
 test-slow: install-test
-	$(BIN)/python -m pytest -m slow --timeout 3600
+	$(PYTEST) -m slow --timeout 3600
 
 faults: install-test
 	$(BIN)/python -m tests.faults --kills 200 --seed 0

@@ -6,16 +6,22 @@ named by ASHA_TEST_DATA, else one called shared/data beside the checkout; elsewh
 
 from __future__ import annotations
 
+import multiprocessing.process
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
+# the same examples every time, so that what fails failed for what was changed
 settings.register_profile("default", deadline=None, derandomize=True)
-settings.load_profile("default")
+# other examples every time, for `make test-all`, which gives and prints their seed
+settings.register_profile("fresh", deadline=None, print_blob=True)
+settings.load_profile("default")  # --hypothesis-profile comes later
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # tests side by side, with a thread for every core in each, wait for each other's threads: 2 to 10 times
@@ -23,6 +29,62 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+# -- tests that start processes --------------------------------------------------------------------
+
+# every test here starts some; elsewhere the tests that do carry the marker themselves
+FOLDERS_OF_PROCESSES = ("faults", "integrations", "peers", "trials/executors", "trials/worker")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    folders = tuple(ROOT / "tests" / name for name in FOLDERS_OF_PROCESSES)
+    for item in items:
+        if any(item.path.is_relative_to(folder) for folder in folders):
+            item.add_marker(pytest.mark.processes)
+
+
+class ProcessGuard:
+    """Where tests of processes are left out, as in `make check`, none can start a Python or a browser."""
+
+    def __init__(self) -> None:
+        self.item: pytest.Item | None = None
+        really_start = multiprocessing.process.BaseProcess.start
+
+        def start(process: multiprocessing.process.BaseProcess) -> None:
+            self.check(type(process).__name__)
+            really_start(process)
+
+        multiprocessing.process.BaseProcess.start = start  # type: ignore[method-assign]
+        sys.addaudithook(self._heard)
+
+    def _heard(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "subprocess.Popen":
+            command = arguments[1]
+            name = Path(os.fsdecode(command if isinstance(command, (str, bytes)) else command[0])).name
+            if name.startswith(("python", "asha-", "chrom", "ray")):
+                self.check(name)
+
+    def check(self, what: str) -> None:
+        item = self.item
+        if item is not None and item.get_closest_marker("processes") is None:
+            raise RuntimeError(f"{item.nodeid} starts {what}: mark it with @pytest.mark.processes")
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        self.item = item
+        try:
+            return (yield)
+        finally:
+            self.item = None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if "not processes" in config.option.markexpr:
+        config.pluginmanager.register(ProcessGuard(), "process guard")
+
+
+# -- data ------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")

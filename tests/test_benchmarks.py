@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BENCHMARKS = ROOT / "benchmarks"
 
 
+@pytest.mark.processes
 def test_the_decisions_table_is_what_the_json_file_says() -> None:
     code = "import decisions; print(decisions.BEGIN, decisions.markdown(), decisions.END, sep='\\n')"
     done = subprocess.run(
@@ -34,6 +35,7 @@ def test_the_tables_of_the_warm_start_s_cost_are_what_the_json_files_say(name: s
     assert markdown(content) in (ROOT / "docs" / "results" / "warm-start-cost.md").read_text()
 
 
+@pytest.mark.processes
 def test_the_cost_of_warm_starts_is_measured(tmp_path: Path) -> None:
     file = tmp_path / "cost.json"
     command = [sys.executable, "-m", "benchmarks.warm_start_cost", "--quick", "--json", str(file)]
@@ -57,6 +59,7 @@ def test_the_tables_of_training_s_speed_are_what_the_json_files_say(path: Path) 
     assert table in (ROOT / "docs" / "results" / "training-speed.md").read_text()
 
 
+@pytest.mark.processes
 @pytest.mark.slow  # three processes that load torch
 def test_training_s_speed_is_measured(tmp_path: Path) -> None:
     file = tmp_path / "speed.json"

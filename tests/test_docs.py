@@ -35,6 +35,7 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_the_readmes_python_runs(number: int, tmp_path: Path) -> None:
     code = blocks(ROOT / "README.md", "python")

@@ -27,6 +27,7 @@ def test_what_never_was_there_is_still_missing():
         importlib.import_module("analysis.never")
 
 
+@pytest.mark.processes
 def test_from_a_fresh_interpreter():
     code = "from analysis.paired import holm; print(holm.__module__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

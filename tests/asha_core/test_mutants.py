@@ -16,6 +16,8 @@ import pytest
 
 from tests.asha_core.mutants import MUTANTS
 
+pytestmark = pytest.mark.processes
+
 CORE = Path(__file__).resolve().parent
 PACKAGE = CORE.parent.parent / "asha_core"
 SCHEDULERS = ("asha", "stopping", "pasha", "hyperband", "full", "successive_halving", "sync_hyperband")

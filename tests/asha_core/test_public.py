@@ -25,6 +25,7 @@ def loaded_after(statements: str) -> set[str]:
     return set(json.loads(done.stdout))
 
 
+@pytest.mark.processes
 def test_importing_the_package_loads_nothing_heavy():
     modules = loaded_after("import asha_core; asha_core.__version__; dir(asha_core)")
     assert "asha_core" in modules
@@ -32,6 +33,7 @@ def test_importing_the_package_loads_nothing_heavy():
     assert {name for name in modules if name.startswith("asha_core.")} == {"asha_core.moved"}
 
 
+@pytest.mark.processes
 def test_the_core_names_load_nothing_heavy():
     names = sorted(set(asha_core.__all__) - ENGINE - {"__version__"})
     modules = loaded_after(f"from asha_core import {', '.join(names)}")

@@ -61,6 +61,7 @@ def test_other_texts_are_told_as_they_come() -> None:
     assert len(new_hints({"ignored": ["c", "a"], "fallback": "x", "unmatched": ["lr"]}, said)) == 3
 
 
+@pytest.mark.processes
 def test_the_public_names_are_there_and_torch_is_not_until_it_is_needed() -> None:
     assert all(getattr(warmstart, name) for name in warmstart.__all__)
     code = (

@@ -130,6 +130,7 @@ def test_a_broken_one_is_named_in_one_line(
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.processes
 @pytest.mark.usefixtures("stranger")
 def test_worker_processes_find_it_too(tmp_path: Path) -> None:
     """A search from the command line, in processes of its own."""

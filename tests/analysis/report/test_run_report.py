@@ -82,6 +82,7 @@ def test_the_page_refers_to_nothing_outside_itself(run: Path) -> None:
     assert "run &lt;1&gt;" in text  # names are escaped
 
 
+@pytest.mark.processes
 def test_a_browser_draws_the_page_without_errors(run: Path, tmp_path: Path) -> None:
     browser = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
     if browser is None:
@@ -144,6 +145,7 @@ def test_a_run_without_a_single_report_still_has_a_page(tmp_path: Path) -> None:
     assert "No trial reported a finite value" in (tmp_path / "a" / "report.html").read_text()
 
 
+@pytest.mark.processes
 def test_analysis_never_loads_torch(run: Path) -> None:
     code = "import sys; from analysis.cli import main; main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code, str(run)], capture_output=True, check=False)

@@ -164,6 +164,7 @@ def test_what_is_wrong_with_a_study_is_on_its_page(study: Path, capsys: pytest.C
         assert words in text
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("width", [1300, 500])
 def test_a_browser_draws_the_page_without_errors(study: Path, tmp_path: Path, width: int) -> None:
     browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)

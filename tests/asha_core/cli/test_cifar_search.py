@@ -11,6 +11,8 @@ import pytest
 
 from analysis import load_run, time_split
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.mark.slow
 def test_a_cifar_search_pauses_resumes_and_learns(cifar_dir: Path, tmp_path: Path) -> None:

@@ -97,6 +97,7 @@ def refused(used: Path, capsys: pytest.CaptureFixture[str]) -> Refused:
 # -- killed, and gone on with ----------------------------------------------------------------------
 
 
+@pytest.mark.processes
 def test_killed_in_the_middle_it_goes_on_with_the_options_it_was_begun_with(tmp_path: Path) -> None:
     begun = [
         *(*TASK, "--task-option", "saves=true", "--task-option", "seconds=0.05", "--gpus", "cpu"),
@@ -138,6 +139,7 @@ def test_killed_in_the_middle_it_goes_on_with_the_options_it_was_begun_with(tmp_
     assert '"sessions": 2' in said.read_text()
 
 
+@pytest.mark.processes
 def test_the_same_command_with_resume_appended(tmp_path: Path) -> None:
     command = [*PACED, "--max-trials", "6", "--results-dir", "run"]
     with Command(tmp_path, *command, "--resume") as engine:  # nothing is there: it begins
@@ -230,6 +232,7 @@ def at_a_terminal(answer: str, *arguments: str, cwd: Path) -> tuple[int, str]:
         return engine.process.wait(30), text.decode()
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("answer", "goes_on"), [("y\n", True), ("n\n", False), ("\n", False), ("\x04", False)]
 )
@@ -319,6 +322,7 @@ def test_fewer_trials_than_there_are_is_said_in_plain_words(refused: Refused) ->
 # -- two engines -----------------------------------------------------------------------------------
 
 
+@pytest.mark.processes
 def test_a_second_engine_is_refused_and_leaves_the_first_alone(tmp_path: Path) -> None:
     command = [*PACED, "--max-trials", "500", "--results-dir", "run"]
     with Command(tmp_path, *command) as engine:
@@ -333,6 +337,7 @@ def test_a_second_engine_is_refused_and_leaves_the_first_alone(tmp_path: Path) -
     assert not records(tmp_path / "run", "resume")
 
 
+@pytest.mark.processes
 def test_going_on_with_a_copy_leaves_the_original_alone(tmp_path: Path) -> None:
     command = [*PACED, "--max-trials", "500", "--results-dir", "run"]
     with Command(tmp_path, *command) as engine:
@@ -459,6 +464,7 @@ from tests.asha_core.cli.odd_tasks import Paced as Evil
 """
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("place", ["settings", "target", "both", "journal"])
 def test_what_a_results_directory_names_is_not_imported(place: str, used: Path) -> None:
     proof = used.parent / "imported"

@@ -25,6 +25,8 @@ from trials import load_model
 from trials.tasks.digits import SPACE, Digits
 from trials.torch_task.training import evaluate, load_data
 
+pytestmark = pytest.mark.processes
+
 ASHA_RUN = Path(sys.executable).with_name("asha-run")
 TRAINING = ["--task", "digits", "--gpus", "cpu", "--workers-per-gpu", "2"]
 

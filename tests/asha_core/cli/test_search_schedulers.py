@@ -82,6 +82,7 @@ def test_stopping(tmp_path: Path) -> None:
     assert 8 > some >= few >= 1  # the best of each rung always goes on
 
 
+@pytest.mark.processes
 def test_pasha(tmp_path: Path) -> None:
     results = search(tmp_path, "--variation", "pasha-random-warm", "--max-trials", "9", *WORKERS)
     unlocked = results["scheduler_state"]["unlocked"]
@@ -125,6 +126,7 @@ def test_without_halving_from_start_points(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("scheduler", ["asha", "sh"])
 def test_a_grid_is_searched_to_its_end(scheduler: str, tmp_path: Path) -> None:
     (tmp_path / "mytask.py").write_text(

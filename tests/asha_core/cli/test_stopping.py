@@ -18,6 +18,8 @@ from asha_core.cli.run import main
 from tests.asha_core.cli.searches import CPU, PACED, TASK, Command, records, results, run
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.processes
+
 UNRULY = ["--task", "tests.asha_core.cli.odd_tasks:Unruly", "--gpus", "cpu", "--workers-per-gpu", "2"]
 
 

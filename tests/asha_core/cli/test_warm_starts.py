@@ -182,6 +182,7 @@ def test_a_script_is_refused_before_anything_is_written(given: Any, message: str
 # -- hints -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.processes
 def test_a_hint_is_told_once_for_a_search_whatever_the_workers(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

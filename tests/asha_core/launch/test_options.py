@@ -175,6 +175,7 @@ def test_a_budget_that_cannot_finish_a_rung_is_said_before_it_starts(
     assert "too few trials to finish one rung" in capsys.readouterr().out
 
 
+@pytest.mark.processes
 def test_help_and_plan_load_neither_torch_nor_rich() -> None:
     code = (
         "import sys; from asha_core.cli.run import main\n"

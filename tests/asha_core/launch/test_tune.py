@@ -95,6 +95,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -121,6 +122,7 @@ def test_a_wrong_argument_ends_the_script_and_leaves_nothing(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.processes
 def test_without_the_main_guard_the_error_says_so(tmp_path: Path) -> None:
     script = WRONG.replace('if __name__ == "__main__":', "if True:")
     (tmp_path / "script.py").write_text(script)

@@ -14,6 +14,8 @@ import pytest
 
 from asha_core.runtime.interrupts import INTERRUPTS, StopSignal, stop_signals
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).resolve().parents[3]
 PREFACE = """
 import os, signal, threading

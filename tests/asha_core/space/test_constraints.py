@@ -176,7 +176,7 @@ def test_constraints_tell_spaces_apart():
 def test_a_callable_of_a_class_is_a_constraint_but_json_cannot_bring_it_back():
     space = SearchSpace(SQUARE, constraints=[Below(0.25)])
     assert all(RandomSearch(space, 0).propose(i)["x"] < 0.25 for i in range(20))
-    with pytest.raises(SpaceError, match=r"tests\.core\.predicates:Below'? cannot be imported"):
+    with pytest.raises(SpaceError, match=r"tests\.asha_core\.predicates:Below'? cannot be imported"):
         SearchSpace.from_dict(space.to_dict())
 
 
@@ -186,7 +186,7 @@ def test_a_callable_of_a_class_is_a_constraint_but_json_cannot_bring_it_back():
         "tests.asha_core.predicates:nothing",
         "tests.asha_core.predicates:NOT_A_FUNCTION",
         "tests.asha_core.predicates:Below",
-        "tests.core.nowhere:small",
+        "tests.asha_core.nowhere:small",
         "tests.asha_core.predicates",
         ":small",
         "",

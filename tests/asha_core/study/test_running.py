@@ -20,6 +20,8 @@ from asha_core.study.directory import StudyDirectory
 from asha_core.study.process import RunProcess
 from tests.asha_core.cli.searches import environment
 
+pytestmark = pytest.mark.processes
+
 ASHA_STUDY = str(Path(sys.executable).with_name("asha-study"))
 TASKS = "tests.asha_core.study.loud_tasks"
 

@@ -228,6 +228,7 @@ def test_a_reader_that_leaves_does_not_change_the_exit_status(tmp_path: Path) ->
     assert "Error" not in told.stderr
 
 
+@pytest.mark.processes
 def test_a_file_of_the_user_is_no_module_of_pythons(tmp_path: Path) -> None:
     (tmp_path / "shlex.py").write_text("raise RuntimeError('not me')")
     logs = [tmp_path / "stdout.log", tmp_path / "stderr.log"]

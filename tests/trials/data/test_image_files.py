@@ -544,6 +544,7 @@ def test_unknown_names_are_refused_with_the_nearest(tmp_path: Path) -> None:
         read("cifar10", tmp_path, "training")  # type: ignore[arg-type]
 
 
+@pytest.mark.processes
 def test_files_are_checked_and_read_without_torch(tmp_path: Path) -> None:
     np.savez(tmp_path / "cifar10.npz", x_train=np.zeros((2, 32, 32, 3), np.uint8), y_train=np.arange(2))
     code = (

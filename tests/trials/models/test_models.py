@@ -475,6 +475,7 @@ def test_a_class_refuses_a_shortcut_itself() -> None:
         CifarResNet(shortcut="none")
 
 
+@pytest.mark.processes
 def test_names_are_checked_without_torch() -> None:
     code = (
         "import sys, trials.models as m; m.check('resnet20', list(m.MODELS), 'cifar10'); "

@@ -357,6 +357,7 @@ def test_another_number_of_classes_is_refused(made: Path) -> None:
     ImageNet(data_dir=str(made), batch_size=8, classes=3).prepare()
 
 
+@pytest.mark.processes
 def test_a_plan_needs_no_torch(made: Path) -> None:
     code = (
         "import sys; from trials.tasks.imagenet import ImageNet; "

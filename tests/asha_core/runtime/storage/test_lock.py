@@ -18,6 +18,8 @@ import pytest
 from asha_core.errors import ResultsError
 from asha_core.runtime.storage.lock import RunLock
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).resolve().parents[4]
 HOLDER = """
 import subprocess, sys

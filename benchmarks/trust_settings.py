@@ -32,7 +32,8 @@ from asha_core import ASHA, Configuration, Float, RandomSearch, Report, SearchSp
 from asha_core.searchers.listed import Listed
 from trials.data.augmentation import affine
 from trials.tasks.digits import Digits
-from trials.torch_task.training import TrainingProblem, fresh_model, load_data
+from trials.torch_task.learner import fresh_model, load_data
+from trials.torch_task.warm_start_problem import TrainingProblem
 from warmstart import build
 
 EPOCHS, BATCH, WORKERS, ORDERS = 27, 32, 4, 200

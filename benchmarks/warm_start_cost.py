@@ -42,11 +42,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from asha_core.space import Configuration, SearchSpace
 from asha_core.streams import stream_seed
 from benchmarks import tables
-from trials.task import TorchTask
+from trials import TorchTask
 from trials.tasks.cifar import Cifar10
 from trials.tasks.digits import Digits
 from trials.torch_task import training
-from trials.torch_task.training import TrainingProblem
+from trials.torch_task.warm_start_problem import TrainingProblem
 from warmstart.estimates.estimate import Route, estimate
 from warmstart.problem.randomness import generator_for
 from warmstart.registry import VARIATIONS, build

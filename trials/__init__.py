@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from trials.checkpoints.rebuild import load_model
 from trials.spec import TaskSpec
-from trials.task import FunctionTask, Task, TorchTask
-from trials.test_data import Final, measure_on_test_data
+from trials.task import FunctionTask, Task
+from trials.torch_task.final_test import Final, measure_on_test_data
+from trials.torch_task.load_model import load_model
+from trials.torch_task.torch_task import TorchTask
 from trials.trial import Trial
 
 __all__ = [

@@ -12,7 +12,7 @@ from asha_core.runtime.storage.results import RunDirectory
 from asha_core.runtime.terminal.command import Parser, run_command
 
 if TYPE_CHECKING:
-    from trials.test_data import Final
+    from trials.torch_task.final_test import Final
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _test(options: argparse.Namespace) -> int:
     from trials.tasks import task_target
-    from trials.test_data import measure_on_test_data
+    from trials.torch_task.final_test import measure_on_test_data
 
     told = measure_on_test_data(
         options.results,
@@ -50,7 +50,7 @@ def _test(options: argparse.Namespace) -> int:
     )
     if options.json:
         from asha_core.runtime.storage.records import to_json
-        from trials.test_data import fields
+        from trials.torch_task.final_test import fields
 
         print(to_json(fields(told)))
     else:

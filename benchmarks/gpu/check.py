@@ -26,7 +26,7 @@ import torch
 from asha_core import Job, RandomSearch, Refined, Report
 from asha_core.runtime.storage.results import RunDirectory
 from trials.tasks.digits import Digits
-from trials.torch_task.training import TrainingProblem
+from trials.torch_task.warm_start_problem import TrainingProblem
 from trials.worker.job_runner import JobRunner, WorkerSettings
 from warmstart.strategies.hypergradient import HyperGradient
 

@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks import warm_start_cost as cost  # noqa: E402 - found only now
 from trials.tasks.cifar import SPACE  # noqa: E402
-from trials.torch_task.training import fresh_model  # noqa: E402
+from trials.torch_task.learner import fresh_model  # noqa: E402
 from warmstart.problem.model_problem import ModelProblem  # noqa: E402
 from warmstart.strategies.hypergradient import HyperGradient  # noqa: E402
 

@@ -10,7 +10,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from asha_core import Configuration
 from trials.tasks.digits import Digits
-from trials.torch_task.training import TrainingProblem, fresh_model, load_data
+from trials.torch_task.learner import fresh_model, load_data
+from trials.torch_task.warm_start_problem import TrainingProblem
 from warmstart import build
 from warmstart.registry import VARIATIONS
 

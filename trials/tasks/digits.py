@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from asha_core.errors import SettingError, nearest
 from asha_core.space import Configuration, Float, SearchSpace
-from trials.task import TorchTask
+from trials.torch_task.torch_task import TorchTask
 
 if TYPE_CHECKING:
     import torch

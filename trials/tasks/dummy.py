@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from asha_core.space import Configuration, Float, SearchSpace
-from trials.task import TorchTask
+from trials.torch_task.torch_task import TorchTask
 
 if TYPE_CHECKING:
     import torch

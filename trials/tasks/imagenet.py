@@ -26,9 +26,10 @@ from trials.data.splits import check_batch
 from trials.devices import cores
 from trials.models import build, check
 from trials.spec import option_names
-from trials.task import TorchTask, check_speed
 from trials.tasks.arguments import flag, share, whole
 from trials.tasks.images import SPACE
+from trials.torch_task.options import check_speed
+from trials.torch_task.torch_task import TorchTask
 
 if TYPE_CHECKING:
     import torch

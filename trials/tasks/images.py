@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from asha_core.errors import SettingError, nearest
 from asha_core.space import Configuration, Float, SearchSpace
 from trials.models import build, check
-from trials.task import TorchTask, check_speed
 from trials.tasks.arguments import flag, share, whole
+from trials.torch_task.options import check_speed
+from trials.torch_task.torch_task import TorchTask
 
 if TYPE_CHECKING:
     import torch

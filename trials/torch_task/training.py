@@ -1,4 +1,4 @@
-"""The training loop that ``TorchTask`` runs, and the same network as a warm start's problem.
+"""The training loop that ``TorchTask`` runs.
 
 Every unit draws from streams named after the trial's seed and the unit's number, so nothing but
 weights and optimiser state has to be kept for a bitwise resume at the end of a unit. A unit that is left
@@ -7,37 +7,26 @@ in the middle, because the search is being stopped, keeps the state of its strea
 
 from __future__ import annotations
 
-import io
 import random
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import IO, Any, NoReturn, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from asha_core.searchers.random_search import RandomSearch
 from asha_core.space import Configuration
 from asha_core.streams import stream_seed
-from trials.checkpoints.files import write_content
-from trials.costs.flops import Cache, Seen, structure
-from trials.costs.warm_start_flops import Known, Refinement
+from trials.costs.flops import Seen
 from trials.data.batches import Batches
-from trials.task import TorchTask
-from trials.torch_task.acceleration import (
-    Precision,
-    compiled,
-    heldout_batch,
-    heldout_inputs,
-    placed,
-    repeatable,
-    training_inputs,
-)
+from trials.torch_task.acceleration import repeatable
+from trials.torch_task.evaluation import evaluate
+from trials.torch_task.learner import Learner, load_data, training_inputs
 from trials.trial import Trial
-from warmstart.base import Losses
-from warmstart.problem.model_problem import ModelProblem
 from warmstart.problem.randomness import generator_for, own_randomness
+
+if TYPE_CHECKING:
+    from trials.torch_task.torch_task import TorchTask
 
 
 def _global_states(device: str) -> dict[str, Any]:
@@ -62,27 +51,11 @@ def _set_global_states(states: Mapping[str, Any], device: str) -> None:
     np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
 
 
-def load_data(task: TorchTask, device: str) -> tuple[Batches, Batches]:
-    """The task's data on the device; loaded once for each task object and device."""
-    cache = task.__dict__.setdefault("_batches", {})
-    if device not in cache:
-        train, valid = (Batches(source, device, task.loader_workers) for source in task.data())
-        cache[device] = train, valid
-    batches: tuple[Batches, Batches] = cache[device]
-    return batches
-
-
-def fresh_model(task: TorchTask, config: Configuration, seed: int, device: str) -> nn.Module:
-    """The trial's network with its initial weights: a function of (configuration, seed)."""
-    with own_randomness(stream_seed(seed, "weights"), device):
-        return placed(task.model(config), task, device)
-
-
 def train(task: TorchTask, trial: Trial) -> None:
     """Train one job of a ``TorchTask``: from the last checkpoint to ``trial.until``."""
     device = trial.device
     train_batches, valid_batches = load_data(task, device)
-    learner = _Learner(task, trial.config, trial.seed, device)
+    learner = Learner(task, trial.config, trial.seed, device)
     kept = trial.resume_from()
     if kept is not None:
         learner.load(kept)
@@ -92,7 +65,7 @@ def train(task: TorchTask, trial: Trial) -> None:
     if begun is not None:
         learner.load(begun)
     for unit in trial.units():
-        with repeatable(task), own_randomness(stream_seed(trial.seed, "unit", unit), device):
+        with repeatable(task.deterministic), own_randomness(stream_seed(trial.seed, "unit", unit), device):
             with trial.costs.timed("train_seconds"):
                 loss = _train_unit(task, trial, unit, learner, train_batches, begun)
             begun = None
@@ -110,70 +83,11 @@ def _count(trial: Trial, name: str, seen: Seen) -> None:
         trial.costs.add(name, operations)
 
 
-def checkpoint_size(task: TorchTask) -> int:
-    """Bytes of a checkpoint of the task's network, under the first configuration of a search."""
-    configuration = RandomSearch(task.space, 0).propose(0)
-    learner = _Learner(task, configuration, 0, "cpu")
-    for parameter in learner.model.parameters():
-        if parameter.requires_grad:
-            parameter.grad = torch.zeros_like(parameter)
-    learner.optimizer.step()  # with which it makes what it keeps for each weight
-    file = _Counter()
-    origin = {"configuration": dict(configuration), "task": task.describe()}
-    write_content(cast(IO[bytes], file), {"resource": 1, **origin, "state": learner.state()})
-    return file.size
-
-
-class _Counter(io.RawIOBase):
-    """A file that keeps nothing but its size."""
-
-    size = 0
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        self.size += len(data)
-        return len(data)
-
-
-class _Learner:
-    """What a trial trains: the network, its optimiser, and the scaler of mixed precision.
-
-    Attributes:
-        trained, measured: the batches that went through the network, forward and back, and only forward.
-    """
-
-    def __init__(self, task: TorchTask, config: Configuration, seed: int, device: str) -> None:
-        self.kind = device.partition(":")[0]
-        self.model = fresh_model(task, config, seed, device)
-        self.optimizer = task.optimizer(self.model.parameters(), config)
-        self.peaks = [group["lr"] for group in self.optimizer.param_groups]
-        self.precision = Precision(task, device)
-        self.network = compiled(self.model, task)  # the same weights; for training steps alone
-        counted: Cache = task.__dict__.setdefault("_flops", {})
-        self.trained = Seen(self.model, counted, backward=True)
-        self.measured = Seen(self.model, counted, backward=False)
-
-    def state(self) -> dict[str, Any]:
-        return {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": self.precision.scaler.state_dict(),
-        }
-
-    def load(self, state: Mapping[str, Any]) -> None:
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if state["scaler"] and self.precision.scaler.is_enabled():  # it may come from another kind of device
-            self.precision.scaler.load_state_dict(state["scaler"])
-
-
 def _train_unit(
     task: TorchTask,
     trial: Trial,
     unit: int,
-    learner: _Learner,
+    learner: Learner,
     batches: Batches,
     begun: Mapping[str, Any] | None,
 ) -> float:
@@ -205,7 +119,7 @@ def _train_unit(
 
 def _step(
     task: TorchTask,
-    learner: _Learner,
+    learner: Learner,
     inputs: Tensor,
     targets: Tensor,
     config: Configuration,
@@ -229,7 +143,7 @@ def _step(
     return loss.detach()
 
 
-def _pause(trial: Trial, learner: _Learner, step: int, total: Tensor, noise: torch.Generator) -> NoReturn:
+def _pause(trial: Trial, learner: Learner, step: int, total: Tensor, noise: torch.Generator) -> NoReturn:
     """Leave a unit before its ``step``, with all that the rest of it depends on."""
     _count(trial, "flops", learner.trained)
     trial.pause(
@@ -242,97 +156,3 @@ def _pause(trial: Trial, learner: _Learner, step: int, total: Tensor, noise: tor
             "randomness": _global_states(trial.device),
         }
     )
-
-
-def evaluate(
-    task: TorchTask, model: nn.Module, batches: Batches, seen: Seen | None = None
-) -> tuple[float, float]:
-    """(score, loss) over the whole validation set, in eval mode and full precision.
-
-    Args:
-        seen: is told of each batch, as the network takes it.
-    """
-    every, truth = outputs_of(task, model, batches, seen)
-    with torch.inference_mode():
-        return task.score(every, truth), task.heldout_loss(every, truth).item()
-
-
-@torch.inference_mode()
-def outputs_of(
-    task: TorchTask, model: nn.Module, batches: Batches, seen: Seen | None = None
-) -> tuple[Tensor, Tensor]:
-    """(outputs, targets) of everything in order, in eval mode and full precision."""
-    model.eval()
-    outputs, targets = [], []
-    for x, y in batches.ordered(heldout_batch(task, batches.device)):
-        inputs = heldout_inputs(task, x)
-        if seen is not None:
-            seen(inputs)
-        outputs.append(model(inputs).float())
-        targets.append(y)
-    return torch.cat(outputs), torch.cat(targets)
-
-
-class TrainingProblem(ModelProblem):
-    """A ``TorchTask``'s network as a warm start sees it: the trial's own initial weights.
-
-    Batches come from streams of their own, and the precision is that of training.
-    """
-
-    def __init__(self, task: TorchTask, seed: int, device: str) -> None:
-        self._network: Hashable = None  # of the losses that were asked for last
-        self._refinement: Refinement | None = None
-        load_data(task, device)  # now: what it may draw from the global generators, training would have drawn
-        precision = Precision(task, device)
-        mixed = precision.mixed and precision.dtype is torch.bfloat16
-
-        def draw(which: int, stream: str) -> Callable[[int], tuple[Tensor, Tensor]]:
-            def batch(number: int) -> tuple[Tensor, Tensor]:
-                source = load_data(task, device)[which]
-                return source.draw(task.batch_size, generator_for(seed, stream, number))
-
-            return batch
-
-        def model(config: Configuration) -> nn.Module:
-            made = fresh_model(task, config, seed, device)
-            if self._network is None and self._refinement is not None:
-                self._network = structure(made)
-            return made
-
-        super().__init__(
-            task.space,
-            model=model,
-            optimizer=lambda model, config: task.optimizer(model.parameters(), config),
-            data=draw(0, "warm-start"),
-            loss=task.loss,
-            heldout_loss=task.heldout_loss,
-            augment=lambda inputs, config, noise: training_inputs(task, inputs, config, noise),
-            prepare=lambda inputs: heldout_inputs(task, inputs),
-            validation=draw(1, "warm-start-validation"),
-            autocast=torch.bfloat16 if mixed else None,
-            device=device,
-            seed=seed,
-        )
-
-    def losses(self, configuration: Configuration) -> Losses:
-        """The network under this configuration: what a strategy measures."""
-        self._network = None
-        losses = super().losses(configuration)
-        return losses if self._refinement is None else self._refinement.watched(losses, self._network)
-
-    @contextmanager
-    def counting(self, known: dict[str, Any]) -> Iterator[Callable[[Mapping[str, Any]], float | None]]:
-        """Count the operations of the refinement inside.
-
-        Args:
-            known: what was counted of earlier ones of the same strategy; empty at first.
-        Returns:
-            A function of the refinement's diagnostics, to be called when it is over: how many operations it
-            took; None if that is not known.
-        """
-        refinement = self._refinement = Refinement(known.setdefault("flops", Known()))
-        try:
-            yield refinement.flops
-        finally:
-            refinement.close()
-            self._refinement = None

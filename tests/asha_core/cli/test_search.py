@@ -23,7 +23,8 @@ from tests.asha_core.runtime.replay import replay
 from tests.trials.jobs import alive
 from trials import load_model
 from trials.tasks.digits import SPACE, Digits
-from trials.torch_task.training import evaluate, load_data
+from trials.torch_task.evaluation import evaluate
+from trials.torch_task.learner import load_data
 
 pytestmark = pytest.mark.processes
 

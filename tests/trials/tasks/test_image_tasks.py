@@ -16,17 +16,17 @@ from torch.nn import functional
 
 from asha_core import AshaError, Job, RandomSearch, Refined, Report
 from asha_core.runtime.storage.results import RunDirectory
-from trials import measure_on_test_data
+from trials import TorchTask, measure_on_test_data
 from trials.checkpoints.files import load_checkpoint
 from trials.data.augmentation import cutout
 from trials.spec import TaskSpec
-from trials.task import TorchTask
 from trials.tasks.cifar import Cifar10, Cifar100
 from trials.tasks.dummy import Dummy
 from trials.tasks.fashion_mnist import FashionMnist
 from trials.tasks.images import ImageTask
-from trials.torch_task.acceleration import Precision, heldout_inputs, training_inputs
-from trials.torch_task.training import TrainingProblem, fresh_model, load_data
+from trials.torch_task.acceleration import Precision
+from trials.torch_task.learner import fresh_model, heldout_inputs, load_data, training_inputs
+from trials.torch_task.warm_start_problem import TrainingProblem
 from trials.worker.job_runner import JobRunner, WorkerSettings
 from warmstart.strategies.hypergradient import HyperGradient
 
@@ -410,12 +410,12 @@ def test_the_scaler_of_float16_goes_on_where_it_was(tmp_path: Path, monkeypatch:
         precision = "float16"
 
     class Large(Precision):
-        def __init__(self, task: TorchTask, device: str) -> None:
-            super().__init__(task, device)
+        def __init__(self, precision: str, device: str) -> None:
+            super().__init__(precision, device)
             # so large at first that steps are skipped, and growing every third step
             self.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**24, growth_interval=3)
 
-    monkeypatch.setattr("trials.torch_task.training.Precision", Large)
+    monkeypatch.setattr("trials.torch_task.learner.Precision", Large)
     whole = curve_of(Half(), tmp_path / "whole", [3])
     assert curve_of(Half(), tmp_path / "paused", [1, 2, 3]) == whole
     scales = [

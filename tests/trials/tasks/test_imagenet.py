@@ -26,14 +26,14 @@ from asha_core import Configuration, Failed, Job, Lost, RandomSearch, Report
 from asha_core.errors import ResultsError, SettingError, TaskError
 from asha_core.runtime.resume import check_same
 from asha_core.runtime.storage.results import RunDirectory
-from trials.checkpoints.rebuild import load_model, rebuilt
 from trials.data import class_folders
 from trials.data.batches import Batches, is_seeded
 from trials.data.class_folders import EXTENSIONS
 from trials.data.image_folder import ImageFiles, ImageFolderData, RandomCrops, decoded, random_box
 from trials.tasks import imagenet
 from trials.tasks.imagenet import DEVIATION, MEAN, ImageNet
-from trials.test_data import measure_on_test_data
+from trials.torch_task.final_test import measure_on_test_data
+from trials.torch_task.load_model import load_model, rebuilt
 from trials.worker.job_runner import JobRunner, WorkerSettings
 from trials.worker.processes import stat
 

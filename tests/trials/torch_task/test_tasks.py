@@ -19,7 +19,8 @@ from trials.tasks import TASKS, task_target
 from trials.tasks.cifar import Cifar10
 from trials.tasks.digits import Digits
 from trials.tasks.dummy import Dummy
-from trials.torch_task.training import TrainingProblem, load_data
+from trials.torch_task.learner import load_data
+from trials.torch_task.warm_start_problem import TrainingProblem
 from warmstart.strategies.hypergradient import HyperGradient
 
 

@@ -16,13 +16,15 @@ from torch.utils.data import TensorDataset
 
 from asha_core import AshaError, Configuration, Float, Job, RandomSearch, Refined, Report, SearchSpace
 from asha_core.runtime.storage.results import RunDirectory
+from trials import FunctionTask, Task, TorchTask
 from trials.checkpoints.files import load_checkpoint, save_checkpoint
 from trials.data.batches import Batches
-from trials.task import FunctionTask, Task, TorchTask
 from trials.tasks.digits import Digits
-from trials.torch_task.training import evaluate, load_data, own_randomness
+from trials.torch_task.evaluation import evaluate
+from trials.torch_task.learner import load_data
 from trials.trial import JobStopped, Trial
 from trials.worker.job_runner import JobRunner, WorkerSettings
+from warmstart.problem.randomness import own_randomness
 
 Run = Callable[..., tuple[list[Any], RunDirectory]]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from asha_core import Choice, Configuration, Constant, Float, Int, RandomSearch, SearchSpace
 from trials.task import PlainProblem
 from trials.tasks.digits import Digits
-from trials.torch_task.training import TrainingProblem
+from trials.torch_task.warm_start_problem import TrainingProblem
 from warmstart.base import movable, moved, taken
 from warmstart.strategies.hypergradient import HyperGradient
 from warmstart.strategies.random_step import RandomStep

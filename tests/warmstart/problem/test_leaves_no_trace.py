@@ -16,8 +16,8 @@ from torch.utils.data import TensorDataset
 
 from asha_core import Configuration, Float, Job, RandomSearch, Refined, SearchSpace
 from asha_core.runtime.storage.results import RunDirectory
+from trials import TorchTask
 from trials.checkpoints.files import load_checkpoint
-from trials.task import TorchTask
 from trials.tasks.cifar import Cifar10
 from trials.tasks.digits import Digits
 from trials.worker.job_runner import JobRunner, WorkerSettings

@@ -10,7 +10,7 @@ import torch
 from asha_core import Configuration, Float, RandomSearch, SearchSpace
 from tests.warmstart.small_problems import Slopes, Small, configuration, heavy_ball
 from trials.tasks.digits import Digits
-from trials.torch_task.training import TrainingProblem
+from trials.torch_task.warm_start_problem import TrainingProblem
 from warmstart.strategies.hypergradient import HyperGradient
 
 LR = SearchSpace({"lr": Float(0.0, 10.0)})

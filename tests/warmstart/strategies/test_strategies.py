@@ -26,7 +26,7 @@ from tests.warmstart.small_problems import (
 )
 from trials.task import PlainProblem
 from trials.tasks.digits import Digits
-from trials.torch_task.training import TrainingProblem
+from trials.torch_task.warm_start_problem import TrainingProblem
 from warmstart import Outcome, WarmStart, build
 from warmstart.registry import STRATEGIES
 

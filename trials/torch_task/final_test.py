@@ -17,8 +17,9 @@ from asha_core.errors import ResultsError, TaskError
 from asha_core.runtime.storage.lock import held
 from asha_core.runtime.storage.records import to_json
 from asha_core.runtime.storage.results import RunDirectory, write_json
-from trials.checkpoints.rebuild import rebuilt
-from trials.task import Task, TorchTask
+from trials.task import Task
+from trials.torch_task.load_model import rebuilt
+from trials.torch_task.torch_task import TorchTask
 
 _SCHEMA = 1
 _MOST_CLASSES = 2000  # of a confusion matrix, whose size is their square
@@ -128,7 +129,7 @@ def _in_the_search(rooms: RunDirectory, resource: int) -> tuple[int | None, floa
 
 def _measured(built: TorchTask, model: Any, source: Any, device: str, about: dict[str, Any]) -> Final:
     from trials.data.batches import Batches
-    from trials.torch_task.training import outputs_of
+    from trials.torch_task.evaluation import outputs_of
 
     batches = Batches(source, device, built.loader_workers)
     outputs, targets = outputs_of(built, model.to(device), batches)

@@ -10,7 +10,8 @@ from asha_core.errors import AshaError, ResultsError, TaskError
 from asha_core.space import Configuration
 from trials.checkpoints.files import load_checkpoint
 from trials.spec import TaskSpec, check_options
-from trials.task import Task, TorchTask
+from trials.task import Task
+from trials.torch_task.torch_task import TorchTask
 
 if TYPE_CHECKING:
     from torch import nn

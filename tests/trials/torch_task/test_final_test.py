@@ -17,7 +17,7 @@ from asha_core.runtime.storage.lock import RunLock
 from trials import load_model, measure_on_test_data
 from trials.tasks.digits import Digits
 from trials.tasks.dummy import Dummy
-from trials.test_data import _confusion
+from trials.torch_task.final_test import _confusion
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,114 @@
+"""What a trial of a ``TorchTask`` trains: its data on the device, its network and its optimiser."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import IO, TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from asha_core.searchers.random_search import RandomSearch
+from asha_core.space import Configuration
+from asha_core.streams import stream_seed
+from trials.checkpoints.files import write_content
+from trials.costs.flops import Cache, Seen
+from trials.data.batches import Batches
+from trials.torch_task.acceleration import Precision, compiled, laid_out, placed
+from trials.torch_task.options import check_speed
+from warmstart.problem.randomness import own_randomness
+
+if TYPE_CHECKING:
+    from trials.torch_task.torch_task import TorchTask
+
+
+def load_data(task: TorchTask, device: str) -> tuple[Batches, Batches]:
+    """The task's data on the device; loaded once for each task object and device."""
+    cache = task.__dict__.setdefault("_batches", {})
+    if device not in cache:
+        train, valid = (Batches(source, device, task.loader_workers) for source in task.data())
+        cache[device] = train, valid
+    batches: tuple[Batches, Batches] = cache[device]
+    return batches
+
+
+def fresh_model(task: TorchTask, config: Configuration, seed: int, device: str) -> nn.Module:
+    """The trial's network with its initial weights: a function of (configuration, seed)."""
+    with own_randomness(stream_seed(seed, "weights"), device):
+        return placed(task.model(config), device, task.channels_last)
+
+
+def training_inputs(
+    task: TorchTask, inputs: Tensor, config: Configuration, generator: torch.Generator
+) -> Tensor:
+    """A batch as the network is trained on it."""
+    return laid_out(task.training_inputs(inputs, config, generator), task.channels_last)
+
+
+def heldout_inputs(task: TorchTask, inputs: Tensor) -> Tensor:
+    """A batch as the network is measured on it."""
+    return laid_out(task.normalize(inputs), task.channels_last)
+
+
+class Learner:
+    """What a trial trains: the network, its optimiser, and the scaler of mixed precision.
+
+    Attributes:
+        trained: the batches that went through the network forward and back.
+        measured: those that went through it only forward.
+    """
+
+    def __init__(self, task: TorchTask, config: Configuration, seed: int, device: str) -> None:
+        check_speed(task.compile, task.precision)
+        self.kind = device.partition(":")[0]
+        self.model = fresh_model(task, config, seed, device)
+        self.optimizer = task.optimizer(self.model.parameters(), config)
+        self.peaks = [group["lr"] for group in self.optimizer.param_groups]
+        self.precision = Precision(task.precision, device)
+        self.network = compiled(self.model, task.compile)  # the same weights; for training steps alone
+        counted: Cache = task.__dict__.setdefault("_flops", {})
+        self.trained = Seen(self.model, counted, backward=True)
+        self.measured = Seen(self.model, counted, backward=False)
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.precision.scaler.state_dict(),
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Go on from what ``state`` gave."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if state["scaler"] and self.precision.scaler.is_enabled():  # it may come from another kind of device
+            self.precision.scaler.load_state_dict(state["scaler"])
+
+
+def checkpoint_size(task: TorchTask) -> int:
+    """Bytes of a checkpoint of the task's network, under the first configuration of a search."""
+    configuration = RandomSearch(task.space, 0).propose(0)
+    learner = Learner(task, configuration, 0, "cpu")
+    for parameter in learner.model.parameters():
+        if parameter.requires_grad:
+            parameter.grad = torch.zeros_like(parameter)
+    learner.optimizer.step()  # with which it makes what it keeps for each weight
+    file = _SizeOnly()
+    origin = {"configuration": dict(configuration), "task": task.describe()}
+    write_content(cast(IO[bytes], file), {"resource": 1, **origin, "state": learner.state()})
+    return file.size
+
+
+class _SizeOnly(io.RawIOBase):
+    """A file that keeps nothing but its size."""
+
+    size = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.size += len(data)
+        return len(data)

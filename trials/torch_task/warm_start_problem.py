@@ -1,0 +1,87 @@
+"""A ``TorchTask``'s network as a warm start sees it, and what its refinements cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from asha_core.space import Configuration
+from trials.costs.flops import structure
+from trials.costs.warm_start_flops import Known, Refinement
+from trials.torch_task.acceleration import Precision
+from trials.torch_task.learner import fresh_model, heldout_inputs, load_data, training_inputs
+from warmstart.base import Losses
+from warmstart.problem.model_problem import ModelProblem
+from warmstart.problem.randomness import generator_for
+
+if TYPE_CHECKING:
+    from trials.torch_task.torch_task import TorchTask
+
+
+class TrainingProblem(ModelProblem):
+    """A ``TorchTask``'s network as a warm start sees it: the trial's own initial weights.
+
+    Batches come from streams of their own, and the precision is that of training.
+    """
+
+    def __init__(self, task: TorchTask, seed: int, device: str) -> None:
+        self._network: Hashable = None  # of the losses that were asked for last
+        self._refinement: Refinement | None = None
+        load_data(task, device)  # now: what it may draw from the global generators, training would have drawn
+        precision = Precision(task.precision, device)
+        mixed = precision.mixed and precision.dtype is torch.bfloat16
+
+        def draw(which: int, stream: str) -> Callable[[int], tuple[Tensor, Tensor]]:
+            def batch(number: int) -> tuple[Tensor, Tensor]:
+                source = load_data(task, device)[which]
+                return source.draw(task.batch_size, generator_for(seed, stream, number))
+
+            return batch
+
+        def model(config: Configuration) -> nn.Module:
+            made = fresh_model(task, config, seed, device)
+            if self._network is None and self._refinement is not None:
+                self._network = structure(made)
+            return made
+
+        super().__init__(
+            task.space,
+            model=model,
+            optimizer=lambda model, config: task.optimizer(model.parameters(), config),
+            data=draw(0, "warm-start"),
+            loss=task.loss,
+            heldout_loss=task.heldout_loss,
+            augment=lambda inputs, config, noise: training_inputs(task, inputs, config, noise),
+            prepare=lambda inputs: heldout_inputs(task, inputs),
+            validation=draw(1, "warm-start-validation"),
+            autocast=torch.bfloat16 if mixed else None,
+            device=device,
+            seed=seed,
+        )
+
+    def losses(self, configuration: Configuration) -> Losses:
+        """The network under this configuration: what a strategy measures."""
+        self._network = None
+        losses = super().losses(configuration)
+        return losses if self._refinement is None else self._refinement.watched(losses, self._network)
+
+    @contextmanager
+    def counting(self, known: dict[str, Any]) -> Iterator[Callable[[Mapping[str, Any]], float | None]]:
+        """Count the operations of the refinement inside.
+
+        Args:
+            known: what was counted of earlier ones of the same strategy; empty at first.
+        Returns:
+            A function of the refinement's diagnostics, to be called when it is over: how many operations it
+            took; None if that is not known.
+        """
+        refinement = self._refinement = Refinement(known.setdefault("flops", Known()))
+        try:
+            yield refinement.flops
+        finally:
+            refinement.close()
+            self._refinement = None

@@ -38,7 +38,7 @@ _HOME = {
     "Refined": "asha_core.messages",
     "Rejected": "asha_core.messages",
     "Report": "asha_core.messages",
-    "Result": "asha_core.launch.launching",
+    "Result": "asha_core.launch.types",
     "Scheduler": "asha_core.schedulers.base",
     "SearchSpace": "asha_core.space",
     "Searcher": "asha_core.searchers.base",
@@ -56,8 +56,8 @@ if TYPE_CHECKING:
     from asha_core.errors import AshaError as AshaError
     from asha_core.errors import ConfigurationError as ConfigurationError
     from asha_core.errors import SpaceError as SpaceError
-    from asha_core.launch.launching import Result as Result
     from asha_core.launch.tuning import tune as tune
+    from asha_core.launch.types import Result as Result
     from asha_core.messages import Failed as Failed
     from asha_core.messages import Job as Job
     from asha_core.messages import Lost as Lost

@@ -7,31 +7,24 @@ user's mistake in one line, 130 interrupted, 1 anything else.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from asha_core.errors import ConfigurationError, SettingError, nearest
+from asha_core.errors import SettingError, nearest
 from asha_core.launch.options import devices_and_budget
+from asha_core.launch.resolve import resolve
 from asha_core.launch.resuming import changes_since, read_options, resume_command, storable
-from asha_core.launch.start_points import read_start_points
 from asha_core.runtime.terminal.command import run_command
-from asha_core.schedulers import SCHEDULERS, scheduler_class
 
 if TYPE_CHECKING:
-    from asha_core.launch.launching import Guards, Launch, Result
+    from asha_core.launch.types import Launch, Result, SafetyLimits
     from asha_core.schedulers.base import Scheduler
-    from asha_core.searchers.base import Searcher
     from trials.spec import TaskSpec
     from trials.task import Task
-
-DEFAULT_TRIALS = 100
-_OF_TASKS = ("model", "subset", "label_noise", "data_dir")  # options of our own tasks, said shortly
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -111,123 +104,11 @@ def _tell(options: dict[str, Any], task: Task, result: Result, results: TextIO |
     sys.stdout.flush()
 
 
-def resolve(options: dict[str, Any]) -> tuple[TaskSpec, Task, Scheduler, str]:
-    """Task, scheduler and variation from the options; nothing is started.
-
-    Raises:
-        AshaError: one of them cannot be had.
-    """
-    from warmstart.registry import build, is_variation
-    from warmstart.registry import variation as variation_by_name
-
-    scheduler_name, variation = split_variation(options["variation"], options["scheduler"])
-    if not is_variation(variation):
-        raise SettingError(_unknown_variation(options["variation"]))
-    warm_start = variation_by_name(variation, options["warm_start_option"])
-    build(warm_start.strategy, warm_start.settings)  # a setting that it does not take is refused here
-    spec = task_spec(options)
-    task = spec.build()
-
-    def chosen(name: str) -> Any:
-        return getattr(task, name) if options[name] is None else options[name]
-
-    searcher = _searcher(options, task)
-    scheduler = scheduler_class(scheduler_name)(
-        task.space,
-        mode=task.mode,
-        min_resource=chosen("min_resource"),
-        max_resource=chosen("max_resource"),
-        reduction_factor=chosen("reduction_factor"),
-        seed=options["seed"],
-        max_trials=options["max_trials"],
-        max_retries=options["max_retries"],
-        searcher=searcher,
-    )
-    if not any(map(options.get, ("max_trials", "budget", "gpu_hours"))) and options["searcher"] != "grid":
-        scheduler.max_trials = scheduler.enough_trials(DEFAULT_TRIALS)
-    return spec, task, scheduler, variation
-
-
-def _unknown_variation(name: str) -> str:
-    from warmstart.registry import strategy_names, variation_names
-
-    known = list(dict.fromkeys([*variation_names(), *strategy_names()]))
-    both = [f"{scheduler}-{variation}" for scheduler in SCHEDULERS for variation in known]
-    close = difflib.get_close_matches(name, [*known, *both], n=1, cutoff=0.5)
-    question = f'; did you mean "{close[0]}"?' if close else ";"
-    return (
-        f"unknown variation {name!r}{question} known: {', '.join(known)}, alone or after a scheduler "
-        f"({', '.join(SCHEDULERS)})"
-    )
-
-
-def _searcher(options: dict[str, Any], task: Task) -> Searcher:
-    from asha_core.searchers import make_searcher
-    from asha_core.searchers.listed import Listed
-
-    searcher = make_searcher(options["searcher"], task.space, options["seed"])
-    searcher.propose(0)  # a constraint that raises or refuses everything is refused here
-    if options["start_points"] is None:
-        return searcher
-    try:
-        return Listed(read_start_points(Path(options["start_points"])), searcher)
-    except ConfigurationError as error:
-        raise SettingError(f"--start-points {options['start_points']}: {error}") from None
-
-
-def split_variation(variation: str, scheduler: str | None) -> tuple[str, str]:
-    """(scheduler, warm start) from ``--variation`` and ``--scheduler``.
-
-    >>> split_variation("pasha-ohgw-1step", None)
-    ('pasha', 'ohgw-1step')
-    """
-    from warmstart.registry import VARIATIONS, is_variation
-
-    if scheduler is not None and scheduler not in SCHEDULERS:
-        raise SettingError(f"unknown scheduler {scheduler!r}{nearest(scheduler, SCHEDULERS)}")
-    if variation in VARIATIONS:  # random-warm is no variation of the scheduler random
-        return scheduler or "asha", variation
-    longest = sorted(SCHEDULERS, key=len, reverse=True)
-    name = next((each for each in longest if variation == each or variation.startswith(f"{each}-")), None)
-    rest = "" if name is None else variation[len(name) + 1 :] or "baseline"
-    # a scheduler before a name that is known, else a name that only looks so: random-matched+trust
-    if name is None or (not is_variation(rest) and is_variation(variation)):
-        return scheduler or "asha", variation
-    if scheduler not in (None, name):
-        raise SettingError(
-            f"--variation {variation} names the scheduler {name}, and --scheduler says {scheduler}"
-        )
-    return name, rest
-
-
-def task_spec(options: dict[str, Any]) -> TaskSpec:
-    """The task that the options name, not built yet."""
-    from trials.spec import TaskSpec, takes_option
-    from trials.tasks import task_target
-
-    spec = TaskSpec(task_target(options["task"]), dict(options["task_option"]), dict(options["freeze"]))
-    given = {key: options[key] for key in _OF_TASKS if options[key] is not None}
-    if not given:
-        return spec
-    kind = spec.load()
-    for key, value in given.items():
-        name = f"--{key.replace('_', '-')}"
-        if not (isinstance(kind, type) and takes_option(kind, key)):
-            what = "data directory" if key == "data_dir" else f"option {key!r}"
-            raise SettingError(f"{name} {value}: task {options['task']} takes no {what}")
-        if key in spec.options:
-            raise SettingError(
-                f"{name} {value} and --task-option {key}={spec.options[key]}: give one of them"
-            )
-    if "data_dir" in given:
-        given["data_dir"] = str(Path(given["data_dir"]).absolute())
-    return replace(spec, options={**spec.options, **given})
-
-
 def _launch_plan(
     options: dict[str, Any], spec: TaskSpec, task: Task, scheduler: Scheduler, variation: str
 ) -> Launch:
-    from asha_core.launch.launching import Launch, default_directory, short_name
+    from asha_core.launch.naming import default_directory, short_name
+    from asha_core.launch.types import Launch
     from asha_core.runtime.storage.results import RunDirectory
     from asha_core.runtime.terminal.console import PROGRESS
     from trials.devices import INLINE
@@ -256,15 +137,15 @@ def _launch_plan(
         inline=devices is INLINE,
         settings=storable(options),
         notes=_notes(options, scheduler, len(devices.slots)),
-        guards=_guards(options),
+        safety=_safety_limits(options),
         resume=options["resume"],
         changes=changes_since(options, directory),
         warm_start_options=options["warm_start_option"],
     )
 
 
-def _guards(options: dict[str, Any]) -> Guards:
-    from asha_core.launch.launching import Guards
+def _safety_limits(options: dict[str, Any]) -> SafetyLimits:
+    from asha_core.launch.types import SafetyLimits
     from asha_core.runtime.budget import parse_duration
     from asha_core.runtime.trial_timeouts import Limits
 
@@ -272,7 +153,7 @@ def _guards(options: dict[str, Any]) -> Guards:
         None if options[key] is None else parse_duration(options[key])
         for key in ("trial_timeout", "no_progress_timeout", "heartbeat_timeout")
     )
-    return Guards(Limits(trial, progress), heartbeat, options["checkpoint_budget"])
+    return SafetyLimits(Limits(trial, progress), heartbeat, options["checkpoint_budget"])
 
 
 def _notes(options: dict[str, Any], scheduler: Scheduler, slots: int) -> list[str]:

@@ -4,152 +4,29 @@ from __future__ import annotations
 
 import secrets
 import sys
-import time
-from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from asha_core.errors import AshaError, SettingError, TaskError
 from asha_core.launch.session import Session, begun_session, held_directory
-from asha_core.runtime.budget import Budget
+from asha_core.launch.types import Launch, Result
 from asha_core.runtime.clock import WallClock
 from asha_core.runtime.executor import Executor
 from asha_core.runtime.interrupts import StopSignal, stop_signals
 from asha_core.runtime.loop import Search
 from asha_core.runtime.observers import Leaderboard, Observer, Outcome
-from asha_core.runtime.resume import (
-    Earlier,
-)
+from asha_core.runtime.resume import Earlier
 from asha_core.runtime.small_budget import SmallBudget
 from asha_core.runtime.storage.disk import DiskWatch
 from asha_core.runtime.storage.records import to_json
-from asha_core.runtime.storage.results import (
-    RunDirectory,
-    keep_best,
-    summarise,
-    write_json,
-)
+from asha_core.runtime.storage.results import keep_best, summarise, write_json
 from asha_core.runtime.terminal.console import make_console
-from asha_core.runtime.trial_timeouts import Limits
-from asha_core.schedulers.base import Scheduler
-from asha_core.schedulers.state import Best
 from asha_core.space import Configuration
-from trials.devices import Devices
 from trials.executors.inline import InlineExecutor
 from trials.executors.pool import ProcessPool
-from trials.spec import TaskSpec
 from trials.task import Task
 from trials.worker.job_runner import WorkerSettings
-from warmstart.registry import Variation, build, variation
-
-_LEAST_HEARTBEAT = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a search found.
-
-    best: the best value reported, with its trial, resource and configuration; None if there was none.
-    outcome: how it ended. directory: where its journal, logs and checkpoints lie.
-    summary: the content of results.json.
-    """
-
-    best: Best | None
-    outcome: Outcome
-    directory: Path
-    summary: Mapping[str, Any]
-
-    @property
-    def best_configuration(self) -> Configuration | None:
-        """The configuration with the best value."""
-        return self.best.configuration if self.best is not None else None
-
-    @property
-    def best_value(self) -> float | None:
-        """The best value reported."""
-        return self.best.value if self.best is not None else None
-
-
-@dataclass(frozen=True, slots=True)
-class Guards:
-    """What protects a search from its trials; times in seconds, None: no limit.
-
-    limits: how long a trial may train or be silent. heartbeat: how long a worker may give no sign of life.
-    checkpoint_budget: bytes that all checkpoints together may take; None: no limit.
-    """
-
-    limits: Limits = field(default_factory=Limits)
-    heartbeat: float | None = 60.0
-    checkpoint_budget: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.heartbeat is not None and self.heartbeat < _LEAST_HEARTBEAT:
-            raise SettingError(
-                f"heartbeat-timeout is {self.heartbeat:g} s: a worker gives a sign of life once a second, so "
-                f"give at least {_LEAST_HEARTBEAT:g} s"
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """Everything that a search is made of, checked and resolved; nothing is started or written yet.
-
-    task: the task itself, or how workers build it. built: the task in this process.
-    inline: run jobs in this process. settings: what the user asked for, for the manifest.
-    notes: lines for the user, said when the search begins.
-    resume: go on with the search in the directory, if there is one. changes: settings that differ from
-    those it was begun with. warm_start_options: settings in the place of the variation's own.
-    """
-
-    task: TaskSpec | Task
-    built: Task
-    scheduler: Scheduler
-    variation: str
-    devices: Devices
-    budget: Budget
-    directory: RunDirectory
-    progress: str = "auto"
-    target: float | None = None
-    inline: bool = False
-    settings: Mapping[str, Any] | None = None
-    observers: Sequence[Observer] = ()
-    notes: Sequence[str] = ()
-    guards: Guards = field(default_factory=Guards)
-    resume: bool = False
-    changes: Mapping[str, Any] = field(default_factory=dict)
-    warm_start_options: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def warm_start(self) -> Variation:
-        """The variation, with the settings that it really has."""
-        return variation(self.variation, self.warm_start_options)
-
-    @property
-    def name(self) -> str:
-        """The task's name for people: "digits"."""
-        return short_name(self.built.describe()["target"])
-
-    @property
-    def title(self) -> str:
-        """The search in a few words."""
-        where = "inline" if self.inline else f"{len(self.devices.slots)} x {self.devices.slots[0].label}"
-        if not self.inline and len({slot.label for slot in self.devices.slots}) > 1:
-            where = ", ".join(slot.label for slot in self.devices.slots)
-        scheduler = self.scheduler
-        return (
-            f"{self.name}: {scheduler.name} {self.variation}, seed {scheduler.seed}, "
-            f"rungs {'/'.join(map(str, scheduler.levels))}, {where}"
-        )
-
-
-def short_name(target: str) -> str:
-    """A task for people: "digits" for "trials.tasks.digits:Digits"; as ``--task`` takes it, if it is ours."""
-    from trials.tasks import TASKS
-
-    ours = {path: name for name, path in TASKS.items()}
-    return ours.get(target, target.rpartition(":")[2].lower())
+from warmstart.registry import Variation, build
 
 
 def launch(plan: Launch, *, then_exit: bool = False) -> Result:
@@ -202,7 +79,7 @@ def _run(plan: Launch, session: Session, stop: StopSignal, token: str) -> Result
             WallClock(session.budget.spent),
             session.budget,
             observers,
-            limits=plan.guards.limits,
+            limits=plan.safety.limits,
             disk=DiskWatch(plan.directory.path, len(plan.devices.slots)),
             stop=None if plan.inline else stop,  # a job in this process does not look up
             earlier=session.earlier,
@@ -250,7 +127,7 @@ def _displays(plan: Launch) -> list[Observer]:
 
 
 def _keepers(plan: Launch) -> list[Observer]:
-    budget = plan.guards.checkpoint_budget
+    budget = plan.safety.checkpoint_budget
     if budget is None:
         return []
     from asha_core.runtime.storage.checkpoint_budget import CheckpointKeeper
@@ -287,20 +164,4 @@ def _executor(plan: Launch, token: str) -> Executor:
     )
     if plan.inline:
         return InlineExecutor(settings, plan.devices.slots[0].device)
-    return ProcessPool(settings, plan.devices.slots, heartbeat_timeout=plan.guards.heartbeat, token=token)
-
-
-def run_stem(name: str, scheduler: str, variation_name: str, seed: int) -> str:
-    """How directories of a search begin that are named for it."""
-    return f"{name}-{scheduler}-{variation_name}-seed{seed}"
-
-
-def default_directory(name: str, scheduler: str, variation_name: str, seed: int) -> RunDirectory:
-    """A new directory under results/, named after what is run and when."""
-    stem = f"{run_stem(name, scheduler, variation_name, seed)}-{time.strftime('%Y%m%d-%H%M%S')}"
-    path = Path("results") / stem
-    number = 2
-    while path.exists():
-        path = Path("results") / f"{stem}-{number}"
-        number += 1
-    return RunDirectory(path)
+    return ProcessPool(settings, plan.devices.slots, heartbeat_timeout=plan.safety.heartbeat, token=token)

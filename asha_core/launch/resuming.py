@@ -50,8 +50,8 @@ def _asks_to_go_on(directory: RunDirectory) -> bool:
 
 def _newest(options: Mapping[str, Any]) -> Path:
     """The newest directory under results/ of a search that would have the same name."""
-    from asha_core.cli.run import split_variation
-    from asha_core.launch.launching import run_stem, short_name
+    from asha_core.launch.naming import run_stem, short_name
+    from asha_core.launch.resolve import split_variation
     from trials.tasks import task_target
 
     scheduler, variation = split_variation(options["variation"], options["scheduler"])

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from asha_core.errors import AshaError, HopelessError, ResultsError
+from asha_core.launch.types import Launch
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.resume import (
     Earlier,
@@ -22,9 +23,6 @@ from asha_core.runtime.storage.journal import DiskFull, JournalContents, Journal
 from asha_core.runtime.storage.lock import RunLock
 from asha_core.runtime.storage.results import hardware, manifest, read_manifest, write_json
 from trials.worker.processes import end_marked
-
-if TYPE_CHECKING:
-    from asha_core.launch.launching import Launch
 
 
 @contextmanager

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asha_core.errors import SettingError
-from asha_core.launch.launching import Guards, Launch, Result, default_directory, launch, short_name
+from asha_core.launch.launching import launch
+from asha_core.launch.naming import default_directory, short_name
+from asha_core.launch.types import Launch, Result, SafetyLimits
 from asha_core.runtime.budget import Budget, parse_duration
 from asha_core.runtime.observers import Observer
 from asha_core.runtime.storage.results import RunDirectory
@@ -107,7 +109,7 @@ def tune(
             target=target,
             inline=devices is INLINE,
             observers=observers,
-            guards=Guards(
+            safety=SafetyLimits(
                 Limits(
                     _seconds(trial_timeout, "trial_timeout"),
                     _seconds(no_progress_timeout, "no_progress_timeout"),

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asha_core.cli.run import resolve
 from asha_core.errors import AshaError, SettingError
 from asha_core.launch.options import parse_arguments
+from asha_core.launch.resolve import resolve
 from asha_core.runtime.budget import parse_duration
 from asha_core.study.planned import PlannedRun, Study
 

@@ -12,6 +12,7 @@ from typing import Any
 from asha_core.errors import SettingError, nearest
 from asha_core.launch.option_table import OPTIONS
 from asha_core.launch.options import MAPPINGS, read_option
+from asha_core.launch.resolve import split_variation
 from asha_core.study.best import check_open
 from asha_core.study.names import arm_name, safe, stems, told_apart
 from asha_core.study.planned import PlannedRun, Study, group_labels
@@ -190,8 +191,6 @@ def _runs(
 
 def _warm_start(variation: str, scheduler: str, place: str) -> str:
     """A variation without the scheduler that may stand before it: asha-ohgw-1step is ohgw-1step."""
-    from asha_core.cli.run import split_variation
-
     try:
         return split_variation(variation, scheduler)[1]
     except SettingError as error:

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 Listener = Callable[[str, str], None]  # (stream: "stdout" or "stderr", one line)
 
-_CHILD = Path(__file__).with_name("child.py")
+_CHILD = Path(__file__).parents[1] / "cli" / "study_child.py"  # a program of its own: the command and this
 _CHUNK = 1 << 16
 _PATIENCE = 5.0  # seconds for what a grandchild still holds open
 _LONGEST = 4000  # characters of a line that is passed on; the log has all of it

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from asha_core import Configuration, Float, SearchSpace
-from asha_core.cli.run import main, split_variation
+from asha_core.cli.run import main
 from asha_core.errors import SettingError, TaskError
+from asha_core.launch.resolve import split_variation
 from asha_core.schedulers import SCHEDULERS
 from tests.warmstart.small_problems import Small, configuration
 from warmstart import Outcome, build, registry, variation

@@ -17,8 +17,8 @@ from analysis import load_run
 from analysis.cli import main as report
 from analysis.report.run_report import summary_of
 from asha_core.cli.run import main as asha_run
-from asha_core.cli.run import resolve
 from asha_core.launch.options import parse_arguments
+from asha_core.launch.resolve import resolve
 from tests.asha_core.runtime.replay import replay
 
 # figures are drawn of every scheduler in tests/analysis/journals/test_every_scheduler.py

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from asha_core import ASHA, tune
-from asha_core.cli.run import main, resolve, split_variation
+from asha_core.cli.run import main
 from asha_core.errors import AshaError, SettingError
 from asha_core.launch.options import parse_arguments
+from asha_core.launch.resolve import resolve, split_variation
 from asha_core.schedulers import SCHEDULERS
 from tests.asha_core.cli.odd_tasks import Opaque
 from tests.asha_core.cli.searches import records

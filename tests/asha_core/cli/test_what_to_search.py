@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from asha_core.cli.run import main, resolve, split_variation
+from asha_core.cli.run import main
 from asha_core.errors import AshaError, SettingError
 from asha_core.launch.options import parse_arguments
+from asha_core.launch.resolve import resolve, split_variation
 from asha_core.launch.start_points import read_start_points
 from asha_core.schedulers import SCHEDULERS
 from asha_core.searchers import SEARCHERS

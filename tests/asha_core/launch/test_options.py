@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from asha_core import ASHA, Float, SearchSpace, tune
-from asha_core.cli.run import main, split_variation
+from asha_core.cli.run import main
 from asha_core.errors import SettingError
 from asha_core.launch.options import OPTIONS, parse_arguments
+from asha_core.launch.resolve import split_variation
 
 DIGITS = ["--task", "digits", "--gpus", "cpu"]
 

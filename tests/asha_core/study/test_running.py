@@ -280,7 +280,7 @@ def test_gpus_are_split_into_seats_that_share_none(monkeypatch: pytest.MonkeyPat
 def test_a_run_ends_with_its_study_even_before_it_has_begun(tmp_path: Path) -> None:
     """The parent that a child is told of is not its parent any more: it ends at once."""
     child = subprocess.run(
-        [sys.executable, "-m", "asha_core.study.child", "1", "--version"],
+        [sys.executable, "-m", "asha_core.cli.study_child", "1", "--version"],
         env={**os.environ}, capture_output=True, timeout=60, check=False,
     )  # fmt: skip
     assert child.returncode == -signal.SIGTERM

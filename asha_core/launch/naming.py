@@ -1,0 +1,31 @@
+"""What a search and its results directory are called when nobody names them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from asha_core.runtime.storage.results import RunDirectory
+from trials.tasks import TASKS
+
+
+def short_name(target: str) -> str:
+    """A task for people: "digits" for "trials.tasks.digits:Digits"; as ``--task`` takes it, if it is ours."""
+    ours = {path: name for name, path in TASKS.items()}
+    return ours.get(target, target.rpartition(":")[2].lower())
+
+
+def run_stem(name: str, scheduler: str, variation_name: str, seed: int) -> str:
+    """How directories of a search begin that are named for it."""
+    return f"{name}-{scheduler}-{variation_name}-seed{seed}"
+
+
+def default_directory(name: str, scheduler: str, variation_name: str, seed: int) -> RunDirectory:
+    """A new directory under results/, named after what is run and when."""
+    stem = f"{run_stem(name, scheduler, variation_name, seed)}-{time.strftime('%Y%m%d-%H%M%S')}"
+    path = Path("results") / stem
+    number = 2
+    while path.exists():
+        path = Path("results") / f"{stem}-{number}"
+        number += 1
+    return RunDirectory(path)

@@ -30,6 +30,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +43,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from asha_core.space import Configuration, SearchSpace
 from asha_core.streams import stream_seed
 from benchmarks import tables
+from tests.warmstart.reverse_mode import by_route
+from tests.warmstart.smoothing import cross_entropy
 from trials import TorchTask
 from trials.tasks.cifar import Cifar10
 from trials.tasks.digits import Digits
 from trials.torch_task import training
 from trials.torch_task.warm_start_problem import TrainingProblem
-from warmstart.estimates.estimate import Route, estimate
+from warmstart.estimates.estimate import estimate
+from warmstart.estimates.types import Route
 from warmstart.problem.randomness import generator_for
 from warmstart.registry import VARIATIONS, build
 
@@ -61,6 +65,11 @@ BAR_ROW = "closed, optimiser settings"
 MASKED = "ohgw-1step, optimiser settings"
 
 Row = dict[str, Any]
+
+
+def smoothed_loss(outputs: Tensor, samples: Any, config: Configuration) -> Tensor:
+    """The tasks' training loss, differentiable by its label smoothing."""
+    return cross_entropy(outputs, samples.targets, config["label_smoothing"])
 
 
 # -- what is trained -------------------------------------------------------------------------------
@@ -264,6 +273,15 @@ class Case:
 
             return run, ahead
 
+        def reverse(only: Sequence[str] | None, ahead: int) -> tuple[Callable[[Any], Any], int]:
+            def run(drawn: Any) -> Any:
+                losses, train, heldout = drawn
+                smoothed = replace(losses.network, criterion=smoothed_loss)
+                given = replace(losses, network=smoothed), self.task.space, self.config, train, heldout
+                return by_route(*given, route="reverse", only=only)
+
+            return run, ahead
+
         return {
             "closed, lr": route("closed", ["lr"], 1),
             BAR_ROW: route("closed", settings, 1),
@@ -272,9 +290,9 @@ class Case:
             "tangents H=2, optimiser settings": route("tangents", settings, 2),
             "tangents H=2, all": route("tangents", None, 2),
             "tangents H=3, all": route("tangents", None, 3),
-            "reverse H=1, optimiser settings": route("reverse", settings, 1),
-            "reverse H=1, all": route("reverse", None, 1),
-            "reverse H=2, all": route("reverse", None, 2),
+            "reverse H=1, optimiser settings": reverse(settings, 1),
+            "reverse H=1, all": reverse(None, 1),
+            "reverse H=2, all": reverse(None, 2),
             "differences H=1, all": route("differences", None, 1),
         }
 

@@ -6,14 +6,16 @@ import importlib
 import inspect
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from asha_core.errors import SettingError, nearest
-from warmstart.base import WarmStart
+from warmstart.base import WarmStart, one_of
+from warmstart.strategies.chain import Chain
+from warmstart.strategies.control import Control
+from warmstart.strategies.gradient_strategy import GradientStrategy
 
 GROUP = "asha_core.warm_starts"  # the entry point under which other packages register theirs
 _NAME = re.compile(r"\w[\w-]*")  # "+" joins names, "." asks for a setting, "/" would be another directory
@@ -34,10 +36,11 @@ STRATEGIES = {
 class Variation:
     """A named warm start with fixed settings: one arm of a study.
 
-    strategy: a name, or several joined by "+", one after the other. settings: of the strategy; for several,
-    the settings of each under its name.
-    cost: about what it costs, in ordinary mini-batches of arithmetic; L is the number of searched real
-    dimensions that act through the loss, A of those that act through the inputs (augmentation).
+    Attributes:
+        strategy: a name, or several joined by "+", one after the other.
+        settings: of the strategy; for several, the settings of each under its name.
+        cost: about what it costs, in ordinary mini-batches of arithmetic; L is the number of searched real
+            dimensions that act through the loss, A of those that act through the inputs (augmentation).
     """
 
     strategy: str
@@ -98,7 +101,15 @@ def build(strategy: str, settings: Mapping[str, Any] | None = None) -> WarmStart
     if "+" in strategy:
         return _chain(strategy, strategy.split("+"), settings)
     kind = _load(strategy)
-    _check_names(strategy, kind, settings)
+    if _is_control(kind):
+        control: WarmStart = kind(_controlled(**settings))
+        return control
+    parameters = _parameters(kind)
+    for name in settings:
+        if parameters is not None and name not in parameters:
+            raise SettingError(
+                f"warm start {strategy!r} has no setting {name!r}{nearest(str(name), parameters)}"
+            )
     try:
         built: WarmStart = kind(**settings)
     except TypeError as error:
@@ -112,9 +123,16 @@ def build(strategy: str, settings: Mapping[str, Any] | None = None) -> WarmStart
     return built
 
 
-def _chain(strategy: str, names: Sequence[str], settings: Mapping[str, Any]) -> WarmStart:
-    from warmstart.strategies.chain import Chain
+def _controlled(of: Any = "hypergradient", **settings: Any) -> GradientStrategy:
+    """The strategy that a control is a control of."""
+    one_of("of", of, strategy_names())
+    inner = build(of, settings)
+    if not isinstance(inner, GradientStrategy):
+        raise SettingError(f"of is {of!r}: it must follow a gradient, as hypergradient and trust do")
+    return inner
 
+
+def _chain(strategy: str, names: Sequence[str], settings: Mapping[str, Any]) -> WarmStart:
     for name in names:
         if names.count(name) > 1:  # it would meet the same samples and random numbers again
             raise SettingError(f"warm start {strategy!r} has {name!r} twice: give each once")
@@ -134,25 +152,22 @@ def _chain(strategy: str, names: Sequence[str], settings: Mapping[str, Any]) -> 
 
 def _part_with(setting: str, names: Sequence[str]) -> str:
     """The first part that has such a setting; or the first one."""
-    for part in names:
-        with suppress(TypeError, ValueError):  # not written in Python
-            if setting in inspect.signature(_load(part)).parameters:
-                return part
-    return names[0]
+    return next((part for part in names if setting in (_parameters(_load(part)) or ())), names[0])
 
 
-def _check_names(strategy: str, kind: Any, settings: Mapping[str, Any]) -> None:
-    """Raise ``SettingError`` for a setting that the strategy does not have."""
+def _is_control(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Control)
+
+
+def _parameters(kind: Any) -> list[str] | None:
+    """The settings of a strategy; None: it takes any, or is not written in Python."""
     try:
         parameters = inspect.signature(kind).parameters.values()
-    except (TypeError, ValueError):  # not written in Python
-        return
+    except (TypeError, ValueError):
+        return None
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        return  # it hands them on to another one, which knows
-    known = [parameter.name for parameter in parameters]
-    for name in settings:
-        if name not in known:
-            raise SettingError(f"warm start {strategy!r} has no setting {name!r}{nearest(str(name), known)}")
+        return None
+    return [parameter.name for parameter in parameters]
 
 
 def _load(strategy: str) -> Any:

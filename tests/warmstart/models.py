@@ -11,10 +11,11 @@ from torch.nn.utils import parametrizations
 
 from asha_core import Choice, Configuration, Float, SearchSpace
 from tests.warmstart.networks import central
+from tests.warmstart.reverse_mode import by_route
+from tests.warmstart.smoothing import cross_entropy
 from warmstart.base import Losses
-from warmstart.estimates.estimate import Estimate, estimate
+from warmstart.estimates.types import Estimate
 from warmstart.problem.model_problem import ModelProblem
-from warmstart.problem.smoothing import cross_entropy
 
 SPACE = SearchSpace(
     {
@@ -74,7 +75,7 @@ def measured(
     given: ModelProblem, steps: int = 1, psi: Configuration = PSI, kind: Any = "half", **options: Any
 ) -> Estimate:
     losses = given.losses(psi)
-    return estimate(losses, given.space, psi, *trains_of(losses, steps, kind), **options)
+    return by_route(losses, given.space, psi, *trains_of(losses, steps, kind), **options)
 
 
 def expected(given: ModelProblem, steps: int = 1, psi: Configuration = PSI, kind: Any = "half") -> Any:

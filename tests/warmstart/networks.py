@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from asha_core import Choice, Configuration, Float, Int, SearchSpace
+from tests.warmstart.reverse_mode import reversed_steps
+from tests.warmstart.smoothing import cross_entropy
 from warmstart.base import Network
-from warmstart.estimates.estimate import Estimate
-from warmstart.estimates.lookahead import one_step
+from warmstart.estimates.closed_form import one_step
 from warmstart.estimates.optimizers import SGD, Adam, Group
-from warmstart.estimates.reverse import reversed_steps
 from warmstart.estimates.tangents import unrolled
-from warmstart.problem.smoothing import cross_entropy
+from warmstart.estimates.types import Estimate
 
 Batch = tuple[Tensor, Tensor]
 

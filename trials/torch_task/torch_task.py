@@ -74,9 +74,9 @@ class TorchTask(Task):
 
     def loss(self, outputs: Tensor, targets: Tensor, config: Configuration) -> Tensor:
         """Training loss: cross-entropy with ``config["label_smoothing"]``, if there is one."""
-        from warmstart.problem.smoothing import cross_entropy
+        from torch.nn.functional import cross_entropy
 
-        return cross_entropy(outputs, targets, config.get("label_smoothing", 0.0))
+        return cross_entropy(outputs, targets, label_smoothing=config.get("label_smoothing", 0.0))
 
     def heldout_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Validation loss: plain cross-entropy."""

@@ -1,4 +1,4 @@
-"""What depends on which coordinate, and differences along one.
+"""What depends on which coordinate.
 
 A coordinate can act through the optimiser's settings, through the training loss (label smoothing), or
 through what the network is given or is (augmentation, a dropout rate). Which of these it does is seen by
@@ -7,22 +7,15 @@ watching what each function reads of the configuration; what nothing reads has d
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from asha_core.errors import TaskError
-from asha_core.space import Configuration, Float, SearchSpace
+from asha_core.space import Configuration, SearchSpace
 from warmstart.base import movable
 from warmstart.estimates.optimizers import SGD, Group
-
-SETTING_STEP = 1e-4  # search coordinates; settings are plain double-precision numbers
-LOSS_STEP = 1e-2  # of a dimension's range: a ReLU network's loss has no derivative by its input, only a trend
-
-Stencil = list[tuple[float, Configuration]]  # sum of weight * f(configuration) is a derivative
+from warmstart.estimates.stencils import SETTING_STEP, real_dimension, stencil
 
 
 class Watched(Configuration):
@@ -55,72 +48,12 @@ class Watched(Configuration):
         return super().__reduce__()
 
 
-def at(configuration: Mapping[str, Any], name: str, value: Any) -> Configuration:
-    """The configuration with one value replaced."""
-    values = {**configuration, name: value}
-    return Configuration(tuple(values), tuple(values.values()))
-
-
-def stencil(
-    dimension: Float, configuration: Configuration, name: str, step: float, reach: int = 1
-) -> tuple[float, Stencil]:
-    """Configurations and weights whose weighted sum is a derivative along one search coordinate.
-
-    Args:
-        step: between neighbouring points, in search coordinates. reach: points on each side; the error is of
-            order step^(2*reach).
-    Returns:
-        (weight of the configuration itself, the other points). Near a bound the points lie inside it, uneven,
-        of the same order; then the configuration itself has a weight that is not 0.
-    """
-    low, high = dimension.search_bounds
-    centre = dimension.to_search(configuration[name])
-    step = min(step, (high - low) / (4 * reach))
-    below, above = (math.floor(room / step + 1e-9) for room in (centre - low, high - centre))
-    first = -reach
-    if below < reach:
-        first = -below
-    elif above < reach:
-        first = above - 2 * reach
-    offsets = range(first, first + 2 * reach + 1)
-    points = [
-        (float(weight) / step, at(configuration, name, dimension.from_search(centre + offset * step)))
-        for offset, weight in zip(offsets, _derivative_weights(offsets), strict=True)
-        if offset != 0
-    ]
-    return (0.0 if first == -reach else -sum(weight for weight, _ in points)), points
-
-
-def real_dimension(space: SearchSpace, name: str) -> Float:
-    """A dimension that is known to be a real one."""
-    dimension = space[name]
-    assert isinstance(dimension, Float)
-    return dimension
-
-
-def stencil_over(
-    space: SearchSpace, configuration: Configuration, name: str, share: float, reach: int = 1
-) -> tuple[float, Stencil]:
-    """``stencil`` with a step that is a share of the dimension's range."""
-    dimension = real_dimension(space, name)
-    low, high = dimension.search_bounds
-    return stencil(dimension, configuration, name, share * (high - low), reach)
-
-
-def _derivative_weights(offsets: Sequence[int]) -> np.ndarray[Any, Any]:
-    """Weights w with sum of w * f(offsets) = f'(0) for every polynomial of degree below len(offsets)."""
-    powers = np.vander(np.array(offsets, dtype=float), increasing=True).T
-    target = np.zeros(len(offsets))
-    target[1] = 1.0
-    weights: np.ndarray[Any, Any] = np.linalg.solve(powers, target)
-    return weights
-
-
 @dataclass(frozen=True, slots=True)
 class Dependence:
     """How the wanted coordinates act.
 
-    settings: coordinate -> (setting -> slope) of each parameter group; only those that move one.
+    Attributes:
+        settings: coordinate -> (setting -> slope) of each parameter group; only those that move one.
     """
 
     settings: Mapping[str, list[dict[str, float]]]

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 from asha_core.space import Configuration, SearchSpace
 from warmstart.base import Batch, Losses
-from warmstart.estimates.dependence import LOSS_STEP, Watched, stencil_over, wanted_names
-from warmstart.estimates.estimate import Estimate
+from warmstart.estimates.dependence import Watched, wanted_names
+from warmstart.estimates.stencils import LOSS_STEP, stencil_over
+from warmstart.estimates.types import Estimate
 
 BLACK_BOX_STEP = 0.05  # of a dimension's range: a tree model's loss is a staircase
 

@@ -2,40 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 from asha_core.errors import SettingError
 from asha_core.space import Configuration, SearchSpace
 from warmstart.base import Batch, Losses
-
-Route = Literal["auto", "closed", "tangents", "first-order", "reverse", "differences"]
-
-ROUTES: tuple[Route, ...] = ("auto", "closed", "tangents", "first-order", "reverse", "differences")
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A hyper-gradient.
-
-    gradient: name -> nats per search coordinate; exactly 0 where nothing depends on one.
-    final: held-out loss after the virtual steps. route: how it was had. ignored: the dimensions that
-    nothing reads. fallback: why finite differences were taken, if they were not asked for.
-    """
-
-    gradient: dict[str, float]
-    final: float
-    route: str
-    ignored: tuple[str, ...] = ()
-    fallback: str | None = None
-
-    @property
-    def finite(self) -> bool:
-        """Whether every number of it is."""
-        return all(map(math.isfinite, (*self.gradient.values(), self.final)))
+from warmstart.estimates.types import Estimate, Route
 
 
 def estimate(
@@ -61,7 +35,7 @@ def estimate(
         TaskError: the optimiser is not one that can be looked through, and ``route`` is not "differences".
         SettingError: a route that needs a network, and there is none; or "closed" with H > 1.
     """
-    from warmstart.estimates.differences import differences
+    from warmstart.estimates.differences import differences  # it loads numpy, and the others torch
 
     may_fall_back = route in ("auto", "first-order")
     if route == "differences" or (may_fall_back and losses.network is None):
@@ -92,18 +66,16 @@ def _differentiated(
     route: Route,
     only: Sequence[str] | None,
 ) -> Estimate:
-    from warmstart.estimates.lookahead import one_step
+    from warmstart.estimates.closed_form import one_step
     from warmstart.estimates.passes import differentiable, twice_differentiable
-    from warmstart.estimates.reverse import reversed_steps
     from warmstart.estimates.tangents import unrolled
 
     network = losses.network
     assert network is not None
-    once = len(train) == 1 and route != "reverse"
-    with differentiable(), nullcontext() if once or route == "first-order" else twice_differentiable():
-        if route == "reverse":
-            return reversed_steps(network, space, configuration, train, heldout, only=only)
-        if len(train) == 1 and route != "tangents":
+    closed = len(train) == 1 and route != "tangents"
+    curvature = route != "first-order"
+    second = curvature and len(train) > 1  # derivatives of a gradient
+    with differentiable(), twice_differentiable() if second else nullcontext():
+        if closed:
             return one_step(network, space, configuration, train[0], heldout, only=only)
-        curvature = route != "first-order"
         return unrolled(network, space, configuration, train, heldout, only=only, curvature=curvature)

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from asha_core.space import Configuration, SearchSpace
 from warmstart.base import Batch, Network
-from warmstart.estimates.dependence import Watched, stencil_over
+from warmstart.estimates.dependence import Watched
+from warmstart.estimates.stencils import stencil_over
 
 Tensors = dict[str, Tensor]
 

@@ -1,4 +1,4 @@
-"""Hyper-gradients through several virtual steps, by forward tangents; formulas: ``lookahead.py``."""
+"""Hyper-gradients through several virtual steps, by forward tangents; formulas: the package's docstring."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import torch
 
 from asha_core.space import Configuration, SearchSpace
 from warmstart.base import Batch, Network
-from warmstart.estimates.dependence import LOSS_STEP, Dependence, role_of, settings_slopes, wanted_names
-from warmstart.estimates.estimate import Estimate
+from warmstart.estimates.dependence import Dependence, role_of, settings_slopes, wanted_names
 from warmstart.estimates.optimizers import Group, State
 from warmstart.estimates.passes import (
     Pass,
@@ -20,7 +19,9 @@ from warmstart.estimates.passes import (
     loss_slope,
     training_pass,
 )
+from warmstart.estimates.stencils import LOSS_STEP
 from warmstart.estimates.streaming import dot
+from warmstart.estimates.types import Estimate
 
 
 class _Tangent:

@@ -21,7 +21,7 @@ class Brake:
         factor: they explode where the held-out loss ends above this many times the initial one, or is not
             finite; above 1.
         delta: in (0, 1]. limit: how often at most.
-        lookahead: virtual steps H. heldout: see ``Measuring``.
+        lookahead: virtual steps H. heldout: see ``GradientStrategy``.
         mask: the dimensions to lower: names, or the optimiser settings that they move.
     """
 

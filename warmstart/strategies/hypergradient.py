@@ -15,17 +15,17 @@ from collections.abc import Sequence
 
 from asha_core.space import Configuration
 from warmstart.base import Coordinates, Heldout, Outcome, Problem, at_least, number_in
-from warmstart.estimates.estimate import Route
-from warmstart.strategies.measuring import Measurements, Measuring
+from warmstart.estimates.types import Route
+from warmstart.strategies.gradient_strategy import GradientStrategy, Measurements
 
 
-class HyperGradient(Measuring):
+class HyperGradient(GradientStrategy):
     """psi <- psi - eta_h * dL/dpsi inside the space's bounds, ``steps`` times.
 
     Args:
         eta_h: step size; at least 0 (0: measure, change nothing).
         steps: hyper-gradient steps, each on a fresh mini-batch; at least 1.
-        lookahead, heldout, mask, coordinates, route, bounds: see ``Measuring``.
+        lookahead, heldout, mask, coordinates, route, bounds: see ``GradientStrategy``.
     """
 
     name = "hypergradient"

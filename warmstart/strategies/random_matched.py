@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from asha_core.space import Configuration
 from warmstart.base import Outcome, Problem, moved, taken
-from warmstart.strategies.measuring import following
+from warmstart.strategies.control import Control
 from warmstart.strategies.random_step import normals
 
 
-class RandomMatched:
-    """Measures what ``of`` would do, and goes as far in a random direction, over the same dimensions.
-
-    Args:
-        of: "hypergradient" or "trust", or any strategy that follows a gradient. settings: of that strategy.
+class RandomMatched(Control):
+    """Measures what another strategy would do, and goes as far in a random direction, over its dimensions.
 
     The length is Euclidean, in the coordinates of that strategy.
     """
 
     name = "random-matched"
-    needs_losses = True
-
-    def __init__(self, of: str = "hypergradient", **settings: Any) -> None:
-        self._inner = following(of, settings)
 
     def refine(self, problem: Problem, configuration: Configuration, seed: int) -> Outcome:
         """The configuration after a random step of the same length."""
-        outcome: Outcome = self._inner.refine(problem, configuration, seed)
+        outcome = self._inner.refine(problem, configuration, seed)
         # what the strategy has a say in, whether or not it moved
         slopes = outcome.diagnostics["gradient"]
         names = list(slopes[0] if isinstance(slopes, list) else slopes)

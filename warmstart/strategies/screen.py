@@ -22,7 +22,7 @@ class Screen:
         factor: they explode where the held-out loss ends above this many times the initial one, or is not
             finite; above 1.
         limit: configurations to look at, the proposed one included; at least 1.
-        lookahead: virtual steps H. heldout: see ``Measuring``.
+        lookahead: virtual steps H. heldout: see ``GradientStrategy``.
     """
 
     name = "screen"

@@ -19,11 +19,11 @@ from statistics import fmean, stdev
 
 from asha_core.space import Configuration
 from warmstart.base import Heldout, Outcome, Problem, at_least, number_in
-from warmstart.estimates.estimate import Route
-from warmstart.strategies.measuring import Measurements, Measuring
+from warmstart.estimates.types import Route
+from warmstart.strategies.gradient_strategy import GradientStrategy, Measurements
 
 
-class Trust(Measuring):
+class Trust(GradientStrategy):
     """Up to ``steps`` steps of at most ``delta`` of the unit cube, by the sign of the hyper-gradient.
 
     Args:
@@ -32,7 +32,7 @@ class Trust(Measuring):
         batches: mini-batches K behind each step; at least 1. With one, every sign is taken.
         threshold: a coordinate moves where its mean gradient exceeds this many standard errors.
         shrink: what ``delta`` is multiplied by in a coordinate whose sign has turned; in (0, 1].
-        lookahead, heldout, mask, route, bounds: see ``Measuring``.
+        lookahead, heldout, mask, route, bounds: see ``GradientStrategy``.
     """
 
     name = "trust"

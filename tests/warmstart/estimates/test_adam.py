@@ -22,7 +22,7 @@ from tests.warmstart.networks import (
     reference,
 )
 from warmstart.base import Network
-from warmstart.estimates.lookahead import one_step
+from warmstart.estimates.closed_form import one_step
 from warmstart.estimates.optimizers import Adam
 from warmstart.estimates.tangents import unrolled
 

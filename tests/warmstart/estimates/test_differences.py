@@ -80,7 +80,7 @@ def test_a_black_box_takes_differences_whatever_the_lookahead_and_says_so() -> N
         assert (found.route, found.fallback) == ("differences", "nothing to differentiate")
     asked = estimate(losses, space, psi, [0], 0, route="differences")
     assert asked.fallback is None
-    for route in ("closed", "tangents", "reverse"):
+    for route in ("closed", "tangents"):
         with pytest.raises(SettingError, match=f"route is '{route}', and there is no network"):
             estimate(losses, space, psi, [0], 0, route=route)  # type: ignore[arg-type]
 

@@ -25,7 +25,7 @@ from tests.warmstart.networks import (
     sgd_group,
 )
 from warmstart.base import Network
-from warmstart.estimates.lookahead import one_step
+from warmstart.estimates.closed_form import one_step
 from warmstart.estimates.optimizers import SGD
 
 

@@ -16,7 +16,7 @@ from torch.func import functional_call
 from asha_core import Float, SearchSpace
 from tests.warmstart.networks import SGD_PSI, SGD_SPACE, WAYS, Toy, assert_agrees, central, sgd_group
 from warmstart.base import Network
-from warmstart.estimates.lookahead import one_step
+from warmstart.estimates.closed_form import one_step
 from warmstart.estimates.optimizers import SGD, Group
 from warmstart.estimates.passes import gradients, leaves_of
 from warmstart.estimates.streaming import dot

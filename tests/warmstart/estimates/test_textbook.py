@@ -12,7 +12,7 @@ from torch import Tensor
 
 from asha_core import Float, SearchSpace
 from warmstart.base import Network
-from warmstart.estimates.lookahead import one_step
+from warmstart.estimates.closed_form import one_step
 from warmstart.estimates.optimizers import SGD
 from warmstart.estimates.tangents import unrolled
 

@@ -16,6 +16,7 @@ from torch.utils.data import TensorDataset
 
 from asha_core import Configuration, Float, Job, RandomSearch, Refined, SearchSpace
 from asha_core.runtime.storage.results import RunDirectory
+from tests.warmstart.smoothing import cross_entropy
 from trials import TorchTask
 from trials.checkpoints.files import load_checkpoint
 from trials.tasks.cifar import Cifar10
@@ -23,7 +24,6 @@ from trials.tasks.digits import Digits
 from trials.worker.job_runner import JobRunner, WorkerSettings
 from warmstart.estimates.estimate import estimate
 from warmstart.problem.model_problem import ModelProblem
-from warmstart.problem.smoothing import cross_entropy
 
 NOTHING: dict[str, tuple[str, dict[str, Any]]] = {
     "hypergradient": ("hypergradient", {"eta_h": 0.0}),
@@ -224,7 +224,7 @@ def picture(model: nn.Module, optimizer: torch.optim.Optimizer) -> Any:
 
 
 @pytest.mark.parametrize("steps", [1, 2])
-@pytest.mark.parametrize("route", ["auto", "closed", "tangents", "reverse", "differences"])
+@pytest.mark.parametrize("route", ["auto", "closed", "tangents", "differences"])
 def test_nothing_about_the_users_model_changes(route: Any, steps: int, model: nn.Sequential) -> None:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(16, 6, generator=generator, dtype=torch.float64)

@@ -1,34 +1,4 @@
-"""Hyper-gradients: the derivative of the held-out loss after virtual optimiser steps, by coordinate.
-
-theta_H is the network after H virtual steps under the configuration psi, from its initial weights and a
-zero optimiser state. Three routes to dL_heldout(theta_H)/dpsi, which agree:
-
-``closed``     H = 1, the default. With g_v = grad L_heldout(theta_1), everything that acts through the
-               optimiser is a dot product with g_v. What acts through the loss takes one more backward pass of
-               the training graph, which is kept; what acts through the network's inputs, two gradients.
-``tangents``   any H: the derivative Z of the weights is carried through the steps, one Z a coordinate;
-               Hessian-vector products by differentiating the gradient again.
-``first-order`` the same without the products: exact for H = 1, an approximation beyond, at half the cost or
-               less (``tangents.py``).
-``reverse``    any H: the steps themselves are differentiated, back to front. The reference: it needs a loss
-               and an augmentation that take tensors for numbers, and the memory of all the steps.
-
-One step, with u = phi(d) the update and d = g + l1*theta (``optimizers.py``):
-
-    dL/dlr        = -(<g_v, u> + l2*<g_v, theta>)
-    dL/dsetting   = -lr * <g_v, du/dsetting>
-    dL/dpsi       = -lr * <g_v, phi'(d) * dg/dpsi>        through the loss or the inputs
-
-and the tangents, for a coordinate psi with Z = dtheta/dpsi, Z_0 = 0 (a dot is a derivative by psi):
-
-    dg = Hess Z + dg/dpsi;   (Z, state') <- tangent of the optimiser's step;   dL/dpsi = <grad L_heldout, Z_H>
-
-A finite step is taken along coordinates that act through the inputs: the gradient of a ReLU network jumps as
-its inputs move, so that only a difference over a step means anything.
-
-Sources: Luketina et al. 2016, arXiv:1511.06727, eq. 5; Baydin et al. 2018, arXiv:1703.04782;
-Franceschi et al. 2017, arXiv:1703.01785 (forward and reverse mode).
-"""
+"""The hyper-gradient of one virtual step in closed form; formulas: the package's docstring."""
 
 from __future__ import annotations
 
@@ -39,11 +9,12 @@ from torch import Tensor
 
 from asha_core.space import Configuration, SearchSpace
 from warmstart.base import Batch, Network
-from warmstart.estimates.dependence import LOSS_STEP, Dependence, settings_slopes, stencil_over, wanted_names
-from warmstart.estimates.estimate import Estimate
+from warmstart.estimates.dependence import Dependence, settings_slopes, wanted_names
 from warmstart.estimates.optimizers import Group
 from warmstart.estimates.passes import Tensors, leaves_of, loss_slope, training_pass
+from warmstart.estimates.stencils import LOSS_STEP, stencil_over
 from warmstart.estimates.streaming import dot, each_gradient, pieces
+from warmstart.estimates.types import Estimate
 
 
 def one_step(

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from asha_core.errors import SettingError
 from asha_core.space import Configuration, Float, SearchSpace
 from warmstart.base import (
     HELDOUT,
     Coordinates,
     Heldout,
+    Outcome,
     Problem,
     at_least,
     moved,
     one_of,
     taken,
 )
-from warmstart.estimates.estimate import ROUTES, Estimate, Route, estimate
+from warmstart.estimates.estimate import estimate
+from warmstart.estimates.types import ROUTES, Estimate, Route
 from warmstart.masks import Roles, masked, no_match, read_mask
 
 
-class Measuring:
+class GradientStrategy:
     """A strategy that measures hyper-gradients.
 
     Args:
@@ -61,6 +62,10 @@ class Measuring:
         self.route: Route = route
         self.bounds = bounds
 
+    def refine(self, problem: Problem, configuration: Configuration, seed: int) -> Outcome:
+        """The configuration after the strategy's steps."""
+        raise NotImplementedError
+
     def scale(self, space: SearchSpace, name: str) -> float:
         """Search coordinates in one unit of the strategy's coordinates."""
         if self.coordinates == "search":
@@ -71,25 +76,10 @@ class Measuring:
         return high - low
 
 
-def following(of: str, settings: Mapping[str, Any]) -> Any:
-    """The strategy that a control is a control of: one that follows a gradient.
-
-    Raises:
-        SettingError: there is none of that name, or it follows none.
-    """
-    from warmstart.registry import build, strategy_names
-
-    one_of("of", of, strategy_names())
-    inner = build(of, settings)
-    if not isinstance(inner, Measuring):
-        raise SettingError(f"of is {of!r}: it must follow a gradient, as hypergradient and trust do")
-    return inner
-
-
 class Measurements:
     """The measurements that one refinement makes, and what is told about them."""
 
-    def __init__(self, strategy: Measuring, problem: Problem, configuration: Configuration) -> None:
+    def __init__(self, strategy: GradientStrategy, problem: Problem, configuration: Configuration) -> None:
         self._strategy = strategy
         self.space = problem.space
         self._before = configuration

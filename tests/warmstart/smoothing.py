@@ -1,4 +1,4 @@
-"""Label smoothing that can be differentiated by its own strength."""
+"""Label smoothing that can be differentiated by its own strength, as the reverse mode needs it."""
 
 from __future__ import annotations
 

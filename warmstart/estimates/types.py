@@ -1,0 +1,35 @@
+"""What an estimate of a hyper-gradient is, and the routes to one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Route = Literal["auto", "closed", "tangents", "first-order", "differences"]
+
+ROUTES: tuple[Route, ...] = get_args(Route)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A hyper-gradient.
+
+    Attributes:
+        gradient: name -> nats per search coordinate; exactly 0 where nothing depends on one.
+        final: held-out loss after the virtual steps.
+        route: how it was had.
+        ignored: the dimensions that nothing reads.
+        fallback: why finite differences were taken, if they were not asked for.
+    """
+
+    gradient: dict[str, float]
+    final: float
+    route: str
+    ignored: tuple[str, ...] = ()
+    fallback: str | None = None
+
+    @property
+    def finite(self) -> bool:
+        """Whether every number of it is."""
+        return all(map(math.isfinite, (*self.gradient.values(), self.final)))

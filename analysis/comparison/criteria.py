@@ -38,9 +38,9 @@ from typing import Final
 
 from analysis.comparison.arms import Against, Estimate, TimeEffect
 from analysis.comparison.data import EFFECT
-from analysis.comparison.phrases import between, counted, listed, number, p_value, percent, target_name
 from analysis.comparison.schema import Criteria, Group, Judgement, Overall, Verdict
 from analysis.stats.effects import Ratio
+from analysis.wording import between, counted, listed, number, p_value, percent, target_name
 
 TIME = EFFECT  # ratio of times to the primary target
 SCORE = 0.002  # that may be lost
@@ -58,32 +58,24 @@ OPEN: Judgement = "not enough data"
 class Finding:
     """What an arm of a group has to show on one criterion."""
 
-    estimate: Estimate | Ratio
-    """With its interval; NaN decides nothing."""
-    sentence: str
-    """The estimate in words, without a full stop."""
-    verdict: Judgement | None = None
-    """None: by the side of the threshold on which the interval lies."""
-    threshold: float | None = None
-    """None: the criterion's own."""
+    estimate: Estimate | Ratio  # NaN decides nothing
+    sentence: str  # the estimate in words, without a full stop
+    verdict: Judgement | None = None  # None: by the side of the threshold on which the interval lies
+    threshold: float | None = None  # None: the criterion's own
     p: float | None = None
+    # pairs that it would take, and for what; None: those with which the interval leaves the threshold
     needed: tuple[int | None, str] | None = None
-    """Pairs that it would take, and for what; None: those with which the interval leaves the threshold."""
 
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
     """One claim about an arm."""
 
-    title: str
-    """What is claimed, as a table's heading."""
+    title: str  # what is claimed, as a table's heading
     threshold: float
-    find: Callable[[Group, Against, str], Finding]
-    """(group, arm against baseline, measure) -> what there is to show."""
-    at_least: bool = False
-    """Whether the estimate is to be no smaller than the threshold; else no larger."""
-    log: bool = False
-    """Whether the estimate is a ratio, whose interval is told on the logarithmic scale."""
+    find: Callable[[Group, Against, str], Finding]  # by (group, arm against baseline, measure)
+    at_least: bool = False  # whether the estimate is to be no smaller than the threshold; else no larger
+    log: bool = False  # whether the estimate is a ratio, whose interval is on the logarithmic scale
 
 
 def judge(groups: Sequence[Group], measure: str) -> Criteria:

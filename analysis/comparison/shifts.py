@@ -24,18 +24,10 @@ def diagnose(data: GroupData, arm: str) -> Diagnostics | None:
     runs = [each for each in data.runs[arm] if each.warm_start is not None]
     if not runs:
         return None
-    space = dimensions_of(runs[0])
-    shifts = [_shift(runs, name, described) for name, described in space.items()]
+    shifts = [_shift(runs, name, described) for name, described in runs[0].searched.items()]
     pairs = data.pairs(arm) if arm in data.others else []
     benefits = [_benefit(pairs, of, data.sign) for of in _VALUES]
     return Diagnostics(arm, tuple(each for each in shifts if each is not None), tuple(benefits))
-
-
-def dimensions_of(each: Replicate) -> dict[str, dict[str, Any]]:
-    """The dimensions of a search's space that are searched: name -> description."""
-    space = each.manifest["space"]
-    dimensions = space["dimensions"] if "constraints" in space else space  # before 0.2
-    return {name: told for name, told in dimensions.items() if told["type"] != "constant"}
 
 
 def _shift(runs: Sequence[Replicate], name: str, described: Mapping[str, Any]) -> DimensionShift | None:

@@ -11,7 +11,6 @@ import numpy as np
 
 from analysis.comparison.data import GroupData, mean_of
 from analysis.comparison.extras import BestConfigurations, Sweep, Trend
-from analysis.comparison.shifts import dimensions_of
 from analysis.journals.replicate import Replicate
 from analysis.stats.sensitivity import Curve, loess
 from asha_core.errors import SettingError
@@ -109,7 +108,7 @@ def best_configurations(runs: Sequence[Replicate]) -> BestConfigurations | None:
     found = [each for each in runs if len(each.curve.value)]
     if not found:
         return None
-    space = dimensions_of(found[0])
+    space = found[0].searched
     values = []
     for each in found:
         row = int(np.flatnonzero(each.trials["id"] == each.curve.trial[-1])[0])

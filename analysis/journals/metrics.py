@@ -7,20 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.journals.runs import Floats, Ints, Run, best_value
+from analysis.journals.runs import Run, best_value
+from analysis.stats.arrays import Floats, Ints
 
 
 @dataclass(frozen=True, slots=True)
 class BestCurve:
-    """The best value so far, as a step function: one entry an improvement.
+    """The best value so far, as a step function: one entry an improvement."""
 
-    t: seconds. units: resource spent by all trials. value: the new best. trial: whose it is.
-    """
-
-    t: Floats
-    units: Ints
-    value: Floats
-    trial: Ints
+    t: Floats  # seconds
+    units: Ints  # of resource, trained by all trials
+    value: Floats  # the new best
+    trial: Ints  # whose it is
 
 
 def best_so_far(run: Run) -> BestCurve:
@@ -35,17 +33,13 @@ def best_so_far(run: Run) -> BestCurve:
 
 @dataclass(frozen=True, slots=True)
 class TimeToTarget:
-    """T@tau: what had been spent when the best value first reached the target.
-
-    censored: it never did; then the others are what was spent in all, a lower bound and no time.
-    gpu_hours: devices held times wall-clock (on a CPU: worker processes).
-    """
+    """T@tau: what had been spent when the best value first reached the target."""
 
     target: float
     seconds: float
-    gpu_hours: float
+    gpu_hours: float  # devices held times wall-clock (on a CPU: worker processes)
     units: int
-    censored: bool
+    censored: bool  # it never did: then the others are what was spent in all, a lower bound and no time
 
 
 def time_to_target(run: Run, target: float) -> TimeToTarget:
@@ -129,16 +123,12 @@ def rung_survival(run: Run) -> list[RungShare]:
 
 @dataclass(frozen=True, slots=True)
 class BracketShare:
-    """One kind of bracket: those that begin at ``level``.
-
-    trials: how many began in them (rejected ones left out). reached: how many of those reached each rung,
-    from ``level`` on. best: the best finite value; None if there is none.
-    """
+    """One kind of bracket: those that begin at ``level``."""
 
     level: int
-    trials: int
-    reached: list[int]
-    best: float | None
+    trials: int  # that began in them, rejected ones left out
+    reached: list[int]  # how many of those reached each rung, from ``level`` on
+    best: float | None  # finite value
 
 
 def bracket_survival(run: Run) -> list[BracketShare]:
@@ -155,17 +145,12 @@ def bracket_survival(run: Run) -> list[BracketShare]:
 
 @dataclass(frozen=True, slots=True)
 class TimeSplit:
-    """Where the workers' time went, in seconds summed over workers; the parts add up to the total.
+    """Where the workers' time went, in seconds summed over workers; the parts add up to the total."""
 
-    training includes evaluation and writing checkpoints; starting is until a worker first is ready,
-    and setting up those that replace others; waiting is everything else: idle slots, messages, units that
-    were cut off.
-    """
-
-    training: float
+    training: float  # evaluation and writing checkpoints included
     warm_start: float
-    starting: float
-    waiting: float
+    starting: float  # until a worker first is ready, and setting up those that replace others
+    waiting: float  # everything else: idle slots, messages, units that were cut off
 
     @property
     def total(self) -> float:

@@ -23,9 +23,10 @@ from analysis.journals.metrics import (
     steps_at,
     time_split,
 )
-from analysis.journals.runs import Described, Floats, Run, load_run
+from analysis.journals.runs import FromManifest, Run, load_run
 from analysis.journals.spending import WarmStarts, summed
 from analysis.journals.trial_table import trial_columns, warm_start_summary
+from analysis.stats.arrays import Floats
 from asha_core.errors import SettingError
 
 Measure = Literal["seconds", "gpu_hours", "units"]
@@ -37,72 +38,53 @@ _OVER = ("complete", "budget")  # a search that ended in another way did not get
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A replicate as it was planned: which run it is.
+    """A replicate as it was planned: which run it is."""
 
-    id: names it in messages. group: runs of one group are compared, paired by seed. arm: the variation,
-    with its settings where several differ in them. experiment: the part of the study that it belongs to.
-    targets: of T@tau, fixed before the runs; the last is the primary one. options: of
-    ``asha-run``, by the plan.
-    """
-
-    id: str
+    id: str  # names it in messages
     directory: Path
-    group: str = ""
-    arm: str = ""
-    experiment: str = ""
+    group: str = ""  # runs of one group are compared, paired by seed
+    arm: str = ""  # the variation, with its settings where several differ in them
+    experiment: str = ""  # the part of the study that it belongs to
     task: str = ""
     scheduler: str = ""
     variation: str = ""
     seed: int = 0
-    targets: tuple[float, ...] = ()
-    options: Mapping[str, Any] = field(default_factory=dict)
+    targets: tuple[float, ...] = ()  # of T@tau, fixed before the runs; the last is the primary one
+    options: Mapping[str, Any] = field(default_factory=dict)  # of ``asha-run``, by the plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Replicate(Planned, Described):
+class Replicate(Planned, FromManifest):
     """One seed of one arm, as it went.
 
     Arrays of the curve have one entry an improvement of the best value, (N,); those of ``trials`` one a
     trial, (T,), in order of their numbers.
-
-    manifest: the parts of run.json that tell how it was run.
-    reason: how it ended: "complete", "budget", "interrupted", "error" or "killed".
-    curve: the improvements: t (seconds), units (trained), value, trial.
-    spent_units: (N,) units trained, and the warm starts so far expressed in units. gpu_hours: (N,) devices
-    held times hours. ends: measure -> the same at the end of the run.
-    spent_from: by what warm starts were expressed in units: "flops" (theirs over those of a unit), "seconds"
-    (theirs over the median seconds of a unit, where FLOPs are not recorded), or "none" (there were none).
-    trials: column -> array, see ``trial_columns``. reports: how many units were reported, repeated ones too.
-    costs: summed over these, such as flops, train_seconds; a name is there only if every unit has it.
-    warm_start_costs: the same of the warm starts. peaks: greatest number of bytes, by name, warm starts
-    included; warm_start_peaks: of these alone.
-    warm_start: how the warm starts went, see ``warm_start_summary``; None for the baseline.
-    test, test_loss: from test.json, or NaN. status: exit status of ``asha-run``, by outcome.json, or None.
-    torn: the journal's last line was. schema: the journal's. sessions: engines that worked at it.
     """
 
-    manifest: dict[str, Any]
-    reason: str
+    manifest: dict[str, Any]  # the parts of run.json that tell how it was run
+    reason: str  # how it ended: "complete", "budget", "interrupted", "error" or "killed"
     curve: BestCurve
-    spent_units: Floats
-    gpu_hours: Floats
-    ends: dict[str, float]
+    spent_units: Floats  # (N,) units trained, and the warm starts so far expressed in units
+    gpu_hours: Floats  # (N,) devices held times hours
+    ends: dict[str, float]  # measure -> what was spent in all
+    # by what warm starts were expressed in units: "flops" (theirs over those of a unit), "seconds" (theirs
+    # over the median seconds of a unit, where FLOPs are not recorded), or "none" (there were none)
     spent_from: str
-    trials: dict[str, NDArray[Any]]
+    trials: dict[str, NDArray[Any]]  # column -> array, see ``trial_columns``
     rungs: list[RungShare]
-    reports: int
+    reports: int  # how many units were reported, repeated ones too
     split: TimeSplit
-    costs: dict[str, float]
-    warm_start_costs: dict[str, float]
-    peaks: dict[str, float]
-    warm_start_peaks: dict[str, float]
-    warm_start: dict[str, Any] | None
-    test: float
+    costs: dict[str, float]  # summed over units, such as flops; a name is there only if every unit has it
+    warm_start_costs: dict[str, float]  # the same of the warm starts
+    peaks: dict[str, float]  # greatest number of bytes, by name, warm starts included
+    warm_start_peaks: dict[str, float]  # of these alone
+    warm_start: dict[str, Any] | None  # see ``warm_start_summary``; None for the baseline
+    test: float  # from test.json, or NaN
     test_loss: float
-    status: int | None
-    torn: bool
-    schema: int
-    sessions: int
+    status: int | None  # exit status of ``asha-run``, by outcome.json
+    torn: bool  # the journal's last line was
+    schema: int  # of the journal
+    sessions: int  # engines that worked at it
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.stats.arrays import Floats, Ints
 from asha_core.errors import ResultsError
 from asha_core.runtime.storage.journal import JournalContents, read_journal
 from asha_core.runtime.storage.records import Record, read_number
@@ -20,21 +20,15 @@ _SCHEMA = 1  # of run.json
 _OF_TRIALS = ("report", "refined", "rejected", "failed", "lost")
 _FAULTS = ("died", "hung")  # of a worker; other losses are nobody's fault
 _OF_THE_PLACE = ("data_dir", "download")  # options of a task that do not change the problem
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 @dataclass(slots=True)
 class TrialHistory:
-    """One trial, from proposal to its last report.
-
-    proposed: the searcher's configuration; configuration: the one that was trained (after the warm
-    start). resources, values: one entry a reported unit. state: "running" if the journal says no more.
-    """
+    """One trial, from proposal to its last report; lists have one entry a reported unit."""
 
     id: int
-    proposed: dict[str, Any]
-    configuration: dict[str, Any]
+    proposed: dict[str, Any]  # by the searcher
+    configuration: dict[str, Any]  # as it was trained: after the warm start
     first: int  # the level at which it is first compared
     resources: list[int] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
@@ -44,8 +38,8 @@ class TrialHistory:
     costs: list[dict[str, float]] = field(default_factory=list)  # of each unit; empty where not recorded
     warm_start_seconds: float = 0.0
     warm_start_costs: dict[str, float] = field(default_factory=dict)
-    diagnostics: dict[str, Any] = field(default_factory=dict)
-    state: str = "running"
+    diagnostics: dict[str, Any] = field(default_factory=dict)  # of the warm start
+    state: str = "running"  # or "paused", "done", "failed", "rejected"
     faults: int = 0  # how often its worker died or hung
     alone: bool = False  # it ran out of memory once, and then had its device for itself
 
@@ -57,18 +51,15 @@ class TrialHistory:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The work of one engine at a run: the first, or one that resumed it.
+    """The work of one engine at a run: the first, or one that resumed it."""
 
-    start: seconds since the search began, of all sessions together. held: devices. slots: workers.
-    """
-
-    start: float
-    held: int
-    slots: int
+    start: float  # seconds since the search began, of all sessions together
+    held: int  # devices
+    slots: int  # workers
 
 
-class Described:
-    """What a run.json says of its task and its devices."""
+class FromManifest:
+    """What a run.json says of its task, space and devices."""
 
     __slots__ = ()
     manifest: dict[str, Any]
@@ -93,37 +84,37 @@ class Described:
         """Whether the devices were GPUs."""
         return bool(self.manifest["hardware"]["gpus"])
 
-
-@dataclass(frozen=True, slots=True)
-class Run(Described):
-    """One search. Arrays have one entry a report, shape (N,), in order of arrival.
-
-    t: seconds since the search began. value: the metric as reported, NaN and infinities included.
-    end: seconds at which the search ended, or the last record if it was killed.
-    reason: "complete", "budget", "interrupted", or "killed" if the journal has no end.
-    """
-
-    directory: Path
-    manifest: dict[str, Any]
-    records: list[Record]
-    trials: dict[int, TrialHistory]
-    t: Floats
-    trial: Ints
-    resource: Ints
-    value: Floats
-    units: Ints  # units of resource spent by all trials, up to and including this report
-    seconds: Floats  # training time of each report
-    end: float
-    reason: str
-    torn: bool
-    sessions: list[Session]
-    schema: int = 2  # of the journal
-
     @property
     def dimensions(self) -> dict[str, dict[str, Any]]:
         """The search space: each dimension's description by its name."""
         space = self.manifest["space"]
         return dict(space["dimensions"]) if "constraints" in space else dict(space)  # before 0.2
+
+    @property
+    def searched(self) -> dict[str, dict[str, Any]]:
+        """The dimensions that are no constants."""
+        return {name: told for name, told in self.dimensions.items() if told["type"] != "constant"}
+
+
+@dataclass(frozen=True, slots=True)
+class Run(FromManifest):
+    """One search. Arrays have one entry a report, shape (N,), in order of arrival."""
+
+    directory: Path
+    manifest: dict[str, Any]
+    records: list[Record]
+    trials: dict[int, TrialHistory]
+    t: Floats  # seconds since the search began
+    trial: Ints
+    resource: Ints
+    value: Floats  # the metric as reported, NaN and infinities included
+    units: Ints  # units of resource spent by all trials, up to and including this report
+    seconds: Floats  # training time of each report
+    end: float  # seconds at which the search ended, or of the last record if it was killed
+    reason: str  # "complete", "budget", "interrupted", "error", or "killed" if the journal has no end
+    torn: bool  # the journal's last line was
+    sessions: list[Session]
+    schema: int = 2  # of the journal
 
     @property
     def brackets(self) -> list[int]:

@@ -10,22 +10,20 @@ from typing import Any
 import numpy as np
 
 from analysis.journals.metrics import BestCurve
-from analysis.journals.runs import Floats, Run, read_numbers
+from analysis.journals.runs import Run, read_numbers
+from analysis.stats.arrays import Floats
 
 _IN_SOME = ("start_seconds", "checkpoint_seconds")  # costs that not every unit has
 
 
 @dataclass(frozen=True, slots=True)
 class WarmStarts:
-    """The warm starts of a run in order of time: when, how long, and what else they cost.
+    """The warm starts of a run in order of time."""
 
-    per_unit: FLOPs of a unit of training, or None if they, or a warm start's, are not recorded.
-    """
-
-    t: list[float]
-    seconds: list[float]
-    costs: list[dict[str, float]]
-    per_unit: float | None
+    t: list[float]  # when
+    seconds: list[float]  # how long
+    costs: list[dict[str, float]]  # what else they took
+    per_unit: float | None  # FLOPs of a unit of training; None if they, or a warm start's, are not recorded
 
     @classmethod
     def of(cls, run: Run) -> WarmStarts:

@@ -47,9 +47,7 @@ def trial_columns(run: Run) -> dict[str, Column]:
     }
     gradients = [_first(each.get("gradient")) for each in told]
     steps = [_first(each.get("step")) for each in told]
-    for name, dimension in run.dimensions.items():
-        if dimension["type"] == "constant":
-            continue
+    for name, dimension in run.searched.items():
         for kind, values in (
             ("proposed", [trial.proposed.get(name) for trial in trials]),
             ("refined", [trial.configuration.get(name) for trial in trials]),

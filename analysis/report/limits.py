@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from analysis.comparison.criteria import LEAST_PAIRS
-from analysis.comparison.phrases import few, number, target_name
 from analysis.comparison.schema import Comparison, Group
+from analysis.wording import few, number, target_name
 
 _UNITS = {"seconds": "s", "gpu_hours": "GPU-hours"}
 

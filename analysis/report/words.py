@@ -6,7 +6,10 @@ from collections.abc import Iterable
 
 from analysis.comparison.arms import Against, TimeEffect
 from analysis.comparison.criteria import ALPHA, LEAST_PAIRS, TIME, shown
-from analysis.comparison.phrases import (
+from analysis.comparison.schema import Comparison, Group, Overall
+from analysis.report.limits import limits
+from analysis.study.problems import KINDS, UNUSED, Problem
+from analysis.wording import (
     between,
     counted,
     few,
@@ -16,9 +19,6 @@ from analysis.comparison.phrases import (
     percent,
     target_name,
 )
-from analysis.comparison.schema import Comparison, Group, Overall
-from analysis.report.limits import limits
-from analysis.study.problems import KINDS, UNUSED, Problem
 
 SECTIONS = ("found", "arms", "criteria", "limits", "left out", "cannot say")
 _DIRECTIONS = {

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from analysis.journals.replicate import Measure, Replicate, checked_measure, horizon, time_to_target
-from analysis.journals.runs import Floats
+from analysis.journals.replicate import Measure, Replicate, horizon, time_to_target
+from analysis.stats.arrays import Bools, Floats, Ints
 from analysis.study.checks import check
 from analysis.study.plan import grouped, read_plan
 from analysis.study.problems import Problem
@@ -18,44 +17,33 @@ from analysis.study.reading import read_all
 from asha_core.errors import ResultsError, SettingError, nearest
 
 Pair = tuple[Replicate, Replicate]
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
 class PairedTimes:
-    """T@tau of the pairs of an arm, each array (P,), in order of ``seeds``.
+    """T@tau of the pairs of an arm, each array (P,), in order of ``seeds``."""
 
-    base, base_censored: of the baseline. times, censored: of the arm. Censored: not reached up to
-    ``horizon``, which is then the time.
-    """
-
-    seeds: NDArray[np.int64]
-    base: Floats
-    base_censored: Bools
-    times: Floats
+    seeds: Ints
+    base: Floats  # of the baseline
+    base_censored: Bools  # not reached up to ``horizon``, which is then the time
+    times: Floats  # of the arm
     censored: Bools
     horizon: float
 
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """A study as it was read.
-
-    directory: of the study. baseline: the arm that the others of a group are compared with. measure: of
-    T@tau in the tests. planned: how many runs there were to be.
-    replicates: those that can be used, by group, arm and seed. left_out: those that were read and cannot be,
-    such as a search that was killed. problems: all that is to be said of the runs; see ``KINDS``.
-    apart: (group, arm, seed) that are no pair with the baseline, since they ran on other hardware.
-    """
+    """A study as it was read."""
 
     name: str
     directory: Path
-    baseline: str
-    measure: Measure
-    planned: int
-    replicates: list[Replicate]
-    left_out: list[Replicate]
-    problems: list[Problem]
+    baseline: str  # the arm that the others of a group are compared with
+    measure: Measure  # of T@tau in the tests
+    planned: int  # how many runs there were to be
+    replicates: list[Replicate]  # those that can be used, by group, arm and seed
+    left_out: list[Replicate]  # those that were read and cannot be used, such as a search that was killed
+    problems: list[Problem]  # all that is to be said of the runs; see ``KINDS``
+    # (group, arm, seed) that are no pair with the baseline, since they ran on other hardware
     apart: frozenset[tuple[str, str, int]] = frozenset()
 
     @property
@@ -149,10 +137,10 @@ def load_study(paths: str | Path | Sequence[str | Path], processes: int | None =
         plan.name,
         plan.directory,
         plan.baseline,
-        checked_measure(plan.measure),
+        plan.measure,
         len(plan.runs),
         checked.used,
         checked.left_out,
         checked.problems,
-        checked.apart,
+        frozenset(checked.apart),
     )

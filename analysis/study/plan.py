@@ -9,31 +9,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from analysis.journals.replicate import Planned, Replicate
+from analysis.journals.replicate import MEASURES, Measure, Planned, Replicate
 from analysis.journals.runs import problem_of
 from asha_core.errors import ResultsError
 from asha_core.runtime.storage.results import read_manifest
 
 _SCHEMA = 1
-_MEASURES = ("seconds", "gpu_hours", "units")
 _NAMED = ("id", "group", "arm", "experiment", "task", "scheduler", "variation")
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What study.json says, or what a folder of plain runs amounts to.
-
-    directory: of the study; of plain runs the folder that was named. baseline: the arm that others are
-    compared with. measure: of T@tau in the tests. runs: those that were planned; of plain runs without a
-    group and an arm, which only their manifests can tell. strays: run directories that are not in study.json.
-    """
+    """What study.json says, or what a folder of plain runs amounts to."""
 
     name: str
-    directory: Path
-    baseline: str
-    measure: str
-    runs: list[Planned]
-    strays: list[Path]
+    directory: Path  # of the study; of plain runs the folder that was named
+    baseline: str  # the arm that others are compared with
+    measure: Measure  # of T@tau in the tests
+    runs: list[Planned]  # plain runs have no group and no arm yet, which only their manifests can tell
+    strays: list[Path]  # run directories that are not in study.json
 
 
 def read_plan(paths: Sequence[str | Path]) -> Plan:
@@ -88,8 +82,8 @@ def _planned(path: Path) -> Plan:
         name, baseline, measure = (str(content[key]) for key in ("name", "baseline", "measure"))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ResultsError(f"{file} is damaged: {type(error).__name__} {error}") from None
-    if measure not in _MEASURES:
-        raise ResultsError(f"{file}: measure is {measure!r}: it must be one of {', '.join(_MEASURES)}")
+    if measure not in MEASURES:
+        raise ResultsError(f"{file}: measure is {measure!r}: it must be one of {', '.join(MEASURES)}")
     known = {run.directory for run in runs}
     strays = [found for found in run_directories(path / "runs") if found not in known]
     return Plan(name, path, baseline, measure, runs, strays)

@@ -33,16 +33,12 @@ UNUSED = ("missing", "failed", "unfinished", "damaged", "mislabelled", "duplicat
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something about a study that cannot be used, or that a reader must know.
+    """Something about a study that cannot be used, or that a reader must know."""
 
-    kind: one of ``KINDS``; with those in ``UNUSED`` the run is left out. run: its id, or "" if it is about
-    several. sentence: what it is, without the run's id. group, arm: where; "" if everywhere.
-    """
-
-    kind: str
-    run: str
-    sentence: str
-    group: str = ""
+    kind: str  # one of ``KINDS``; with those in ``UNUSED`` the run is left out
+    run: str  # its id; "" if it is about several
+    sentence: str  # what it is, without the run's id
+    group: str = ""  # where; "" if everywhere
     arm: str = ""
 
     def __str__(self) -> str:

@@ -11,7 +11,7 @@ from scipy import stats
 
 from analysis.comparison.arms import Estimate, Horizon
 from analysis.journals.metrics import first_reached
-from analysis.journals.replicate import MEASURES, Measure, Replicate, horizon, time_to_target
+from analysis.journals.replicate import MEASURES, Measure, Replicate, horizon, times_to_target
 from analysis.stats.arrays import Bools, Floats
 from analysis.study.loading import Pair, Study
 from analysis.study.problems import Problem
@@ -78,9 +78,7 @@ class GroupData:
 
     def times(self, runs: Sequence[Replicate], target: float, measure: Measure) -> tuple[Floats, Bools]:
         """T@tau of each search, and whether it is censored, at the horizon then."""
-        limit = self.limit(measure, target)
-        told = [time_to_target(each, target, measure, limit) for each in runs]
-        return np.array([t for t, _ in told], dtype=np.float64), np.array([c for _, c in told], dtype=bool)
+        return times_to_target(runs, target, measure, self.limit(measure, target))
 
 
 def group_data(

@@ -26,7 +26,7 @@ from analysis.journals.metrics import (
 from analysis.journals.runs import FromManifest, Run, load_run
 from analysis.journals.spending import WarmStarts, summed
 from analysis.journals.trial_table import trial_columns, warm_start_summary
-from analysis.stats.arrays import Floats
+from analysis.stats.arrays import Bools, Floats
 from asha_core.errors import SettingError
 
 Measure = Literal["seconds", "gpu_hours", "units"]
@@ -179,6 +179,18 @@ def time_to_target(
     return limit, True
 
 
+def times_to_target(
+    replicates: Sequence[Replicate], target: float, measure: Measure, horizon: float
+) -> tuple[Floats, Bools]:
+    """The same of each of several: times, and which of them are censored."""
+    times, censored = (
+        np.array([time_to_target(each, target, measure, horizon) for each in replicates], dtype=np.float64)
+        .reshape(-1, 2)
+        .T
+    )
+    return times, censored.astype(bool)
+
+
 def area_under_curve(
     replicate: Replicate, horizon: float | None = None, measure: Measure = "seconds", start: float = 0.0
 ) -> float:
@@ -197,20 +209,14 @@ def best_at(replicate: Replicate, grid: Floats, measure: Measure = "seconds") ->
 
 
 def read_replicate(planned: Planned) -> Replicate:
-    """Read one run.
-
-    Raises:
-        AshaError: its journal or its manifest cannot be read.
-    """
-    return replicate_of(load_run(planned.directory), planned)
-
-
-def replicate_of(run: Run, planned: Planned | None = None) -> Replicate:
-    """The slim form of a run that was read.
+    """The slim form of a run.
 
     Args:
         planned: which replicate of a study it is; what it leaves empty is taken from the manifest.
+    Raises:
+        AshaError: its journal or its manifest cannot be read.
     """
+    run = load_run(planned.directory)
     curve = best_so_far(run)
     warm = WarmStarts.of(run)
     units, end_units = warm.in_units(curve, run)
@@ -219,7 +225,7 @@ def replicate_of(run: Run, planned: Planned | None = None) -> Replicate:
     warm_costs, warm_peaks = summed(warm.costs, len(warm.costs))
     test = _read_object(run.directory / "test.json")
     return Replicate(
-        **_which(planned or Planned(run.directory.name, run.directory), run),
+        **_which(planned, run),
         manifest={key: run.manifest[key] for key in _KEPT if key in run.manifest},
         reason=run.reason,
         curve=curve,

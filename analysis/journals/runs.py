@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -198,10 +199,7 @@ def find_runs(paths: Sequence[str | Path]) -> list[Path]:
     """
     found: list[Path] = []
     for path in map(Path, paths):
-        if (path / "journal.jsonl").exists():
-            found.append(path)
-            continue
-        below = sorted(journal.parent for journal in path.glob("*/journal.jsonl"))
+        below = list(run_directories(path))
         if not below:
             raise ResultsError(
                 f"{path} is not a results directory: it has no journal.jsonl, and no folder in it has one"
@@ -210,6 +208,15 @@ def find_runs(paths: Sequence[str | Path]) -> list[Path]:
             )
         found += below
     return found
+
+
+def run_directories(path: Path) -> Iterable[Path]:
+    """Run directories at or below ``path``, in order of their names; none is looked for inside of one."""
+    for folder, below, files in os.walk(path):
+        below.sort()
+        if "journal.jsonl" in files:
+            below.clear()
+            yield Path(folder)
 
 
 def load_run(directory: str | Path) -> Run:

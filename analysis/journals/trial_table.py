@@ -36,14 +36,14 @@ def trial_columns(run: Run) -> dict[str, Column]:
         "state": np.array([trial.state for trial in trials], dtype="U8"),
         "first": np.array([trial.first for trial in trials], dtype=np.int64),
         "reached": np.array([trial.reached for trial in trials], dtype=np.int64),
-        "best": _floats(best for best, _, _ in bests),
+        "best": floats(best for best, _, _ in bests),
         "best_at": np.array([at for _, at, _ in bests], dtype=np.int64),
-        "first_value": _floats(trial.values[0] if trial.values else math.nan for trial in trials),
-        "warm_start_seconds": _floats(trial.warm_start_seconds for trial in trials),
-        "warm_start_flops": _floats(trial.warm_start_costs.get("flops", math.nan) for trial in trials),
-        "seconds": _floats(sum(trial.seconds) for trial in trials),
-        "flops": _floats(_flops(trial) for trial in trials),
-        "heldout_loss": _floats(each.get("heldout_loss", math.nan) for each in told),
+        "first_value": floats(trial.values[0] if trial.values else math.nan for trial in trials),
+        "warm_start_seconds": floats(trial.warm_start_seconds for trial in trials),
+        "warm_start_flops": floats(trial.warm_start_costs.get("flops", math.nan) for trial in trials),
+        "seconds": floats(sum(trial.seconds) for trial in trials),
+        "flops": floats(_flops(trial) for trial in trials),
+        "heldout_loss": floats(each.get("heldout_loss", math.nan) for each in told),
     }
     gradients = [_first(each.get("gradient")) for each in told]
     steps = [_first(each.get("step")) for each in told]
@@ -54,8 +54,8 @@ def trial_columns(run: Run) -> dict[str, Column]:
         ):
             columns[f"{kind}.{name}"] = search_coordinates(values, dimension)
         if dimension["type"] != "choice":
-            columns[f"gradient.{name}"] = _floats(each.get(name, math.nan) for each in gradients)
-            columns[f"step.{name}"] = _floats(each.get(name, math.nan) for each in steps)
+            columns[f"gradient.{name}"] = floats(each.get(name, math.nan) for each in gradients)
+            columns[f"step.{name}"] = floats(each.get(name, math.nan) for each in steps)
     return columns
 
 
@@ -67,7 +67,7 @@ def search_coordinates(values: Sequence[Any], dimension: Mapping[str, Any]) -> C
     """
     if dimension["type"] == "choice":
         return objects(values)
-    numbers = _floats(math.nan if value is None else value for value in values)
+    numbers = floats(math.nan if value is None else value for value in values)
     return np.log10(numbers) if dimension.get("log") else numbers
 
 
@@ -76,7 +76,8 @@ def objects(values: Sequence[Any]) -> Column:
     return np.fromiter(values, dtype=object, count=len(values))
 
 
-def _floats(values: Iterable[Any]) -> NDArray[np.float64]:
+def floats(values: Iterable[Any]) -> NDArray[np.float64]:
+    """An array of numbers, NaN and infinite ones included."""
     return np.array(list(values), dtype=np.float64)  # which reads the journal's "nan" and "inf", too
 
 

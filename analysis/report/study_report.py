@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Any
 from analysis.comparison import Comparison
 from analysis.comparison.building import compare
 from analysis.journals.replicate import Replicate
-from analysis.journals.runs import load_run, problem_of
+from analysis.journals.runs import load_run, problem_of, run_directories
 from analysis.report.study_contents import criteria_table, tables_of
 from analysis.report.study_numbers import number, slug
 from analysis.report.study_tables import RENDERED, Table, text
 from analysis.report.words import in_words
 from analysis.study.loading import Study
 from analysis.study.parallel import do_all
-from analysis.study.plan import run_directories
 from analysis.study.problems import KINDS, UNUSED
 from asha_core.errors import AshaError, ResultsError
 from asha_core.runtime.budget import counted

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.journals.replicate import Measure, Replicate, horizon, time_to_target
+from analysis.journals.replicate import Measure, Replicate, horizon, times_to_target
 from analysis.stats.arrays import Bools, Floats, Ints
 from analysis.study.checks import check
 from analysis.study.plan import grouped, read_plan
@@ -100,15 +100,10 @@ class Study:
         which = measure or self.measure
         limit = self.horizon(group, which, target)
         pairs = self.pairs(group, arm)
-        told = [[time_to_target(each, target, which, limit) for each in pair] for pair in pairs]
-        return PairedTimes(
-            np.array([base.seed for base, _ in pairs], dtype=np.int64),
-            np.array([base[0] for base, _ in told], dtype=np.float64),
-            np.array([base[1] for base, _ in told], dtype=np.bool_),
-            np.array([other[0] for _, other in told], dtype=np.float64),
-            np.array([other[1] for _, other in told], dtype=np.bool_),
-            limit,
-        )
+        seeds = np.array([base.seed for base, _ in pairs], dtype=np.int64)
+        base = times_to_target([base for base, _ in pairs], target, which, limit)
+        other = times_to_target([other for _, other in pairs], target, which, limit)
+        return PairedTimes(seeds, *base, *other, limit)
 
 
 def load_study(paths: str | Path | Sequence[str | Path], processes: int | None = None) -> Study:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from analysis.journals.replicate import MEASURES, Measure, Planned, Replicate
-from analysis.journals.runs import problem_of
+from analysis.journals.runs import find_runs, problem_of, run_directories
 from asha_core.errors import ResultsError
 from asha_core.runtime.storage.results import read_manifest
 
@@ -57,15 +56,9 @@ def read_plan(paths: Sequence[str | Path]) -> Plan:
 def _plan_of(path: Path) -> Plan:
     if (path / "study.json").exists():
         return _planned(path)
-    found = list(run_directories(path))
-    if not found:
-        raise ResultsError(
-            f"{path} is not a results directory: it has neither a study.json nor a journal.jsonl, and no "
-            "folder in it has one"
-            if path.exists()
-            else f"results directory {path} does not exist"
-        )
-    runs = [Planned(str(run.relative_to(path)) if run != path else run.name, run) for run in found]
+    runs = [
+        Planned(str(run.relative_to(path)) if run != path else run.name, run) for run in find_runs([path])
+    ]
     return Plan(path.absolute().name, path, "baseline", "seconds", runs, [])
 
 
@@ -102,15 +95,6 @@ def _run(path: Path, entry: Mapping[str, Any]) -> Planned:
     return Planned(
         directory=path / directory, seed=int(entry["seed"]), targets=targets, options=options, **texts
     )
-
-
-def run_directories(path: Path) -> Iterable[Path]:
-    """Run directories at or below ``path``, in order of their names; none is looked for inside of one."""
-    for folder, below, files in os.walk(path):
-        below.sort()
-        if "journal.jsonl" in files:
-            below.clear()
-            yield Path(folder)
 
 
 def grouped(replicates: Sequence[Replicate]) -> list[Replicate]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -14,12 +15,16 @@ from numpy.typing import NDArray
 
 from analysis.journals.replicate import MEASURES, Replicate, area_under_curve, time_to_target
 from analysis.journals.runs import load_run
-from analysis.journals.trial_table import objects
+from analysis.journals.trial_table import floats, objects
 from analysis.study.loading import Study, load_study
 from analysis.study.problems import Problem
 from asha_core.errors import SettingError
 
 Table = dict[str, NDArray[Any]]
+_OF_A_RUN = (
+    *("experiment", "task", "scheduler", "variation", "metric", "mode", "unit"),
+    *("reason", "sessions", "schema", "torn"),
+)
 TABLES = ("runs", "trials", "improvements", "targets", "reports")
 
 
@@ -103,8 +108,8 @@ class Tables:
             targets = each.targets
             told = {m: [time_to_target(each, target, m)[0] for target in targets] for m in MEASURES}
             reached = [not time_to_target(each, target)[1] for target in targets]
-            part: Table = {"target": _floats(targets), "reached": np.array(reached, dtype=np.bool_)}
-            parts.append(part | {measure: _floats(values) for measure, values in told.items()})
+            part: Table = {"target": floats(targets), "reached": np.array(reached, dtype=np.bool_)}
+            parts.append(part | {measure: floats(values) for measure, values in told.items()})
         return _stacked(self._replicates, parts)
 
     @cached_property
@@ -165,24 +170,10 @@ def _run_row(each: Replicate, used: bool, horizon: float | None, study: Study) -
     counted = used and horizon is not None and each.mode == "max" and found
     return {
         "run": each.id,
-        "group": each.group,
-        "arm": each.arm,
-        "seed": each.seed,
+        **{name: getattr(each, name) for name in ("group", "arm", "seed")},
         "used": used,
-        "experiment": each.experiment,
-        "task": each.task,
-        "scheduler": each.scheduler,
-        "variation": each.variation,
-        "metric": each.metric,
-        "mode": each.mode,
-        "unit": each.unit,
-        "reason": each.reason,
-        "sessions": each.sessions,
-        "schema": each.schema,
-        "torn": each.torn,
-        "seconds": each.ends["seconds"],
-        "gpu_hours": each.ends["gpu_hours"],
-        "units": each.ends["units"],
+        **{name: getattr(each, name) for name in _OF_A_RUN},
+        **{measure: each.ends[measure] for measure in MEASURES},
         "trained_units": int(each.trials["reached"].sum()),
         "trials": len(states) - states.count("rejected"),
         "rejected": states.count("rejected"),
@@ -192,15 +183,16 @@ def _run_row(each: Replicate, used: bool, horizon: float | None, study: Study) -
         "auc": area_under_curve(each, horizon, study.measure) if counted else math.nan,
         "test": each.test,
         "test_loss": each.test_loss,
-        "training_seconds": each.split.training,
-        "warm_start_seconds": each.split.warm_start,
-        "starting_seconds": each.split.starting,
-        "waiting_seconds": each.split.waiting,
-        **{f"cost.{name}": value for name, value in each.costs.items()},
-        **{f"warm_start_cost.{name}": value for name, value in each.warm_start_costs.items()},
-        **{f"peak.{name}": value for name, value in each.peaks.items()},
-        **{f"setting.{name}": value for name, value in each.settings.items()},
+        **{f"{name}_seconds": seconds for name, seconds in asdict(each.split).items()},
+        **_under("cost", each.costs),
+        **_under("warm_start_cost", each.warm_start_costs),
+        **_under("peak", each.peaks),
+        **_under("setting", each.settings),
     }
+
+
+def _under(prefix: str, entries: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{prefix}.{name}": value for name, value in entries.items()}
 
 
 def _reports_of(each: Replicate) -> Table:
@@ -220,12 +212,8 @@ def _reports_of(each: Replicate) -> Table:
     }
     for kind, entries in (("metric", metrics), ("cost", costs)):
         for name in dict.fromkeys(name for entry in entries for name in entry):
-            table[f"{kind}.{name}"] = _floats(entry.get(name, math.nan) for entry in entries)
+            table[f"{kind}.{name}"] = floats(entry.get(name, math.nan) for entry in entries)
     return table
-
-
-def _floats(values: Iterable[Any]) -> NDArray[np.float64]:
-    return np.array(list(values), dtype=np.float64)
 
 
 def _columns(rows: Sequence[dict[str, Any]]) -> Table:
@@ -239,7 +227,7 @@ def _column(values: list[Any]) -> NDArray[Any]:
     if kinds in ({bool}, {int}):
         return np.array(values)
     if kinds <= {int, float, type(None)}:
-        return _floats(math.nan if value is None else value for value in values)
+        return floats(math.nan if value is None else value for value in values)
     return objects(values)
 
 

@@ -24,7 +24,6 @@ from analysis.journals.replicate import (
     best_at,
     horizon,
     read_replicate,
-    replicate_of,
     time_to_target,
 )
 from analysis.journals.spending import summed
@@ -53,7 +52,7 @@ def test_its_time_to_target_is_the_run_s(
     reports = [(1.5 * i + 1, i, 1, value) for i, value in enumerate(reported)]
     run = load_run(write_run(tmp_path, reports, mode=mode, end=20.0))
     told = of_runs.time_to_target(run, target)
-    replicate = replicate_of(run)
+    replicate = read_replicate(Planned("a run", run.directory))
     for measure, expected in (
         ("seconds", told.seconds),
         ("gpu_hours", told.gpu_hours),
@@ -73,7 +72,7 @@ def test_a_horizon_censors_what_comes_after_it_and_nothing_else(
     tmp_path: Path, found: list[float], one: float, other: float, target: float
 ) -> None:
     run = load_run(write_run(tmp_path, [(i + 1.0, i, 1, v) for i, v in enumerate(found)], end=9.5))
-    replicate = replicate_of(run)
+    replicate = read_replicate(Planned("a run", run.directory))
     free, never = time_to_target(replicate, target)
     low, high = sorted([one, other])
     (early, early_censored), (late, late_censored) = (

@@ -416,7 +416,7 @@ def test_a_study_json_that_cannot_be_read_is_an_error(
 def test_a_path_without_runs_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match="does not exist"):
         load_study(tmp_path / "nothing")
-    with pytest.raises(ResultsError, match=r"neither a study.json nor a journal.jsonl"):
+    with pytest.raises(ResultsError, match=r"has no journal.jsonl, and no folder in it has one"):
         load_study(tmp_path)
     with pytest.raises(ResultsError, match="name at least one"):
         load_study([])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from asha_core.runtime.budget import counted
+from asha_core.runtime.units import counted
 
 __all__ = ["between", "counted", "few", "listed", "number", "p_value", "percent", "target_name"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -28,6 +27,7 @@ from analysis.journals.spending import WarmStarts, summed
 from analysis.journals.trial_table import trial_columns, warm_start_summary
 from analysis.stats.arrays import Bools, Floats
 from asha_core.errors import SettingError
+from asha_core.runtime.storage.json_files import read_optional_json
 
 Measure = Literal["seconds", "gpu_hours", "units"]
 MEASURES: tuple[Measure, ...] = ("seconds", "gpu_hours", "units")
@@ -223,7 +223,7 @@ def read_replicate(planned: Planned) -> Replicate:
     reports = [record for record in run.records if record["type"] == "report"]
     costs, peaks = summed([record["costs"] for record in reports if "costs" in record], len(reports))
     warm_costs, warm_peaks = summed(warm.costs, len(warm.costs))
-    test = _read_object(run.directory / "test.json")
+    test = read_optional_json(run.directory / "test.json")
     return Replicate(
         **_which(planned, run),
         manifest={key: run.manifest[key] for key in _KEPT if key in run.manifest},
@@ -264,15 +264,6 @@ def _which(planned: Planned, run: Run) -> dict[str, Any]:
     return known
 
 
-def _read_object(path: Path) -> dict[str, Any]:
-    """A JSON object; empty if there is none, or it cannot be read: what it says is nothing to rely on."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
 def _number(content: Mapping[str, Any], key: str) -> float:
     try:
         return float(content[key])
@@ -281,5 +272,5 @@ def _number(content: Mapping[str, Any], key: str) -> float:
 
 
 def _status(directory: Path) -> int | None:
-    status = _read_object(directory / "outcome.json").get("status")
+    status = read_optional_json(directory / "outcome.json").get("status")
     return status if type(status) is int else None

@@ -14,8 +14,8 @@ import numpy as np
 from analysis.stats.arrays import Floats, Ints
 from asha_core.errors import ResultsError
 from asha_core.runtime.storage.journal import JournalContents, read_journal
+from asha_core.runtime.storage.json_files import read_json
 from asha_core.runtime.storage.records import Record, read_number
-from asha_core.runtime.storage.results import read_manifest
 
 _SCHEMA = 1  # of run.json
 _OF_TRIALS = ("report", "refined", "rejected", "failed", "lost")
@@ -226,7 +226,7 @@ def load_run(directory: str | Path) -> Run:
         ResultsError: no manifest, or a damaged one. JournalError: no journal, or a damaged one.
     """
     directory = Path(directory)
-    manifest = read_manifest(directory / "run.json")
+    manifest = read_json(directory / "run.json")
     if manifest.get("schema", _SCHEMA) != _SCHEMA:
         raise ResultsError(
             f"{directory / 'run.json'} has schema {manifest['schema']!r}: this version reads schema "

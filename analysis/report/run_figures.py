@@ -20,7 +20,7 @@ from analysis.figures.look import COLUMN, GREY, PALETTE, SIZE, styles
 from analysis.figures.saving import save_figure
 from analysis.journals.metrics import best_so_far, rung_survival, time_split
 from analysis.journals.runs import Run, TrialHistory, best_value, labels
-from asha_core.runtime.budget import counted
+from asha_core.runtime.units import counted
 
 __all__ = [
     "COLUMN",

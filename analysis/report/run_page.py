@@ -19,7 +19,7 @@ from analysis.report.run_tables import (
     top_rows,
     warm_rows,
 )
-from asha_core.runtime.budget import counted, format_duration
+from asha_core.runtime.units import counted, format_duration
 
 CSS = """
 :root { color-scheme: light; }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -21,7 +20,7 @@ from analysis.journals.metrics import (
 from analysis.journals.runs import Run, best_value, labels
 from analysis.journals.trial_table import warm_start_summary
 from analysis.report.run_page import html_page
-from asha_core.runtime.storage.results import write_json
+from asha_core.runtime.storage.json_files import read_optional_json, write_json
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,18 +62,17 @@ def read_test(directory: Path) -> dict[str, Any] | None:
     Keys: metric, value, loss, count (samples), trial (or None), resource, confusion (a row of counts for each
     true class, or None).
     """
+    content = read_optional_json(directory / "test.json")
+    told = {key: content.get(key) for key in ("metric", "count", "trial", "resource")}
+    confusion = content.get("confusion")
     try:
-        content = json.loads((directory / "test.json").read_text(encoding="utf-8"))
-        told = {key: content.get(key) for key in ("metric", "count", "trial", "resource")}
-        confusion = content.get("confusion")
         value, loss = float(content["value"]), float(content["loss"])  # "nan" is text in JSON
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError):
         return None
-    square = isinstance(confusion, list) and all(
-        isinstance(row, list) and len(row) == len(confusion) for row in confusion
-    )
-    counts = square and all(type(count) is int and count >= 0 for row in confusion for count in row)
-    return {**told, "value": value, "loss": loss, "confusion": confusion if counts and confusion else None}
+    rows: list[Any] = confusion if isinstance(confusion, list) else []
+    square = all(isinstance(row, list) and len(row) == len(rows) for row in rows)
+    counts = square and all(type(count) is int and count >= 0 for row in rows for count in row)
+    return {**told, "value": value, "loss": loss, "confusion": rows if counts and rows else None}
 
 
 def summary_of(run: Run, targets: Sequence[float], *, named: bool = True) -> dict[str, Any]:

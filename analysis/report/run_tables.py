@@ -8,8 +8,8 @@ from typing import Any
 
 from analysis.journals.metrics import TimeToTarget
 from analysis.journals.runs import Run, labels, unlike
-from asha_core.runtime.budget import counted, format_duration
 from asha_core.runtime.observers import short
+from asha_core.runtime.units import counted, format_duration
 
 
 def in_words(run: Run, summary: dict[str, Any]) -> str:

@@ -25,8 +25,8 @@ from analysis.study.loading import Study
 from analysis.study.parallel import do_all
 from analysis.study.problems import KINDS, UNUSED
 from asha_core.errors import AshaError, ResultsError
-from asha_core.runtime.budget import counted
-from asha_core.runtime.storage.results import read_manifest, write_json
+from asha_core.runtime.storage.json_files import read_json, write_json
+from asha_core.runtime.units import counted
 
 if TYPE_CHECKING:
     from analysis.report.study_figures import Drawing
@@ -80,7 +80,7 @@ def is_study(paths: Sequence[str | Path]) -> bool:
     seeds: dict[tuple[str, str], dict[str, set[int]]] = {}
     for directory in (found for path in paths for found in run_directories(Path(path))):
         try:
-            manifest = read_manifest(directory / "run.json")
+            manifest = read_json(directory / "run.json")
             scheduler, variation = manifest["scheduler"], manifest["variation"]
             kind = problem_of(manifest), str(scheduler["name"])
             arm = json.dumps([variation["name"], variation["settings"]], sort_keys=True)
@@ -215,7 +215,7 @@ def _running(lock: Path) -> bool:
 def _commands(study: Study, targets: Sequence[float]) -> list[str]:
     """That make the study and its report again."""
     try:
-        given = read_manifest(study.directory / "study.json").get("commands")
+        given = read_json(study.directory / "study.json").get("commands")
     except ResultsError:
         given = None
     known = given if isinstance(given, list) else []

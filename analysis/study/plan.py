@@ -11,7 +11,7 @@ from typing import Any
 from analysis.journals.replicate import MEASURES, Measure, Planned, Replicate
 from analysis.journals.runs import find_runs, problem_of, run_directories
 from asha_core.errors import ResultsError
-from asha_core.runtime.storage.results import read_manifest
+from asha_core.runtime.storage.json_files import read_json
 
 _SCHEMA = 1
 _NAMED = ("id", "group", "arm", "experiment", "task", "scheduler", "variation")
@@ -64,7 +64,7 @@ def _plan_of(path: Path) -> Plan:
 
 def _planned(path: Path) -> Plan:
     file = path / "study.json"
-    content = read_manifest(file)
+    content = read_json(file)
     if content.get("schema") != _SCHEMA:
         raise ResultsError(
             f"{file} has schema {content.get('schema')!r}: this version reads schema {_SCHEMA}; use the "

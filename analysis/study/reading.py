@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from analysis.journals.replicate import Planned, Replicate, read_replicate
 from analysis.study.parallel import do_all
 from analysis.study.problems import Problem
 from asha_core.errors import AshaError
+from asha_core.runtime.storage.json_files import read_optional_json
 
 _ENOUGH = 40  # runs for which another process, which first loads numpy, is worth its while
 
@@ -65,10 +65,10 @@ def last_line(directory: Path) -> str:
 
 def _ended(directory: Path) -> tuple[int | None, str]:
     """Exit status of the run's process by outcome.json, or None, and what it said last."""
-    try:
-        status = json.loads((directory / "outcome.json").read_text(encoding="utf-8"))["status"]
-    except (OSError, ValueError, KeyError, TypeError):
+    outcome = read_optional_json(directory / "outcome.json")
+    if "status" not in outcome:
         return None, ""
+    status = outcome["status"]
     return (status if type(status) is int else None), last_line(directory)
 
 

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from asha_core.launch.options import devices_and_budget
-from asha_core.runtime.budget import counted, format_duration
 from asha_core.runtime.storage.records import to_json
 from asha_core.runtime.terminal.console import format_table
-from asha_core.runtime.terminal.sizes import format_bytes
+from asha_core.runtime.units import counted, format_bytes, format_duration
 from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.forecast import Forecast, affordable, units_again
 

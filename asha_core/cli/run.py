@@ -148,6 +148,7 @@ def _safety_limits(options: dict[str, Any]) -> SafetyLimits:
     from asha_core.launch.types import SafetyLimits
     from asha_core.runtime.budget import parse_duration
     from asha_core.runtime.trial_timeouts import Limits
+    from asha_core.runtime.units import parse_duration
 
     trial, progress, heartbeat = (
         None if options[key] is None else parse_duration(options[key])
@@ -219,7 +220,7 @@ def _terminal_width() -> int | None:
 def _target_line(result: Result, target: float) -> str:
     from analysis.journals.metrics import time_to_target
     from analysis.journals.runs import load_run
-    from asha_core.runtime.budget import counted, format_duration
+    from asha_core.runtime.units import counted, format_duration
 
     run = load_run(result.directory)
     reached = time_to_target(run, target)

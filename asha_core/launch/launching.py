@@ -18,6 +18,7 @@ from asha_core.runtime.observers import Leaderboard, Observer, Outcome
 from asha_core.runtime.resume import Earlier
 from asha_core.runtime.small_budget import SmallBudget
 from asha_core.runtime.storage.disk import DiskWatch
+from asha_core.runtime.storage.json_files import write_json
 from asha_core.runtime.storage.records import to_json
 from asha_core.runtime.storage.results import keep_best, summarise, write_json
 from asha_core.runtime.terminal.console import make_console

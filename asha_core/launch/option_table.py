@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from asha_core.errors import SettingError
-from asha_core.runtime.budget import parse_duration
-from asha_core.runtime.terminal.sizes import parse_bytes
+from asha_core.runtime.units import parse_bytes, parse_duration
 from asha_core.schedulers import SCHEDULERS
 from asha_core.searchers import SEARCHERS
 from trials.tasks import TASKS

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from asha_core.errors import SettingError, nearest
 from asha_core.launch.option_table import FLAG, OPTIONS, Option
-from asha_core.runtime.budget import Budget, parse_duration
+from asha_core.runtime.budget import Budget
 from asha_core.runtime.terminal.command import Parser
+from asha_core.runtime.units import parse_duration
 
 if TYPE_CHECKING:
     from trials.devices import Devices

@@ -90,9 +90,9 @@ def _settings(directory: RunDirectory) -> dict[str, Any]:
         AshaError: manifest or journal are damaged.
     """
     from asha_core.runtime.resume import changed_settings, journal_to_go_on_with
-    from asha_core.runtime.storage.results import read_manifest
+    from asha_core.runtime.storage.json_files import read_json
 
-    manifest = read_manifest(directory.manifest)
+    manifest = read_json(directory.manifest)
     settings = manifest.get("settings")
     if not isinstance(settings, dict):
         raise ResultsError(f"{directory.manifest} is damaged: its settings are {settings!r}")

@@ -20,8 +20,9 @@ from asha_core.runtime.resume import (
     replay,
 )
 from asha_core.runtime.storage.journal import DiskFull, JournalContents, JournalWriter
+from asha_core.runtime.storage.json_files import read_json, write_json
 from asha_core.runtime.storage.lock import RunLock
-from asha_core.runtime.storage.results import hardware, manifest, read_manifest, write_json
+from asha_core.runtime.storage.results import hardware, manifest
 from trials.worker.processes import end_marked
 
 
@@ -78,7 +79,7 @@ def begun_session(plan: Launch) -> Iterator[Session]:
 def _start(plan: Launch) -> Session:
     directory = plan.directory
     if directory.begun:  # its engine was killed between manifest and journal
-        check_same(read_manifest(directory.manifest), _manifest(plan), directory.path)
+        check_same(read_json(directory.manifest), _manifest(plan), directory.path)
     else:
         write_json(directory.manifest, _manifest(plan))
     directory.journal.unlink(missing_ok=True)  # the torn beginning of its first line, at most
@@ -86,7 +87,7 @@ def _start(plan: Launch) -> Session:
 
 
 def _take_up(plan: Launch, contents: JournalContents) -> Session:
-    before = read_manifest(plan.directory.manifest)
+    before = read_json(plan.directory.manifest)
     check_same(before, _manifest(plan), plan.directory.path, more_trials=plan.scheduler.extends)
     check_limit(contents.records, plan.scheduler.max_trials, plan.directory.path)
     devices = devices_of(before, plan.directory.manifest)

@@ -14,8 +14,8 @@ from asha_core.launch.types import Launch, Result, SafetyLimits
 from asha_core.runtime.budget import Budget, parse_duration
 from asha_core.runtime.observers import Observer
 from asha_core.runtime.storage.results import RunDirectory
-from asha_core.runtime.terminal.sizes import parse_bytes
 from asha_core.runtime.trial_timeouts import Limits
+from asha_core.runtime.units import parse_bytes, parse_duration
 from asha_core.schedulers.base import Scheduler
 from trials.devices import INLINE, parse_devices
 from trials.task import FunctionTask, Task

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from asha_core.messages import Job, Report
-from asha_core.runtime.budget import Budget, counted, format_duration
+from asha_core.runtime.budget import Budget
 from asha_core.runtime.executor import ExecutorEvent, Notice
+from asha_core.runtime.units import counted, format_duration
 from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.forecast import Forecast
 from asha_core.schedulers.state import Best

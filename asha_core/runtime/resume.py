@@ -15,10 +15,10 @@ from typing import Any
 
 from asha_core.errors import AshaError, JournalError, ResultsError
 from asha_core.messages import Event, Failed, Job, Lost, Rejected, Report
-from asha_core.runtime.budget import counted, format_duration
 from asha_core.runtime.storage.journal import JournalContents, read_journal
 from asha_core.runtime.storage.records import Record, job_record, read_event, to_json
 from asha_core.runtime.storage.results import RunDirectory
+from asha_core.runtime.units import counted, format_duration
 from asha_core.schedulers.base import Scheduler
 
 _ANYWHERE = ("slot", "t", "type")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 
 from asha_core.messages import Report
-from asha_core.runtime.budget import format_duration
 from asha_core.runtime.executor import ExecutorEvent
 from asha_core.runtime.observers import Observer, Outcome, SearchView
+from asha_core.runtime.units import format_duration
 
 
 class SmallBudget(Observer):

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from asha_core.messages import Event, Failed, Job, Lost, Refined, Report
-from asha_core.runtime.budget import format_duration
 from asha_core.runtime.observers import SlotView
+from asha_core.runtime.units import format_duration
 
 
 @dataclass(frozen=True, slots=True)

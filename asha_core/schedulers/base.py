@@ -30,10 +30,11 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
+from asha_core.arguments import integer, one_of
 from asha_core.errors import ReportError, SettingError
 from asha_core.messages import Event, Failed, Job, Lost, Refined, Rejected, Report, Verdict
 from asha_core.schedulers.expectations import Expectations
-from asha_core.schedulers.levels import check_count, check_levels, rung_levels
+from asha_core.schedulers.levels import check_levels, rung_levels
 from asha_core.schedulers.state import Best, RungCounts, Status, TrialState
 from asha_core.searchers.base import Searcher
 from asha_core.searchers.random_search import RandomSearch
@@ -96,25 +97,19 @@ class Scheduler(Expectations, ABC):
         max_retries: int = 2,
         searcher: Searcher | None = None,
     ) -> None:
-        if mode not in ("max", "min"):
-            raise SettingError(f'mode is {mode!r}: it must be "max" or "min"')
-        if max_trials is not None:
-            check_count("max_trials", max_trials, 1)
-        check_count("max_retries", max_retries, 0)
+        self.mode = one_of("mode", mode, ("max", "min"))
+        self.max_trials = None if max_trials is None else integer("max_trials", max_trials, 1)
+        self.max_retries = integer("max_retries", max_retries, 0)
         if searcher is not None and not isinstance(searcher, Searcher):
             raise SettingError(
                 f"searcher is {searcher!r}: it must be an instance of a subclass of asha_core.Searcher"
             )
         if searcher is not None and getattr(searcher, "space", None) != space:
             raise SettingError("the searcher has another space than the scheduler: give both the same")
-        check_levels(min_resource, max_resource, reduction_factor)
-        self.levels = self._ladder(min_resource, max_resource, reduction_factor)
+        least, most, self.reduction_factor = check_levels(min_resource, max_resource, reduction_factor)
+        self.levels = self._ladder(least, most, self.reduction_factor)
         self.space = space
-        self.mode = mode
-        self.reduction_factor = reduction_factor
         self.seed = seed
-        self.max_trials = max_trials
-        self.max_retries = max_retries
         self.searcher: Searcher = searcher or RandomSearch(space, seed)
         self.trials: list[TrialState] = []
         self.rejected = 0

@@ -6,28 +6,19 @@ that is how several libraries lose a rung.
 
 from __future__ import annotations
 
+from asha_core.arguments import integer
 from asha_core.errors import SettingError
 
 
-def check_count(name: str, value: object, least: int) -> None:
-    """Raise ``SettingError`` unless ``value`` is an integer of at least ``least``."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise SettingError(f"{name} is {value!r}: it must be an integer of at least {least}")
-
-
-def check_levels(min_resource: int, max_resource: int, reduction_factor: int) -> None:
-    """Raise ``SettingError`` unless the three are integers that make at least one rung."""
-    for name, value, least in (
-        ("min_resource", min_resource, 1),
-        ("max_resource", max_resource, 1),
-        ("reduction_factor", reduction_factor, 2),
-    ):
-        check_count(name, value, least)
-    if min_resource > max_resource:
+def check_levels(min_resource: int, max_resource: int, reduction_factor: int) -> tuple[int, int, int]:
+    """The three, if they are integers that make at least one rung; else ``SettingError``."""
+    least = integer("min_resource", min_resource, 1)
+    most = integer("max_resource", max_resource, 1)
+    if least > most:
         raise SettingError(
-            f"min_resource is {min_resource} and max_resource is {max_resource}: "
-            "min_resource must not be larger"
+            f"min_resource is {least} and max_resource is {most}: min_resource must not be larger"
         )
+    return least, most, integer("reduction_factor", reduction_factor, 2)
 
 
 def rung_levels(min_resource: int, max_resource: int, reduction_factor: int) -> tuple[int, ...]:
@@ -48,7 +39,7 @@ def rung_levels(min_resource: int, max_resource: int, reduction_factor: int) -> 
     >>> rung_levels(1, 200, 3)
     (1, 3, 9, 27, 81, 200)
     """
-    check_levels(min_resource, max_resource, reduction_factor)
+    min_resource, max_resource, reduction_factor = check_levels(min_resource, max_resource, reduction_factor)
     levels = []
     level = min_resource
     while level < max_resource:
@@ -76,7 +67,7 @@ def bracket_levels(min_resource: int, max_resource: int, reduction_factor: int) 
     >>> bracket_levels(1, 200, 3)
     (2, 7, 22, 66, 200)
     """
-    check_levels(min_resource, max_resource, reduction_factor)
+    min_resource, max_resource, reduction_factor = check_levels(min_resource, max_resource, reduction_factor)
     levels = []
     divisor = 1
     while max_resource // divisor >= min_resource:

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from asha_core.arguments import integer
 from asha_core.schedulers.brackets import Bracket
-from asha_core.schedulers.levels import check_count
 from asha_core.schedulers.synchronous import SynchronousScheduler
 
 
@@ -34,9 +34,7 @@ class SuccessiveHalving(SynchronousScheduler):
     name = "sh"
 
     def __init__(self, *args: Any, bracket_size: int | None = None, **others: Any) -> None:
-        if bracket_size is not None:
-            check_count("bracket_size", bracket_size, 1)
-        self._bracket_size = bracket_size
+        self._bracket_size = None if bracket_size is None else integer("bracket_size", bracket_size, 1)
         super().__init__(*args, **others)
 
     @property

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from asha_core.errors import SettingError, nearest
+from asha_core.arguments import one_of
 from asha_core.searchers.base import Searcher
 from asha_core.searchers.random_search import random_point
 from asha_core.space import Configuration, SearchSpace
@@ -36,11 +36,9 @@ class QuasiRandomSearch(Searcher):
     """
 
     def __init__(self, space: SearchSpace, seed: int, sequence: str = "sobol") -> None:
-        if sequence not in SEQUENCES:
-            raise SettingError(f"unknown sequence {sequence!r}{nearest(sequence, SEQUENCES)}")
         self.space = space
         self.seed = seed
-        self.name = sequence
+        self.name = one_of("sequence", sequence, SEQUENCES)
         self._engine = self._new_engine()
         self._blocks: dict[int, list[list[float]]] = {}
         self._next = 0  # the block that the engine makes next

@@ -8,7 +8,6 @@ evaluation/          what ``asha-report`` writes
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -21,7 +20,8 @@ import yaml
 from asha_core.errors import ResultsError, SettingError
 from asha_core.launch.options import MAPPINGS
 from asha_core.runtime.storage.atomic import whole
-from asha_core.runtime.storage.results import RunDirectory, read_manifest, write_json
+from asha_core.runtime.storage.json_files import read_json, read_optional_json, write_json
+from asha_core.runtime.storage.results import RunDirectory
 from asha_core.study.names import as_before
 from asha_core.study.planned import PlannedRun, Study, group_labels
 
@@ -58,19 +58,12 @@ class StudyDirectory:
 
     def found_nothing(self, run: PlannedRun) -> bool:
         """Whether a search is over in which no trial reported a finite value."""
-        try:
-            results = read_manifest(self.run(run).results)
-        except ResultsError:
-            return False
+        results = read_optional_json(self.run(run).results)
         return results.get("reason") in _OVER and results.get("best", 0) is None
 
     def outcome(self, run: PlannedRun) -> dict[str, Any] | None:
         """How the run's last process ended: outcome.json; None if none has, or it cannot be read."""
-        try:
-            content = json.loads(self.run(run).outcome.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        return content if isinstance(content, dict) else None
+        return read_optional_json(self.run(run).outcome) or None
 
     def read(self) -> list[PlannedRun]:
         """The runs that were planned here before; none if there is no study yet.
@@ -87,7 +80,7 @@ class StudyDirectory:
                     "--results-dir"
                 )
             return []
-        content = read_manifest(self.plan)
+        content = read_json(self.plan)
         try:
             if content["schema"] != _SCHEMA:
                 raise ResultsError(
@@ -127,7 +120,7 @@ class StudyDirectory:
         return [replace(run, group=labels[run.pairing]) for run in runs.values()]
 
     def _check_measure(self, study: Study, known: Sequence[PlannedRun]) -> None:
-        measure = read_manifest(self.plan).get("measure", study.measure) if known else study.measure
+        measure = read_json(self.plan).get("measure", study.measure) if known else study.measure
         if measure != study.measure and any(self.state(run) != "new" for run in known):
             raise SettingError(
                 f"runs have begun in {self.path}, which are to be compared by {measure}, and now measure is "
@@ -148,7 +141,7 @@ class StudyDirectory:
 
     def _commands(self, command: Sequence[str]) -> list[list[str]]:
         """Those that have worked here, each once, and this one."""
-        before = read_manifest(self.plan).get("commands", []) if self.plan.exists() else []
+        before = read_json(self.plan).get("commands", []) if self.plan.exists() else []
         return [*(each for each in before if each != list(command)), list(command)]
 
     def write(self, study: Study, runs: Sequence[PlannedRun], command: Sequence[str]) -> None:
@@ -161,7 +154,7 @@ class StudyDirectory:
         content = {
             "schema": _SCHEMA,
             "name": study.name,
-            "created": read_manifest(self.plan)["created"]
+            "created": read_json(self.plan)["created"]
             if self.plan.exists()
             else datetime.now(UTC).isoformat(),
             "commands": self._commands(command),
@@ -203,10 +196,8 @@ class StudyDirectory:
 
 def _reason(directory: RunDirectory) -> str | None:
     """How the last session of a run ended, by results.json; None: it did not."""
-    try:
-        return str(json.loads(directory.results.read_text(encoding="utf-8"))["reason"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    reason = read_optional_json(directory.results).get("reason")
+    return None if reason is None else str(reason)
 
 
 def _differences(before: PlannedRun, now: PlannedRun) -> str:

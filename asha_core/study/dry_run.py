@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from asha_core.runtime.budget import counted, parse_duration
 from asha_core.runtime.terminal.console import format_table
+from asha_core.runtime.units import counted, parse_duration
 from asha_core.schedulers.forecast import Forecast
 from asha_core.study.arms import Arm
 from asha_core.study.directory import State, StudyDirectory
@@ -66,10 +66,10 @@ def _bound(options: Mapping[str, Any], gpus: int | None) -> float | None:
 
 def _device_hours(directory: StudyDirectory, run: Any) -> float | None:
     from asha_core.errors import ResultsError
-    from asha_core.runtime.storage.results import read_manifest
+    from asha_core.runtime.storage.json_files import read_json
 
     try:
-        return float(read_manifest(directory.run(run).results)["gpu_hours"])
+        return float(read_json(directory.run(run).results)["gpu_hours"])
     except (ResultsError, KeyError, TypeError, ValueError):
         return None
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from asha_core.errors import SettingError
 from asha_core.runtime.interrupts import stop_signals
+from asha_core.runtime.storage.json_files import read_optional_json
 from asha_core.study.directory import StudyDirectory
 from asha_core.study.planned import PlannedRun, Study, in_order
 from asha_core.study.process import RunProcess
@@ -193,7 +192,6 @@ class Conductor:
 
 def _best(directory: StudyDirectory, run: PlannedRun) -> float | None:
     try:
-        content: Any = json.loads(directory.run(run).results.read_text(encoding="utf-8"))
-        return float(content["best"]["value"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return float(read_optional_json(directory.run(run).results)["best"]["value"])
+    except (ValueError, KeyError, TypeError):
         return None

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
 from asha_core.errors import SettingError, nearest
-from asha_core.runtime.budget import counted, format_duration
+from asha_core.runtime.units import counted, format_duration
 from asha_core.study.planned import PlannedRun
 
 if TYPE_CHECKING:

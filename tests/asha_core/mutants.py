@@ -52,8 +52,8 @@ MUTANTS = {
          "sizes are rounded up"),
         ("size: int = -(-brackets *", "size: int = -(-(brackets - 1) *", "s_max + 1"),
         ("// (bracket + 1))", "// (bracket or 1))", "s + 1"),
-        ("if min_resource > max_resource:", "if min_resource >= max_resource:", "r = R is allowed"),
-        ('("reduction_factor", reduction_factor, 2),', '("reduction_factor", reduction_factor, 3),',
+        ("if least > most:", "if least >= most:", "r = R is allowed"),
+        ('("reduction_factor", reduction_factor, 2)', '("reduction_factor", reduction_factor, 3)',
          "eta may be 2"),
     ],
     "schedulers.soft_ranking": [

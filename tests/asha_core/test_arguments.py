@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import numpy as np
 import pytest
 
+from asha_core.arguments import integer, number, one_of, true_or_false
 from asha_core.errors import AshaError, ConfigurationError, SettingError, SpaceError
 from asha_core.schedulers import SCHEDULERS, scheduler_class
 from asha_core.searchers.base import Searcher
@@ -103,3 +106,54 @@ def test_a_bracket_may_be_far_larger_than_the_search():
 def test_hyperbands_shares_may_be_larger_than_any_float():
     scheduler = scheduler_class("hyperband")(SPACE, max_resource=2**1030, reduction_factor=16)
     assert {scheduler.ask().start for _ in range(50)} == {0}
+
+
+@pytest.mark.parametrize("value", ["9", 2.5, True, None, 0, 4, np.int64(0), np.float64(2.0), np.bool_(True)])
+def test_an_integer_within_limits(value: Any) -> None:
+    with pytest.raises(SettingError, match=r"^n is .*: it must be an integer of at least 1 and at most 3$"):
+        integer("n", value, 1, 3)
+
+
+def test_numpys_integers_become_pythons():
+    found = integer("n", np.int64(3), 3, 3)
+    assert (found, type(found)) == (3, int)
+    scheduler = scheduler_class("asha")(SPACE, max_resource=np.int64(9), max_trials=np.int64(5))
+    assert [type(each) for each in (*scheduler.levels, scheduler.max_trials)] == [int] * 4
+
+
+@pytest.mark.parametrize("value", ["0.5", True, None, math.nan, math.inf, 10**400, 0, 1.5, np.float32(2)])
+def test_a_number_within_limits(value: Any) -> None:
+    with pytest.raises(SettingError, match=r"^x is .*: it must be a finite number above 0 and at most 1$"):
+        number("x", value, above=0, most=1)
+
+
+@pytest.mark.parametrize(
+    ("limits", "inside", "outside", "told"),
+    [
+        ({}, -1e300, math.nan, "a finite number"),
+        ({"least": 2}, 2, 1.9, "a finite number of at least 2"),
+        ({"most": 2}, 2, 2.1, "a finite number at most 2"),
+        ({"above": 2}, 2.1, 2, "a finite number above 2"),
+        ({"least": 0, "below": 2}, 1.9, 2, "a finite number of at least 0 and below 2"),
+    ],
+)
+def test_limits_of_numbers(limits: dict[str, float], inside: float, outside: float, told: str) -> None:
+    assert number("x", inside, **limits) == inside
+    with pytest.raises(SettingError) as caught:
+        number("x", outside, **limits)
+    assert str(caught.value) == f"x is {outside}: it must be {told}"
+
+
+def test_numpys_numbers_become_pythons():
+    assert type(number("x", np.float32(0.5))) is float
+
+
+def test_a_name_and_a_bool():
+    assert one_of("mode", "max", ("max", "min")) == "max"
+    with pytest.raises(SettingError, match=r"mode is 'mix'; did you mean \"min\"\? known: max, min"):
+        one_of("mode", "mix", ("max", "min"))
+    with pytest.raises(SettingError, match=r"mode is \['max'\]"):
+        one_of("mode", ["max"], {"max": 1})
+    assert true_or_false("test", False) is False
+    with pytest.raises(SettingError, match="test is 1: it must be true or false"):
+        true_or_false("test", 1)

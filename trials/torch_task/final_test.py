@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from asha_core.errors import ResultsError, TaskError
+from asha_core.runtime.storage.json_files import read_json, read_optional_json, write_json
 from asha_core.runtime.storage.lock import held
 from asha_core.runtime.storage.records import to_json
 from asha_core.runtime.storage.results import RunDirectory, write_json
@@ -117,12 +118,12 @@ def _look(rooms: RunDirectory, built: TorchTask, model: Any, which: dict[str, An
 
 def _in_the_search(rooms: RunDirectory, resource: int) -> tuple[int | None, float | None]:
     """(trial, value) of the best checkpoint, as results.json has them."""
+    results = read_optional_json(rooms.results)
     try:
-        results = json.loads(rooms.results.read_text(encoding="utf-8"))
         checkpoint = results["best_checkpoint"]
         if checkpoint["resource"] == resource:
             return int(results["best"]["trial"]), float(checkpoint["value"])
-    except (OSError, ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError):
         pass
     return None, None
 
@@ -169,8 +170,10 @@ def fields(told: Final) -> dict[str, Any]:
 
 def _kept(path: Path) -> Final | None:
     """What was measured before."""
+    if not path.exists():
+        return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         if content.pop("schema") != _SCHEMA:
             raise ValueError("of another schema")
         validation = content.pop("validation")
@@ -185,9 +188,7 @@ def _kept(path: Path) -> Final | None:
         if not (isinstance(told.metric, str) and isinstance(told.measured, str) and dict(told.configuration)):
             raise ValueError("of other types")
         return told
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ResultsError, ValueError, TypeError, KeyError) as error:
         raise ResultsError(
             f"{path} is damaged ({type(error).__name__}): it says what was measured on the test data; remove "
             "it to measure again"

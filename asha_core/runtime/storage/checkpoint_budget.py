@@ -13,11 +13,10 @@ from contextlib import suppress
 from typing import ClassVar
 
 from asha_core.messages import Failed, Job, Lost, Rejected, Report
-from asha_core.runtime.budget import counted
 from asha_core.runtime.executor import ExecutorEvent, Notice
 from asha_core.runtime.observers import Observer, SearchView
 from asha_core.runtime.storage.results import RunDirectory
-from asha_core.runtime.terminal.sizes import format_bytes
+from asha_core.runtime.units import counted, format_bytes
 from asha_core.schedulers.retention import KINDS, Retention, Stock
 
 _SECONDS = 60.0  # between lines on what was deleted

@@ -11,7 +11,6 @@ engine.lock          which process searches here; its lock ends with it
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
@@ -26,34 +25,10 @@ from typing import Any
 from asha_core.errors import ResultsError
 from asha_core.runtime.observers import Leaderboard, Outcome
 from asha_core.runtime.storage.atomic import whole
-from asha_core.runtime.storage.records import to_json
+from asha_core.runtime.storage.json_files import read_optional_json, write_json
 from asha_core.schedulers.base import Scheduler
 
 _PACKAGES = ("asha-core", "torch", "torchvision", "numpy", "scipy", "scikit-learn")
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write an indented JSON file: whole or not at all, also if the machine stops."""
-    text = json.dumps(json.loads(to_json(content)), indent=2, ensure_ascii=False)
-    with whole(path, "x", encoding="utf-8", errors="backslashreplace") as file:
-        file.write(text + "\n")
-
-
-def read_manifest(path: Path) -> dict[str, Any]:
-    """Read a run.json.
-
-    Raises:
-        ResultsError: there is none, or it is damaged.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ResultsError(f"cannot read {path}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise ResultsError(f"{path} is damaged: {error}") from None
-    if not isinstance(content, dict):
-        raise ResultsError(f"{path} is damaged: it holds a {type(content).__name__}")
-    return content
 
 
 def write_best_note(best: Path, value: float, resource: int) -> None:
@@ -63,10 +38,10 @@ def write_best_note(best: Path, value: float, resource: int) -> None:
 
 def read_best_note(best: Path) -> dict[str, Any] | None:
     """What ``write_best_note`` kept; None if there is none, or no checkpoint, or it cannot be read."""
+    note = read_optional_json(best.with_suffix(".json"))
     try:
-        note = json.loads(best.with_suffix(".json").read_text(encoding="utf-8"))
         return {"value": float(note["value"]), "resource": int(note["resource"])} if best.exists() else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return None
 
 

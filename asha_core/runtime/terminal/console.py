@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TextIO
 
-from asha_core.errors import SettingError, nearest
+from asha_core.arguments import one_of
 from asha_core.messages import Job
-from asha_core.runtime.budget import counted, format_duration
 from asha_core.runtime.executor import ExecutorEvent
 from asha_core.runtime.observers import Observer, Outcome, SearchView, describe, describe_outcome
 from asha_core.runtime.storage.records import event_record, job_record, to_json
 from asha_core.runtime.terminal.notices import NewBest, notable
+from asha_core.runtime.units import counted, format_duration
 
 PROGRESS = ("auto", "rich", "plain", "json", "none")
 _STATUS_SECONDS = 10.0
@@ -34,8 +34,7 @@ def make_console(progress: str, title: str, metric: str, unit: str) -> Observer:
     Raises:
         SettingError: another name.
     """
-    if progress not in PROGRESS:
-        raise SettingError(f"progress is {progress!r}{nearest(progress, PROGRESS)}")
+    one_of("progress", progress, PROGRESS)
     if progress == "auto":
         import os
 

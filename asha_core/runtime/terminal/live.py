@@ -13,10 +13,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from asha_core.runtime.budget import format_duration
 from asha_core.runtime.executor import ExecutorEvent
 from asha_core.runtime.observers import Observer, Outcome, SearchView, describe, describe_outcome
 from asha_core.runtime.terminal.notices import NewBest, notable
+from asha_core.runtime.units import format_duration
 
 _FRAME_SECONDS = 0.25
 _RECENT = 6

@@ -19,8 +19,8 @@ from analysis.report.run_report import summary_of
 from analysis.report.run_tables import bracket_rows, text_tables, top_rows
 from asha_core.messages import Event, Failed, Lost, Rejected, Report
 from asha_core.runtime.storage.journal import JournalWriter
+from asha_core.runtime.storage.json_files import write_json
 from asha_core.runtime.storage.records import event_record, job_record
-from asha_core.runtime.storage.results import write_json
 from asha_core.schedulers import SCHEDULERS, scheduler_class
 from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.state import Status

@@ -9,7 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from asha_core.errors import SettingError
-from asha_core.runtime.budget import Budget, format_duration, parse_duration
+from asha_core.runtime.budget import Budget
+from asha_core.runtime.units import format_duration, parse_duration
 
 quick = settings(max_examples=200, deadline=None)
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -54,7 +54,7 @@ def test_the_description_says_what_was_resolved(name):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"mode": "maximise"}, ("mode", "'maximise'", '"max" or "min"')),
+        ({"mode": "maximise"}, ("mode is 'maximise'", "known: max, min")),
         ({"max_trials": 0}, ("max_trials is 0", "at least 1")),
         ({"max_retries": -1}, ("max_retries is -1", "at least 0")),
         ({"reduction_factor": 1}, ("reduction_factor is 1", "at least 2")),

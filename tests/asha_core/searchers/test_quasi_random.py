@@ -94,5 +94,5 @@ def test_the_sequence_is_the_same_whatever_global_randomness_says():
 
 
 def test_an_unknown_sequence_names_the_nearest():
-    with pytest.raises(SettingError, match="unknown sequence 'halten'; did you mean \"halton\""):
+    with pytest.raises(SettingError, match="sequence is 'halten'; did you mean \"halton\""):
         QuasiRandomSearch(CUBE, 0, "halten")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asha_core.errors import SettingError
-from asha_core.runtime.terminal.sizes import format_bytes, parse_bytes
+from asha_core.runtime.units import format_bytes, parse_bytes
 
 
 @pytest.mark.parametrize(

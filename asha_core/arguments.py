@@ -1,0 +1,73 @@
+"""What arguments must be: each check gives the value back, or raises ``SettingError`` in one line."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable
+from contextlib import suppress
+from numbers import Real
+
+from asha_core.errors import SettingError, nearest
+
+
+def one_of(name: str, value: object, allowed: Iterable[str]) -> str:
+    """A name that is allowed; the error says which is near, and which there are."""
+    names = list(allowed)
+    if value not in names:
+        raise SettingError(f"{name} is {value!r}{nearest(str(value), names)}")
+    return str(value)
+
+
+def integer(name: str, value: object, least: int, most: int | None = None) -> int:
+    """An integer (one of numpy's, too; no bool) of at least ``least``, and at most ``most``."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = operator.index(value)  # type: ignore[arg-type]
+        if number < least or (most is not None and number > most):
+            raise ValueError
+    except (TypeError, ValueError):
+        limit = "" if most is None else f" and at most {most}"
+        raise SettingError(f"{name} is {value!r}: it must be an integer of at least {least}{limit}") from None
+    return number
+
+
+def number(
+    name: str,
+    value: object,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+) -> float:
+    """A finite number (one of numpy's, too; no bool) within limits: at least, at most, above, below.
+
+    >>> number("share", 0.5, above=0, most=1)
+    0.5
+    >>> number("share", 2, above=0, most=1)
+    Traceback (most recent call last):
+    asha_core.errors.SettingError: share is 2: it must be a finite number above 0 and at most 1
+    """
+    limits = [
+        (least, operator.ge, "of at least"),
+        (above, operator.gt, "above"),
+        (most, operator.le, "at most"),
+        (below, operator.lt, "below"),
+    ]
+    found = math.nan
+    if isinstance(value, Real) and not isinstance(value, bool):
+        with suppress(OverflowError):  # an integer that no float holds
+            found = float(value)
+    if not (math.isfinite(found) and all(limit is None or holds(found, limit) for limit, holds, _ in limits)):
+        told = " and ".join(f"{how} {limit:g}" for limit, _, how in limits if limit is not None)
+        raise SettingError(f"{name} is {value!r}: it must be a finite number {told}".rstrip())
+    return found
+
+
+def true_or_false(name: str, value: object) -> bool:
+    """A bool, and nothing that is merely true."""
+    if not isinstance(value, bool):
+        raise SettingError(f"{name} is {value!r}: it must be true or false")
+    return value

@@ -146,7 +146,6 @@ def _launch_plan(
 
 def _safety_limits(options: dict[str, Any]) -> SafetyLimits:
     from asha_core.launch.types import SafetyLimits
-    from asha_core.runtime.budget import parse_duration
     from asha_core.runtime.trial_timeouts import Limits
     from asha_core.runtime.units import parse_duration
 

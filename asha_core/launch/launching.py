@@ -20,7 +20,7 @@ from asha_core.runtime.small_budget import SmallBudget
 from asha_core.runtime.storage.disk import DiskWatch
 from asha_core.runtime.storage.json_files import write_json
 from asha_core.runtime.storage.records import to_json
-from asha_core.runtime.storage.results import keep_best, summarise, write_json
+from asha_core.runtime.storage.results import keep_best, summarise
 from asha_core.runtime.terminal.console import make_console
 from asha_core.space import Configuration
 from trials.executors.inline import InlineExecutor

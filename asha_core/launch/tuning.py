@@ -11,7 +11,7 @@ from asha_core.errors import SettingError
 from asha_core.launch.launching import launch
 from asha_core.launch.naming import default_directory, short_name
 from asha_core.launch.types import Launch, Result, SafetyLimits
-from asha_core.runtime.budget import Budget, parse_duration
+from asha_core.runtime.budget import Budget
 from asha_core.runtime.observers import Observer
 from asha_core.runtime.storage.results import RunDirectory
 from asha_core.runtime.trial_timeouts import Limits

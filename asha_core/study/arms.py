@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from asha_core.errors import AshaError, SettingError
 from asha_core.launch.options import parse_arguments
 from asha_core.launch.resolve import resolve
-from asha_core.runtime.budget import parse_duration
+from asha_core.runtime.units import parse_duration
 from asha_core.study.planned import PlannedRun, Study
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ class Verdict(Enum):
 class Job(NamedTuple):
     """Train one trial from ``start`` to ``until`` completed units of resource.
 
-    Args:
+    Attributes:
         trial: the trial's number, counted from 0 in the order of sampling.
         configuration: what to train with.
         start: units completed and reported before; 0 for a fresh trial. Checkpoints of later units
@@ -57,7 +57,7 @@ class Job(NamedTuple):
 class Report(NamedTuple):
     """The metric after ``resource`` completed units (1-based).
 
-    Args:
+    Attributes:
         value: the metric that is optimised; NaN and infinities rank last.
         seconds: time the worker spent on this unit, training and evaluation.
         metrics: anything else worth keeping, as numbers.

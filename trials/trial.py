@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -12,9 +10,9 @@ from typing import Any, NoReturn, SupportsFloat
 
 from asha_core.errors import ReportError, ResultsError
 from asha_core.messages import Job, Report
-from asha_core.runtime.storage.results import read_best_note, write_best_note
 from asha_core.space import Configuration
-from trials.checkpoints.files import check_state, load_checkpoint, save_checkpoint
+from trials.checkpoints.files import check_state
+from trials.checkpoints.trial_checkpoints import TrialCheckpoints
 from trials.checkpoints.writer import Writer, snapshot
 from trials.costs.meter import Costs
 
@@ -26,7 +24,7 @@ class JobStopped(BaseException):
     """
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     print(line, flush=True)
 
 
@@ -44,9 +42,13 @@ class Trial:
     trial that is paused, or whose worker is killed, goes on from there on any worker.
 
     Attributes:
-        id: the trial's number. config: its configuration, a mapping. seed: its own seed.
-        until: the unit after which this job ends. max_resource: units of a complete trial.
-        device: "cuda:0" or "cpu". resumed: units that ``resume_from`` restored.
+        id: the trial's number.
+        config: its configuration, a mapping.
+        seed: its own seed.
+        until: the unit after which this job ends.
+        max_resource: units of a complete trial.
+        device: "cuda:0" or "cpu".
+        resumed: units that ``resume_from`` restored.
         costs: of the unit that is being trained; its report tells of them.
     """
 
@@ -61,8 +63,8 @@ class Trial:
         task: Mapping[str, Any],
         send: Callable[[Report], None],
         stopping: Callable[[], bool] = lambda: False,
-        notice: Callable[[str], None] = _say,
-        settle: Callable[[], None] = lambda: None,
+        notice: Callable[[str], None] = _print,
+        wait_until_journalled: Callable[[], None] = lambda: None,
         writer: Writer | None = None,
         costs: Costs | None = None,
     ) -> None:
@@ -76,19 +78,15 @@ class Trial:
         self.costs = costs or Costs()
         self._attempt = job.attempt
         self._start = job.start
-        self._mode = mode
-        self._checkpoint = checkpoint
-        self._task = task
+        about = {"configuration": dict(job.configuration), "task": dict(task)}
+        self._checkpoints = TrialCheckpoints(checkpoint, job.start, mode, about, wait_until_journalled)
         self._send = send
         self._stopping = stopping
         self._notice = notice
-        self._settle = settle  # returns when all reports so far are journalled
         self._writer = writer or Writer()  # of files and, after them, reports
         self._done = 0
         self._unit = 0  # the unit that units() gave last
         self._saved = 0  # the unit of the last save
-        self._written = 0  # the unit whose checkpoint is on disk
-        self._last_is_good = False  # a file that resume_from() passed over must not push out the one before
         self._value = math.nan  # the last one reported
         self._since = self._began = time.perf_counter()
 
@@ -122,16 +120,9 @@ class Trial:
         """
         if self._unit:
             raise ReportError(f"trial {self.id}: call resume_from() before the loop over units()")
-        self._drop_unreported_best()
-        damaged: list[str] = []
-        found = self._load("last", damaged)
-        if found is None:  # of the others neither is always the newer one
-            rest = [self._load("previous", damaged), self._load("best", damaged)]
-            found = max(filter(None, rest), key=lambda each: int(each["resource"]), default=None)
-        else:
-            self._last_is_good = True
+        found, damaged = self._checkpoints.newest()
         if found is not None:
-            self._done = self._saved = self._written = self.resumed = int(found["resource"])
+            self._done = self._saved = self.resumed = int(found["resource"])
         elif self._start and not damaged:
             print(f"no checkpoint up to unit {self._start}: the trial restarts from unit 1", flush=True)
         if damaged:
@@ -146,23 +137,6 @@ class Trial:
             return "the trial begins at unit 1"
         return "the trial restarts from unit 1, and units that it reported are not counted twice"
 
-    def _load(self, kind: str, damaged: list[str]) -> dict[str, Any] | None:
-        """The checkpoint of a kind, if it is there, whole, and of units that were reported."""
-        path = self._checkpoint(kind)
-        if not path.exists():
-            return None
-        try:
-            content = load_checkpoint(path)
-            resource = content.get("resource")
-            if not isinstance(resource, int) or "state" not in content:
-                raise ResultsError(f"checkpoint {path} is of no unit")
-        except ResultsError as error:
-            damaged.append(str(error).replace(str(path), path.name))
-            if kind == "best":  # so that the next best is kept, and this one is not handed out in the end
-                self._drop_best()
-            return None
-        return content if resource <= self._start else None
-
     def resume_unfinished(self) -> Any:
         """What ``pause`` kept of the unit that comes next; None if there is nothing of exactly that one.
 
@@ -174,18 +148,15 @@ class Trial:
         """
         if self._unit:
             raise ReportError(f"trial {self.id}: call resume_unfinished() before the loop over units()")
-        path = self._checkpoint("unfinished")
-        if self._done >= self.until or not path.exists():
+        if self._done >= self.until:
             return None
         unit = self._done + 1
         try:
-            content = load_checkpoint(path)
+            content = self._checkpoints.unfinished(unit)
         except ResultsError as error:
-            what = str(error).replace(str(path), path.name)
-            self._notice(f"trial {self.id}: {what}; unit {unit} is trained from its beginning")
+            self._notice(f"trial {self.id}: {error}; unit {unit} is trained from its beginning")
             return None
-        expected = {"resource": self._done, "unit": unit, "configuration": dict(self.config)}
-        if any(content.get(name) != value for name, value in expected.items()):
+        if content is None:
             return None
         self._since -= float(content.get("seconds", 0.0))  # the unit's report counts them, too
         for name, amount in content.get("costs", {}).items():
@@ -211,20 +182,10 @@ class Trial:
             try:
                 check_state(state)
                 costs, seconds = self.costs.so_far(), time.perf_counter() - self._since
-                begun = {"unit": unit, "seconds": seconds, "costs": costs}
-                content = self._content(unit - 1, state) | begun
-                save_checkpoint(self._checkpoint("unfinished"), content)
+                self._checkpoints.write_unfinished(unit, state, seconds=seconds, costs=costs)
             except (ReportError, OSError) as error:
                 self._notice(f"trial {self.id}: what it had of unit {unit} is not kept: {error}")
         raise JobStopped(f"trial {self.id} stopped inside unit {unit}")
-
-    def _content(self, resource: int, state: Any) -> dict[str, Any]:
-        return {
-            "resource": resource,
-            "configuration": dict(self.config),
-            "task": dict(self._task),
-            "state": state,
-        }
 
     def units(self) -> Iterator[int]:
         """The units that this job still has to train, counted from 1.
@@ -273,24 +234,14 @@ class Trial:
         check_state(state)
         self.finish()
         if wait or not self._writer.beside:
-            self._write(unit, state)
+            self._checkpoints.write(unit, state)
         else:
             copy = snapshot(state)
-            self._writer.begin(lambda: self._write(unit, copy))
+            self._writer.begin(lambda: self._checkpoints.write(unit, copy))
         self._saved = unit
         if self._done == unit:
             value = self._value
-            self._writer.add(lambda: self._keep_if_best(value, unit))
-
-    def _write(self, unit: int, state: Any) -> None:
-        last = self._checkpoint("last")
-        if self._last_is_good and self._written != unit:
-            self._settle()  # or the engine, if it were killed now, could know of units before "previous" only
-            os.replace(last, self._checkpoint("previous"))
-            self._last_is_good = False  # until there is another
-        save_checkpoint(last, self._content(unit, state))
-        self._written, self._last_is_good = unit, True
-        self._checkpoint("unfinished").unlink(missing_ok=True)
+            self._writer.add(lambda: self._checkpoints.keep_if_best(value, unit))
 
     def finish(self) -> None:
         """Return when all that was saved is on disk and all that was reported has left.
@@ -326,44 +277,11 @@ class Trial:
         self._done, self._value = unit, number
         if self._saved == unit:
             with self.costs.timed("checkpoint_seconds"):
-                self._writer.add(lambda: self._keep_if_best(number, unit))
+                self._writer.add(lambda: self._checkpoints.keep_if_best(number, unit))
         now = time.perf_counter()
         seconds, self._since = now - self._since, now
-        told = Report(self.id, self._attempt, unit, number, seconds, extra, self.costs.complete(now))
-        self._writer.add(lambda: self._send(told))
-
-    def _drop_unreported_best(self) -> None:
-        """Forget a best whose report never arrived."""
-        note = self._best_note()
-        if note is not None and note["resource"] > self._start:
-            self._drop_best()
-
-    def _drop_best(self) -> None:
-        best = self._checkpoint("best")
-        best.unlink(missing_ok=True)
-        best.with_suffix(".json").unlink(missing_ok=True)
-
-    def _best_note(self) -> dict[str, Any] | None:
-        return read_best_note(self._checkpoint("best"))
-
-    def _keep_if_best(self, value: float, unit: int) -> None:
-        """Hard-link the checkpoint just written as the trial's best, if it is."""
-        if not math.isfinite(value):
-            return
-        before = self._best_note()
-        if before is not None and not (
-            value > before["value"] if self._mode == "max" else value < before["value"]
-        ):
-            return
-        best = self._checkpoint("best")
-        temporary = best.with_name(best.name + ".tmp")
-        temporary.unlink(missing_ok=True)
-        try:
-            os.link(self._checkpoint("last"), temporary)
-        except OSError:  # a file system without hard links
-            shutil.copyfile(self._checkpoint("last"), temporary)
-        os.replace(temporary, best)
-        write_best_note(best, value, unit)
+        report = Report(self.id, self._attempt, unit, number, seconds, extra, self.costs.complete(now))
+        self._writer.add(lambda: self._send(report))
 
 
 def _number(value: SupportsFloat, name: str) -> float:

@@ -26,11 +26,11 @@ from trials.trial import JobStopped, Trial
 
 
 def trial(
-    folder: Path, start: int = 0, until: int = 5, mode: str = "max", **others: Any
+    folder: Path, start: int = 0, until: int = 5, mode: str = "max", x: float = 0.25, **others: Any
 ) -> tuple[Trial, list[Report]]:
     sent: list[Report] = []
     handle = Trial(
-        job(start=start, until=until),
+        job(start=start, until=until, x=x),
         mode=mode,
         max_resource=9,
         device="cpu",
@@ -465,8 +465,7 @@ def test_a_unit_of_another_configuration_is_not_gone_on_with(tmp_path: Path) -> 
     first, _ = trial(tmp_path)
     next(first.units())
     pause(first, {"step": 7})
-    again, _ = trial(tmp_path)
-    again.config = job(x=0.75).configuration
+    again, _ = trial(tmp_path, x=0.75)
     assert again.resume_unfinished() is None
 
 

@@ -29,7 +29,7 @@ _PLAIN = (int, bool, str, tuple, type(None))
 Cache = dict[Hashable, float | None]
 
 
-class Seen:
+class FlopCounter:
     """The batches that went through a network in one unit, by their shapes.
 
     Args:

@@ -86,7 +86,7 @@ class Costs:
         self._since = now
 
 
-class Peaks:
+class MemoryPeaks:
     """The most memory that this process, and its GPU, have held since ``begin``.
 
     Args:

@@ -28,7 +28,7 @@ from warmstart.base import Losses, Network
 
 
 @dataclass(slots=True)
-class Known:
+class KnownFlops:
     """What has been counted of one strategy's refinements.
 
     after: operations of a call, by kind. estimates: (operations, forward passes, held-out passes) by kind.
@@ -40,18 +40,18 @@ class Known:
     networks: set[Hashable] = field(default_factory=set)
 
 
-class Refinement:
+class RefinementFlops:
     """One refinement: watches the losses that it asks for.
 
     Args:
         known: what was counted before; added to.
     """
 
-    def __init__(self, known: Known) -> None:
+    def __init__(self, known: KnownFlops) -> None:
         self._known = known
         self._networks: list[Hashable] = []
         self._stack = ExitStack()
-        self._counter: Counter | None = None
+        self._counter: OperationCounter | None = None
         self._after = 0.0
         self._forward = self._heldout = 0
 
@@ -66,7 +66,7 @@ class Refinement:
             network: what decides how much it computes.
         """
         if not self._networks and network not in self._known.networks:
-            self._counter = self._stack.enter_context(Counter())
+            self._counter = self._stack.enter_context(OperationCounter())
         if network not in self._networks:
             self._networks.append(network)
         after = self._watched_after(losses.after, network)
@@ -105,7 +105,7 @@ class Refinement:
             if kind in self._known.after:
                 loss = after(configuration, train, heldout)
             else:
-                with Counter() as counter:
+                with OperationCounter() as counter:
                     loss = after(configuration, train, heldout)
                 self._known.after[kind] = counter.total
             self._after += self._known.after[kind]
@@ -125,7 +125,7 @@ class Refinement:
         return replace(network, forward=forward, heldout_loss=heldout_loss)
 
 
-class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class OperationCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts operations inside, as ``torch.utils.flop_counter`` does, and leaves modules without its hooks.
 
     Attributes:

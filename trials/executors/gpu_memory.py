@@ -16,13 +16,13 @@ _INTERVAL = 1.0
 _ANSWER_SECONDS = 10.0
 
 
-class Release:
+class MemoryRelease:
     """Watches for the release of the GPU memory of ``pids``.
 
     Attributes:
         since: when it began, by ``time.monotonic``.
         held: memory by process, in MiB, as the last answer has it.
-        told: whether people have been told; its owner's to set.
+        announced: whether people have been told; its owner's to set.
     """
 
     def __init__(self, pids: Collection[int]) -> None:
@@ -32,7 +32,7 @@ class Release:
         self._asked = 0.0
         self.since = time.monotonic()
         self.held: dict[int, str] = {}
-        self.told = False
+        self.announced = False
 
     def done(self) -> bool:
         """Whether none of the processes holds memory, or nobody can tell. Never blocks."""

@@ -14,19 +14,20 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from asha_core.errors import AshaError, TaskError, WorkerError
 from asha_core.messages import Event, Failed, Job, Lost, Rejected, Report
-from asha_core.runtime.executor import ExecutorEvent, Notice, Retired, WorkerReady
+from asha_core.runtime.executor import ExecutorEvent, Notice, WorkerReady
 from trials.devices import Slot
-from trials.executors.hang_detector import Vigil
-from trials.executors.slot import Seat
+from trials.executors import retirement
+from trials.executors.hang_detector import HangDetector
 from trials.executors.worker_process import Worker
+from trials.executors.worker_slot import WorkerSlot
 from trials.worker import processes
-from trials.worker.heartbeat import Beat
+from trials.worker.heartbeat import Heartbeat
 from trials.worker.job_runner import WorkerSettings
-from trials.worker.main import Broken, Leaving, Ready
-from trials.worker.reaper import Guard
+from trials.worker.main import Leaving, Ready, SetupFailed
+from trials.worker.reaper import Reaper
 
+_STOPPED = "the search was stopped"
 _EXIT_SECONDS = 2.0
 _RESTART_TICK = 0.1  # seconds between looks at a slot that waits for its next worker
 
@@ -60,14 +61,14 @@ class ProcessPool:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.search_token = token or secrets.token_hex(8)
-        self._vigil = Vigil(heartbeat_timeout, clock)
-        self._seats = [Seat(i, slot, settings, self.search_token) for i, slot in enumerate(slots)]
+        self._hang_detector = HangDetector(heartbeat_timeout, clock)
+        self._slots = [WorkerSlot(i, slot, settings, self.search_token) for i, slot in enumerate(slots)]
         self._pending: list[ExecutorEvent] = []  # for the next wait
         self._ever_ready = self._stopped = self._closed = False
-        self._guard = Guard(self.search_token)
+        self._reaper = Reaper(self.search_token)
         try:
-            for seat in self._seats:
-                self._start(seat)
+            for slot in self._slots:
+                self._start(slot)
         except BaseException:
             self.close()
             raise
@@ -75,71 +76,73 @@ class ProcessPool:
     @property
     def devices(self) -> Sequence[str]:
         """The label of each slot's device."""
-        return [seat.slot.label for seat in self._seats]
+        return [slot.place.label for slot in self._slots]
 
     def free(self) -> Sequence[int]:
         """Slots without a job. A worker that is still starting takes its first job from the pipe."""
-        return [seat.index for seat in self._seats if seat.free]
+        return [slot.index for slot in self._slots if slot.free]
 
     def submit(self, job: Job, slot: int) -> None:
         """Send a job to a free slot's worker."""
-        seat = self._seats[slot]
-        if self._stopped or not seat.free:
-            why = f"it runs trial {seat.job.trial}" if seat.job else seat.reason or "no job may begin now"
+        chosen = self._slots[slot]
+        if self._stopped or not chosen.free:
+            why = (
+                f"it runs trial {chosen.job.trial}" if chosen.job else chosen.reason or "no job may begin now"
+            )
             raise ValueError(f"slot {slot} is not free: {why}")
-        seat.submit(job)
+        chosen.submit(job)
 
     def wait(self, timeout: float) -> list[ExecutorEvent]:
         """Events from all workers; a dead worker is replaced, and its job becomes ``Lost``."""
         deadline = time.monotonic() + timeout
-        for seat in self._seats:  # by the contract: what was handed out before is in the journal
-            if seat.worker is not None:
-                seat.worker.journalled()
+        for slot in self._slots:  # by the contract: what was handed out before is in the journal
+            if slot.worker is not None:
+                slot.worker.confirm_journalled()
         events, self._pending = self._pending, []
         while True:
             left = 0.0 if events else max(deadline - time.monotonic(), 0.0)
-            self._take_in(min(left, self._patience()), events)
-            if self._vigil.due():
-                self._end_the_hung(events)
-                self._guard.renew()
+            self._receive(min(left, self._tick()), events)
+            if self._hang_detector.due():
+                self._replace_hung(events)
+                self._reaper.renew()
             self._start_those_due(events)
-            self._announce_retired(events)
+            events += retirement.events_of(self._slots)
             if events or time.monotonic() >= deadline:
-                return self._hand_out(events)
+                return self._handed_out(events)
 
     def kill(self, slot: int, event: Failed | Lost) -> None:
         """End a slot's worker with all that it started, and start another; ``event`` closes its job.
 
         Unless the job has closed meanwhile: then ``event`` is dropped.
         """
-        seat = self._seats[slot]
-        if seat.worker is not None:
-            self._drain(seat, self._pending)
-        if seat.job is None or seat.job.trial != event.trial:
+        chosen = self._slots[slot]
+        if chosen.worker is not None:
+            self._drain(chosen, self._pending)
+        if chosen.job is None or chosen.job.trial != event.trial:
             return
-        if seat.worker is not None:
-            seat.worker.end()
-            self._drain(seat, self._pending)  # what left it before its end
-            seat.end()
-        if seat.job is not None:
-            self._close_job(seat, event, self._pending)
+        if chosen.worker is not None:
+            chosen.worker.end()
+            self._drain(chosen, self._pending)  # what left it before its end
+            chosen.end()
+        if chosen.job is not None:
+            self._pending.append(chosen.close_job(event))
 
     def stop(self) -> None:
         """Ask all jobs to stop, after the unit that they train. ``submit`` may not be called any more."""
         self._stopped = True
-        for seat in self._seats:
-            if seat.worker is not None:
-                self._drain(seat, self._pending)
-            if seat.job is None:
+        for slot in self._slots:
+            if slot.worker is not None:
+                self._drain(slot, self._pending)
+            if slot.job is None:
                 continue
-            if seat.worker is not None and seat.worker.ready:
-                seat.worker.terminate()
+            if slot.worker is not None and slot.worker.ready:
+                slot.worker.ask_to_stop()
                 continue
-            if seat.worker is not None:
-                seat.end()
-            self._close_job(seat, _stopped(seat.job), self._pending)
-        for seat in self._seats:
-            seat.stay_empty()
+            if slot.worker is not None:
+                slot.end()
+            self._pending.append(slot.lose_job(_STOPPED, "stopped"))
+        for slot in self._slots:
+            slot.stay_empty()
 
     def close(self) -> None:
         """End every worker: busy ones are killed with their children, idle ones are asked to leave."""
@@ -147,209 +150,186 @@ class ProcessPool:
             return
         self._stopped = True
         idle = []
-        for seat in self._seats:
-            seat.stay_empty()
-            if seat.worker is None:
+        for slot in self._slots:
+            slot.stay_empty()
+            if slot.worker is None:
                 continue
-            if seat.job is None and seat.worker.ready:
-                idle.append(seat.worker)
-                seat.worker.dismiss()
+            if slot.job is None and slot.worker.ready:
+                idle.append(slot.worker)
+                slot.worker.ask_to_leave()
             else:
-                seat.worker.kill()
-        patience = time.monotonic() + _EXIT_SECONDS
+                slot.worker.kill()
+        deadline = time.monotonic() + _EXIT_SECONDS
         for worker in idle:
-            worker.join(max(patience - time.monotonic(), 0.0))
-        workers = [seat.worker for seat in self._seats if seat.worker is not None]
+            worker.join(max(deadline - time.monotonic(), 0.0))
+        workers = [slot.worker for slot in self._slots if slot.worker is not None]
         processes.end_search({worker.pid for worker in workers}, self.search_token)
         for worker in workers:
             worker.kill()
             worker.join(_EXIT_SECONDS)
-            worker.forget()
-        for seat in self._seats:
-            seat.worker = None
-        self._guard.release()
+            worker.release()
+        for slot in self._slots:
+            slot.worker = None
+        self._reaper.release()
         self._closed = True
 
-    def _start(self, seat: Seat) -> None:
-        # without a guard a worker must live long enough to end its children: see trials.worker.main
-        if seat.start(dies_with_parent=self._guard.alive):
-            assert seat.worker is not None
-            self._vigil.heard(seat.worker)
+    def _start(self, slot: WorkerSlot) -> None:
+        # without a reaper a worker must live long enough to end its children: see trials.worker.main
+        if slot.start(dies_with_parent=self._reaper.alive):
+            assert slot.worker is not None
+            self._hang_detector.on_message(slot.worker)
 
-    def _patience(self) -> float:
+    def _tick(self) -> float:
         """How long nothing may happen until there is something to look after."""
-        if any(seat.waits for seat in self._seats):
+        if any(slot.waits for slot in self._slots):
             return _RESTART_TICK
-        return self._vigil.interval
+        return self._hang_detector.interval
 
-    def _take_in(self, timeout: float, events: list[ExecutorEvent]) -> None:
+    def _receive(self, timeout: float, events: list[ExecutorEvent]) -> None:
         """Wait for messages and deaths, and see to both."""
         sources: dict[Connection | int, int] = {}
-        for seat in self._seats:
-            if seat.worker is not None:
-                sources[seat.worker.events] = seat.index
-                sources[seat.worker.sentinel] = seat.index
+        for slot in self._slots:
+            if slot.worker is not None:
+                sources[slot.worker.events] = slot.index
+                sources[slot.worker.sentinel] = slot.index
         answered = {sources[source] for source in wait(list(sources), timeout)}  # type: ignore[index]
-        for seat in self._seats:
-            worker = seat.worker
+        for slot in self._slots:
+            worker = slot.worker
             if worker is None:
                 continue
             # not by its answer alone: a forked child of a dead worker holds its pipes and sentinel open
             dead = worker.dead
             if dead:
                 worker.end()  # the children; then the pipe has an end
-            if not (dead or seat.index in answered):
+            if not (dead or slot.index in answered):
                 continue
             # a worker found dead has sent all that it ever will
-            closed = self._drain(seat, events)
+            closed = self._drain(slot, events)
             # one that leaves has said all: its exit may take for ever, and the slot is needed
-            if dead or closed or worker.broken is not None or (worker.leaving and not self._stopped):
-                self._replace(seat, worker, worker.ending() if dead or closed else "", events)
+            if dead or closed or worker.setup_failed is not None or (worker.leaving and not self._stopped):
+                self._replace(slot, worker, worker.how_it_ended() if dead or closed else "", events)
 
-    def _drain(self, seat: Seat, events: list[ExecutorEvent]) -> bool:
+    def _drain(self, slot: WorkerSlot, events: list[ExecutorEvent]) -> bool:
         """Take in what a worker sent; True if its pipe is closed."""
-        worker = seat.worker
+        worker = slot.worker
         assert worker is not None
         try:
             while worker.events.poll():
                 message = worker.events.recv()
-                self._vigil.heard(worker)
+                self._hang_detector.on_message(worker)
                 if isinstance(message, Event):
                     worker.received += isinstance(message, Report)
-                    self._take_event(seat, message, events)
+                    self._on_event(slot, message, events)
                 else:
-                    self._take(seat, worker, message, events)
+                    self._on_message(slot, worker, message, events)
         except (EOFError, OSError):
             return True
         except Exception as error:  # whatever unpickling raises
-            if seat.job is not None:
-                text = f"worker {seat.index} sent what cannot be read here: {type(error).__name__}: {error}"
-                self._close_job(seat, Failed(seat.job.trial, seat.job.attempt, text, "setup"), events)
+            if slot.job is not None:
+                text = f"worker {slot.index} sent what cannot be read here: {type(error).__name__}: {error}"
+                failed = Failed(slot.job.trial, slot.job.attempt, text, "setup")
+                events.append(slot.close_job(failed))
             return True
         return False
 
-    def _take(self, seat: Seat, worker: Worker, message: Any, events: list[ExecutorEvent]) -> None:
-        if isinstance(message, Beat):
+    def _on_message(
+        self, slot: WorkerSlot, worker: Worker, message: Any, events: list[ExecutorEvent]
+    ) -> None:
+        if isinstance(message, Heartbeat):
             worker.memory = message.memory
         elif isinstance(message, Ready):
             worker.ready = self._ever_ready = True
-            seat.succeeded()
-            events.append(WorkerReady(seat.index, message.pid, seat.slot.label, message.seconds))
-            for other in self._seats:  # so it can be set up, here at least
-                if other.broken is not None and other.reason is None:
-                    other.failed(other.broken)
-        elif isinstance(message, Broken):
-            worker.broken = message
+            slot.succeeded()
+            events.append(WorkerReady(slot.index, message.pid, slot.place.label, message.seconds))
+            for other in self._slots:  # so it can be set up, here at least
+                if other.setup_error is not None and other.reason is None:
+                    other.failed(other.setup_error)
+        elif isinstance(message, SetupFailed):
+            worker.setup_failed = message
         elif isinstance(message, Leaving):
             worker.leaving = True
         elif isinstance(message, Notice):
             events.append(message)
 
-    def _take_event(self, seat: Seat, event: Event, events: list[ExecutorEvent]) -> None:
-        job = seat.job
+    def _on_event(self, slot: WorkerSlot, event: Event, events: list[ExecutorEvent]) -> None:
+        job = slot.job
         if job is None or not _closes(event, job):
             events.append(event)
-            return
-        if isinstance(event, Lost) and event.kind == "stopped" and not self._stopped:
-            event = _stopped(job, f"worker {seat.index} was asked to leave (SIGTERM)")
-        self._close_job(seat, event, events)
-
-    def _close_job(self, seat: Seat, event: Event, events: list[ExecutorEvent]) -> None:
-        """The slot is free as soon as the event is handed out."""
-        events.append(event)
-        seat.job = None
-        seat.settling = True
-
-    def _replace(self, seat: Seat, worker: Worker, ending: str, events: list[ExecutorEvent]) -> None:
-        """A worker has ended, or must: close its job, and see to the next one."""
-        seat.end()
-        if seat.job is not None and self._stopped:
-            self._close_job(seat, _stopped(seat.job), events)
-        elif seat.job is not None and worker.ready and not worker.leaving:
-            job = seat.job
-            self._close_job(seat, Lost(job.trial, job.attempt, f"worker {seat.index} {ending}"), events)
-        if self._stopped:
-            seat.stay_empty()
-        elif worker.broken is not None:
-            self._judge(seat, worker.broken)
-        elif not worker.ready:
-            seat.failed(seat.why_no_start(ending))
-
-    def _judge(self, seat: Seat, broken: Broken) -> None:
-        if broken.mistake:
-            seat.broken = broken.error
-            seat.retire(broken.error)
-        elif self._ever_ready:  # it can be set up elsewhere: here its memory may not be free yet, say
-            seat.failed(broken.error)
+        elif isinstance(event, Lost) and event.kind == "stopped" and not self._stopped:
+            reason = f"worker {slot.index} was asked to leave (SIGTERM)"
+            events.append(slot.lose_job(reason, "stopped"))
         else:
-            seat.park(broken.error)
+            events.append(slot.close_job(event))
 
-    def _end_the_hung(self, events: list[ExecutorEvent]) -> None:
-        for seat in self._seats:
-            worker = seat.worker
-            if worker is None or not self._vigil.suspects(worker):
+    def _replace(self, slot: WorkerSlot, worker: Worker, ending: str, events: list[ExecutorEvent]) -> None:
+        """A worker has ended, or must: close its job, and see to the next one."""
+        slot.end()
+        if slot.job is not None and self._stopped:
+            events.append(slot.lose_job(_STOPPED, "stopped"))
+        elif slot.job is not None and worker.ready and not worker.leaving:
+            events.append(slot.lose_job(f"worker {slot.index} {ending}"))
+        if self._stopped:
+            slot.stay_empty()
+        elif worker.setup_failed is not None:
+            self._on_setup_failure(slot, worker.setup_failed)
+        elif not worker.ready:
+            slot.failed(slot.why_no_start(ending))
+
+    def _on_setup_failure(self, slot: WorkerSlot, failure: SetupFailed) -> None:
+        if failure.mistake:
+            slot.setup_error = failure.error
+            slot.retire(failure.error)
+        elif self._ever_ready:  # it can be set up elsewhere: here its memory may not be free yet, say
+            slot.failed(failure.error)
+        else:
+            slot.park(failure.error)
+
+    def _replace_hung(self, events: list[ExecutorEvent]) -> None:
+        for slot in self._slots:
+            worker = slot.worker
+            if worker is None or not self._hang_detector.is_suspect(worker):
                 continue
-            self._drain(seat, events)  # it may have written while the others were seen to
-            if not self._vigil.suspects(worker):
+            self._drain(slot, events)  # it may have written while the others were seen to
+            if not self._hang_detector.is_suspect(worker):
                 continue
-            verdict = self._vigil.verdict(worker)
-            if verdict is None:
+            reason = self._hang_detector.why_hung(worker)
+            if reason is None:
                 continue
             worker.end()
-            self._drain(seat, events)
-            job = seat.job
-            if job is not None and worker.ready:
-                reason = f"worker {seat.index} {verdict}"
-                self._close_job(seat, Lost(job.trial, job.attempt, reason, "hung"), events)
-            self._replace(seat, worker, verdict, events)
+            self._drain(slot, events)
+            if slot.job is not None and worker.ready:
+                events.append(slot.lose_job(f"worker {slot.index} {reason}", "hung"))
+            self._replace(slot, worker, reason, events)
 
     def _start_those_due(self, events: list[ExecutorEvent]) -> None:
         if self._stopped:
             return
-        for seat in self._seats:
-            may, notice = seat.may_start()
+        for slot in self._slots:
+            may, notice = slot.may_start()
             if notice is not None:
                 events.append(notice)
             if may:
-                self._start(seat)
+                self._start(slot)
 
-    def _announce_retired(self, events: list[ExecutorEvent]) -> None:
-        for seat in self._seats:
-            if seat.reason is None or seat.announced:
-                continue
-            seat.announced = True
-            events.append(Retired(seat.index, seat.reason))
-            if seat.job is not None:
-                job = seat.job
-                self._close_job(seat, Lost(job.trial, job.attempt, seat.reason, "not-begun"), events)
-
-    def _hand_out(self, events: list[ExecutorEvent]) -> list[ExecutorEvent]:
+    def _handed_out(self, events: list[ExecutorEvent]) -> list[ExecutorEvent]:
         """What ``wait`` returns; if no slot is left, first all that has come from those that were.
 
         Raises:
             AshaError: no slot is left.
         """
-        error = self._nobody_left()
+        error = None if self._stopped else retirement.why_none_is_left(self._slots, self._ever_ready)
         if error is not None:
-            told = [event for event in events if not _is_of_a_retirement(event)]
-            if not told:
+            others = [event for event in events if not retirement.is_part_of_one(event)]
+            if not others:
                 raise error
             # nothing seems to have ended until the next call raises
-            self._pending = [event for event in events if _is_of_a_retirement(event)]
-            return told
-        for seat in self._seats:
-            seat.settling = False
-            if seat.worker is not None:
-                seat.worker.handed = seat.worker.received
+            self._pending = [event for event in events if retirement.is_part_of_one(event)]
+            return others
+        for slot in self._slots:
+            slot.settling = False
+            if slot.worker is not None:
+                slot.worker.handed = slot.worker.received
         return events
-
-    def _nobody_left(self) -> AshaError | None:
-        if self._stopped or not all(seat.given_up for seat in self._seats):
-            return None
-        for seat in self._seats:
-            if seat.broken is not None and not self._ever_ready:
-                return TaskError(seat.broken)
-        return WorkerError(next(seat.reason for seat in self._seats if seat.reason is not None))
 
 
 def _closes(event: Event, job: Job) -> bool:
@@ -357,11 +337,3 @@ def _closes(event: Event, job: Job) -> bool:
     if isinstance(event, Report):
         return event.resource >= job.until
     return isinstance(event, Failed | Rejected | Lost)
-
-
-def _stopped(job: Job, reason: str = "the search was stopped") -> Lost:
-    return Lost(job.trial, job.attempt, reason, "stopped")
-
-
-def _is_of_a_retirement(event: ExecutorEvent) -> bool:
-    return isinstance(event, Retired) or (isinstance(event, Lost) and event.kind == "not-begun")

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnProcess
 from typing import Any
@@ -20,8 +21,8 @@ from asha_core.runtime.interrupts import INTERRUPTS
 from trials.devices import Slot
 from trials.worker import processes
 from trials.worker.job_runner import WorkerSettings
-from trials.worker.ledger import Ledger
-from trials.worker.main import Broken, Place, main
+from trials.worker.journalled_count import JournalledCount
+from trials.worker.main import SetupFailed, WorkerIdentity, main
 from trials.worker.memory import oom_kills, rose
 
 _TICK = 0.005
@@ -29,46 +30,66 @@ _LAST_WORDS = 1.0  # seconds between a closed pipe and the end of its process
 _UNKILLABLE = 5.0  # seconds after which a process that waits for a driver is left to its fate
 
 
+@dataclass(slots=True)
+class Silence:
+    """How long a worker has given no sign of life, in seconds of the engine's own watching.
+
+    Attributes:
+        since: when the last one came.
+        looked: when its CPU time was read first since then; None: not yet.
+        cpu: the CPU time that it had used by then.
+    """
+
+    since: float
+    looked: float | None = None
+    cpu: float = 0.0
+
+
 class Worker:
     """One worker process.
 
     Args:
-        settings: what every worker is told. slot: where it runs. place: what it is told itself.
+        settings: what every worker is told.
+        place: where it runs.
+        identity: what it is told itself.
         name: its mark among the workers of the search.
     Raises:
         WorkerError: the task cannot be sent to another process. OSError: no process can be started.
 
     Attributes:
-        ready: it has said so. leaving, broken: likewise. memory: what it held at its last sign of life.
-        heard, cpu: when that was, and the CPU time seen since; ``Vigil``'s to read and write.
+        ready: it has said that it can take jobs.
+        leaving: it has said that it leaves.
+        setup_failed: it has said that the task cannot be set up, and why.
+        memory: bytes that it held at its last sign of life.
+        silence: since when there was none; ``HangDetector``'s to read and write.
         family: whom ``end`` has ended.
-        received, handed: its reports, and those of them that the engine has been given.
+        received: how many of its reports have come.
+        handed: how many of them the engine has been given.
     """
 
-    def __init__(self, settings: WorkerSettings, slot: Slot, place: Place, name: str) -> None:
-        self._token, self._name = place.token, name
+    def __init__(self, settings: WorkerSettings, place: Slot, identity: WorkerIdentity, name: str) -> None:
+        self._token, self._name = identity.token, name
         self.ready = self.leaving = False
-        self.broken: Broken | None = None
+        self.setup_failed: SetupFailed | None = None
         self.memory = self.received = self.handed = 0
         self.family: set[int] = set()
-        self.heard = 0.0
-        self.cpu: float | None = None
+        self.silence: Silence | None = None
         self._oom_kills = oom_kills()
         context = multiprocessing.get_context("spawn")
         resource_tracker.ensure_running()  # first, or it would carry a worker's mark, and end with it
         jobs_far, self.jobs = context.Pipe(duplex=False)
         self.events, events_far = context.Pipe(duplex=False)
-        self._ledger = Ledger()
+        self._journalled = JournalledCount()
         self._process: SpawnProcess = context.Process(
             target=main,
-            args=(settings, place, jobs_far, events_far, _Handle(self._ledger)),
-            name=f"asha-worker-{place.slot}",
+            args=(settings, identity, jobs_far, events_far, _Handle(self._journalled)),
+            name=f"asha-worker-{identity.slot}",
             daemon=False,  # a daemon may not have children, and data loaders have
         )
         try:
-            with no_interrupts(), _environment({**slot.environment, **processes.mark(place.token, name)}):
+            with no_interrupts(), _environment({**place.environment, **processes.mark(identity.token, name)}):
                 self._process.start()
-            self._ledger.handed_over()
+            self._journalled.close_file()
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             self._close_pipes()
             raise WorkerError(
@@ -95,16 +116,16 @@ class Worker:
         with suppress(OSError):  # it died a moment ago: the pool will find out
             self.jobs.send(job)
 
-    def journalled(self) -> None:
+    def confirm_journalled(self) -> None:
         """What the engine has been given is in the journal."""
-        self._ledger.write(self.handed)
+        self._journalled.set(self.handed)
 
-    def dismiss(self) -> None:
+    def ask_to_leave(self) -> None:
         """Ask it to leave when its job is done."""
         with suppress(OSError):
             self.jobs.send(None)
 
-    def terminate(self) -> None:
+    def ask_to_stop(self) -> None:
         """Ask it to stop its job."""
         if not self.dead:
             os.kill(self.pid, signal.SIGTERM)
@@ -132,7 +153,7 @@ class Worker:
         self.kill()
         self.join(_UNKILLABLE)
 
-    def ending(self) -> str:
+    def how_it_ended(self) -> str:
         """How it ended by itself: "exited with status 3", "was killed by SIGSEGV"."""
         self.join(_LAST_WORDS)
         code = self._process.exitcode
@@ -152,7 +173,7 @@ class Worker:
             "was killed by SIGKILL (nobody here sent it: an out-of-memory kill by a container, or a kill -9)"
         )
 
-    def forget(self) -> None:
+    def release(self) -> None:
         """Give back what the engine holds for it."""
         self._close_pipes()
         with suppress(ValueError):  # it could not be killed
@@ -161,17 +182,17 @@ class Worker:
     def _close_pipes(self) -> None:
         self.jobs.close()
         self.events.close()
-        self._ledger.close()
+        self._journalled.close()
 
 
 class _Handle:
-    """A ledger on its way to a worker: made into a handle when the worker is started, and not before."""
+    """The count on its way to a worker: made into a handle when the worker is started, and not before."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, journalled: JournalledCount) -> None:
+        self._journalled = journalled
 
-    def __reduce__(self) -> tuple[Callable[[Any], Ledger], tuple[Any]]:
-        return Ledger.of, (self._ledger.handle(),)
+    def __reduce__(self) -> tuple[Callable[[Any], JournalledCount], tuple[Any]]:
+        return JournalledCount.of, (self._journalled.handle(),)
 
 
 def _signal_name(number: int) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from trials.costs.flops import Seen
+from trials.costs.flops import FlopCounter
 from trials.data.batches import Batches
 from trials.torch_task.acceleration import heldout_batch
 from trials.torch_task.learner import heldout_inputs
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    task: TorchTask, model: nn.Module, batches: Batches, seen: Seen | None = None
+    task: TorchTask, model: nn.Module, batches: Batches, seen: FlopCounter | None = None
 ) -> tuple[float, float]:
     """(score, loss) over the whole validation set, in eval mode and full precision.
 
@@ -31,7 +31,7 @@ def evaluate(
 
 @torch.inference_mode()
 def outputs_of(
-    task: TorchTask, model: nn.Module, batches: Batches, seen: Seen | None = None
+    task: TorchTask, model: nn.Module, batches: Batches, seen: FlopCounter | None = None
 ) -> tuple[Tensor, Tensor]:
     """(outputs, targets) of everything in order, in eval mode and full precision."""
     model.eval()

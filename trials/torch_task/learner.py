@@ -13,7 +13,7 @@ from asha_core.searchers.random_search import RandomSearch
 from asha_core.space import Configuration
 from asha_core.streams import stream_seed
 from trials.checkpoints.files import write_content
-from trials.costs.flops import Cache, Seen
+from trials.costs.flops import Cache, FlopCounter
 from trials.data.batches import Batches
 from trials.torch_task.acceleration import Precision, compiled, laid_out, placed
 from trials.torch_task.options import check_speed
@@ -68,8 +68,8 @@ class Learner:
         self.precision = Precision(task.precision, device)
         self.network = compiled(self.model, task.compile)  # the same weights; for training steps alone
         counted: Cache = task.__dict__.setdefault("_flops", {})
-        self.trained = Seen(self.model, counted, backward=True)
-        self.measured = Seen(self.model, counted, backward=False)
+        self.trained = FlopCounter(self.model, counted, backward=True)
+        self.measured = FlopCounter(self.model, counted, backward=False)
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint."""

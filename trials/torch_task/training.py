@@ -17,7 +17,7 @@ from torch import Tensor
 
 from asha_core.space import Configuration
 from asha_core.streams import stream_seed
-from trials.costs.flops import Seen
+from trials.costs.flops import FlopCounter
 from trials.data.batches import Batches
 from trials.torch_task.acceleration import repeatable
 from trials.torch_task.evaluation import evaluate
@@ -77,7 +77,7 @@ def train(task: TorchTask, trial: Trial) -> None:
         trial.report(score, train_loss=loss, valid_loss=valid_loss)
 
 
-def _count(trial: Trial, name: str, seen: Seen) -> None:
+def _count(trial: Trial, name: str, seen: FlopCounter) -> None:
     operations = seen.flops()
     if operations is not None:
         trial.costs.add(name, operations)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from asha_core.space import Configuration
 from trials.costs.flops import structure
-from trials.costs.warm_start_flops import Known, Refinement
+from trials.costs.warm_start_flops import KnownFlops, RefinementFlops
 from trials.torch_task.acceleration import Precision
 from trials.torch_task.learner import fresh_model, heldout_inputs, load_data, training_inputs
 from warmstart.base import Losses
@@ -30,7 +30,7 @@ class TrainingProblem(ModelProblem):
 
     def __init__(self, task: TorchTask, seed: int, device: str) -> None:
         self._network: Hashable = None  # of the losses that were asked for last
-        self._refinement: Refinement | None = None
+        self._refinement: RefinementFlops | None = None
         load_data(task, device)  # now: what it may draw from the global generators, training would have drawn
         precision = Precision(task.precision, device)
         mixed = precision.mixed and precision.dtype is torch.bfloat16
@@ -79,7 +79,7 @@ class TrainingProblem(ModelProblem):
             A function of the refinement's diagnostics, to be called when it is over: how many operations it
             took; None if that is not known.
         """
-        refinement = self._refinement = Refinement(known.setdefault("flops", Known()))
+        refinement = self._refinement = RefinementFlops(known.setdefault("flops", KnownFlops()))
         try:
             yield refinement.flops
         finally:

@@ -21,13 +21,13 @@ _INTERVAL = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
+class Heartbeat:
     """The worker is alive, and holds ``memory`` bytes; 0 where that is not known."""
 
     memory: int
 
 
-class Outbox:
+class EventSender:
     """The worker's end of its events pipe, for several threads.
 
     Attributes:
@@ -66,13 +66,13 @@ def memory() -> int:
         return 0
 
 
-def start_beating(outbox: Outbox) -> None:
-    """Send a ``Beat`` now and once a second, as long as the process lives."""
+def start_heartbeat(sender: EventSender) -> None:
+    """Send a ``Heartbeat`` now and once a second, as long as the process lives."""
 
     def beat() -> None:
         while True:
             try:
-                outbox.send(Beat(memory()))
+                sender.send(Heartbeat(memory()))
             except OSError:  # the engine is gone
                 return
             except (ReportError, MemoryError):  # this one could not be sent: perhaps the next one can

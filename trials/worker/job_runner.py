@@ -16,7 +16,7 @@ from asha_core.runtime.executor import Notice
 from asha_core.runtime.storage.records import to_json
 from asha_core.runtime.storage.results import RunDirectory
 from trials.checkpoints.writer import Writer
-from trials.costs.meter import Costs, Peaks
+from trials.costs.meter import Costs, MemoryPeaks
 from trials.spec import TaskSpec
 from trials.task import Task
 from trials.trial import JobStopped, Trial
@@ -34,8 +34,12 @@ Send = Callable[[Event | Notice], None]
 class WorkerSettings:
     """What every worker of a search is told once, when it starts.
 
-    task: how to build it, or the task itself. warm_start: name of the strategy, and its settings.
-    results: the results directory. max_resource: units of a complete trial.
+    Attributes:
+        task: how to build it, or the task itself.
+        results: the results directory.
+        max_resource: units of a complete trial.
+        warm_start: name of the strategy.
+        warm_start_settings: its settings.
     """
 
     task: TaskSpec | Task
@@ -49,10 +53,12 @@ class JobRunner:
     """Runs jobs of one search on one device.
 
     Args:
-        settings: the search's. device: for torch. slot: its number.
+        settings: the search's.
+        device: for torch.
+        slot: its number.
         inline: not in a worker process, whose output goes to the trial's log anyway.
         stopping: asked before each unit; once it is true, the job is closed as soon as it can go on later.
-        settle: returns when all reports so far are journalled.
+        wait_until_journalled: returns when all reports so far are journalled.
     """
 
     def __init__(
@@ -63,9 +69,9 @@ class JobRunner:
         slot: int | None = None,
         inline: bool = False,
         stopping: Callable[[], bool] = lambda: False,
-        settle: Callable[[], None] = lambda: None,
+        wait_until_journalled: Callable[[], None] = lambda: None,
     ) -> None:
-        self._settle = settle
+        self._wait_until_journalled = wait_until_journalled
         self._inline = inline
         self._stopping = stopping
         self._slot = slot
@@ -81,7 +87,7 @@ class JobRunner:
             else build(settings.warm_start, settings.warm_start_settings)
         )
         self._hinted: set[str] = set()
-        self._peaks = Peaks(device)
+        self._peaks = MemoryPeaks(device)
         self._counted: dict[str, Any] = {}  # of the warm start's arithmetic
         self._task.setup(device)
 
@@ -134,7 +140,7 @@ class JobRunner:
             task=self._origin,
             send=deliver,
             stopping=self._stopping,
-            settle=self._settle,
+            wait_until_journalled=self._wait_until_journalled,
             notice=lambda text: send(Notice(text, self._slot, job.trial)),
             # inline, what is sent is journalled by the engine, whose thread this is
             writer=Writer(beside=not self._inline),

@@ -24,20 +24,23 @@ from asha_core.messages import Job
 from asha_core.runtime.interrupts import INTERRUPTS
 from asha_core.runtime.storage.results import RunDirectory
 from trials.worker import processes
-from trials.worker.heartbeat import Outbox, start_beating
+from trials.worker.heartbeat import EventSender, start_heartbeat
 from trials.worker.job_runner import JobRunner, WorkerSettings
-from trials.worker.ledger import Ledger
+from trials.worker.journalled_count import JournalledCount
 from trials.worker.output import output_to, worker_log
 
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG, in <linux/prctl.h>
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where one worker runs.
+class WorkerIdentity:
+    """What one worker is told about itself.
 
-    slot: its number. device: for torch. token: of the search (``trials.worker.processes``).
-    dies_with_parent: the system may kill it when the thread that started it ends.
+    Attributes:
+        slot: its number.
+        device: for torch.
+        token: of the search (``trials.worker.processes``).
+        dies_with_parent: the system may kill it when the thread that started it ends.
     """
 
     slot: int
@@ -48,15 +51,20 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The worker can take jobs; ``seconds`` is what its set-up took."""
+    """A worker's message: it can take jobs; ``seconds`` is what its set-up took."""
 
     pid: int
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
-    """The worker cannot be set up; ``mistake``: by the user's mistake, which trying again does not mend."""
+class SetupFailed:
+    """A worker's message: the task cannot be set up there.
+
+    Attributes:
+        error: why.
+        mistake: it is the user's, which trying again does not mend.
+    """
 
     error: str
     mistake: bool
@@ -64,7 +72,7 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """The worker was asked to leave, and does so; a job that it has not closed did not begin."""
+    """A worker's message: it was asked to leave, and does so; a job that it has not closed did not begin."""
 
 
 class _StopRequest:
@@ -95,43 +103,47 @@ class _StopRequest:
 
 
 def main(
-    settings: WorkerSettings, place: Place, jobs: Connection, events: Connection, ledger: Ledger
+    settings: WorkerSettings,
+    identity: WorkerIdentity,
+    jobs: Connection,
+    events: Connection,
+    journalled: JournalledCount,
 ) -> None:
     """The worker process: set up, then job after job until the pipe closes."""
     began = time.perf_counter()
-    outbox = Outbox(events)
-    start_beating(outbox)
+    sender = EventSender(events)
+    start_heartbeat(sender)
     os.setsid()  # Ctrl-C is the engine's to handle; and a kill takes the whole group along
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until there is something to finish
     signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)  # the engine started this process without
-    _leave_with_parent(place)
+    _leave_with_parent(identity)
     results = Path(settings.results)
-    broken: Broken | None = None
-    with output_to(worker_log(results, place.slot)):
+    failed: SetupFailed | None = None
+    with output_to(worker_log(results, identity.slot)):
         try:
             stop = _StopRequest()
             runner = JobRunner(
                 settings,
-                place.device,
-                slot=place.slot,
+                identity.device,
+                slot=identity.slot,
                 stopping=stop,
-                settle=lambda: ledger.wait_for(outbox.reports),
+                wait_until_journalled=lambda: journalled.wait_for(sender.reports),
             )
         except AshaError as error:
-            broken = Broken(str(error), mistake=True)
+            failed = SetupFailed(str(error), mistake=True)
         except Exception as error:
-            broken = Broken(_why_broken(error), mistake=False)
+            failed = SetupFailed(_why_set_up_failed(error), mistake=False)
         else:
             stop.listen()
-            outbox.send(Ready(os.getpid(), time.perf_counter() - began))
-            _work(runner, RunDirectory(results), jobs, outbox, stop)
-    if broken is not None:  # after the log is complete: the engine ends this process when it hears of it
-        outbox.send(broken)
+            sender.send(Ready(os.getpid(), time.perf_counter() - began))
+            _work(runner, RunDirectory(results), jobs, sender, stop)
+    if failed is not None:  # after the log is complete: the engine ends this process when it hears of it
+        sender.send(failed)
 
 
 def _work(
-    runner: JobRunner, directory: RunDirectory, jobs: Connection, outbox: Outbox, stop: _StopRequest
+    runner: JobRunner, directory: RunDirectory, jobs: Connection, sender: EventSender, stop: _StopRequest
 ) -> None:
     while not stop():
         wait([jobs, stop.pipe])
@@ -141,9 +153,9 @@ def _work(
         if job is None:
             return
         with output_to(directory.trial_log(job.trial)):
-            if not runner.run(job, outbox.send):
+            if not runner.run(job, sender.send):
                 break
-    outbox.send(Leaving())
+    sender.send(Leaving())
 
 
 def _next(jobs: Connection) -> Job | None:
@@ -154,7 +166,7 @@ def _next(jobs: Connection) -> Job | None:
     return job
 
 
-def _why_broken(error: Exception) -> str:
+def _why_set_up_failed(error: Exception) -> str:
     with suppress(OSError):
         traceback.print_exception(error)
     place = traceback.extract_tb(error.__traceback__)[-1]
@@ -162,10 +174,10 @@ def _why_broken(error: Exception) -> str:
     return f"the task cannot be set up: {type(error).__name__}: {error} ({where})"
 
 
-def _leave_with_parent(place: Place) -> None:
+def _leave_with_parent(identity: WorkerIdentity) -> None:
     """Kill this worker and all that the search has started as soon as the engine is gone.
 
-    However busy training is: a thread waits for the engine's end. Where the engine has a guard to see to the
+    However busy training is: a thread waits for the engine's end. Where the engine has a reaper to see to the
     children, the system is asked, too, which also ends a worker that is stopped or starves its threads.
     """
     parent = parent_process()
@@ -174,11 +186,11 @@ def _leave_with_parent(place: Place) -> None:
 
     def watch() -> None:
         wait([parent.sentinel])
-        processes.end_marked(place.token, but={os.getpid()})
+        processes.end_marked(identity.token, but={os.getpid()})
         os.killpg(0, signal.SIGKILL)
 
     threading.Thread(target=watch, name="leave-with-parent", daemon=True).start()
-    if place.dies_with_parent and sys.platform == "linux":
+    if identity.dies_with_parent and sys.platform == "linux":
         with suppress(ImportError, OSError, AttributeError):
             import ctypes
 

@@ -5,7 +5,7 @@ program that makes itself a daemon), and once their parent is dead nothing leads
 its environment down to all that it starts, so each worker carries a mark there, and ``/proc`` shows it.
 Without ``/proc`` nothing is found, and a worker's end is its process group's.
 
-This file is also a program, the guard of ``trials.worker.reaper``, which runs without the package: it may
+This file is also a program, the reaper of ``trials.worker.reaper``, which runs without the package: it may
 import nothing but the standard library.
 """
 
@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
-HAVE_PROC = os.path.isdir("/proc/self")  # noqa: PTH112 - pathlib would double the guard's start
+HAVE_PROC = os.path.isdir("/proc/self")  # noqa: PTH112 - pathlib would double the reaper's start
 _MARK = "ASHA_SEARCH_"  # the token is in the name, so that a search inside a search carries both
 _TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
@@ -138,7 +138,7 @@ def _environment(pid: int) -> bytes:
         return b""
 
 
-def _guard(token: str, engine: int) -> None:
+def _reap_after(token: str, engine: int) -> None:
     """Wait for the engine's end; after one that was not in order, end what it has left behind."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the engine's to handle
@@ -154,4 +154,4 @@ def _guard(token: str, engine: int) -> None:
 
 
 if __name__ == "__main__":
-    _guard(sys.argv[1], int(sys.argv[2]))
+    _reap_after(sys.argv[1], int(sys.argv[2]))

@@ -1,7 +1,7 @@
 """A small process that outlives the engine by a moment, to end what a killed engine leaves behind.
 
 A worker can see to its own end: but not to that of its children if it is killed first, and to nothing at all
-while it is stopped. The guard is no worker's child, runs nothing but ``worker/processes.py``, and waits.
+while it is stopped. The reaper is no worker's child, runs nothing but ``worker/processes.py``, and waits.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from contextlib import suppress
 from trials.worker import processes
 
 
-class Guard:
-    """Guards the processes that carry a search's mark, until ``release`` or the end of this process."""
+class Reaper:
+    """Ends the processes that carry a search's mark when this process ends, unless it was released before."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -26,7 +26,7 @@ class Guard:
     def _start(self) -> None:
         # isolated and without site-packages: it is up in hundredths of a second, and small
         command = [sys.executable, "-I", "-S", processes.__file__, self._token, str(os.getpid())]
-        with suppress(OSError):  # without a guard the workers still watch the engine themselves
+        with suppress(OSError):  # without a reaper the workers still watch the engine themselves
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,

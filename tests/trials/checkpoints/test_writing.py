@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from asha_core import Configuration, Job, Report
 from asha_core.runtime.storage.results import RunDirectory
-from trials import trial as trial_module
 from trials.checkpoints import files as checkpoints
+from trials.checkpoints import trial_checkpoints
 from trials.checkpoints.files import load_checkpoint
 from trials.checkpoints.writer import Writer, snapshot
 from trials.trial import Trial
@@ -86,7 +86,7 @@ def test_a_report_leaves_after_its_checkpoint_is_on_disk(
         checkpoints.save_checkpoint(path, content)
         order.append(("written", content["resource"]))
 
-    monkeypatch.setattr(trial_module, "save_checkpoint", slow)
+    monkeypatch.setattr(trial_checkpoints, "save_checkpoint", slow)
     sent: list[Report] = []
     trial = a_trial(tmp_path, sent)
     trial._send = lambda report: order.append(("told", report.resource))
@@ -125,7 +125,7 @@ def test_a_full_disk_is_raised_and_the_unit_is_not_told(
     def full(path: Path, content: Any) -> None:
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr(trial_module, "save_checkpoint", full)
+    monkeypatch.setattr(trial_checkpoints, "save_checkpoint", full)
     sent: list[Report] = []
     trial = a_trial(tmp_path, sent)
 

@@ -19,7 +19,7 @@ from asha_core.errors import ReportError
 from tests.trials.jobs import function_task, hurries, job, reports
 from tests.trials.workers import digits_job, events_of
 from trials.costs import meter as costs_module
-from trials.costs.meter import Costs, Peaks, device_used, host_peak
+from trials.costs.meter import Costs, MemoryPeaks, device_used, host_peak
 from trials.tasks.digits import Digits
 from trials.trial import Trial
 
@@ -169,7 +169,7 @@ def forgets_peaks() -> bool:
     block[::4096] = b"x" * len(block[::4096])
     high = host_peak()
     del block
-    Peaks("cpu").begin()
+    MemoryPeaks("cpu").begin()
     return host_peak() < high - 32 * MIB
 
 
@@ -216,7 +216,7 @@ def test_a_device_is_as_full_as_it_was_at_most_since_the_job_began(
 ) -> None:
     cuda = FakeCuda(nvml)
     monkeypatch.setitem(costs_module.sys.modules, "torch", SimpleNamespace(cuda=cuda))  # type: ignore[attr-defined]
-    peaks = Peaks("cuda:0")
+    peaks = MemoryPeaks("cuda:0")
     seen = []
     for used in (20, 50, 30):
         cuda.used = used * MIB
@@ -227,20 +227,20 @@ def test_a_device_is_as_full_as_it_was_at_most_since_the_job_began(
     assert cuda.resets == 1
     assert peaks()["device_bytes"] == 30 * MIB
     assert (peaks()["gpu_bytes"], peaks()["gpu_reserved_bytes"]) == (5 * MIB, 8 * MIB)
-    assert not {"gpu_bytes", "device_bytes"} & set(Peaks("cpu")())
+    assert not {"gpu_bytes", "device_bytes"} & set(MemoryPeaks("cpu")())
 
 
 def test_a_gpu_that_takes_no_orders_any_more_does_not_end_the_trial(monkeypatch: pytest.MonkeyPatch) -> None:
     broken = SimpleNamespace(is_initialized=lambda: True, max_memory_allocated=lambda device: 1 / 0)
     monkeypatch.setitem(costs_module.sys.modules, "torch", SimpleNamespace(cuda=broken))  # type: ignore[attr-defined]
-    peaks = Peaks("cuda:0")
+    peaks = MemoryPeaks("cuda:0")
     peaks.begin()
     assert "gpu_bytes" not in peaks()
 
 
 def test_telling_costs_takes_microseconds() -> None:
     """50 are allowed for a report of a task that does nothing else; the best of many, on a busy machine."""
-    costs = Costs(Peaks("cpu"))
+    costs = Costs(MemoryPeaks("cpu"))
 
     def once() -> float:
         began = time.perf_counter()

@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.trials.workers import digits_job, events_of
-from trials.costs.flops import Seen
+from trials.costs.flops import FlopCounter
 from trials.models.resnet import resnet20
 from trials.models.small import mlp, small_cnn
 from trials.tasks.digits import Digits
@@ -32,7 +32,7 @@ def linear_flops(inputs: int, outputs: int, first: bool) -> tuple[int, int]:
 
 
 def flops(model: nn.Module, inputs: Any, backward: bool = True) -> float | None:
-    seen = Seen(model, {}, backward=backward)
+    seen = FlopCounter(model, {}, backward=backward)
     seen(inputs)
     return seen.flops()
 
@@ -94,7 +94,7 @@ def test_a_network_costs_what_pytorch_counts_of_a_real_step(model: Any, shape: t
 
 def test_batches_of_several_shapes_are_counted_one_by_one() -> None:
     model = nn.Linear(INPUTS, OUTPUTS)
-    seen = Seen(model, {}, backward=True)
+    seen = FlopCounter(model, {}, backward=True)
     for batch in (4, 4, 3, 4, 1):
         seen(torch.randn(batch, INPUTS))
     assert seen.flops() == 16 * 4 * INPUTS * OUTPUTS
@@ -108,13 +108,13 @@ def test_a_cache_is_not_mistaken_for_another_network() -> None:
     cache: dict[Any, Any] = {}
     counted = []
     for model in (nn.Conv2d(1, 1, 3), nn.Conv2d(1, 1, 3, stride=2), nn.Conv2d(1, 1, 3)):
-        seen = Seen(model, cache, backward=False)
+        seen = FlopCounter(model, cache, backward=False)
         seen(torch.randn(1, 1, 9, 9))
         counted.append(seen.flops())
     assert counted == [2 * 9 * 49, 2 * 9 * 16, 2 * 9 * 49]
     assert len(cache) == 2
     for rate in (0.1, 0.2):
-        seen = Seen(nn.Sequential(nn.Dropout(rate), nn.Linear(INPUTS, OUTPUTS)), cache, backward=False)
+        seen = FlopCounter(nn.Sequential(nn.Dropout(rate), nn.Linear(INPUTS, OUTPUTS)), cache, backward=False)
         seen(torch.randn(SAMPLES, INPUTS))
         seen.flops()
     assert len(cache) == 3
@@ -203,7 +203,7 @@ def test_a_trial_is_the_same_to_the_last_bit_whether_it_is_counted_or_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted = events_of(RememberingTask(), tmp_path / "counted", [digits_job(until=2)])
-    monkeypatch.setattr(Seen, "flops", lambda self: None)
+    monkeypatch.setattr(FlopCounter, "flops", lambda self: None)
     plain = events_of(RememberingTask(), tmp_path / "plain", [digits_job(until=2)])
     assert [(r.value, r.metrics) for r in counted] == [(r.value, r.metrics) for r in plain]
     assert all("flops" in report.costs for report in counted)

@@ -81,7 +81,7 @@ def collect(executor: Executor, *kinds: type, seconds: float = 30.0) -> list[Any
 
 def pids(pool: Any) -> list[int]:
     """The processes of a pool's workers."""
-    return [seat.worker.pid for seat in pool._seats if seat.worker is not None]
+    return [slot.worker.pid for slot in pool._slots if slot.worker is not None]
 
 
 def gone(there: Callable[[], Any], seconds: float = 10.0) -> bool:

@@ -16,7 +16,7 @@ from asha_core.messages import Lost, Report
 from asha_core.runtime.executor import Notice, Retired, WorkerReady
 from tests.trials import jobs
 from tests.trials.executors.pools import Make, collect, gone, maker, pids
-from trials.executors import slot as seat
+from trials.executors import worker_slot
 from trials.worker import processes
 
 pytestmark = pytest.mark.skipif(not processes.HAVE_PROC, reason="there is no /proc here")
@@ -112,8 +112,8 @@ def test_a_killed_owner_leaves_no_process(stopped: bool, tmp_path: Path) -> None
             assert len(owner.stdout.readline().split()) == 4
             family = processes.marked(token)
             assert len(family) >= 12
-            guards = [pid for pid in processes._alive() if token in _command(pid) and pid != owner.pid]
-            assert len(guards) == 1
+            reapers = [pid for pid in processes._alive() if token in _command(pid) and pid != owner.pid]
+            assert len(reapers) == 1
             if stopped:
                 for pid in family:
                     os.kill(pid, signal.SIGSTOP)
@@ -121,7 +121,7 @@ def test_a_killed_owner_leaves_no_process(stopped: bool, tmp_path: Path) -> None
             owner.kill()
     assert gone(lambda: processes.marked(token), 10)
     assert gone(lambda: any(jobs.alive(pid) for pid in family), 1)  # one that is ending carries no mark
-    assert gone(lambda: jobs.alive(guards[0]), 10)
+    assert gone(lambda: jobs.alive(reapers[0]), 10)
 
 
 def _command(pid: int) -> str:
@@ -131,10 +131,14 @@ def _command(pid: int) -> str:
         return ""
 
 
-def test_without_a_guard_the_workers_see_to_it(make_pool: Make, tmp_path: Path) -> None:
-    """As on a system where none could be started: the guard is killed before its engine is."""
+def test_without_a_reaper_the_workers_see_to_it(make_pool: Make, tmp_path: Path) -> None:
+    """As on a system where none could be started: the reaper is killed before its engine is."""
     token = f"e{os.getpid():x}"
-    command = [sys.executable, "-c", f"from trials import guard\nguard.Guard = {_NO_GUARD}\n" + OWNER]
+    command = [
+        sys.executable,
+        "-c",
+        f"from trials.worker import reaper\nreaper.Reaper = {_NO_REAPER}\n" + OWNER,
+    ]
     command += [str(tmp_path / "run"), token]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as owner:
         try:
@@ -146,7 +150,7 @@ def test_without_a_guard_the_workers_see_to_it(make_pool: Make, tmp_path: Path) 
     assert gone(lambda: processes.marked(token), 10)
 
 
-_NO_GUARD = "type('None_', (), {'__init__': lambda *a: None, 'alive': False, 'release': lambda s: None})"
+_NO_REAPER = "type('None_', (), {'__init__': lambda *a: None, 'alive': False, 'release': lambda s: None})"
 
 
 def test_file_descriptors_are_given_back(make_pool: Make) -> None:
@@ -178,7 +182,7 @@ def gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_gpu_gets_its_next_worker_when_the_last_one_s_memory_is_free(
     gpu: Path, make_pool: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(seat, "_NOTICE_SECONDS", 1.5)
+    monkeypatch.setattr(worker_slot, "_NOTICE_SECONDS", 1.5)
     gpu.write_text("")
     pool = make_pool(jobs.reports, device="cuda:0")
     collect(pool, WorkerReady)
@@ -200,7 +204,7 @@ def test_a_gpu_gets_its_next_worker_when_the_last_one_s_memory_is_free(
 def test_a_gpu_that_never_releases_memory_retires_its_slot(
     gpu: Path, make_pool: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(seat, "_RELEASE_SECONDS", 0.5)
+    monkeypatch.setattr(worker_slot, "_RELEASE_SECONDS", 0.5)
     gpu.write_text("")
     pool = make_pool(jobs.reports, slots=2, device="cuda:0")
     events = collect(pool, WorkerReady)

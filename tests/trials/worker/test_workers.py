@@ -22,7 +22,7 @@ from tests.trials import jobs
 from tests.trials.executors.pools import Make, collect, finish, gone, maker, pids
 from trials.worker import memory, processes
 from trials.worker.failures import closing_event
-from trials.worker.heartbeat import Outbox
+from trials.worker.heartbeat import EventSender
 
 pytestmark = pytest.mark.skipif(not processes.HAVE_PROC, reason="there is no /proc here")
 
@@ -169,16 +169,16 @@ def test_a_worker_that_closes_its_files_and_lives_on_holds_up_nobody(make_pool: 
     assert time.monotonic() - began < 20
 
 
-def test_a_guard_that_was_killed_is_renewed(make_pool: Make) -> None:
+def test_a_reaper_that_was_killed_is_renewed(make_pool: Make) -> None:
     pool = make_pool(jobs.work)
     collect(pool, WorkerReady)
-    first = pool._guard._process
+    first = pool._reaper._process
     first.kill()
     deadline = time.monotonic() + 10
-    while pool._guard._process is first and time.monotonic() < deadline:
+    while pool._reaper._process is first and time.monotonic() < deadline:
         pool.wait(0.2)
-    assert pool._guard.alive
-    assert pool._guard._process is not first
+    assert pool._reaper.alive
+    assert pool._reaper._process is not first
 
 
 def test_a_worker_whose_gpu_forgets_no_error_is_replaced(make_pool: Make, tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_what_cannot_be_sent_is_refused_whole() -> None:
     reader, writer = multiprocessing.Pipe(duplex=False)
     with reader, writer:
         with pytest.raises(ReportError, match="function cannot be sent to the engine"):
-            Outbox(writer).send(lambda: None)
+            EventSender(writer).send(lambda: None)
         assert not reader.poll()
 
 

@@ -19,8 +19,8 @@ _SIZE = 8
 _FIRST_WAIT, _LONGEST_WAIT = 0.0002, 0.01
 
 
-class Ledger:
-    """The number. The engine makes it and writes; the worker, which got its ``handle``, reads."""
+class JournalledCount:
+    """The number. The engine makes it and sets it; the worker, which got its ``handle``, reads."""
 
     def __init__(self, file: int | None = None) -> None:
         made = _file() if file is None else file
@@ -31,21 +31,21 @@ class Ledger:
             os.close(file)
 
     def handle(self) -> Any:
-        """For the arguments of a process that is being started; ``of`` makes a ledger of it there."""
+        """For the arguments of a process that is being started; ``of`` makes the count of it there."""
         return DupFd(self._file)
 
     @classmethod
-    def of(cls, handle: Any) -> Ledger:
-        """The ledger that the engine shares with this process."""
+    def of(cls, handle: Any) -> JournalledCount:
+        """The count that the engine shares with this process."""
         return cls(handle.detach())
 
-    def handed_over(self) -> None:
+    def close_file(self) -> None:
         """The worker has it: the engine needs the file no more."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
 
-    def write(self, count: int) -> None:
+    def set(self, count: int) -> None:
         """So many reports are journalled."""
         self._count[0] = count
 
@@ -58,7 +58,7 @@ class Ledger:
 
     def close(self) -> None:
         """Give it back."""
-        self.handed_over()
+        self.close_file()
         self._count.release()
         self._memory.close()
 
@@ -66,7 +66,7 @@ class Ledger:
 def _file() -> int:
     """A file without a name, of the right size."""
     if hasattr(os, "memfd_create"):
-        number = os.memfd_create("asha-ledger", os.MFD_CLOEXEC)
+        number = os.memfd_create("asha-journalled-count", os.MFD_CLOEXEC)
     else:
         number, name = tempfile.mkstemp()
         os.unlink(name)  # noqa: PTH108 - just made

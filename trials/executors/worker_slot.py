@@ -7,13 +7,13 @@ import threading
 import time
 from pathlib import Path
 
-from asha_core.messages import Job
+from asha_core.messages import Event, Job, Lost
 from asha_core.runtime.executor import Notice
 from trials.devices import Slot
 from trials.executors import gpu_memory
 from trials.executors.worker_process import Worker
 from trials.worker.job_runner import WorkerSettings
-from trials.worker.main import Place
+from trials.worker.main import WorkerIdentity
 from trials.worker.output import worker_log
 
 _START_TRIES = 3  # failed starts in a row that retire a slot
@@ -22,20 +22,24 @@ _NOTICE_SECONDS = 5.0  # of waiting for the memory of a dead worker: then people
 _RELEASE_SECONDS = 60.0  # then the slot is given up
 
 
-class Seat:
+class WorkerSlot:
     """One slot.
 
     Attributes:
-        worker: the one that is there now. job: what it runs, or what waits for the next one.
+        index: its number.
+        place: the device, and the environment that pins a worker to it.
+        worker: the one that is there now.
+        job: what it runs, or what waits for the next one.
         settling: the event that closed its last job has not been handed out yet.
-        reason: why it was given up; None while it is in use. announced: that has been told.
-        broken: the task could not be set up there, and whether to try again is not known before another
+        reason: why it was given up; None while it is in use.
+        announced: that it was given up has been told.
+        setup_error: why the task could not be set up there; whether to try again is not known before another
             worker has shown that it can be.
     """
 
-    def __init__(self, index: int, slot: Slot, settings: WorkerSettings, token: str) -> None:
+    def __init__(self, index: int, place: Slot, settings: WorkerSettings, token: str) -> None:
         self.index = index
-        self.slot = slot
+        self.place = place
         self._settings = settings
         self._token = token
         self.worker: Worker | None = None
@@ -43,11 +47,11 @@ class Seat:
         self.settling = False
         self.reason: str | None = None
         self.announced = False
-        self.broken: str | None = None
+        self.setup_error: str | None = None
         self._failed_starts = 0
         self._started = 0
         self._start_at = 0.0
-        self._release: gpu_memory.Release | None = None
+        self._release: gpu_memory.MemoryRelease | None = None
 
     @property
     def free(self) -> bool:
@@ -57,7 +61,7 @@ class Seat:
     @property
     def given_up(self) -> bool:
         """Whether nothing can be expected of it, unless another worker shows that there is hope."""
-        return self.reason is not None or self.broken is not None
+        return self.reason is not None or self.setup_error is not None
 
     @property
     def waits(self) -> bool:
@@ -74,9 +78,9 @@ class Seat:
         self._start_at = math.inf
         in_main = threading.current_thread() is threading.main_thread()
         # the system means the thread that started a worker when it tells the worker of its parent's end
-        place = Place(self.index, self.slot.device, self._token, dies_with_parent and in_main)
+        identity = WorkerIdentity(self.index, self.place.device, self._token, dies_with_parent and in_main)
         try:
-            self.worker = Worker(self._settings, self.slot, place, f"{self.index}.{self._started}")
+            self.worker = Worker(self._settings, self.place, identity, f"{self.index}.{self._started}")
         except OSError as error:
             self.failed(f"worker {self.index} cannot be started: {error}")
             return False
@@ -90,16 +94,27 @@ class Seat:
         if self.worker is not None:
             self.worker.submit(job)
 
+    def close_job(self, event: Event) -> Event:
+        """The job ends with ``event``; the slot is free as soon as that has been handed out."""
+        self.job = None
+        self.settling = True
+        return event
+
+    def lose_job(self, reason: str, kind: str = "died") -> Event:
+        """The job ends without a result."""
+        assert self.job is not None
+        return self.close_job(Lost(self.job.trial, self.job.attempt, reason, kind))
+
     def end(self) -> None:
         """End the worker with its family; a GPU's memory must be free again before the next one starts."""
         assert self.worker is not None
         self.worker.end()
         family = self.worker.family
-        self.worker.forget()
+        self.worker.release()
         self.worker = None
         self._start_at = 0.0
-        if self.slot.device.startswith("cuda"):
-            self._release = gpu_memory.Release(family)
+        if self.place.device.startswith("cuda"):
+            self._release = gpu_memory.MemoryRelease(family)
 
     def stay_empty(self) -> None:
         """No worker is started here again."""
@@ -110,7 +125,7 @@ class Seat:
 
     def park(self, why: str) -> None:
         """The task cannot be set up here; ``failed`` if it could be elsewhere."""
-        self.broken = why
+        self.setup_error = why
         self._start_at = math.inf
 
     def succeeded(self) -> None:
@@ -120,7 +135,7 @@ class Seat:
     def failed(self, reason: str) -> None:
         """A worker could not be started: pause before the next, or give up."""
         self._failed_starts += 1
-        self.broken = None
+        self.setup_error = None
         if self._failed_starts >= _START_TRIES:
             self.retire(reason)
         else:
@@ -141,10 +156,10 @@ class Seat:
         waited = time.monotonic() - self._release.since
         held = f"the memory of ended processes of worker {self.index}: {self._release}"
         if waited > _RELEASE_SECONDS:
-            self.retire(f"{self.slot.label} did not release {held}")
-        elif waited > _NOTICE_SECONDS and self._release.held and not self._release.told:
-            self._release.told = True
-            return False, Notice(f"{self.slot.label}: waiting for {held}", self.index)
+            self.retire(f"{self.place.label} did not release {held}")
+        elif waited > _NOTICE_SECONDS and self._release.held and not self._release.announced:
+            self._release.announced = True
+            return False, Notice(f"{self.place.label}: waiting for {held}", self.index)
         return False, None
 
     def why_no_start(self, ending: str) -> str:

@@ -8,6 +8,7 @@ Intervals are of 95%. "Better" is larger for a metric of mode "max" and smaller 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -18,21 +19,20 @@ from analysis.stats.paired import Difference, McNemar, PermutationResult, Wilcox
 from analysis.stats.summaries import SuccessRate
 from analysis.stats.survival import KaplanMeier, LogRank, kaplan_meier
 
+_UNKNOWN = Ratio(math.nan, math.nan, math.nan, "medians", 0, math.nan, 0)
+
 
 @dataclass(frozen=True, slots=True)
 class Horizon:
-    """Up to where a group's searches are compared, by ``measure``.
-
-    target: of T@tau; None: of what is no T@tau, such as areas and bands. source: what sets it: the configured
-    "budget", the "shortest run" (of those that never reached the target), or, without either, the "longest
-    run". run: the id of that run; "" for a budget.
-    """
+    """Up to where a group's searches are compared, by ``measure``."""
 
     measure: Measure
-    target: float | None
+    target: float | None  # of T@tau; None: of what is no T@tau, such as areas and bands
     value: float
+    # what sets it: the configured budget, the shortest run (of those that never reached the target), or,
+    # without either, the longest one
     source: Literal["budget", "shortest run", "longest run"]
-    run: str = ""
+    run: str = ""  # the id of that run; "" for a budget
 
     @property
     def words(self) -> str:
@@ -57,15 +57,15 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """One number a seed. iqm: interquartile mean; low, high: its bootstrap interval over seeds."""
+    """One number a seed."""
 
     seeds: tuple[int, ...]
     values: tuple[float, ...]
     mean: float
     sd: float
     median: float
-    iqm: float
-    low: float
+    iqm: float  # interquartile mean
+    low: float  # its bootstrap interval over seeds
     high: float
 
     @property
@@ -76,12 +76,7 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """T@tau of one arm's seeds in one measure; censored ones stand at the horizon.
-
-    median with low, high: Kaplan and Meier's. q25, q75: its quartiles. restricted_mean, restricted_se: of
-    min(T, horizon). sd_log: standard deviation of log T, censored ones at the horizon (so it is too small
-    where there are some).
-    """
+    """T@tau of one arm's seeds in one measure; censored ones stand at the horizon."""
 
     target: float
     measure: Measure
@@ -90,14 +85,14 @@ class Times:
     censored: tuple[bool, ...]
     horizon: float
     reached: SuccessRate
-    median: float
-    low: float
+    median: float  # Kaplan and Meier's
+    low: float  # its interval
     high: float
-    q25: float
+    q25: float  # quartiles of the Kaplan-Meier curve
     q75: float
-    restricted_mean: float
+    restricted_mean: float  # of min(T, horizon)
     restricted_se: float
-    sd_log: float
+    sd_log: float  # standard deviation of log T; too small where some are censored
 
     @property
     def curve(self) -> KaplanMeier:
@@ -107,14 +102,11 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class Overhead:
-    """What the warm starts cost, mean over seeds. share: of all; extra: over all else, the added cost.
+    """What the warm starts cost, mean over seeds."""
 
-    seconds: of workers times wall-clock. flops: of training, validation and warm starts; NaN if not recorded.
-    """
-
-    seconds_share: Estimate
-    seconds_extra: Estimate
-    flops_share: Estimate
+    seconds_share: Estimate  # of workers times wall-clock
+    seconds_extra: Estimate  # over everything else: the added cost
+    flops_share: Estimate  # of training, validation and warm starts; NaN if not recorded
     flops_extra: Estimate
 
 
@@ -122,35 +114,32 @@ class Overhead:
 class Phases:
     """Mean over seeds of worker-seconds a search. training + warm_start + starting + waiting is all.
 
-    train, evaluate, checkpoint, build: the parts of ``training`` that were recorded (forward and backward,
-    validation, saving, building the network and loading its checkpoint); NaN where they were not.
+    The last four are the parts of ``training`` that were recorded; NaN where they were not.
     """
 
     training: float
     warm_start: float
     starting: float
     waiting: float
-    train: float
-    evaluate: float
-    checkpoint: float
-    build: float
+    train: float  # forward and backward
+    evaluate: float  # validation
+    checkpoint: float  # saving
+    build: float  # building the network and loading its checkpoint
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Sums over the arm's searches. The last five: trials whose warm start was skipped, fell back to
-    something simpler, had an estimate that is no finite number (estimates), braked, drew again.
-    """
+    """Sums over the arm's searches. The last five are of trials by what their warm start did."""
 
     trials: int
     failed: int
     rejected: int
     units: float
-    skipped: int
-    fallbacks: int
-    non_finite: int
+    skipped: int  # nothing
+    fallbacks: int  # fell back to something simpler
+    non_finite: int  # estimates that are no finite numbers
     braked: int
-    redrawn: int
+    redrawn: int  # drew again
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,26 +155,20 @@ class RungSurvival:
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One variation of a group, its searches alone.
-
-    seeds: used, in order. experiments: parts of the study that it belongs to. settings: of the warm start.
-    best: best validation value of each search. test: of its chosen configuration on test data, or None.
-    auc: by measure, mean of the best value so far over [0, horizon]. times: of every target and measure.
-    peaks: median over searches of the peak number of bytes, by what was measured ("host_bytes", ...).
-    """
+    """One variation of a group, its searches alone."""
 
     name: str
     variation: str
-    settings: Mapping[str, Any]
-    experiments: tuple[str, ...]
-    seeds: tuple[int, ...]
-    best: Scores
-    test: Scores | None
-    auc: Mapping[str, Scores]
-    times: tuple[Times, ...]
+    settings: Mapping[str, Any]  # of the warm start
+    experiments: tuple[str, ...]  # parts of the study that it belongs to
+    seeds: tuple[int, ...]  # used, in order
+    best: Scores  # best validation value of each search
+    test: Scores | None  # of its chosen configuration on test data
+    auc: Mapping[str, Scores]  # by measure, mean of the best value so far over [0, horizon]
+    times: tuple[Times, ...]  # of every target and measure
     overhead: Overhead
     phases: Phases
-    peaks: Mapping[str, float]
+    peaks: Mapping[str, float]  # "host_bytes", ... -> median over searches of the peak number of bytes
     counts: Counts
     rungs: tuple[RungSurvival, ...]
 
@@ -202,38 +185,32 @@ class Arm:
 class TimeEffect:
     """An arm's T@tau against the baseline's, in one measure, over pairs.
 
-    n: pairs. base_reached, reached: of them, how many baselines and how many of the arm's searches got there.
-    ratio: arm over baseline; below 1 the arm is faster. wilcoxon: the primary test, and permutation (of
-    restricted means) beside it where the numbers of censored runs differ: both None for a target that was
-    chosen after the runs and for measures other than the study's. p, p_permutation: theirs, and p_holm,
-    p_holm_permutation: corrected over ``family`` tests, those of the group's arms of the same experiments at
-    this target; None where there is no test or too few pairs. mcnemar, log_rank: descriptive.
-    sd_log_ratio: of log(T / baseline's T), censored times at the horizon. seeds_needed: pairs with which 15%
-    is found at 80% power. detectable: the ratio that this number of pairs finds so often. These two are of
-    the pairs in which both searches reached the target (pairs that are both censored only seem alike); None
-    and NaN where these are fewer than six or less than half. Without pairs (n = 0) there is nothing but NaN
-    and None. note: what a reader must know of the test; or empty.
+    There is a test of targets that were fixed before the runs, in the study's measure. Its p-values are None
+    where there is none, or too few pairs; they are corrected over the ``family`` of tests of the group's arms
+    of the same experiments at this target. Without pairs there is nothing but NaN and None.
     """
 
     target: float
     measure: Measure
-    n: int
-    base_reached: int
-    reached: int
-    ratio: Ratio
-    wilcoxon: WilcoxonResult | None
-    p: float | None
-    p_holm: float | None
-    permutation: PermutationResult | None
-    p_permutation: float | None
-    p_holm_permutation: float | None
-    family: int
-    mcnemar: McNemar | None
-    log_rank: LogRank | None
-    sd_log_ratio: float
-    seeds_needed: int | None
-    detectable: float
-    note: str
+    n: int = 0  # pairs
+    base_reached: int = 0  # how many of their baselines got there
+    reached: int = 0  # how many of the arm's searches did
+    ratio: Ratio = _UNKNOWN  # arm over baseline; below 1 the arm is faster
+    wilcoxon: WilcoxonResult | None = None  # the primary test
+    p: float | None = None
+    p_holm: float | None = None
+    permutation: PermutationResult | None = None  # of restricted means, if unequally many were censored
+    p_permutation: float | None = None
+    p_holm_permutation: float | None = None
+    family: int = 0
+    mcnemar: McNemar | None = None  # descriptive, as the next
+    log_rank: LogRank | None = None
+    sd_log_ratio: float = math.nan  # of log(T / baseline's T), censored times at the horizon
+    # of the pairs in which both searches reached the target (those that are both censored only seem alike),
+    # if these are six and half of all at least: pairs with which 15% is found at 80% power
+    seeds_needed: int | None = None
+    detectable: float = math.nan  # the ratio that this number of pairs finds so often
+    note: str = ""  # what a reader must know of the test
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,10 +225,8 @@ class Dropped:
 class Against:
     """One arm against the group's baseline, over the seeds that both have.
 
-    best, test, auc: differences arm minus baseline, in the metric's unit (auc by measure); None without pairs
-    that have both. gain: of ``best``, signed so that above 0 is better. spread: of log T at the primary
-    target in the study's measure. peaks, costs: ratios, arm over baseline, geometric means over pairs; costs
-    of whole searches, by "seconds", "gpu_hours", "units", "flops".
+    Differences are arm minus baseline, in the metric's unit; None without pairs that have both. Ratios are
+    arm over baseline, geometric means over pairs.
     """
 
     arm: str
@@ -260,12 +235,12 @@ class Against:
     dropped: tuple[Dropped, ...]
     times: tuple[TimeEffect, ...]
     best: Difference | None
-    gain: Estimate
+    gain: Estimate  # of ``best``, signed so that above 0 is better
     test: Difference | None
-    auc: Mapping[str, Difference]
-    spread: Ratio | None
-    peaks: Mapping[str, Estimate]
-    costs: Mapping[str, Estimate]
+    auc: Mapping[str, Difference]  # by measure
+    spread: Ratio | None  # of log T at the primary target in the study's measure
+    peaks: Mapping[str, Estimate]  # ratios
+    costs: Mapping[str, Estimate]  # ratios of whole searches: "seconds", "gpu_hours", "units", "flops"
 
     def at(self, target: float, measure: str) -> TimeEffect:
         """The effect on T@tau of one target in one measure.

@@ -12,7 +12,7 @@ from analysis.comparison.arms import Against, Dropped, Estimate, TimeEffect
 from analysis.comparison.data import CONFIDENCE, DRAWS, EFFECT, GroupData, mean_of, ratio_of
 from analysis.comparison.describing import auc, experiments_of, flops_of
 from analysis.journals.replicate import MEASURES, Measure, Replicate
-from analysis.stats.arrays import Bools, Floats
+from analysis.stats.arrays import Bools, Floats, least_pairs
 from analysis.stats.effects import Ratio, ratio_of_times, spread_ratio
 from analysis.stats.paired import (
     Difference,
@@ -29,7 +29,6 @@ from analysis.stats.survival import log_rank
 from analysis.study.loading import Pair
 from analysis.study.problems import UNUSED
 
-_COMPLETE = 6  # pairs with both times, of which a spread is told, if they are half of all pairs, too
 _LATER = "the target was chosen after the runs: no test"
 
 
@@ -110,7 +109,7 @@ def time_effect(data: GroupData, pairs: Sequence[Pair], target: float, measure: 
     Tests are made in the study's measure, for targets that were fixed before the runs.
     """
     if not pairs:
-        return _nothing(target, measure)
+        return TimeEffect(target, measure, note="no pair of seeds")
     base, other = (data.times([pair[side] for pair in pairs], target, measure) for side in (0, 1))
     limit = data.limit(measure, target)
     fixed = target in data.targets
@@ -129,11 +128,8 @@ def time_effect(data: GroupData, pairs: Sequence[Pair], target: float, measure: 
         ratio=ratio_of_times(*base, *other, limit, DRAWS, 0, CONFIDENCE),
         wilcoxon=wilcoxon if tested else None,
         p=wilcoxon.p if tested else None,
-        p_holm=None,
         permutation=permutation,
         p_permutation=permutation.p if permutation else None,
-        p_holm_permutation=None,
-        family=0,
         mcnemar=mcnemar(~base[1], ~other[1]),
         log_rank=log_rank(*base, *other),
         sd_log_ratio=wilcoxon.sd_log_ratio,
@@ -152,7 +148,7 @@ def _power(base: tuple[Floats, Bools], other: tuple[Floats, Bools]) -> tuple[int
     """
     both = ~(base[1] | other[1])
     complete = int(both.sum())
-    if complete < _COMPLETE or 2 * complete < len(both):
+    if complete < least_pairs() or 2 * complete < len(both):
         return None, math.nan
     sd = float(np.log(other[0][both] / base[0][both]).std(ddof=1))
     return math.ceil(seeds_needed(sd, EFFECT) * len(both) / complete), detectable_ratio(complete, sd)
@@ -164,16 +160,6 @@ def _note(wilcoxon: WilcoxonResult, fixed: bool, base: Bools, other: Bools) -> s
     if base.all() and other.all():
         return "no search of either reached the target"
     return wilcoxon.note
-
-
-def _nothing(target: float, measure: Measure) -> TimeEffect:
-    """Of no pairs."""
-    nan = math.nan
-    nothing = Ratio(nan, nan, nan, "medians", 0, nan, 0)
-    return TimeEffect(
-        target, measure, 0, 0, 0, nothing, None, None, None, None, None, None, 0, None, None, nan, None, nan,
-        "no pair of seeds",
-    )  # fmt: skip
 
 
 def _difference(pairs: Sequence[Pair], of: Callable[[Replicate], float]) -> Difference | None:

@@ -39,14 +39,15 @@ from typing import Final
 from analysis.comparison.arms import Against, Estimate, TimeEffect
 from analysis.comparison.data import EFFECT
 from analysis.comparison.schema import Criteria, Group, Judgement, Overall, Verdict
+from analysis.stats.arrays import LEAST_ALPHA, least_pairs
 from analysis.stats.effects import Ratio
 from analysis.wording import between, counted, listed, number, p_value, percent, target_name
 
 TIME = EFFECT  # ratio of times to the primary target
 SCORE = 0.002  # that may be lost
-ALPHA = 0.05
+ALPHA = LEAST_ALPHA
 TUPLES = 0.75  # share of tuples in which all are to hold
-LEAST_PAIRS = 6  # of a two-sided test of signs at ALPHA
+LEAST_PAIRS = least_pairs()  # of a two-sided test of signs at ALPHA
 _UNDEFINED = 0.025  # share of draws beyond which an end of the interval is not to be relied on
 _MOST_SEEDS = 2_000  # more are no plan
 HOLDS: Judgement = "holds"

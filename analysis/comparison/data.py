@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from analysis.comparison.arms import Estimate, Horizon
 from analysis.journals.metrics import first_reached
 from analysis.journals.replicate import MEASURES, Measure, Replicate, horizon, times_to_target
 from analysis.stats.arrays import Bools, Floats
+from analysis.stats.summaries import student_interval
 from analysis.study.loading import Pair, Study
 from analysis.study.problems import Problem
 
@@ -25,20 +25,15 @@ _AT_BUDGET = 1e-3  # an engine that stops at its budget looks at the clock a lit
 
 @dataclass(frozen=True, slots=True)
 class GroupData:
-    """One group of a study.
-
-    runs: arm -> its searches in order of seeds, the baseline first. targets: fixed before the runs, the last
-    is the primary one; later: chosen after them. horizons: by (measure, target or None). auc_start: what
-    counts before the first report.
-    """
+    """One group of a study."""
 
     study: Study
     name: str
-    runs: dict[str, list[Replicate]]
-    targets: tuple[float, ...]
-    later: tuple[float, ...]
-    horizons: dict[tuple[str, float | None], Horizon]
-    auc_start: float
+    runs: dict[str, list[Replicate]]  # arm -> its searches in order of seeds, the baseline first
+    targets: tuple[float, ...]  # fixed before the runs, the last is the primary one
+    later: tuple[float, ...]  # chosen after them
+    horizons: dict[tuple[str, float | None], Horizon]  # by (measure, target or None)
+    auc_start: float  # what counts before the first report
 
     @property
     def all(self) -> list[Replicate]:
@@ -158,12 +153,7 @@ def sign_of(runs: Sequence[Replicate]) -> int:
 def mean_of(values: Iterable[float]) -> Estimate:
     """The mean of those that are finite, with Student's interval; NaN for what cannot be had."""
     found = np.array([value for value in values if math.isfinite(value)], dtype=np.float64)
-    n = len(found)
-    if n < 2:
-        return Estimate(float(found[0]) if n else math.nan, math.nan, math.nan, n)
-    mean, spread = float(found.mean()), float(found.std(ddof=1))
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * spread / math.sqrt(n)
-    return Estimate(mean, mean - half, mean + half, n)
+    return Estimate(*student_interval(found, CONFIDENCE), len(found))
 
 
 def ratio_of(base: Iterable[float], other: Iterable[float]) -> Estimate:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from analysis.comparison.plain import LEFT_OUT
+from analysis.comparison.as_json import LEFT_OUT
 from analysis.journals.replicate import Measure
 from analysis.stats.arrays import Floats
 from analysis.stats.sensitivity import BenefitGrid, Shift
@@ -15,29 +15,24 @@ from analysis.stats.summaries import Band
 
 @dataclass(frozen=True, slots=True)
 class Bands:
-    """Best value so far against what was spent: (grid,) in ``measure``, and a band of the IQM by arm."""
+    """Best value so far against what was spent."""
 
     measure: Measure
-    grid: Floats
-    arms: Mapping[str, Band]
+    grid: Floats  # in ``measure``
+    arms: Mapping[str, Band]  # of the interquartile mean
 
 
 @dataclass(frozen=True, slots=True)
 class DimensionShift:
-    """One hyper-parameter before and after the warm start, over all trials of an arm.
-
-    scale: "log", "linear" or "category". shift: in search coordinates (log10 if "log"); None for a category.
-    kl: KL(after || before), nats. gradient: median size, nats per search coordinate; NaN if there is none.
-    before, after: (n,) in native units or categories; not in JSON.
-    """
+    """One hyper-parameter before and after the warm start, over all trials of an arm."""
 
     name: str
     scale: Literal["log", "linear", "category"]
-    n: int
-    shift: Shift | None
-    kl: float
-    gradient: float
-    before: Any = field(repr=False, metadata=LEFT_OUT)
+    n: int  # trials
+    shift: Shift | None  # in search coordinates (log10 if "log"); None for a category
+    kl: float  # KL(after || before), nats
+    gradient: float  # median size, nats per search coordinate; NaN if there is none
+    before: Any = field(repr=False, metadata=LEFT_OUT)  # (n,) in native units or categories
     after: Any = field(repr=False, metadata=LEFT_OUT)
 
 
@@ -47,16 +42,13 @@ class Benefit:
 
     Twins are trials of one seed and number, proposed alike. The size is the Euclidean norm over dimensions,
     in nats per search coordinate; the gain is in the metric's unit, above 0 is better.
-
-    of: which value, "first unit" or "best". grid: None if it cannot be had, and ``note`` says why.
-    pairs: configurations compared; unlike: left out, since the baseline's search proposed another.
     """
 
-    of: Literal["first unit", "best"]
+    of: Literal["first unit", "best"]  # which value
     grid: BenefitGrid | None
-    pairs: int
-    unlike: int
-    note: str = ""
+    pairs: int  # configurations compared
+    unlike: int  # left out, since the baseline's search proposed another
+    note: str = ""  # why there is no grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,46 +62,43 @@ class Diagnostics:
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """A curve through a sweep: (G,) each, the grid in native units. method: "LOESS" or "means by x"."""
+    """A curve through a sweep: (G,) each."""
 
-    grid: Floats
+    grid: Floats  # in native units
     centre: Floats
     low: Floats
     high: Floats
-    method: str
-    note: str = ""
+    method: str  # "LOESS" or "means by x"
+    note: str = ""  # why it is not LOESS
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """Arms that differ in one numeric setting. (N,) each, one entry a pair: setting, arm, seed, outcomes.
+    """Arms that differ in one numeric setting: (N,) each, one entry a pair.
 
-    log_ratio: log of T@tau over the baseline's, at the primary target in the study's measure, censored ones
-    at the horizon; NaN without targets. difference: of best values, arm minus baseline. The curves are
-    through these, fitted over log10 of the setting; None where one is not positive, or nothing is known.
+    The curves are fitted over log10 of the setting; None where one is not positive, or nothing is known.
     """
 
     setting: str
     variation: str
-    x: tuple[float, ...]
+    x: tuple[float, ...]  # the setting
     arms: tuple[str, ...]
     seeds: tuple[int, ...]
+    # log of T@tau over the baseline's, at the primary target in the study's measure, censored ones at the
+    # horizon; NaN without targets
     log_ratio: tuple[float, ...]
-    difference: tuple[float, ...]
+    difference: tuple[float, ...]  # of best values, arm minus baseline
     log_ratio_curve: Trend | None
     difference_curve: Trend | None
 
 
 @dataclass(frozen=True, slots=True)
 class BestConfigurations:
-    """The best configuration of each search, as trained. values: (N, D) in [0, 1], NaN where there is none.
+    """The best configuration of each search, as trained."""
 
-    dimensions: (D,) names. ticks: by dimension, (places in [0, 1], labels). scores, arms, seeds: (N,).
-    """
-
-    dimensions: tuple[str, ...]
-    values: tuple[tuple[float, ...], ...]
-    ticks: Mapping[str, tuple[tuple[float, ...], tuple[str, ...]]]
-    scores: tuple[float, ...]
+    dimensions: tuple[str, ...]  # (D,) names
+    values: tuple[tuple[float, ...], ...]  # (N, D) in [0, 1], NaN where there is none
+    ticks: Mapping[str, tuple[tuple[float, ...], tuple[str, ...]]]  # name -> (places in [0, 1], labels)
+    scores: tuple[float, ...]  # (N,), as all below
     arms: tuple[str, ...]
     seeds: tuple[int, ...]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from analysis.comparison.arms import Against, Arm, Horizon
+from analysis.comparison.as_json import as_json
 from analysis.comparison.extras import Bands, BestConfigurations, Diagnostics, Sweep
-from analysis.comparison.plain import plain
 from analysis.journals.replicate import Measure
 from analysis.study.problems import Problem
 
@@ -18,14 +18,7 @@ Judgement = Literal["holds", "fails", "not enough data"]
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One tuple (task x scheduler): searches that can be compared, paired by seed.
-
-    targets: fixed before the runs; the last is the primary one. later: chosen after them, for which there are
-    no p-values. seeds: of all arms. arms: the baseline first, if there is one. against: the others, in the
-    same order; empty without a baseline. auc_start: what counts before the first report in areas under
-    curves: 0, or where values below 0 occur or smaller is better the worst first value of any search.
-    families: arms whose tests were corrected together.
-    """
+    """One tuple (task x scheduler): searches that can be compared, paired by seed."""
 
     name: str
     task: str
@@ -33,14 +26,16 @@ class Group:
     metric: str
     mode: str
     unit: str
-    seeds: tuple[int, ...]
-    targets: tuple[float, ...]
-    later: tuple[float, ...]
+    seeds: tuple[int, ...]  # of all arms
+    targets: tuple[float, ...]  # fixed before the runs; the last is the primary one
+    later: tuple[float, ...]  # chosen after them, for which there are no p-values
+    # what counts before the first report in areas under curves: 0, or where values below 0 occur or smaller
+    # is better the worst first value of any search
     auc_start: float
-    families: tuple[tuple[str, ...], ...]
+    families: tuple[tuple[str, ...], ...]  # arms whose tests were corrected together
     horizons: tuple[Horizon, ...]
-    arms: tuple[Arm, ...]
-    against: tuple[Against, ...]
+    arms: tuple[Arm, ...]  # the baseline first, if there is one
+    against: tuple[Against, ...]  # the others, in the same order; empty without a baseline
     bands: tuple[Bands, ...]
     diagnostics: tuple[Diagnostics, ...]
     sweeps: tuple[Sweep, ...]
@@ -77,42 +72,33 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One criterion on one arm of one group.
-
-    criterion: one of ``analysis.comparison.criteria.CRITERIA``.
-    value, low, high: the estimate and its interval, against
-    ``threshold``, in the criterion's own terms (a ratio, a share, or a difference of scores). n: pairs.
-    p: corrected, of the time alone. seeds_needed: pairs with which it could be told, if they are known.
-    """
+    """One criterion on one arm of one group."""
 
     group: str
     arm: str
-    criterion: str
+    criterion: str  # one of ``analysis.comparison.criteria.CRITERIA``
     verdict: Judgement
-    value: float
-    low: float
+    value: float  # the estimate, in the criterion's own terms: a ratio, a share, or a difference of scores
+    low: float  # its interval
     high: float
     threshold: float
-    p: float | None
-    n: int
-    seeds_needed: int | None
+    p: float | None  # corrected, of the time alone
+    n: int  # pairs
+    seeds_needed: int | None  # pairs with which it could be told, if they are known
     sentence: str
 
 
 @dataclass(frozen=True, slots=True)
 class Overall:
-    """Whether all criteria hold for an arm in enough of its groups (tuples).
-
-    holds, fails, open: groups in which all hold, in which one at least fails, and the others. share: needed.
-    """
+    """Whether all criteria hold for an arm in enough of its groups (tuples)."""
 
     arm: str
     verdict: Judgement
     groups: int
-    holds: int
-    fails: int
-    open: int
-    share: float
+    holds: int  # groups in which all hold
+    fails: int  # in which one at least fails
+    open: int  # the others
+    share: float  # of groups in which all are to hold
     sentence: str
 
 
@@ -130,37 +116,30 @@ class Criteria:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Runs that were made with the same code on the same hardware.
-
-    runs: their ids. first, last: when they began, ISO 8601. journals: their schemas.
-    """
+    """Runs that were made with the same code on the same hardware."""
 
     commit: str | None
     versions: Mapping[str, str]
     hardware: Mapping[str, Any]
-    journals: tuple[int, ...]
-    runs: tuple[str, ...]
-    first: str
+    journals: tuple[int, ...]  # their schemas
+    runs: tuple[str, ...]  # their ids
+    first: str  # when they began, ISO 8601
     last: str
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A study's evidence; ``analysis.comparison.compare`` makes it.
-
-    measure: of T@tau in the tests and the criteria. planned, used: runs. problems: what was left out, and
-    what limits what can be said.
-    """
+    """A study's evidence; ``analysis.comparison.compare`` makes it."""
 
     name: str
     directory: str
     baseline: str
-    measure: Measure
-    planned: int
-    used: int
+    measure: Measure  # of T@tau in the tests and the criteria
+    planned: int  # runs
+    used: int  # runs
     groups: tuple[Group, ...]
     criteria: Criteria
-    problems: tuple[Problem, ...]
+    problems: tuple[Problem, ...]  # what was left out, and what limits what can be said
     sources: tuple[Source, ...]
 
     def group(self, name: str) -> Group:
@@ -177,7 +156,7 @@ class Comparison:
         Args:
             words: the summary for people, as ``analysis.report.words.in_words`` has it.
         """
-        return {"schema": SCHEMA, "words": list(words), **plain(self)}
+        return {"schema": SCHEMA, "words": list(words), **as_json(self)}
 
 
 def _none(key: object) -> Any:

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from analysis.comparison.data import GroupData, mean_of
+from analysis.comparison.data import GroupData
 from analysis.comparison.extras import BestConfigurations, Sweep, Trend
 from analysis.journals.replicate import Replicate
-from analysis.stats.sensitivity import Curve, loess
+from analysis.stats.sensitivity import loess, means_by_x
 from asha_core.errors import SettingError
 
 LEAST_SETTINGS = 3  # two settings are two variations, and no sweep
@@ -91,16 +91,8 @@ def trend(x: Sequence[float], y: Sequence[float], seeds: Sequence[int]) -> Trend
     try:
         curve = loess(at, values, groups=whose.tolist())
     except SettingError as error:
-        curve, note = _means(at, values), f"no LOESS: {error}"
+        curve, note = means_by_x(at, values), f"no LOESS: {error}"
     return Trend(10.0**curve.grid, curve.centre, curve.low, curve.high, curve.method, note)
-
-
-def _means(x: Any, y: Any) -> Curve:
-    """The mean at each x with Student's interval."""
-    grid = np.unique(x)
-    told = [mean_of(y[x == place].tolist()) for place in grid]
-    centre, low, high = (np.array([getattr(each, n) for each in told]) for n in ("value", "low", "high"))
-    return Curve(grid, centre, low, high, "means by x", len(x), 0, 0.95)
 
 
 def best_configurations(runs: Sequence[Replicate]) -> BestConfigurations | None:

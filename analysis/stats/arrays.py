@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from analysis.wording import counted
 from asha_core.errors import SettingError
 
 Floats = NDArray[np.float64]
@@ -141,14 +142,18 @@ def least_p(pairs: int) -> float:
     return min(1.0, 2.0 ** (1 - pairs))
 
 
+def least_pairs(alpha: float = LEAST_ALPHA) -> int:
+    """The least number of pairs with which such a test can reach ``alpha``: 6 at .05."""
+    return math.ceil(1 - math.log2(alpha))
+
+
 def too_few(pairs: int, alpha: float = LEAST_ALPHA) -> str:
     """Why no p is told, or nothing where the test can reach ``alpha``."""
-    if least_p(pairs) <= alpha:
+    if pairs >= least_pairs(alpha):
         return ""
-    needed = 1 + math.ceil(-math.log2(alpha))
     return (
-        f"{pairs} pair{'s' if pairs != 1 else ''}: the least two-sided p is {least_p(pairs):g}, so no test "
-        f"can reach {alpha:g}; {needed} pairs are needed"
+        f"{counted(pairs, 'pair')}: the least two-sided p is {least_p(pairs):g}, so no test can reach "
+        f"{alpha:g}; {least_pairs(alpha)} pairs are needed"
     )
 
 

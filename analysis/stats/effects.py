@@ -16,19 +16,15 @@ _ROUNDING = 1e-9  # a draw of one value again and again has no spread
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """value: other over baseline; below 1 the other is faster (or narrower). low, high: its interval.
+    """Of paired times; NaN where it, or its interval, cannot be had."""
 
-    of: what the ratio is of, in words. draws: of the bootstrap. undefined: the share of draws in which what
-    it is of was not defined. n: pairs. NaN where a ratio or interval cannot be had.
-    """
-
-    value: float
-    low: float
+    value: float  # other over baseline; below 1 the other is faster (or narrower)
+    low: float  # its interval
     high: float
-    of: str
-    draws: int
-    undefined: float
-    n: int
+    of: str  # what the ratio is of, in words
+    draws: int  # of the bootstrap
+    undefined: float  # the share of draws in which what it is of was not defined
+    n: int  # pairs
 
 
 def ratio_of_times(

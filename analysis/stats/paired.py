@@ -36,6 +36,7 @@ from analysis.stats.summaries import (
     SuccessRate,
     interquartile_mean,
     interquartile_mean_band,
+    student_interval,
     success_rate,
 )
 from asha_core.errors import SettingError
@@ -67,21 +68,17 @@ _DIGITS = 12  # log ratios that agree to so many decimals are tied
 
 @dataclass(frozen=True, slots=True)
 class WilcoxonResult:
-    """n: pairs. differing: those whose times differ. statistic: the smaller sum of signed ranks.
+    """A signed-rank test of paired times."""
 
-    p: two-sided; None where n is so small that no p could reach .05. least_p: the least that n pairs can
-    give. sd_log_ratio: standard deviation of log(other / base), what the power of a next study depends on;
-    NaN for one pair. exact: every assignment of signs was counted. note: what a reader must know; or empty.
-    """
-
-    n: int
-    differing: int
-    statistic: float
-    p: float | None
-    least_p: float
+    n: int  # pairs
+    differing: int  # those whose times differ
+    statistic: float  # the smaller sum of signed ranks
+    p: float | None  # two-sided; None where n is so small that no p could reach .05
+    least_p: float  # the least that n pairs can give
+    # standard deviation of log(other / base), what the power of a next study depends on; NaN for one pair
     sd_log_ratio: float
-    exact: bool
-    note: str
+    exact: bool  # every assignment of signs was counted
+    note: str  # what a reader must know; or empty
 
 
 def wilcoxon_log(base: ArrayLike, other: ArrayLike) -> WilcoxonResult:
@@ -119,16 +116,13 @@ def wilcoxon_log(base: ArrayLike, other: ArrayLike) -> WilcoxonResult:
 
 @dataclass(frozen=True, slots=True)
 class PermutationResult:
-    """difference: other minus base, in the unit of the times. p: two-sided; None where n is too small.
+    """A test of two means of paired times."""
 
-    exact: all 2^n swaps were counted; otherwise p is from random ones. n: pairs. note: why there is no p.
-    """
-
-    difference: float
-    p: float | None
-    exact: bool
-    n: int
-    note: str
+    difference: float  # other minus base, in the unit of the times
+    p: float | None  # two-sided; None where n is too small
+    exact: bool  # all 2^n swaps were counted; otherwise p is from random ones
+    n: int  # pairs
+    note: str  # why there is no p
 
 
 def permutation_restricted_mean(
@@ -170,18 +164,15 @@ def permutation_restricted_mean(
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """mean of other minus base, with a t interval; p: two-sided, of swaps within pairs, or None.
-
-    sd: of the differences; it and the interval are NaN for one pair. n: pairs. note: why there is no p.
-    """
+    """Of pairs, other minus base."""
 
     mean: float
-    low: float
+    low: float  # Student's interval; NaN for one pair
     high: float
-    p: float | None
-    sd: float
-    n: int
-    note: str
+    p: float | None  # two-sided, of swaps within pairs
+    sd: float  # of the differences; NaN for one pair
+    n: int  # pairs
+    note: str  # why there is no p
 
 
 def paired_difference(
@@ -202,13 +193,10 @@ def paired_difference(
     same_length("other", len(y), "base", len(x))
     resampling(draws, seed, confidence)
     differences = y - x
-    n, note, mean = len(x), too_few(len(x)), float(differences.mean())
+    n, note = len(x), too_few(len(x))
     p = None if note else sign_flip_p(differences, draws, seed)[0]
-    if n < 2:
-        return Difference(mean, math.nan, math.nan, p, math.nan, n, note)
-    sd = float(differences.std(ddof=1))
-    half = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * sd / math.sqrt(n)
-    return Difference(mean, mean - half, mean + half, p, sd, n, note)
+    sd = float(differences.std(ddof=1)) if n > 1 else math.nan
+    return Difference(*student_interval(differences, confidence), p, sd, n, note)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import math
 
 from scipy import stats
 
-from analysis.stats.arrays import at_least, between, positive, real
+from analysis.stats.arrays import at_least, between, least_pairs, positive, real
 from asha_core.errors import SettingError
 
 
@@ -34,7 +34,7 @@ def seeds_needed(sd_log_ratio: float, ratio: float = 0.85, power: float = 0.8, a
     sd = _spread(sd_log_ratio)
     z = _z(power, alpha)
     n = (z * sd / _log_ratio(ratio)) ** 2
-    return max(round(n), _least_pairs(alpha))
+    return max(round(n), least_pairs(alpha))
 
 
 def power_of(n: int, sd_log_ratio: float, ratio: float = 0.85, alpha: float = 0.05) -> float:
@@ -49,7 +49,7 @@ def power_of(n: int, sd_log_ratio: float, ratio: float = 0.85, alpha: float = 0.
     sd = _spread(sd_log_ratio)
     between("alpha", alpha)
     effect = abs(_log_ratio(ratio))
-    if n < _least_pairs(alpha):
+    if n < least_pairs(alpha):
         return 0.0
     if sd == 0:
         return 1.0
@@ -67,7 +67,7 @@ def detectable_ratio(n: int, sd_log_ratio: float, power: float = 0.8, alpha: flo
     at_least("n", n)
     sd = _spread(sd_log_ratio)
     z = _z(power, alpha)
-    return 0.0 if n < _least_pairs(alpha) else math.exp(-z * sd / math.sqrt(n))
+    return 0.0 if n < least_pairs(alpha) else math.exp(-z * sd / math.sqrt(n))
 
 
 def _spread(sd: float) -> float:
@@ -88,8 +88,3 @@ def _z(power: float, alpha: float) -> float:
     if power <= alpha / 2:
         raise SettingError(f"power is {power!r}: it must be above alpha / 2, {alpha / 2:g}")
     return float(stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(power))
-
-
-def _least_pairs(alpha: float) -> int:
-    """The least n with 2 / 2^n <= alpha."""
-    return math.ceil(1 - math.log2(alpha))

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from analysis.stats.arrays import Floats, Ints, at_least, between, numbers, resampling, same_length
+from analysis.stats.summaries import student_interval
 from asha_core.errors import SettingError
 
 FEWEST_X = 5  # distinct x with which a local line can be told from a line through everything
@@ -21,20 +22,16 @@ FEWEST_X = 5  # distinct x with which a local line can be told from a line throu
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """Moves after minus before, in search coordinates (log10 for log-scaled dimensions, native otherwise).
+    """Moves after minus before, in search coordinates (log10 for log-scaled dimensions, native otherwise)."""
 
-    n: configurations. mean, median, sd: of the moves (sd NaN for one). mean_absolute: of their sizes.
-    low, high: the 5th and 95th percentile. share_moved: of configurations.
-    """
-
-    n: int
+    n: int  # configurations
     mean: float
     median: float
-    sd: float
-    mean_absolute: float
-    low: float
-    high: float
-    share_moved: float
+    sd: float  # NaN for one
+    mean_absolute: float  # of their sizes
+    low: float  # the 5th percentile
+    high: float  # the 95th
+    share_moved: float  # of configurations
 
 
 def shift(before: ArrayLike, after: ArrayLike, tolerance: float = 1e-9) -> Shift:
@@ -120,22 +117,16 @@ def kl_of_categories(before: Sequence[Hashable], after: Sequence[Hashable], smoo
 
 @dataclass(frozen=True, slots=True)
 class BenefitGrid:
-    """Benefit against the size of the hyper-gradient.
+    """Benefit against the size of the hyper-gradient."""
 
-    x_edges: (a + 1,) of magnitudes, evenly spaced in their logarithm. y_edges: (b + 1,) of benefits.
-    counts: (a, b) configurations. mean: (a,) benefit in each column, NaN in an empty one. n: all, with the
-    zeros: magnitudes of 0, which no column holds. correlation: Spearman's, over all n, NaN if either is
-    constant; p: two-sided, None without a correlation.
-    """
-
-    x_edges: Floats
-    y_edges: Floats
-    counts: Ints
-    mean: Floats
-    n: int
-    zeros: int
-    correlation: float
-    p: float | None
+    x_edges: Floats  # (a + 1,) of magnitudes, evenly spaced in their logarithm
+    y_edges: Floats  # (b + 1,) of benefits
+    counts: Ints  # (a, b) configurations
+    mean: Floats  # (a,) benefit in each column, NaN in an empty one
+    n: int  # all configurations, with the zeros
+    zeros: int  # of magnitude 0, which no column holds
+    correlation: float  # Spearman's, over all n; NaN if either is constant
+    p: float | None  # its two-sided p
 
 
 def benefit_by_gradient(
@@ -177,20 +168,16 @@ def benefit_by_gradient(
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A trend with its band.
+    """A trend with its band, (g,) each."""
 
-    grid: (g,) x. centre, low, high: (g,). method: "LOESS" or "means by x". n: points. draws: of the
-    bootstrap; 0 for t intervals. confidence: of the pointwise interval.
-    """
-
-    grid: Floats
+    grid: Floats  # x
     centre: Floats
     low: Floats
     high: Floats
-    method: str
-    n: int
-    draws: int
-    confidence: float
+    method: str  # "LOESS" or "means by x"
+    n: int  # points
+    draws: int  # of the bootstrap; 0 for t intervals
+    confidence: float  # of the pointwise interval
 
 
 def loess(
@@ -225,7 +212,7 @@ def loess(
     resampling(draws, seed, confidence)
     between("frac", frac, 0.0, 1.0 + 1e-12)
     if len(np.unique(a)) < FEWEST_X:
-        return _means_by_x(a, b, confidence)
+        return means_by_x(a, b, confidence)
     places = np.linspace(a.min(), a.max(), 50) if grid is None else numbers("grid", grid)
     blocks = _blocks(groups, len(a))
     lowess = _lowess()
@@ -254,16 +241,11 @@ def _edges(values: Floats, bins: int) -> Floats:
     return np.linspace(low, high, bins + 1) if low < high else np.linspace(low - 0.5, high + 0.5, bins + 1)
 
 
-def _means_by_x(x: Floats, y: Floats, confidence: float) -> Curve:
+def means_by_x(x: Floats, y: Floats, confidence: float = 0.95) -> Curve:
+    """The mean at each distinct x with Student's interval, NaN where there is one point."""
     grid = np.unique(x)
-    centre, half = np.empty(len(grid)), np.full(len(grid), math.nan)
-    for i, place in enumerate(grid):
-        here = y[x == place]
-        centre[i] = here.mean()
-        if len(here) > 1:
-            t = float(stats.t.ppf((1 + confidence) / 2, len(here) - 1))
-            half[i] = t * here.std(ddof=1) / math.sqrt(len(here))
-    return Curve(grid, centre, centre - half, centre + half, "means by x", len(x), 0, confidence)
+    centre, low, high = np.array([student_interval(y[x == place], confidence) for place in grid]).T
+    return Curve(grid, centre, low, high, "means by x", len(x), 0, confidence)
 
 
 def _blocks(groups: Sequence[Hashable] | None, n: int) -> list[list[int]]:

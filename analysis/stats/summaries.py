@@ -14,6 +14,19 @@ from analysis.stats.resampling import bootstrap_weights
 from asha_core.errors import SettingError
 
 
+def student_interval(values: Floats, confidence: float = 0.95) -> tuple[float, float, float]:
+    """(mean, low, high): Student's interval, mean -+ t sd / sqrt(n); NaN for what cannot be had.
+
+    Args:
+        values: (n,) finite.
+    """
+    n = len(values)
+    mean, half = float(values.mean()) if n else math.nan, math.nan
+    if n > 1:
+        half = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * float(values.std(ddof=1)) / math.sqrt(n)
+    return mean, mean - half, mean + half
+
+
 def interquartile_mean(values: ArrayLike) -> float:
     """Mean of the middle half: floor(n / 4) values are left out at either end.
 
@@ -30,17 +43,14 @@ def interquartile_mean(values: ArrayLike) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """centre, low, high: (grid,) the interquartile mean and its pointwise interval; NaN where undefined.
-
-    n: seeds. draws: of the bootstrap. confidence: of the interval at each point.
-    """
+    """The interquartile mean at each point of a grid, (grid,); NaN where undefined."""
 
     centre: Floats
-    low: Floats
+    low: Floats  # its pointwise interval
     high: Floats
-    n: int
-    draws: int
-    confidence: float
+    n: int  # seeds
+    draws: int  # of the bootstrap
+    confidence: float  # of the interval at each point
 
 
 def interquartile_mean_band(
@@ -83,11 +93,11 @@ def interquartile_mean_band(
 
 @dataclass(frozen=True, slots=True)
 class SuccessRate:
-    """k of n got there; low, high: Wilson's interval of the share."""
+    """k of n got there."""
 
     k: int
     n: int
-    low: float
+    low: float  # Wilson's interval of the share
     high: float
 
     @property

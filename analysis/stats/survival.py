@@ -23,24 +23,17 @@ _ROUNDING = 1e-9  # a survival of .5 that was multiplied together is .5
 
 @dataclass(frozen=True, slots=True)
 class KaplanMeier:
-    """The share not yet there, as a step function that falls at each time of an event.
+    """The share not yet there, as a step function that falls at each time of an event; arrays are (m,)."""
 
-    times: (m,) distinct times at which at least one reached the target. survival: (m,) the share not there
-    just after each; before the first it is 1. low, high: (m,) the confidence band; NaN where it is not
-    defined (once all are there). at_risk: (m,) how many were neither there nor censored just before.
-    events: (m,) how many got there. n: observations. last: the largest time; past it nothing is known unless
-    survival is 0. confidence: of the band, pointwise.
-    """
-
-    times: Floats
-    survival: Floats
-    low: Floats
+    times: Floats  # distinct times at which at least one reached the target
+    survival: Floats  # the share not there just after each; before the first it is 1
+    low: Floats  # the confidence band; NaN where it is not defined (once all are there)
     high: Floats
-    at_risk: Ints
-    events: Ints
-    n: int
-    last: float
-    confidence: float
+    at_risk: Ints  # how many were neither there nor censored just before
+    events: Ints  # how many got there
+    n: int  # observations
+    last: float  # the largest time; past it nothing is known unless survival is 0
+    confidence: float  # of the band, pointwise
 
     @property
     def median(self) -> float:
@@ -134,16 +127,13 @@ def restricted_mean(times: ArrayLike, censored: ArrayLike, horizon: float) -> tu
 
 @dataclass(frozen=True, slots=True)
 class LogRank:
-    """statistic: chi-square with ``degrees`` of freedom. p: two-sided.
+    """Whether groups have one distribution of times."""
 
-    observed, expected: (groups,) events that happened, and that would have if all groups were alike.
-    """
-
-    statistic: float
-    p: float
-    degrees: int
-    observed: Floats
-    expected: Floats
+    statistic: float  # chi-square
+    p: float  # two-sided
+    degrees: int  # of freedom
+    observed: Floats  # (groups,) events
+    expected: Floats  # (groups,) events, if all groups were alike
 
 
 def log_rank(times_a: ArrayLike, censored_a: ArrayLike, times_b: ArrayLike, censored_b: ArrayLike) -> LogRank:

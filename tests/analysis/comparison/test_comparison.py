@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.comparison import Comparison, compare
+from analysis.comparison.as_json import as_json
 from analysis.comparison.contrasts import contrasts
 from analysis.comparison.data import derived, group_data
-from analysis.comparison.plain import plain
 from analysis.comparison.sweeps import ticks_of
 from analysis.journals.metrics import BestCurve
 from analysis.study.loading import load_study
@@ -88,8 +88,8 @@ def test_the_order_of_runs_and_of_arms_does_not_matter() -> None:
     arms = two_arms(base, times(10, 0.4, 1)) + two_arms(base, times(10, 0.4, 2), "ohgw-trust")[10:]
     forwards, backwards = (compare(study(runs)) for runs in (arms, arms[::-1]))
     for arm in ("ohgw-1step", "ohgw-trust"):
-        assert plain(effect(forwards, arm)) == plain(effect(backwards, arm))
-        assert plain(forwards.groups[0].arm(arm)) == plain(backwards.groups[0].arm(arm))
+        assert as_json(effect(forwards, arm)) == as_json(effect(backwards, arm))
+        assert as_json(forwards.groups[0].arm(arm)) == as_json(backwards.groups[0].arm(arm))
     assert backwards.groups[0].arms[0].name == "baseline"
 
 

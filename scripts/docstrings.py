@@ -1,18 +1,21 @@
 """What is done to a docstring before griffe reads it.
 
 ``a, b: what both are`` becomes an entry for each, an example with ``>>>`` a block of code, and sections are
-told apart.
+told apart. Comments on the fields of a class, behind them or above them, become its list of attributes.
 """
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import griffe
 
 ENTRY = re.compile(r"^( +)(\w+(?:, \w+)+): (.*\n(?:\1 +.*\n)*)", re.MULTILINE)
 SECTION = re.compile(r"^Args:\n((?: .*\n|\n)*)", re.MULTILINE)
+
+COMMENT = re.compile(r"(?:^|  )# (.*)")
 
 TITLE = re.compile(r"(?<=[^\n])\n(Args|Attributes|Returns|Yields|Raises|Source):", re.MULTILINE)
 EXAMPLE = re.compile(r"^( *)>>> .*\n(?: *\S.*\n)*", re.MULTILINE)
@@ -48,11 +51,29 @@ def readable(docstring: str, starred: dict[str, str]) -> str:
     return TITLE.sub(r"\n\n\1:", text)
 
 
+def comment(field: griffe.Attribute) -> str:
+    """What the comment behind a field, or those right above it, say of it."""
+    if not isinstance(field.filepath, Path) or field.lineno is None or field.endlineno is None:
+        return ""
+    lines = field.lines_collection[field.filepath]
+    first = field.lineno - 1
+    while lines[first - 1].lstrip().startswith("# "):
+        first -= 1
+    found = (COMMENT.search(line.strip()) for line in lines[first : field.endlineno])
+    return " ".join(each[1] for each in found if each)
+
+
 class Docstrings(griffe.Extension):
     """Looks at every class and function."""
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Change its docstring, if it has one."""
         if obj.docstring is not None:
+            if isinstance(obj, griffe.Class) and "Attributes:" not in obj.docstring.value:
+                fields = [each for each in obj.members.values() if isinstance(each, griffe.Attribute)]
+                told = {field.name: text for field in fields if (text := comment(field))}
+                if told:
+                    listed = "".join(f"\n    {name}: {text}" for name, text in told.items())
+                    obj.docstring.value += f"\n\nAttributes:{listed}"
             starred = {p.name.lstrip("*"): p.name for p in getattr(obj, "parameters", ())}
             obj.docstring.value = readable(obj.docstring.value, starred)

@@ -18,7 +18,7 @@ MOVED = {
     "analysis.sensitivity": "analysis.stats.sensitivity",
     "analysis.study_contents": "analysis.report.study_contents",
     "analysis.study_report": "analysis.report.study_report",
-    "analysis.study_tables": "analysis.report.study_tables",
+    "analysis.study_tables": "analysis.report.tables",
     "analysis.survival": "analysis.stats.survival",
     "asha_core.forecast": "asha_core.schedulers.forecast",
     "asha_core.levels": "asha_core.schedulers.levels",

@@ -125,4 +125,4 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
             path.write_bytes(b"")
         return paths
 
-    monkeypatch.setattr("analysis.report.run_figures.save_figure", empty)
+    monkeypatch.setattr("analysis.report.drawings.save_figure", empty)

@@ -17,6 +17,7 @@ import pytest
 pytestmark = pytest.mark.processes
 
 ROOT = Path(__file__).resolve().parent.parent
+TEMPLATES = ROOT / "analysis" / "report" / "templates"
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,8 @@ def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
         assert f"{package}/py.typed" in names
     sources = {str(p.relative_to(ROOT)) for package in tops for p in (ROOT / package).rglob("*.py")}
     assert sources == {name for name in names if name.endswith(".py")}
+    templates = {f"analysis/report/templates/{path.name}" for path in TEMPLATES.iterdir()}
+    assert templates <= set(names)
 
 
 def test_the_metadata_names_the_dependencies_and_the_licence(wheel: Path) -> None:
@@ -54,7 +57,17 @@ def test_the_metadata_names_the_dependencies_and_the_licence(wheel: Path) -> Non
     (name,) = (n for n in archive.namelist() if n.endswith("METADATA"))
     fields = Parser().parsestr(archive.read(name).decode())
     required = {line.split(">")[0] for line in fields.get_all("Requires-Dist", []) if "extra" not in line}
-    wanted = {"torch", "torchvision", "numpy", "scipy", "matplotlib", "rich", "scikit-learn", "PyYAML"}
+    wanted = {
+        "torch",
+        "torchvision",
+        "numpy",
+        "scipy",
+        "matplotlib",
+        "rich",
+        "scikit-learn",
+        "PyYAML",
+        "jinja2",
+    }
     assert {r.lower() for r in required} == {w.lower() for w in wanted}
     assert fields["Requires-Python"] == ">=3.11"
     assert fields["License-File"] == "LICENSE"

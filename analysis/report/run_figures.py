@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import matplotlib as mpl
@@ -16,26 +17,42 @@ from matplotlib.ticker import MaxNLocator
 from analysis import figures
 from analysis.figures.confusion import plot_confusion
 from analysis.figures.drawing import headed, legend_below, nothing, plain, sample, time_unit
-from analysis.figures.look import COLUMN, GREY, PALETTE, SIZE, styles
-from analysis.figures.saving import save_figure
+from analysis.figures.look import GREY, PALETTE, SIZE, styles
 from analysis.journals.metrics import best_so_far, rung_survival, time_split
 from analysis.journals.runs import Run, TrialHistory, best_value, labels
+from analysis.report.drawings import Drawing
 from asha_core.runtime.units import counted
 
-__all__ = [
-    "COLUMN",
-    "PALETTE",
-    "SIZE",
-    "plot_best_so_far",
-    "plot_confusion",
-    "plot_learning_curves",
-    "plot_losses",
-    "plot_rung_survival",
-    "plot_time_split",
-    "plot_warm_start",
-    "save_figure",
-    "seconds_axis",
-]
+
+def drawings_of(
+    runs: Sequence[Run], summaries: Sequence[dict[str, Any]], target: float | None
+) -> list[Drawing]:
+    """The figures of a report on runs."""
+    best = partial(plot_best_so_far, runs=runs, target=target)
+    found = [Drawing("best_so_far", best, f"Best {runs[0].metric} so far against wall-clock time")]
+    for index, (run, label, summary) in enumerate(zip(runs, labels(runs), summaries, strict=True)):
+        suffix, of = (f"_{index}", f" of {label}") if len(runs) > 1 else ("", "")
+        own: list[tuple[str, Callable[..., None], str]] = [
+            ("learning_curves", plot_learning_curves, f"Learning curves of every trial{of}")
+        ]
+        if _by_score(run):
+            own.append(("losses", plot_losses, f"Training and validation loss of the best trials{of}"))
+        if summary["warm_start"]:
+            own.append(("warm_start", plot_warm_start, f"What the warm start moved{of}"))
+        found += [
+            Drawing(f"{name}{suffix}", partial(plot, run=run, name=label), words) for name, plot, words in own
+        ]
+        test = summary["test"]
+        if test and test["confusion"]:
+            title = f"Confusion, {label}" if of else "Confusion of the chosen configuration"
+            draw = partial(plot_confusion, matrix=test["confusion"], title=title)
+            words = f"Confusion matrix of the chosen configuration on test data{of}"
+            found.append(Drawing(f"confusion{suffix}", draw, words))
+    rungs, split = partial(plot_rung_survival, runs=runs), partial(plot_time_split, runs=runs)
+    found.append(Drawing("rung_survival", rungs, "Survival of configurations by rung"))
+    size = (SIZE[0], 2.0 + 0.4 * len(runs))
+    found.append(Drawing("time_split", split, "Where the workers' time went", size=size))
+    return found
 
 
 def seconds_axis(axes: Axes, end: float) -> float:
@@ -217,16 +234,14 @@ def plot_losses(axes: Axes, run: Run, count: int = 4, name: str | None = None) -
     count: how many trials. name: as for ``plot_learning_curves``. A trial's losses are what its task reported
     as ``train_loss`` and ``valid_loss``, in the loss's own unit (nats for cross-entropy).
     """
-    sign = -1 if run.mode == "max" else 1
-    found = [(best_value(trial, run.mode), trial) for trial in run.trials.values() if _has_losses(trial)]
-    ranked = sorted((sign * best[0], best[2], trial.id, trial) for best, trial in found if best[1])
+    ranked = _by_score(run)
     if not ranked:
         nothing(axes, "no trial with a finite score reported train_loss or valid_loss")
         return
     seen: list[float] = []
     handles = []
     some_lone = False
-    for place, (signed, _, _, trial) in enumerate(ranked[:count]):
+    for place, (score, trial) in enumerate(ranked[:count]):
         colour = PALETTE[place % len(PALETTE)]
         for key, dash in (("valid_loss", "-"), ("train_loss", "--")):
             losses = np.array([metrics.get(key, np.nan) for metrics in trial.metrics], dtype=np.float64)
@@ -236,7 +251,7 @@ def plot_losses(axes: Axes, run: Run, count: int = 4, name: str | None = None) -
             some_lone = some_lone or bool(lone)
             axes.plot(trial.resources, losses, dash, color=colour, linewidth=1.3, **mark)
             seen += losses[np.isfinite(losses)].tolist()
-        text = f"trial {trial.id} ({run.metric} {sign * signed:.4g})"
+        text = f"trial {trial.id} ({run.metric} {score:.4g})"
         handles.append(Line2D([], [], color=colour, label=plain(text)))
     kinds = {key: mark if some_lone else {} for key, mark in _LONE.items()}
     handles.append(Line2D([], [], color=GREY, linestyle="-", label="validation", **kinds["valid_loss"]))
@@ -251,8 +266,16 @@ def plot_losses(axes: Axes, run: Run, count: int = 4, name: str | None = None) -
     legend_below(axes, handles)
 
 
-def _has_losses(trial: TrialHistory) -> bool:
-    return any("train_loss" in metrics or "valid_loss" in metrics for metrics in trial.metrics)
+def _by_score(run: Run) -> list[tuple[float, TrialHistory]]:
+    """The trials with a finite score that reported losses, the best one first, and their scores."""
+    sign = -1 if run.mode == "max" else 1
+    found = [
+        (*best_value(trial, run.mode), trial)
+        for trial in run.trials.values()
+        if any("train_loss" in metrics or "valid_loss" in metrics for metrics in trial.metrics)
+    ]
+    ranked = sorted((each for each in found if each[1]), key=lambda each: (sign * each[0], each[2]))
+    return [(value, trial) for value, _, _, trial in ranked]
 
 
 def _titled(axes: Axes, title: str, run: Run, name: str | None) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from analysis.journals.metrics import (
     area_under_curve,
@@ -17,13 +15,10 @@ from analysis.journals.metrics import (
     time_split,
     time_to_target,
 )
-from analysis.journals.runs import Run, best_value, labels
+from analysis.journals.runs import Run, best_value
 from analysis.journals.trial_table import warm_start_summary
-from analysis.report.run_page import html_page
-from asha_core.runtime.storage.json_files import read_optional_json, write_json
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from analysis.report.run_page import run_page
+from asha_core.runtime.storage.results import write_json
 
 _RELATIVE = (0.9, 0.95, 0.99)
 
@@ -142,7 +137,7 @@ def write_report(runs: Sequence[Run], output: Path, targets: Sequence[float] = (
         targets: values for T@tau; by default the runs' own, else 90, 95 and 99% of the best value that a run
             of the same problem reached.
     """
-    from analysis.report import run_figures as plots
+    from analysis.report.run_figures import drawings_of
 
     chosen: dict[str, tuple[list[float], bool]] = {}
     for problem in dict.fromkeys(run.problem for run in runs):
@@ -155,64 +150,8 @@ def write_report(runs: Sequence[Run], output: Path, targets: Sequence[float] = (
     write_json(comparison, {"schema": 1, "metric": metric, "mode": mode, "runs": summaries})
     hardest = {tuple(values[-1:]) if named else () for values, named in chosen.values()}
     target = next(iter(hardest), ()) if len(hardest) == 1 else ()
-    drawn = _drawings(runs, summaries, target[0] if target else None)
-    files = [plots.save_figure(function, folder / name, size) for function, name, size, _ in drawn]
-    images = [(png, alt) for (_, png), (*_, alt) in zip(files, drawn, strict=True)]
+    drawings = drawings_of(runs, summaries, target[0] if target else None)
+    figures = [path for drawing in drawings for path in drawing.save(folder)]
     page = output / "report.html"
-    page.write_text(html_page(runs, summaries, images), encoding="utf-8")
-    return Written(page, comparison, [path for pair in files for path in pair], summaries)
-
-
-def _drawings(
-    runs: Sequence[Run], summaries: Sequence[dict[str, Any]], target: float | None
-) -> list[tuple[Callable[[Axes], None], str, tuple[float, float], str]]:
-    """What to draw: function, file name, size, and what the figure shows in words."""
-    from analysis.report import run_figures as plots
-
-    several = len(runs) > 1
-    drawn: list[tuple[Callable[[Axes], None], str, tuple[float, float], str]] = [
-        (
-            partial(plots.plot_best_so_far, runs=runs, target=target),
-            "best_so_far",
-            plots.SIZE,
-            f"Best {runs[0].metric} so far against wall-clock time",
-        )
-    ]
-    for index, (run, label, summary) in enumerate(zip(runs, labels(runs), summaries, strict=True)):
-        suffix, of = (f"_{index}", f" of {label}") if several else ("", "")
-        own: list[tuple[str, Callable[..., None], str]] = [
-            ("learning_curves", plots.plot_learning_curves, f"Learning curves of every trial{of}")
-        ]
-        if _has_losses(run):
-            own.append(("losses", plots.plot_losses, f"Training and validation loss of the best trials{of}"))
-        if summary["warm_start"]:
-            own.append(("warm_start", plots.plot_warm_start, f"What the warm start moved{of}"))
-        drawn += [
-            (partial(function, run=run, name=label), f"{name}{suffix}", plots.SIZE, alt)
-            for name, function, alt in own
-        ]
-        test = summary["test"]
-        if test and test["confusion"]:
-            alt = f"Confusion matrix of the chosen configuration on test data{of}"
-            shown = partial(
-                plots.plot_confusion, matrix=test["confusion"], title=_confusion_title(label, several)
-            )
-            drawn.append((shown, f"confusion{suffix}", plots.SIZE, alt))
-    survival, split = "Survival of configurations by rung", "Where the workers' time went"
-    drawn.append((partial(plots.plot_rung_survival, runs=runs), "rung_survival", plots.SIZE, survival))
-    rows = (plots.SIZE[0], 2.0 + 0.4 * len(runs))
-    drawn.append((partial(plots.plot_time_split, runs=runs), "time_split", rows, split))
-    return drawn
-
-
-def _confusion_title(label: str, several: bool) -> str:
-    return f"Confusion, {label}" if several else "Confusion of the chosen configuration"
-
-
-def _has_losses(run: Run) -> bool:
-    """Whether a trial that has a finite value reported losses."""
-    return any(
-        ("train_loss" in metrics or "valid_loss" in metrics) and math.isfinite(value)
-        for trial in run.trials.values()
-        for metrics, value in zip(trial.metrics, trial.values, strict=True)
-    )
+    page.write_text(run_page(runs, summaries, drawings, folder), encoding="utf-8")
+    return Written(page, comparison, figures, summaries)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from analysis.journals.metrics import TimeToTarget
 from analysis.journals.runs import Run, labels, unlike
+from analysis.report.tables import Column, Table, tabulate, text
 from asha_core.runtime.observers import short
 from asha_core.runtime.units import counted, format_duration
 
@@ -36,9 +37,9 @@ def in_words(run: Run, summary: dict[str, Any]) -> str:
     test = summary["test"]
     if test is not None:
         samples = f" of {counted(test['count'], 'sample')}" if type(test["count"]) is int else ""
-        whose = f" Trial {test['trial']}'s checkpoint" if test["trial"] is not None else " Its checkpoint"
+        whose = "Its checkpoint" if test["trial"] is None else f"Trial {test['trial']}'s checkpoint"
         sentences.append(
-            f"{whose.strip()} has {test['metric'] or run.metric} {test['value']:.4f} on the test data"
+            f"{whose} has {test['metric'] or run.metric} {test['value']:.4f} on the test data"
             f"{samples}, measured once."
         )
     furthest = max((trial.reached for trial in run.trials.values()), default=0)
@@ -85,100 +86,138 @@ def _was(count: int) -> str:
 
 def text_tables(runs: Sequence[Run], summaries: Sequence[dict[str, Any]]) -> str:
     """The main tables for a terminal."""
-    from asha_core.runtime.terminal.console import format_table
-
     warning = unlike(runs)
     parts = [] if warning is None else [textwrap.fill(f"note: {warning}", 100)]
     for label, run, summary in zip(labels(runs), runs, summaries, strict=True):
         parts.append(f"{label}\n\n{textwrap.fill(in_words(run, summary), 100)}")
-        header, rows = target_rows(run, summary)
-        if rows:
-            parts.append(format_table(header, rows))
-        parts.append(format_table(*rung_rows(run, summary)))
-        header, rows = bracket_rows(run, summary)
-        if rows:
-            parts.append(format_table(header, rows))
-        parts.append(format_table(*time_rows(summary)))
-        parts.append(format_table(*top_rows(run, summary, 5)))
+        tables = [
+            targets_table(run, summary),
+            rungs_table(run, summary),
+            brackets_table(run, summary),
+            time_table(summary),
+            best_table(run, summary, 5),
+        ]
+        parts += [text(table) for table in tables if table.rows]
     return "\n\n".join(parts)
 
 
-Table = tuple[list[str], list[list[str]]]
-
-
-def target_rows(run: Run, summary: dict[str, Any]) -> Table:
-    """T@tau: what had been spent when each target was reached."""
-    hours = "GPU-hours" if run.on_gpu else "worker-hours"
-    rows = []
-    for entry in summary["time_to_target"]:
-        reached = TimeToTarget(**entry)
-        more = "> " if reached.censored else ""
-        rows.append(
-            [
-                f"{reached.target:g}",
-                more + format_duration(reached.seconds),
-                f"{more}{reached.gpu_hours:.3g}",
-                f"{more}{reached.units}",
-                "not reached" if reached.censored else "reached",
-            ]
-        )
-    return [f"{run.metric} target", "time", hours, f"{run.unit}s", ""], rows
-
-
-def rung_rows(run: Run, summary: dict[str, Any]) -> Table:
-    """Survival by rung."""
-    rows = [[str(r["level"]), str(r["trials"]), f"{r['share']:.1%}"] for r in summary["rungs"]]
-    return [f"rung ({run.unit}s)", "trials", "share"], rows
-
-
-def bracket_rows(run: Run, summary: dict[str, Any]) -> Table:
-    """What became of the trials of each bracket; no rows where there is one bracket."""
-    rows = [
-        [
-            str(b["level"]),
-            str(b["trials"]),
-            " > ".join(map(str, b["reached"])),
-            "-" if b["best"] is None else short(b["best"]),
-        ]
-        for b in summary["brackets"]
+def tables_of(run: Run, summary: dict[str, Any]) -> list[Table]:
+    """Every table of a run, for its page; those that would be empty are left out."""
+    made = [
+        targets_table(run, summary),
+        best_table(run, summary, 10),
+        warm_table(run, summary),
+        rungs_table(run, summary),
+        brackets_table(run, summary),
+        time_table(summary),
     ]
-    header = [f"bracket from {run.unit}", "trials", "reached, rung by rung", f"best {run.metric}"]
-    return header, rows if len(rows) > 1 else []
+    return [table for table in made if table.rows]
 
 
-def time_rows(summary: dict[str, Any]) -> Table:
+def targets_table(run: Run, summary: dict[str, Any]) -> Table:
+    """T@tau: what had been spent when each target was reached."""
+
+    def at_least(reached: TimeToTarget, told: str) -> str:
+        return f"> {told}" if reached.censored else told
+
+    columns = [
+        Column[TimeToTarget](f"{run.metric} target", lambda t: f"{t.target:g}", "l"),
+        Column("time", lambda t: at_least(t, format_duration(t.seconds))),
+        Column(device_hours(run), lambda t: at_least(t, f"{t.gpu_hours:.3g}")),
+        Column(f"{run.unit}s", lambda t: at_least(t, str(t.units))),
+        Column("", lambda t: "not reached" if t.censored else "reached"),
+    ]
+    note = "" if summary["targets_named"] else " (90, 95 and 99% of the best value)"
+    reached = [TimeToTarget(**entry) for entry in summary["time_to_target"]]
+    return tabulate("targets", f"Time to target{note}", reached, columns)
+
+
+def device_hours(run: Run) -> str:
+    """What device time is called."""
+    return "GPU-hours" if run.on_gpu else "worker-hours"
+
+
+def rungs_table(run: Run, summary: dict[str, Any]) -> Table:
+    """Survival by rung."""
+    columns = [
+        Column[dict[str, Any]](f"rung ({run.unit}s)", lambda rung: str(rung["level"]), "l"),
+        Column("trials", lambda rung: str(rung["trials"])),
+        Column("share", lambda rung: f"{rung['share']:.1%}"),
+    ]
+    return tabulate("rungs", "Rungs", summary["rungs"], columns)
+
+
+def brackets_table(run: Run, summary: dict[str, Any]) -> Table:
+    """What became of the trials of each bracket; no rows where there is one bracket."""
+    columns = [
+        Column[dict[str, Any]](f"bracket from {run.unit}", lambda bracket: str(bracket["level"]), "l"),
+        Column("trials", lambda bracket: str(bracket["trials"])),
+        Column("reached, rung by rung", lambda bracket: " > ".join(map(str, bracket["reached"]))),
+        Column(f"best {run.metric}", lambda bracket: _known(bracket["best"])),
+    ]
+    several = len(summary["brackets"]) > 1
+    return tabulate("brackets", "Brackets", summary["brackets"] if several else [], columns)
+
+
+def time_table(summary: dict[str, Any]) -> Table:
     """Where the workers' time went."""
     split = summary["time_split"]
-    names = {"training": "training", "warm_start": "warm start", "starting": "starting", "waiting": "waiting"}
-    total = max(split["total"], 1e-9)
-    rows = [[label, f"{split[key]:.1f}", f"{split[key] / total:.1%}"] for key, label in names.items()]
-    return ["workers' time", "seconds", "share"], rows
-
-
-def top_rows(run: Run, summary: dict[str, Any], count: int) -> Table:
-    """The best configurations."""
-    names = list(run.dimensions)
-    rows = [
-        [
-            str(entry["trial"]),
-            f"{entry['value']:.4f}",
-            str(entry["resource"]),
-            str(entry["reached"]),
-            *(short(entry["configuration"].get(name, "-")) for name in names),
-        ]
-        for entry in summary["top"][:count]
+    columns = [
+        Column[str]("workers' time", lambda part: part.replace("_", " "), "l"),
+        Column("seconds", lambda part: f"{split[part]:.1f}"),
+        Column("share", lambda part: f"{split[part] / max(split['total'], 1e-9):.1%}"),
     ]
-    return ["trial", run.metric, f"at {run.unit}", "reached", *names], rows
+    parts = ("training", "warm_start", "starting", "waiting")
+    return tabulate("time", "Where the time went", parts, columns)
 
 
-def warm_rows(run: Run, warm: dict[str, Any]) -> Table:
-    """What the warm start measured and moved, by coordinate."""
-    rows = []
-    for name, entry in run.dimensions.items():
-        label = f"log10 {name}" if entry.get("log") else name
-        row = [
-            "-" if warm[key][name] is None else short(warm[key][name])
-            for key in ("median_abs_gradient", "median_abs_step", "largest_abs_step")
-        ]
-        rows.append([label, *row])
-    return ["search coordinate", "median |gradient|", "median |step|", "largest |step|"], rows
+def best_table(run: Run, summary: dict[str, Any], count: int) -> Table:
+    """The best configurations."""
+
+    def setting(name: str) -> Column[dict[str, Any]]:
+        return Column(name, lambda entry: short(entry["configuration"].get(name, "-")))
+
+    columns = [
+        Column[dict[str, Any]]("trial", lambda entry: str(entry["trial"]), "l"),
+        Column(run.metric, lambda entry: f"{entry['value']:.4f}"),
+        Column(f"at {run.unit}", lambda entry: str(entry["resource"])),
+        Column("reached", lambda entry: str(entry["reached"])),
+        *map(setting, run.dimensions),
+    ]
+    return tabulate("best", "Best configurations", summary["top"][:count], columns)
+
+
+def warm_table(run: Run, summary: dict[str, Any]) -> Table:
+    """What the warm start measured and moved, by coordinate; no rows where there was none."""
+    warm = summary["warm_start"]
+
+    def measured(key: str) -> Callable[[str], str]:
+        return lambda name: _known(warm[key][name])
+
+    columns = [
+        Column("search coordinate", lambda name: coordinate(run, name), "l"),
+        Column("median |gradient|", measured("median_abs_gradient")),
+        Column("median |step|", measured("median_abs_step")),
+        Column("largest |step|", measured("largest_abs_step")),
+    ]
+    if warm is None:
+        return tabulate("warm", "Warm start", (), columns)
+    note = f"{warm['trials']} configurations"
+    if warm["skipped"]:
+        note += f", {warm['skipped']} of them with a note ({'; '.join(warm['skipped_because'])})"
+    if warm["fallback_because"]:
+        note += f"; finite differences because of: {'; '.join(warm['fallback_because'])}"
+    note += (
+        f"; median {warm['median_seconds']:.3f} s each. Gradients are nats of held-out loss per search "
+        "coordinate."
+    )
+    return tabulate("warm", "Warm start", run.dimensions, columns, [note])
+
+
+def coordinate(run: Run, name: str) -> str:
+    """A dimension's search coordinate."""
+    return f"log10 {name}" if run.dimensions[name].get("log") else name
+
+
+def _known(value: float | None) -> str:
+    return "-" if value is None else short(value)

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import NamedTuple
 
-from analysis.comparison import Against, Comparison, Group, TimeEffect, Times, Verdict
+from analysis.comparison import Against, Arm, Comparison, Group, TimeEffect, Times, Verdict
 from analysis.comparison.criteria import CRITERIA, LEAST_PAIRS
 from analysis.report.study_costs import (
     areas_table,
+    arm_rows,
     counts_table,
     overheads_table,
     phases_table,
     scores_table,
     shifts_table,
 )
-from analysis.report.study_numbers import MEASURES, NONE, measure_name, number, p_value, scale, with_interval
-from analysis.report.study_tables import Table
+from analysis.report.study_numbers import (
+    MEASURES,
+    NONE,
+    Scale,
+    measure_name,
+    number,
+    p_value,
+    scale,
+    with_interval,
+)
+from analysis.report.tables import Column, Table, tabulate
 from analysis.stats.effects import Ratio
 
 _LATER = "\N{DAGGER}"
@@ -45,37 +56,33 @@ def tables_of(comparison: Comparison, group: Group, slug: str) -> list[Table]:
     Args:
         slug: what the names of their files end with.
     """
-    makers: list[Callable[[Comparison, Group, str], Table]] = [
-        times_table,
-        scores_table,
-        overheads_table,
-        areas_table,
-        measures_table,
-        spread_table,
-        phases_table,
-        counts_table,
-        shifts_table,
-    ]
+    makers = (
+        *(times_table, scores_table, overheads_table, areas_table, measures_table, spread_table),
+        *(phases_table, counts_table, shifts_table),
+    )
     made = [maker(comparison, group, slug) for maker in makers]
     return [table for table in made if table.rows]
 
 
 def criteria_table(comparison: Comparison) -> Table:
-    """Every criterion on every arm of every group: the verdict, and what it rests on."""
-    rows: list[Sequence[str]] = []
-    rules = []
-    verdicts = comparison.criteria.verdicts
-    criteria = list(dict.fromkeys(each.criterion for each in verdicts))
-    for group in comparison.groups:
-        rules.append(len(rows))
-        for other in group.against:
-            found = {each.criterion: each for each in comparison.criteria.of(group.name, other.arm)}
-            cells = [" ".join(filter(None, verdict_cell(found[name]))) for name in criteria]
-            rows.append([group.name, other.arm, *cells])
-    header = ["tuple", "arm", *(CRITERIA[name].title for name in criteria)]
+    """Every criterion on every arm of every group, a row an arm."""
+    criteria = list(dict.fromkeys(each.criterion for each in comparison.criteria.verdicts))
+    rows = [(group.name, other.arm) for group in comparison.groups for other in group.against]
+    found = {(each.group, each.arm, each.criterion): each for each in comparison.criteria.verdicts}
+
+    def judged(criterion: str) -> Column[tuple[str, str]]:
+        def cell(row: tuple[str, str]) -> str:
+            return " ".join(filter(None, verdict_cell(found[(*row, criterion)])))
+
+        return Column(CRITERIA[criterion].title, cell, "l")
+
+    columns = [
+        Column[tuple[str, str]]("tuple", lambda row: row[0], "l"),
+        Column("arm", lambda row: row[1], "l"),
+        *map(judged, criteria),
+    ]
     notes = [f"{each.arm}: {each.verdict}: {each.sentence}" for each in comparison.criteria.overall]
-    title = "The criteria, tuple by tuple"
-    return Table("criteria", title, header, rows, tuple(notes), len(header), frozenset(rules))
+    return tabulate("criteria", "The criteria, tuple by tuple", rows, columns, notes, by=lambda row: row[0])
 
 
 def verdict_cell(verdict: Verdict) -> tuple[str, str]:
@@ -90,37 +97,87 @@ def verdict_cell(verdict: Verdict) -> tuple[str, str]:
     return verdict.verdict, "" if shown == NONE else shown
 
 
+class _Timed(NamedTuple):
+    """An arm's times to one target in one measure, and how they compare with the baseline's if they do."""
+
+    arm: Arm
+    other: Against | None
+    target: float
+    measure: str
+    unit: Scale
+    times: Times
+    effect: TimeEffect | None
+
+
+def _timed(comparison: Comparison, group: Group, target: float, measure: str) -> list[_Timed]:
+    unit = scale(comparison, group, measure)
+    return [
+        _Timed(
+            arm,
+            other,
+            target,
+            measure,
+            unit,
+            arm.at(target, measure),
+            other.at(target, measure) if other is not None and other.times else None,
+        )
+        for arm, other in arm_rows(group)
+    ]
+
+
+def _of_effect(header: str, cell: Callable[[TimeEffect], str], *, shown: bool = True) -> Column[_Timed]:
+    """A column on the comparison with the baseline."""
+    return Column(header, lambda row: NONE if row.effect is None else cell(row.effect), shown=shown)
+
+
+_ARM = Column[_Timed]("arm", lambda row: row.arm.name, "l")
+_REACHED = Column[_Timed]("reached", lambda row: f"{row.times.reached.k} of {row.times.reached.n}")
+_RATIO = _of_effect("ratio [95%]", lambda effect: _ratio(effect.ratio, "medians"))
+
+
 def times_table(comparison: Comparison, group: Group, slug: str) -> Table:
     """T@tau by arm in the study's measure, for every target: the main table."""
     measure = comparison.measure
     unit = scale(comparison, group, measure)
     effects = [each for other in group.against for each in other.times if each.measure == measure]
     permuted = any(each.permutation is not None for each in effects)
-    rows: list[Sequence[str]] = []
-    rules = []
-    for target in _primary_first(group):
-        rules.append(len(rows))
-        shown = f"{target:g}{'' if target in group.targets else _LATER}"
-        if target == group.primary and len(group.all_targets) > 1:
-            shown += " (primary)"
-        for arm in group.arms:
-            tests = _tests(_effect(group, arm.name, target, measure), permuted=permuted)
-            rows.append([shown, arm.name, *_reached(arm.at(target, measure), unit), *tests])
-    header = [f"{group.metric} target", "arm", "reached", f"median T ({unit.unit}) [95%]", "ratio [95%]"]
-    header += ["pairs", "p", "p (Holm)", *(["p (means, Holm)"] if permuted else []), "pairs for 15%"]
-    title = f"Time to target, {group.name}, in {measure_name(comparison, measure)}"
+    targets = sorted(group.all_targets, key=lambda target: target != group.primary)
+
+    def named(row: _Timed) -> str:
+        later = "" if row.target in group.targets else _LATER
+        primary = " (primary)" if row.target == group.primary and len(targets) > 1 else ""
+        return f"{row.target:g}{later}{primary}"
+
+    columns = [
+        Column(f"{group.metric} target", named, "l"),
+        _ARM,
+        _REACHED,
+        Column(f"median T ({unit.unit}) [95%]", _median),
+        _RATIO,
+        _of_effect("pairs", lambda effect: str(effect.n)),
+        _of_effect("p", lambda effect: p_value(effect.p)),
+        _of_effect("p (Holm)", lambda effect: p_value(effect.p_holm)),
+        _of_effect("p (means, Holm)", lambda effect: p_value(effect.p_holm_permutation), shown=permuted),
+        _of_effect("pairs for 15%", lambda e: NONE if e.seeds_needed is None else f"{e.seeds_needed:,}"),
+    ]
     notes = [_TIMES]
-    if any(_of_means(each) for each in effects):
+    if any(each.ratio.of != "medians" and not math.isnan(each.ratio.value) for each in effects):
         notes.append("*: ratio of restricted means, since a median was not reached.")
     if permuted:
         notes.append(_MEANS)
     if group.later:
         notes.append(f"{_LATER}: a target chosen after the runs: exploratory, so without p-values.")
-    notes += _told(group, measure)
-    return Table(f"times-{slug}", title, header, rows, tuple(notes), 2, frozenset(rules))
+    return tabulate(
+        f"times-{slug}",
+        f"Time to target, {group.name}, in {measure_name(comparison, measure)}",
+        [row for target in targets for row in _timed(comparison, group, target, measure)],
+        columns,
+        [*notes, *_remarks(group, measure)],
+        by=lambda row: row.target,
+    )
 
 
-def _told(group: Group, measure: str) -> list[str]:
+def _remarks(group: Group, measure: str) -> list[str]:
     """What the tests have to say of themselves, and of which arms and targets."""
     found: dict[str, list[str]] = {}
     effects = [(o.arm, e) for o in group.against for e in o.times if e.measure == measure]
@@ -133,50 +190,25 @@ def _told(group: Group, measure: str) -> list[str]:
     ]
 
 
-def _primary_first(group: Group) -> list[float]:
-    return sorted(group.all_targets, key=lambda target: target != group.primary)
+def _median(row: _Timed) -> str:
+    times, unit = row.times, row.unit
+    ends = (
+        ""
+        if math.isnan(times.low) or math.isinf(times.median)
+        else f" [{unit(times.low)}, {unit(times.high)}]"
+    )
+    return f"{_time(times.median, row)}{ends}"
 
 
-def _against(group: Group, arm: str) -> Against | None:
-    """The comparison of an arm with the baseline; None for the baseline itself, or without one."""
-    return next((each for each in group.against if each.arm == arm), None)
+def _time(time: float, row: _Timed) -> str:
+    """A time; one that was not observed is longer than the horizon."""
+    return f"> {row.unit(row.times.horizon)}" if math.isinf(time) else row.unit(time)
 
 
-def _effect(group: Group, arm: str, target: float, measure: str) -> TimeEffect | None:
-    other = _against(group, arm)
-    return None if other is None or not other.times else other.at(target, measure)
-
-
-def _reached(times: Times, unit: Callable[[float], str]) -> list[str]:
-    share = f"{times.reached.k} of {times.reached.n}"
-    if math.isinf(times.median):
-        return [share, f"> {unit(times.horizon)}"]
-    ends = "" if math.isnan(times.low) else f" [{unit(times.low)}, {unit(times.high)}]"
-    return [share, f"{unit(times.median)}{ends}"]
-
-
-def _end(time: float, times: Times, unit: Callable[[float], str]) -> str:
-    return f"> {unit(times.horizon)}" if math.isinf(time) else unit(time)
-
-
-def _tests(effect: TimeEffect | None, *, permuted: bool) -> list[str]:
-    if effect is None:
-        return [NONE] * (5 + permuted)
-    p = [effect.p, effect.p_holm, *([effect.p_holm_permutation] if permuted else [])]
-    needed = NONE if effect.seeds_needed is None else f"{effect.seeds_needed:,}"
-    return [_ratio(effect), str(effect.n), *map(p_value, p), needed]
-
-
-def _of_means(effect: TimeEffect) -> bool:
-    return effect.ratio.of != "medians" and not math.isnan(effect.ratio.value)
-
-
-def _ratio(effect: TimeEffect) -> str:
-    return _starred(effect.ratio, "medians")
-
-
-def _starred(ratio: Ratio, usual: str) -> str:
+def _ratio(ratio: Ratio | None, usual: str) -> str:
     """A ratio and its interval; with a star if it is not of what ratios usually are of."""
+    if ratio is None:
+        return NONE
     value, _, rest = with_interval(ratio.value, ratio.low, ratio.high, ".2f").partition(" ")
     star = "*" if ratio.of != usual and value != NONE else ""
     return f"{value}{star} {rest}".strip()
@@ -184,54 +216,64 @@ def _starred(ratio: Ratio, usual: str) -> str:
 
 def measures_table(comparison: Comparison, group: Group, slug: str) -> Table:
     """T@tau of the primary target in the measures that the tests were not made in."""
-    rows: list[Sequence[str]] = []
-    rules = []
-    others = [measure for measure in MEASURES if measure != comparison.measure]
-    for measure in others if group.primary is not None else ():
-        assert group.primary is not None
-        unit = scale(comparison, group, measure)
-        rules.append(len(rows))
-        for arm in group.arms:
-            effect = _effect(group, arm.name, group.primary, measure)
-            shown = NONE if effect is None else _ratio(effect)
-            told = f"wall-clock ({unit.unit})" if measure == "seconds" else unit.unit
-            rows.append([told, arm.name, *_reached(arm.at(group.primary, measure), unit), shown])
-    header = ["measure", "arm", "reached", "median T [95%]", "ratio [95%]"]
-    title = f"Time to {group.metric} {group.primary or 0:g} in other measures, {group.name}"
-    tested = measure_name(comparison, comparison.measure)
-    notes = (f"These are described; the tests are of {tested}.",)
-    return Table(f"measures-{slug}", title, header, rows, notes, 2, frozenset(rules))
+    target, tested = group.primary, comparison.measure
+    columns = [
+        Column[_Timed](
+            "measure",
+            lambda row: f"wall-clock ({row.unit.unit})" if row.measure == "seconds" else row.unit.unit,
+            "l",
+        ),
+        _ARM,
+        _REACHED,
+        Column("median T [95%]", _median),
+        _RATIO,
+    ]
+    others = [measure for measure in MEASURES if measure != tested and target is not None]
+    return tabulate(
+        f"measures-{slug}",
+        f"Time to {group.metric} {target or 0:g} in other measures, {group.name}",
+        [row for measure in others for row in _timed(comparison, group, target or 0.0, measure)],
+        columns,
+        [f"These are described; the tests are of {measure_name(comparison, tested)}."],
+        by=lambda row: row.measure,
+    )
 
 
 def spread_table(comparison: Comparison, group: Group, slug: str) -> Table:
     """How far seeds differ, and the descriptive tests at the primary target."""
     target, measure = group.primary, comparison.measure
     unit = scale(comparison, group, measure)
-    rows: list[Sequence[str]] = []
-    for arm in group.arms if target is not None else ():
-        assert target is not None
-        times = arm.at(target, measure)
-        effect, other = _effect(group, arm.name, target, measure), _against(group, arm.name)
-        ratio = other.spread if other else None
-        mcnemar, log_rank = (effect.mcnemar, effect.log_rank) if effect else (None, None)
-        enough = effect is not None and effect.n >= LEAST_PAIRS
-        rows.append(
-            [
-                arm.name,
-                number(times.sd_log) if times.reached.k else NONE,
-                " to ".join(_end(end, times, unit) for end in (times.q25, times.q75)),
-                NONE if ratio is None else _starred(ratio, "standard deviations of log time"),
-                NONE if effect is None else number(effect.sd_log_ratio),
-                NONE if mcnemar is None else f"{mcnemar.only_other} arm, {mcnemar.only_base} baseline",
-                p_value(mcnemar.p if mcnemar and enough else None),
-                p_value(log_rank.p if log_rank and enough else None),
-            ]
-        )
-    header = ["arm", "sd of log T", f"quartiles of T ({unit.unit})", "ratio of spread [95%]"]
-    header += ["sd of log ratio"]
-    header += ["reached by one only", "McNemar's p", "log-rank p"]
+
+    def ratio(row: _Timed) -> str:
+        return _ratio(row.other.spread if row.other else None, "standard deviations of log time")
+
+    def reached_by_one(effect: TimeEffect) -> str:
+        found = effect.mcnemar
+        return NONE if found is None else f"{found.only_other} arm, {found.only_base} baseline"
+
+    columns = [
+        _ARM,
+        Column("sd of log T", lambda row: number(row.times.sd_log) if row.times.reached.k else NONE),
+        Column(
+            f"quartiles of T ({unit.unit})",
+            lambda row: f"{_time(row.times.q25, row)} to {_time(row.times.q75, row)}",
+        ),
+        Column("ratio of spread [95%]", ratio),
+        _of_effect("sd of log ratio", lambda effect: number(effect.sd_log_ratio)),
+        _of_effect("reached by one only", reached_by_one),
+        _of_effect(
+            "McNemar's p", lambda e: p_value(e.mcnemar.p if e.mcnemar and e.n >= LEAST_PAIRS else None)
+        ),
+        _of_effect(
+            "log-rank p", lambda e: p_value(e.log_rank.p if e.log_rank and e.n >= LEAST_PAIRS else None)
+        ),
+    ]
     ratios = [other.spread for other in group.against if other.spread is not None]
     by_quartiles = any(each.of.startswith("inter") and not math.isnan(each.value) for each in ratios)
-    notes = [_SPREAD, *([_QUARTILES] if by_quartiles else [])]
-    title = f"Spread over seeds of the time to {group.metric} {target or 0:g}, {group.name}"
-    return Table(f"spread-{slug}", title, header, rows, tuple(notes))
+    return tabulate(
+        f"spread-{slug}",
+        f"Spread over seeds of the time to {group.metric} {target or 0:g}, {group.name}",
+        [] if target is None else _timed(comparison, group, target, measure),
+        columns,
+        [_SPREAD, *([_QUARTILES] if by_quartiles else [])],
+    )

@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
-from analysis.comparison import Against, Arm, Comparison, Estimate, Group
+from analysis.comparison import (
+    Against,
+    Arm,
+    Comparison,
+    Counts,
+    DimensionShift,
+    Estimate,
+    Group,
+    Overhead,
+    Phases,
+)
 from analysis.report.study_numbers import (
     MEASURES,
     NONE,
@@ -17,8 +28,9 @@ from analysis.report.study_numbers import (
     scale,
     with_interval,
 )
-from analysis.report.study_tables import Table
+from analysis.report.tables import Column, Table, tabulate
 from analysis.stats.paired import Difference
+from analysis.stats.sensitivity import Shift
 
 _BYTES = {
     "host_bytes": "host",
@@ -28,8 +40,20 @@ _BYTES = {
 }
 
 
-def _baseline_of(group: Group, arm: Arm) -> Against | None:
-    return next((each for each in group.against if each.arm == arm.name), None)
+class ArmRow(NamedTuple):
+    """An arm, and its comparison with the baseline; None for the baseline itself, or without one."""
+
+    arm: Arm
+    other: Against | None
+
+
+def arm_rows(group: Group) -> list[ArmRow]:
+    """A row for each arm of a group."""
+    against = {each.arm: each for each in group.against}
+    return [ArmRow(arm, against.get(arm.name)) for arm in group.arms]
+
+
+_ARM = Column[ArmRow]("arm", lambda row: row.arm.name, "l")
 
 
 def _form(group: Group) -> str:
@@ -39,156 +63,211 @@ def _form(group: Group) -> str:
 
 
 def scores_table(comparison: Comparison, group: Group, slug: str) -> Table:
-    """Final scores by arm, on validation and on test data, and the area under the best score so far."""
+    """Final scores by arm, on validation and on test data."""
     form = _form(group)
     tested = any(arm.test is not None for arm in group.arms)
-    rows: list[Sequence[str]] = []
-    for arm in group.arms:
-        other = _baseline_of(group, arm)
-        row = [arm.name, str(arm.best.n), _plain(arm.best.mean, form), _plain(arm.best.sd, form)]
-        row.append(with_interval(arm.best.iqm, arm.best.low, arm.best.high, form))
-        row += _difference(other.best if other else None, form)
-        if tested:
-            row.append(NONE if arm.test is None else f"{_plain(arm.test.mean, form)} ({arm.test.n})")
-            row += _difference(other.test if other else None, form)[:1]
-        rows.append(row)
-    header = ["arm", "seeds", f"best {group.metric}", "sd", "interquartile mean [95%]", "difference [95%]"]
-    header += ["p", *(["on test data (n)", "difference [95%]"] if tested else [])]
+    columns = [
+        _ARM,
+        Column[ArmRow]("seeds", lambda row: str(row.arm.best.n)),
+        Column(f"best {group.metric}", lambda row: _plain(row.arm.best.mean, form)),
+        Column("sd", lambda row: _plain(row.arm.best.sd, form)),
+        Column(
+            "interquartile mean [95%]",
+            lambda row: with_interval(row.arm.best.iqm, row.arm.best.low, row.arm.best.high, form),
+        ),
+        _difference(lambda other: other.best, form),
+        Column("p", lambda row: p_value(row.other.best.p if row.other and row.other.best else None)),
+        Column(
+            "on test data (n)",
+            lambda row: f"{_plain(row.arm.test.mean, form)} ({row.arm.test.n})" if row.arm.test else NONE,
+            shown=tested,
+        ),
+        _difference(lambda other: other.test, form, shown=tested),
+    ]
     better = "larger" if group.mode == "max" else "smaller"
-    notes = (
+    note = (
         f"Best {group.metric}: of each search on validation data, mean over seeds; {better} is better. "
-        "Difference: arm minus baseline, over pairs; p: of the sign-flip test of its mean, not corrected.",
+        "Difference: arm minus baseline, over pairs; p: of the sign-flip test of its mean, not corrected."
     )
-    return Table(f"scores-{slug}", f"Final scores, {group.name}", header, rows, notes)
+    return tabulate(f"scores-{slug}", f"Final scores, {group.name}", arm_rows(group), columns, [note])
 
 
 def areas_table(comparison: Comparison, group: Group, slug: str) -> Table:
     """Areas under the best score so far, by measure."""
     form = _form(group)
     measures = [name for name in MEASURES if any(name in arm.auc for arm in group.arms)]
-    rows: list[Sequence[str]] = []
-    for arm in group.arms if measures else ():
-        other, row = _baseline_of(group, arm), [arm.name]
-        for name in measures:
-            area = arm.auc.get(name)
-            row.append(NONE if area is None else _plain(area.mean, form))
-            row += _difference(other.auc.get(name) if other else None, form)[:1]
-        rows.append(row)
-    header = ["arm"]
-    for name in measures:
-        header += [f"over {measure_name(comparison, name)}", "difference [95%]"]
-    notes = (
+
+    def of(measure: str) -> tuple[Column[ArmRow], Column[ArmRow]]:
+        def area(row: ArmRow) -> str:
+            return _plain(row.arm.auc[measure].mean, form) if measure in row.arm.auc else NONE
+
+        difference = _difference(lambda other: other.auc.get(measure), form)
+        return Column(f"over {measure_name(comparison, measure)}", area), difference
+
+    def horizon(measure: str) -> str:
+        unit, found = scale(comparison, group, measure), group.horizon(measure)
+        return f"{unit(found.value)} {unit.unit}, {found.words}"
+
+    note = (
         f"Area under the curve of the best {group.metric} so far, up to the horizon and divided by it: the "
-        "mean of what a search had at hand, which counts speed and height; before its first report a search "
-        "has nothing, which counts as "
-        f"{number(group.auc_start)}. Difference: arm minus baseline, over pairs. Horizons: "
-        + "; ".join(_horizon(comparison, group, name) for name in measures)
-        + ".",
+        "mean of what a search had at hand, which counts speed and height; before its first report a "
+        f"search has nothing, which counts as {number(group.auc_start)}. Difference: arm minus baseline, "
+        f"over pairs. Horizons: {'; '.join(map(horizon, measures))}."
     )
-    return Table(f"areas-{slug}", f"Mean of the best so far, {group.name}", header, rows, notes)
-
-
-def _horizon(comparison: Comparison, group: Group, measure: str) -> str:
-    unit, horizon = scale(comparison, group, measure), group.horizon(measure)
-    return f"{unit(horizon.value)} {unit.unit}, {horizon.words}"
+    return tabulate(
+        f"areas-{slug}",
+        f"Mean of the best so far, {group.name}",
+        arm_rows(group) if measures else [],
+        [_ARM, *(column for measure in measures for column in of(measure))],
+        [note],
+    )
 
 
 def _plain(value: float, form: str) -> str:
     return f"{value:{form}}" if form and math.isfinite(value) else number(value, 4)
 
 
-def _difference(found: Difference | None, form: str) -> list[str]:
-    if found is None:
-        return [NONE, NONE]
-    return [with_interval(found.mean, found.low, found.high, f"+{form}" if form else ""), p_value(found.p)]
+def _difference(
+    of: Callable[[Against], Difference | None], form: str, *, shown: bool = True
+) -> Column[ArmRow]:
+    """A column with a difference to the baseline and its interval."""
+
+    def cell(row: ArmRow) -> str:
+        found = of(row.other) if row.other else None
+        signed = f"+{form}" if form else ""
+        return NONE if found is None else with_interval(found.mean, found.low, found.high, signed)
+
+    return Column("difference [95%]", cell, shown=shown)
 
 
 def overheads_table(comparison: Comparison, group: Group, slug: str) -> Table:
     """What the warm starts cost, and whole searches against the baseline's: time, FLOPs, memory."""
-    peaks = [name for name in _BYTES if any(name in arm.peaks for arm in group.arms)]
-    rows: list[Sequence[str]] = []
-    for arm in group.arms:
-        other, cost = _baseline_of(group, arm), arm.overhead
-        row = [arm.name]
-        for each in (cost.seconds_share, cost.seconds_extra, cost.flops_extra):
-            row.append(with_interval(100 * each.value, 100 * each.low, 100 * each.high, ".2f"))
-        row += [_times(other.costs.get(name) if other else None) for name in ("gpu_hours", "flops")]
-        for name in peaks:
-            row.append(megabytes(arm.peaks.get(name, math.nan)))
-            row.append(_times(other.peaks.get(name) if other else None))
-        rows.append(row)
-    hours = measure_name(comparison, "gpu_hours")
-    header = ["arm", "warm start (% of time) [95%]", "time added (%) [95%]", "FLOPs added (%) [95%]"]
-    header += [f"{hours} ratio [95%]", "FLOPs ratio [95%]"]
-    for name in peaks:
-        header += [f"peak memory, {_BYTES[name]} (MB)", "ratio [95%]"]
-    notes = (
+
+    def added(header: str, of: Callable[[Overhead], Estimate]) -> Column[ArmRow]:
+        return Column(f"{header} [95%]", lambda row: _estimate(of(row.arm.overhead), ".2f", 100))
+
+    def ratio(of: Callable[[Against], Mapping[str, Estimate]], what: str, name: str = "") -> Column[ArmRow]:
+        def cell(row: ArmRow) -> str:
+            found = of(row.other).get(what) if row.other else None
+            return _estimate(found, ".3f")
+
+        return Column(f"{name} ratio [95%]".strip(), cell)
+
+    def peak(what: str) -> Column[ArmRow]:
+        return Column(
+            f"peak memory, {_BYTES[what]} (MB)", lambda row: megabytes(row.arm.peaks.get(what, math.nan))
+        )
+
+    columns = [
+        _ARM,
+        added("warm start (% of time)", lambda cost: cost.seconds_share),
+        added("time added (%)", lambda cost: cost.seconds_extra),
+        added("FLOPs added (%)", lambda cost: cost.flops_extra),
+        ratio(lambda other: other.costs, "gpu_hours", measure_name(comparison, "gpu_hours")),
+        ratio(lambda other: other.costs, "flops", "FLOPs"),
+    ]
+    for what in _BYTES:
+        if any(what in arm.peaks for arm in group.arms):
+            columns += [peak(what), ratio(lambda other: other.peaks, what)]
+    note = (
         "Warm start: seconds in warm starts over workers x wall-clock, mean over seeds. Added: over "
         "everything else. Ratios: of whole searches, arm over baseline, geometric mean over pairs. Peak "
-        "memory: median over searches.",
+        "memory: median over searches."
     )
-    return Table(f"overheads-{slug}", f"Overheads, {group.name}", header, rows, notes)
+    return tabulate(f"overheads-{slug}", f"Overheads, {group.name}", arm_rows(group), columns, [note])
 
 
-def _times(ratio: Estimate | None) -> str:
-    return NONE if ratio is None else with_interval(ratio.value, ratio.low, ratio.high, ".3f")
+def _estimate(found: Estimate | None, form: str, times: float = 1.0) -> str:
+    if found is None:
+        return NONE
+    return with_interval(times * found.value, times * found.low, times * found.high, form)
 
 
 def phases_table(comparison: Comparison, group: Group, slug: str) -> Table:
     """Where the workers' time went."""
-    rows: list[Sequence[str]] = []
-    for arm in group.arms:
-        parts = arm.phases
-        total = parts.training + parts.warm_start + parts.starting + parts.waiting
-        main = (parts.training, parts.train, parts.evaluate, parts.checkpoint, parts.build)
-        rest = (parts.warm_start, parts.starting, parts.waiting)
-        shares = [per_cent(part / total) if total > 0 else NONE for part in (*main, *rest)]
-        rows.append([arm.name, number(total), *shares])
-    header = ["arm", "worker-seconds a search", "training (%)", "steps (%)", "validation (%)"]
-    header += ["checkpoints (%)", "building (%)", "warm start (%)", "starting workers (%)", "waiting (%)"]
-    notes = (
+
+    def total(of: Phases) -> float:
+        return of.training + of.warm_start + of.starting + of.waiting
+
+    def share(header: str, part: Callable[[Phases], float]) -> Column[Arm]:
+        def cell(arm: Arm) -> str:
+            whole = total(arm.phases)
+            return per_cent(part(arm.phases) / whole) if whole > 0 else NONE
+
+        return Column(f"{header} (%)", cell)
+
+    columns = [
+        Column[Arm]("arm", lambda arm: arm.name, "l"),
+        Column("worker-seconds a search", lambda arm: number(total(arm.phases))),
+        share("training", lambda of: of.training),
+        share("steps", lambda of: of.train),
+        share("validation", lambda of: of.evaluate),
+        share("checkpoints", lambda of: of.checkpoint),
+        share("building", lambda of: of.build),
+        share("warm start", lambda of: of.warm_start),
+        share("starting workers", lambda of: of.starting),
+        share("waiting", lambda of: of.waiting),
+    ]
+    note = (
         "Training, warm start, starting and waiting make up the whole; steps, validation, checkpoints and "
-        f"building are the parts of training that were recorded ({NONE}: not recorded).",
+        f"building are the parts of training that were recorded ({NONE}: not recorded)."
     )
-    return Table(f"phases-{slug}", f"Where the time went, {group.name}", header, rows, notes)
+    title = f"Where the time went, {group.name}"
+    return tabulate(f"phases-{slug}", title, group.arms, columns, [note], folded=True)
 
 
 def counts_table(comparison: Comparison, group: Group, slug: str) -> Table:
     """What became of trials and of warm starts."""
-    rows: list[Sequence[str]] = []
-    for arm in group.arms:
-        c = arm.counts
-        numbers = (c.trials, c.failed, c.rejected, c.units)
-        warm = (c.skipped, c.fallbacks, c.non_finite, c.braked, c.redrawn)
-        rows.append([arm.name, str(len(arm.seeds)), *(f"{count:,.0f}" for count in (*numbers, *warm))])
-    header = ["arm", "searches", "trials", "failed", "rejected", f"{group.unit}s", "skipped", "fell back"]
-    header += ["not finite", "braked", "redrawn"]
-    notes = (
+
+    def count(header: str, of: Callable[[Counts], float]) -> Column[Arm]:
+        return Column(header, lambda arm: f"{of(arm.counts):,.0f}")
+
+    columns = [
+        Column[Arm]("arm", lambda arm: arm.name, "l"),
+        Column("searches", lambda arm: str(len(arm.seeds))),
+        count("trials", lambda of: of.trials),
+        count("failed", lambda of: of.failed),
+        count("rejected", lambda of: of.rejected),
+        count(f"{group.unit}s", lambda of: of.units),
+        count("skipped", lambda of: of.skipped),
+        count("fell back", lambda of: of.fallbacks),
+        count("not finite", lambda of: of.non_finite),
+        count("braked", lambda of: of.braked),
+        count("redrawn", lambda of: of.redrawn),
+    ]
+    note = (
         "Sums over searches. The last five are of warm starts: left undone, measured in a simpler way, "
-        "estimates that were no finite numbers, slowed down, drawn again.",
+        "estimates that were no finite numbers, slowed down, drawn again."
     )
-    return Table(f"counts-{slug}", f"Trials, {group.name}", header, rows, notes)
+    return tabulate(f"counts-{slug}", f"Trials, {group.name}", group.arms, columns, [note], folded=True)
 
 
 def shifts_table(comparison: Comparison, group: Group, slug: str) -> Table:
     """How far the warm start moved each hyper-parameter."""
-    rows: list[Sequence[str]] = []
-    rules = []
-    for told in group.diagnostics:
-        rules.append(len(rows))
-        for each in told.dimensions:
-            label = f"log10 {each.name}" if each.scale == "log" else each.name
-            move = each.shift
-            moves = [NONE] * 3
-            if move is not None:
-                moves = [number(move.median), number(move.mean_absolute), per_cent(move.share_moved)]
-            rows.append([told.arm, label, f"{each.n:,}", *moves, number(each.kl), number(each.gradient)])
-    header = ["arm", "search coordinate", "trials", "median move", "mean size", "moved (%)", "KL (nats)"]
-    header += ["median |gradient|"]
-    notes = (
+    Row = tuple[str, DimensionShift]
+
+    def moved(header: str, cell: Callable[[Shift], str]) -> Column[Row]:
+        return Column(header, lambda row: cell(row[1].shift) if row[1].shift else NONE)
+
+    columns = [
+        Column[Row]("arm", lambda row: row[0], "l"),
+        Column(
+            "search coordinate",
+            lambda row: f"log10 {row[1].name}" if row[1].scale == "log" else row[1].name,
+            "l",
+        ),
+        Column("trials", lambda row: f"{row[1].n:,}"),
+        moved("median move", lambda shift: number(shift.median)),
+        moved("mean size", lambda shift: number(shift.mean_absolute)),
+        moved("moved (%)", lambda shift: per_cent(shift.share_moved)),
+        Column("KL (nats)", lambda row: number(row[1].kl)),
+        Column("median |gradient|", lambda row: number(row[1].gradient)),
+    ]
+    note = (
         "Moves are after minus before the warm start, in search coordinates. KL: Kullback-Leibler divergence "
         "of the distribution after from the one before. Gradient: nats of held-out loss per search "
-        "coordinate.",
+        "coordinate."
     )
+    rows = [(told.arm, each) for told in group.diagnostics for each in told.dimensions]
     title = f"Shift of each hyper-parameter, {group.name}"
-    return Table(f"shifts-{slug}", title, header, rows, notes, 2, frozenset(rules))
+    return tabulate(f"shifts-{slug}", title, rows, columns, [note], by=lambda row: row[0], folded=True)

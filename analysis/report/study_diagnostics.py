@@ -5,18 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 
 from analysis import figures
 from analysis.comparison import Comparison, Diagnostics, Group, Sweep, Trend
-from analysis.report.study_figures import Drawing
+from analysis.report.drawings import Drawing
 from analysis.stats.sensitivity import BenefitGrid
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 _ARMS = (1, 12)  # of a group, at least, and of a study, at most, whose own diagnostics are drawn
 _PANELS = (2, 6)  # hyper-parameters in one figure of distributions, at least and at most

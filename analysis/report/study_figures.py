@@ -3,40 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from analysis import figures
 from analysis.comparison import Comparison, Group, Times
-from analysis.figures import SIZE, Effect, Style, styles, tall
+from analysis.figures import Effect, Style, styles, tall
+from analysis.report.drawings import Drawing
 from analysis.report.study_numbers import measure_name
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 Look = Mapping[str, Style]
 _ROWS = 40  # of a forest plot
-
-
-@dataclass(frozen=True, slots=True)
-class Drawing:
-    """A figure to be drawn.
-
-    name: of its files, without their endings. draw: a partial of a function of ours, since it is sent to
-    other processes. words: what it shows, for those who cannot see it. caption: what is to be said below it.
-    size: inches. wide: it takes a row of the page for itself.
-    """
-
-    name: str
-    draw: Callable[[Axes], None]
-    words: str
-    caption: str = ""
-    size: tuple[float, float] = SIZE
-    wide: bool = False
 
 
 def look_of(comparison: Comparison) -> Look:

@@ -18,8 +18,8 @@ from analysis.comparison.building import compare
 from analysis.journals.replicate import Replicate
 from analysis.journals.runs import load_run, problem_of, run_directories
 from analysis.report.study_contents import criteria_table, tables_of
-from analysis.report.study_numbers import number, slug
-from analysis.report.study_tables import RENDERED, Table, text
+from analysis.report.study_numbers import number, scale, slug
+from analysis.report.tables import RENDERED, Table, text
 from analysis.report.words import in_words
 from analysis.study.loading import Study
 from analysis.study.parallel import do_all
@@ -29,7 +29,7 @@ from asha_core.runtime.storage.json_files import read_json, write_json
 from asha_core.runtime.units import counted
 
 if TYPE_CHECKING:
-    from analysis.report.study_figures import Drawing
+    from analysis.report.drawings import Drawing
     from analysis.report.study_page import RunRow, Section
 
 _OURS = (
@@ -118,36 +118,32 @@ def write_study_report(
     """
     if not study.replicates:
         raise ResultsError(f"there is nothing to report on in {study.directory} yet: {_why_nothing(study)}")
-    from analysis.report.run_figures import save_figure
     from analysis.report.study_page import study_page
 
     comparison, folder = compare(study, targets), output / "figures"
-    sections, effects = _sections(comparison, folder)
-    shown = [
-        *([effects] if effects else []),
-        *(each for s in sections for each in (*s.figures, *s.diagnostics)),
-    ]
+    sections, effects = _sections(comparison)
+    drawings = [*([effects] if effects else []), *(d for s in sections for d in (*s.figures, *s.diagnostics))]
     folder.mkdir(parents=True, exist_ok=True)
-    tasks: list[Any] = [partial(save_figure, d.draw, folder / d.name, d.size) for d, _ in shown]
+    tasks: list[Any] = [partial(drawing.save, folder) for drawing in drawings]
     links: dict[str, str] = {}
     if runs:
         reports, links = _run_reports(study, output, targets)
         tasks += reports
     do_all(tasks, processes)
-    _forget(folder, {drawing.name for drawing, _ in shown})
+    _forget(folder, {drawing.name for drawing in drawings})
     tables = [criteria_table(comparison), *(table for section in sections for table in section.tables)]
     written = _write_tables(tables, output / "tables")
     numbers, page, state = output / "comparison.json", output / "report.html", state_of(study)
     write_json(numbers, comparison.to_json(in_words(comparison)))
     rows, made = _rows(study, links), commands or _commands(study, targets)
-    told = study_page(comparison, sections, effects, rows, commands=made, state=state)
+    told = study_page(comparison, sections, effects, rows, folder=folder, commands=made, state=state)
     page.write_text(told, encoding="utf-8")
-    drawn = [path.with_suffix(end) for _, path in shown for end in (".pdf", ".png")]
+    drawn = [folder / f"{drawing.name}{end}" for drawing in drawings for end in (".pdf", ".png")]
     return WrittenStudy(page, numbers, drawn, written, comparison, state)
 
 
-def _sections(comparison: Comparison, folder: Path) -> tuple[list[Section], tuple[Drawing, Path] | None]:
-    """What the page shows of each group, and the figure of all; the figures are still to be drawn."""
+def _sections(comparison: Comparison) -> tuple[list[Section], Drawing | None]:
+    """What the page shows of each group, and the figure of all."""
     from analysis.report.study_diagnostics import diagnosed, diagnostic_drawings
     from analysis.report.study_figures import effects_drawing, look_of, main_drawings
     from analysis.report.study_page import Section
@@ -156,21 +152,20 @@ def _sections(comparison: Comparison, folder: Path) -> tuple[list[Section], tupl
     sections: list[Section] = []
     for group in comparison.groups:
         name = slug(group.name, [section.slug for section in sections])
-        main = main_drawings(comparison, group, name, look)
-        more = diagnostic_drawings(group, name, diagnosis)
         drawn = {told.arm for told in diagnosis[group.name]}
         sections.append(
             Section(
                 group,
                 name,
+                scale(comparison, group, comparison.measure),
+                None if group.primary is None else group.horizon(comparison.measure, group.primary),
                 tables_of(comparison, group, name),
-                [(each, folder / f"{each.name}.png") for each in main],
-                [(each, folder / f"{each.name}.png") for each in more],
+                main_drawings(comparison, group, name, look),
+                diagnostic_drawings(group, name, diagnosis),
                 [told.arm for told in group.diagnostics if told.arm not in drawn],
             )
         )
-    effects = effects_drawing(comparison, look)
-    return sections, (effects, folder / f"{effects.name}.png") if effects else None
+    return sections, effects_drawing(comparison, look)
 
 
 def _why_nothing(study: Study) -> str:

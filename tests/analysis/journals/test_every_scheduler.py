@@ -16,7 +16,7 @@ from analysis.journals.metrics import bracket_survival
 from analysis.journals.runs import Run
 from analysis.report.run_figures import plot_rung_survival
 from analysis.report.run_report import summary_of
-from analysis.report.run_tables import bracket_rows, text_tables, top_rows
+from analysis.report.run_tables import best_table, brackets_table, text_tables
 from asha_core.messages import Event, Failed, Lost, Rejected, Report
 from asha_core.runtime.storage.journal import JournalWriter
 from asha_core.runtime.storage.json_files import write_json
@@ -122,7 +122,7 @@ def test_brackets_hold_every_trial_once(name: str, tmp_path: Path) -> None:
         assert share.reached == sorted(share.reached, reverse=True)
     if len(shares) == 1:
         assert shares[0].reached == [rung.trials for rung in rung_survival(run)]
-    _, rows = bracket_rows(run, summary_of(run, []))
+    rows = brackets_table(run, summary_of(run, [])).rows
     assert len(rows) == (len(shares) if len(shares) > 1 else 0)
 
 
@@ -134,7 +134,8 @@ def test_a_dimension_that_does_not_exist_is_a_dash(
 ) -> None:
     write_search(tmp_path / "run", "asha")
     run = load_run(tmp_path / "run")
-    header, rows = top_rows(run, summary_of(run, []), 10)
+    table = best_table(run, summary_of(run, []), 10)
+    header, rows = table.header, table.rows
     assert header[-3:] == ["kind", "lr", "momentum"]
     assert {(row[-3], row[-1] == "-") for row in rows} == {("adam", True), ("sgd", False)}
     assert main([str(tmp_path / "run")]) == 0

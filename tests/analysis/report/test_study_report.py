@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from analysis.cli import main
-from analysis.report.run_figures import save_figure
+from analysis.report.drawings import Drawing
 from analysis.report.study_report import is_study
 from tests.analysis.studies import write_search, write_study
 
@@ -63,9 +63,10 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def dots(tasks: Sequence[partial[object]], processes: int | None = None) -> None:
         for task in tasks:
-            assert task.func is save_figure
+            drawing = getattr(task.func, "__self__", None)
+            assert isinstance(drawing, Drawing)
             for ending, content in ((".png", DOT), (".pdf", b"%PDF")):
-                task.args[1].with_name(f"{task.args[1].name}{ending}").write_bytes(content)
+                (task.args[0] / f"{drawing.name}{ending}").write_bytes(content)
 
     monkeypatch.setattr("analysis.report.study_report.do_all", dots)
 

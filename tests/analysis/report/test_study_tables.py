@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.report.study_numbers import number, p_value, per_cent, slug, with_interval
-from analysis.report.study_tables import Table, escaped, latex, markdown, text
+from analysis.report.tables import Table, escaped, latex, markdown, text
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("C",)), max_size=20)
 
@@ -34,7 +34,7 @@ def test_no_cell_is_read_as_latex(words: str) -> None:
 
 @given(WORDS.filter(lambda words: words.strip()))
 def test_a_row_has_its_columns_whatever_is_in_them(words: str) -> None:
-    table = Table("t", "title", ("a", words), ((words, "1"), ("x", words)), left=1)
+    table = Table("t", "title", ("a", words), ((words, "1"), ("x", words)))
     rows = [line for line in latex(table).splitlines() if line.endswith(r" \\")]
     assert all(len(re.findall(r"(?<!\\)&", row)) == 1 for row in rows)
     assert len(rows) == 3
@@ -46,7 +46,7 @@ def test_a_row_has_its_columns_whatever_is_in_them(words: str) -> None:
 def test_a_table_by_hand() -> None:
     table = Table(
         "t", "50% & more", ("arm", "T [95%]"), (("a_b", "-1.5 [-2, \N{INFINITY}]"), ("c", "> 3")),
-        ("A note.",), 1, frozenset({1}),
+        ("A note.",), "lr", frozenset({1}),
     )  # fmt: skip
     assert latex(table).splitlines() == [
         "% 50% & more",

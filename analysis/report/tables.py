@@ -1,11 +1,12 @@
-"""A study's tables, for a terminal, for Markdown and for LaTeX."""
+"""Tables: what their columns say of the things that are their rows; as text, as Markdown and as LaTeX."""
 
 from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Generic, Literal, TypeVar
 
 from asha_core.runtime.terminal.console import format_table
 
@@ -39,40 +40,102 @@ _BAR = r"\|"
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")  # would begin HTML in Markdown
 
 
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True)
+class Column(Generic[Row]):
+    """A column.
+
+    Attributes:
+        header: what stands above it.
+        cell: what it says of the thing that a row is about.
+        align: "l" for words, "r" for numbers.
+        shown: whether the table has it.
+    """
+
+    header: str
+    cell: Callable[[Row], str]
+    align: Literal["l", "r"] = "r"
+    shown: bool = True
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """A table of texts.
 
-    name: of its files, without their endings. title: what it shows. rows: as long as ``header`` each.
-    notes: what the columns mean, a sentence each. left: columns that are words, from the first; the others
-    are numbers. rules: rows above which a line is drawn.
+    Attributes:
+        name: of its files, without their endings.
+        title: what it shows.
+        header: what stands above each column.
+        rows: as long as ``header`` each.
+        notes: what the columns mean, a sentence each.
+        align: a letter for each column: "l" for words, "r" for numbers.
+        rules: rows above which a line is drawn.
+        folded: few readers need it.
     """
 
     name: str
     title: str
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
-    notes: tuple[str, ...] = ()
-    left: int = 1
+    notes: Sequence[str] = ()
+    align: str = ""
     rules: frozenset[int] = frozenset()
+    folded: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.align:
+            object.__setattr__(self, "align", "l" + "r" * (len(self.header) - 1))
+
+
+def tabulate(
+    name: str,
+    title: str,
+    things: Iterable[Row],
+    columns: Sequence[Column[Row]],
+    notes: Sequence[str] = (),
+    *,
+    by: Callable[[Row], object] | None = None,
+    folded: bool = False,
+) -> Table:
+    """A table with a row for each of ``things``.
+
+    Args:
+        by: a line is drawn between rows of which it gives different answers.
+    """
+    things = list(things)
+    columns = [column for column in columns if column.shown]
+    kinds = [by(each) for each in things] if by else []
+    return Table(
+        name,
+        title,
+        [column.header for column in columns],
+        [[column.cell(each) for column in columns] for each in things],
+        notes,
+        "".join(column.align for column in columns),
+        frozenset(place for place in range(1, len(kinds)) if kinds[place] != kinds[place - 1]),
+        folded,
+    )
 
 
 def text(table: Table) -> str:
     """For a terminal."""
-    widths = [max(len(row[column]) for row in (table.header, *table.rows)) for column in range(table.left)]
-    rows = [
-        [*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), *row[table.left :]]
-        for row in (table.header, *table.rows)
+    columns = list(zip(*(table.header, *table.rows), strict=True))
+    padded = [
+        [cell.ljust(max(map(len, column))) for cell in column] if align == "l" else column
+        for column, align in zip(columns, table.align, strict=True)
     ]
+    header, *rows = zip(*padded, strict=True)
     notes = [textwrap.fill(note, 100) for note in table.notes]
-    return "\n".join([table.title, "", format_table(rows[0], rows[1:]), *notes])
+    return "\n".join([table.title, "", format_table(header, rows), *notes])
 
 
 def markdown(table: Table) -> str:
     """A GitHub-flavoured table under its title, with the notes below."""
     lines = [
         _row(table.header),
-        _row([":--" if column < table.left else "--:" for column in range(len(table.header))]),
+        _row([":--" if align == "l" else "--:" for align in table.align]),
         *(_row(row) for row in table.rows),
     ]
     return "\n\n".join([f"**{table.title}**", "\n".join(lines), *table.notes]) + "\n"
@@ -85,10 +148,9 @@ def _row(cells: Sequence[str]) -> str:
 
 def latex(table: Table) -> str:
     r"""A ``tabular`` with the rules of booktabs, for \input in a ``table``; the notes are comments."""
-    columns = "l" * table.left + "r" * (len(table.header) - table.left)
     about = [table.title, *table.notes, r"needs \usepackage{booktabs}"]
     lines = [f"% {_one_line(line)}" for line in about]
-    lines += [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", _tex_row(table.header), r"\midrule"]
+    lines += [rf"\begin{{tabular}}{{{table.align}}}", r"\toprule", _tex_row(table.header), r"\midrule"]
     for index, row in enumerate(table.rows):
         if index in table.rules and index:
             lines.append(r"\midrule")

@@ -121,7 +121,7 @@ def targets_table(run: Run, summary: dict[str, Any]) -> Table:
         return f"> {told}" if reached.censored else told
 
     columns = [
-        Column[TimeToTarget](f"{run.metric} target", lambda t: f"{t.target:g}", "l"),
+        Column[TimeToTarget](f"{run.metric} target", lambda t: f"{t.target:g}"),
         Column("time", lambda t: at_least(t, format_duration(t.seconds))),
         Column(device_hours(run), lambda t: at_least(t, f"{t.gpu_hours:.3g}")),
         Column(f"{run.unit}s", lambda t: at_least(t, str(t.units))),
@@ -140,7 +140,7 @@ def device_hours(run: Run) -> str:
 def rungs_table(run: Run, summary: dict[str, Any]) -> Table:
     """Survival by rung."""
     columns = [
-        Column[dict[str, Any]](f"rung ({run.unit}s)", lambda rung: str(rung["level"]), "l"),
+        Column[dict[str, Any]](f"rung ({run.unit}s)", lambda rung: str(rung["level"])),
         Column("trials", lambda rung: str(rung["trials"])),
         Column("share", lambda rung: f"{rung['share']:.1%}"),
     ]
@@ -150,7 +150,7 @@ def rungs_table(run: Run, summary: dict[str, Any]) -> Table:
 def brackets_table(run: Run, summary: dict[str, Any]) -> Table:
     """What became of the trials of each bracket; no rows where there is one bracket."""
     columns = [
-        Column[dict[str, Any]](f"bracket from {run.unit}", lambda bracket: str(bracket["level"]), "l"),
+        Column[dict[str, Any]](f"bracket from {run.unit}", lambda bracket: str(bracket["level"])),
         Column("trials", lambda bracket: str(bracket["trials"])),
         Column("reached, rung by rung", lambda bracket: " > ".join(map(str, bracket["reached"]))),
         Column(f"best {run.metric}", lambda bracket: _known(bracket["best"])),
@@ -178,7 +178,7 @@ def best_table(run: Run, summary: dict[str, Any], count: int) -> Table:
         return Column(name, lambda entry: short(entry["configuration"].get(name, "-")))
 
     columns = [
-        Column[dict[str, Any]]("trial", lambda entry: str(entry["trial"]), "l"),
+        Column[dict[str, Any]]("trial", lambda entry: str(entry["trial"])),
         Column(run.metric, lambda entry: f"{entry['value']:.4f}"),
         Column(f"at {run.unit}", lambda entry: str(entry["resource"])),
         Column("reached", lambda entry: str(entry["reached"])),

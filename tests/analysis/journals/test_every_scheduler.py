@@ -201,4 +201,4 @@ def test_the_page_has_a_table_of_brackets_where_there_are_several(name: str, tmp
     write_search(tmp_path / "run", name)
     assert main([str(tmp_path / "run")]) == 0
     page = (tmp_path / "run" / "report.html").read_text()
-    assert ("<h2>Brackets</h2>" in page) == (name == "hyperband")
+    assert ("<h3>Brackets</h3>" in page) == (name == "hyperband")

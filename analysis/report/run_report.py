@@ -18,7 +18,7 @@ from analysis.journals.metrics import (
 from analysis.journals.runs import Run, best_value
 from analysis.journals.trial_table import warm_start_summary
 from analysis.report.run_page import run_page
-from asha_core.runtime.storage.results import write_json
+from asha_core.runtime.storage.json_files import read_optional_json, write_json
 
 _RELATIVE = (0.9, 0.95, 0.99)
 

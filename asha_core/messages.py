@@ -133,3 +133,12 @@ class Lost:
 
 
 Event = Report | Refined | Rejected | Failed | Lost
+
+
+def closes(event: Event, job: Job) -> bool:
+    """Whether ``event``, of the job's trial, is the last one of ``job``."""
+    if isinstance(event, Report):
+        return event.resource >= job.until and event.attempt == job.attempt
+    if isinstance(event, Failed | Lost):
+        return event.attempt == job.attempt
+    return isinstance(event, Rejected)

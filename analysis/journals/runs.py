@@ -13,13 +13,15 @@ import numpy as np
 
 from analysis.stats.arrays import Floats, Ints
 from asha_core.errors import ResultsError
+from asha_core.messages import Failed, Lost, Refined, Rejected
 from asha_core.runtime.storage.journal import JournalContents, read_journal
 from asha_core.runtime.storage.json_files import read_json
-from asha_core.runtime.storage.records import Record, read_number
+from asha_core.runtime.storage.records import Record, read_event, read_number
+from asha_core.schedulers.attempts import job_ended
+from asha_core.schedulers.state import Status
 
 _SCHEMA = 1  # of run.json
 _OF_TRIALS = ("report", "refined", "rejected", "failed", "lost")
-_FAULTS = ("died", "hung")  # of a worker; other losses are nobody's fault
 _OF_THE_PLACE = ("data_dir", "download")  # options of a task that do not change the problem
 
 
@@ -258,7 +260,6 @@ def _assemble(directory: Path, manifest: dict[str, Any], journal: JournalContent
             if record["trial"] not in trials:
                 given = record["configuration"]
                 trials[record["trial"]] = TrialHistory(record["trial"], given, given, record["until"])
-            trials[record["trial"]].alone |= record.get("alone", False)
         elif kind == "end":
             end, reason = float(record["t"]), record["reason"]
         elif kind == "resume":
@@ -267,7 +268,7 @@ def _assemble(directory: Path, manifest: dict[str, Any], journal: JournalContent
         elif kind in _OF_TRIALS:
             trial = trials[record["trial"]]
             if kind != "report":
-                _tell(trial, record, manifest)
+                _take_event(trial, record, manifest["scheduler"]["max_retries"])
             elif record["resource"] > trial.reached:  # repeated units count once, as in the scheduler
                 units += record["resource"] - trial.reached
                 value, seconds = read_number(record["value"]), float(record["seconds"])
@@ -308,25 +309,24 @@ def read_numbers(entries: Mapping[str, Any] | None) -> dict[str, float]:
     return {name: read_number(value) for name, value in entries.items()}
 
 
-def _tell(trial: TrialHistory, record: Record, manifest: dict[str, Any]) -> None:
-    match record["type"]:
-        case "refined":
-            trial.configuration = record["configuration"]
-            trial.warm_start_seconds += float(record["seconds"])
-            trial.diagnostics = record["diagnostics"]
-            trial.warm_start_costs = read_numbers(record.get("costs"))
-        case "rejected":
-            trial.warm_start_seconds += float(record["seconds"])
-            trial.state = "rejected"
-        case "failed":
-            if record["kind"] == "invalid" and trial.reached == 0:
-                trial.state = "rejected"
-            elif record["kind"] != "oom" or trial.alone:  # else it goes again, alone on its device
-                trial.state = "failed"
-        case "lost" if record.get("kind", "died") in _FAULTS:
-            trial.faults += 1
-            if trial.faults > manifest["scheduler"]["max_retries"]:
-                trial.state = "failed"
+def _take_event(trial: TrialHistory, record: Record, max_retries: int) -> None:
+    """What an event other than a report makes of its trial, by the scheduler's own rules."""
+    event = read_event(record)
+    if isinstance(event, Refined):
+        trial.configuration, trial.diagnostics = record["configuration"], record["diagnostics"]
+        trial.warm_start_seconds += event.seconds
+        trial.warm_start_costs = read_numbers(record.get("costs"))
+    elif isinstance(event, Rejected | Failed | Lost):
+        trial.warm_start_seconds += event.seconds if isinstance(event, Rejected) else 0.0
+        status, trial.faults, trial.alone = job_ended(
+            event,
+            reached=trial.reached,
+            faults=trial.faults,
+            alone=trial.alone,
+            max_retries=max_retries,
+        )
+        if status != Status.WAITING:
+            trial.state = status.name.lower()
 
 
 def best_value(trial: TrialHistory, mode: str) -> tuple[float, int, int]:

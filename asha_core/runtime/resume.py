@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from asha_core.errors import AshaError, JournalError, ResultsError
-from asha_core.messages import Event, Failed, Job, Lost, Rejected, Report
+from asha_core.messages import Event, Job, closes
 from asha_core.runtime.storage.journal import JournalContents, read_journal
 from asha_core.runtime.storage.records import Record, job_record, read_event, to_json
 from asha_core.runtime.storage.results import RunDirectory
 from asha_core.runtime.units import counted, format_duration
+from asha_core.schedulers.attempts import is_rejection
 from asha_core.schedulers.base import Scheduler
 
 _ANYWHERE = ("slot", "t", "type")
@@ -155,15 +156,6 @@ def _close(running: dict[int, Job], event: Event) -> None:
         del running[event.trial]
 
 
-def closes(event: Event, job: Job) -> bool:
-    """Whether ``event`` is the last one of ``job``."""
-    if isinstance(event, Report):
-        return event.resource >= job.until and event.attempt == job.attempt
-    if isinstance(event, Failed | Lost):
-        return event.attempt == job.attempt
-    return isinstance(event, Rejected)
-
-
 def devices_of(manifest: Mapping[str, Any], path: Path) -> int:
     """How many devices the first session held."""
     budget = manifest.get("budget")
@@ -178,15 +170,15 @@ def check_limit(records: Sequence[Record], max_trials: int | None, directory: Pa
     if max_trials is None:
         return
     begun: set[int] = set()
-    reported: set[int] = set()
+    reached: dict[int, int] = {}
     for record in records:
         trial = record.get("trial", -1)
         if record["type"] == "job":
             begun.add(trial)
         elif record["type"] == "report":
-            reported.add(trial)
-        elif trial not in reported and (
-            record["type"] == "rejected" or (record["type"] == "failed" and record.get("kind") == "invalid")
+            reached[trial] = record["resource"]
+        elif record["type"] in ("rejected", "failed") and is_rejection(
+            read_event(record), reached.get(trial, 0)
         ):
             begun.discard(trial)  # it counts nowhere
         if len(begun) > max_trials:

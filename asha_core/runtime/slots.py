@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from asha_core.messages import Event, Job, Lost, Report
+from asha_core.messages import Event, Job, Lost, Report, closes
 from asha_core.runtime.observers import SlotView
-from asha_core.runtime.resume import closes
 
 
 class Seats:

@@ -33,6 +33,7 @@ from typing import Any
 from asha_core.arguments import integer, one_of
 from asha_core.errors import ReportError, SettingError
 from asha_core.messages import Event, Failed, Job, Lost, Refined, Rejected, Report, Verdict
+from asha_core.schedulers.attempts import job_ended
 from asha_core.schedulers.expectations import Expectations
 from asha_core.schedulers.levels import check_levels, rung_levels
 from asha_core.schedulers.state import Best, RungCounts, Status, TrialState
@@ -247,13 +248,8 @@ class Scheduler(Expectations, ABC):
                 if trial.resource == 0 and not trial.refined:
                     trial.configuration = event.configuration
                     trial.refined = True
-            elif isinstance(event, Rejected):
-                self._fail(trial, invalid=True)
-            elif event.attempt == trial.attempt:
-                if isinstance(event, Failed):
-                    self._take_failure(trial, event.kind)
-                elif isinstance(event, Lost):
-                    self._lose(trial, counts=event.counts)
+            elif isinstance(event, Rejected) or event.attempt == trial.attempt:
+                self._end_job(trial, event)
         return _VERDICT_OF[trial.status]
 
     def _tell_report(self, trial: TrialState, report: Report) -> None:
@@ -287,43 +283,30 @@ class Scheduler(Expectations, ABC):
             trial.status = Status.DONE if rung == len(self.levels) - 1 else Status.PAUSED
             self._arrived(trial, loss)
 
-    def _take_failure(self, trial: TrialState, kind: str) -> None:
-        if kind == "oom" and not trial.alone:
-            trial.alone = True
-            self._try_again(trial)
-        else:
-            self._fail(trial, invalid=kind == "invalid")
-
-    def _fail(self, trial: TrialState, *, invalid: bool) -> None:
-        if invalid and trial.resource == 0:
-            self._reject(trial)
+    def _end_job(self, trial: TrialState, event: Rejected | Failed | Lost) -> None:
+        """The trial's job is over without its last report."""
+        trial.status, trial.faults, trial.alone = job_ended(
+            event,
+            reached=trial.resource,
+            faults=trial.faults,
+            alone=trial.alone,
+            max_retries=self.max_retries,
+        )
+        if trial.status == Status.WAITING:
+            self._lost.append(trial)
             return
         self._running[trial.rung] -= 1
-        self._failed[trial.rung] += 1
-        trial.status = Status.FAILED
-        self._arrived(trial, math.nan)
-
-    def _reject(self, trial: TrialState) -> None:
-        self._running[trial.rung] -= 1
-        trial.status = Status.REJECTED
-        self.rejected += 1
-        self._rejected(trial)
+        if trial.status == Status.REJECTED:
+            self.rejected += 1
+            self._rejected(trial)
+        else:
+            self._failed[trial.rung] += 1
+            self._arrived(trial, math.nan)
 
     def _stop(self, trial: TrialState) -> None:
         """For subclasses: a trial that reached a rung never goes on from it."""
         trial.status = Status.STOPPED
         self._stopped[trial.rung] += 1
-
-    def _lose(self, trial: TrialState, *, counts: bool) -> None:
-        trial.faults += counts
-        if trial.faults > self.max_retries:
-            self._fail(trial, invalid=False)
-        else:
-            self._try_again(trial)
-
-    def _try_again(self, trial: TrialState) -> None:
-        trial.status = Status.WAITING
-        self._lost.append(trial)
 
     # -- looking in ----------------------------------------------------------------------------
 

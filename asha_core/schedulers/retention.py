@@ -27,7 +27,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Mapping
 from heapq import nsmallest
 
-from asha_core.messages import Event, Job, Refined, Rejected, Report
+from asha_core.messages import Event, Job, Report, closes
 from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.state import Status, TrialState
 
@@ -64,19 +64,17 @@ class Retention:
     def saw(self, event: Event) -> None:
         """Take in an event that the scheduler was told."""
         job = self._running.get(event.trial)
-        if job is None or isinstance(event, Refined):
+        if job is None:
             return
         trial = self._scheduler.trials[event.trial]
         if isinstance(event, Report):
             if event.attempt == job.attempt and event.resource > self._seen.get(trial.id, 0):
-                self._count(trial, job, event)
-            return  # otherwise it is late, or trained again
-        if not isinstance(event, Rejected) and event.attempt != job.attempt:
-            return
-        del self._running[trial.id]
-        # a trial that failed for good did so in its last attempt
-        if trial.status == Status.FAILED and job.attempt == trial.attempt:
-            self._enter(trial, trial.rung, math.inf)
+                self._count(trial, job, event)  # otherwise it is late, or trained again
+        elif closes(event, job):
+            del self._running[trial.id]
+            # a trial that failed for good did so in its last attempt
+            if trial.status == Status.FAILED and job.attempt == trial.attempt:
+                self._enter(trial, trial.rung, math.inf)
 
     def _count(self, trial: TrialState, job: Job, report: Report) -> None:
         self._seen[trial.id] = report.resource

@@ -32,6 +32,8 @@ CASES = {
     "schedulers.levels": of_schedulers("levels_by_hand"),
     "schedulers.soft_ranking": of_schedulers("soft_ranking"),
     "schedulers.brackets": of_schedulers("plan_by_hand"),
+    "schedulers.attempts": of_schedulers("contract"),
+    "messages": ["runtime/test_resume_laws.py"],
     "schedulers.base": of_schedulers("contract", "asha", "sync_hyperband", "stopping"),
     "schedulers.synchronous": of_schedulers("successive_halving", "sync_hyperband"),
     **{f"schedulers.{name}": of_schedulers(name) for name in SCHEDULERS},

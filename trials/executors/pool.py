@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from asha_core.messages import Event, Failed, Job, Lost, Rejected, Report
+from asha_core.messages import Event, Failed, Job, Lost, Report, closes
 from asha_core.runtime.executor import ExecutorEvent, Notice, WorkerReady
 from trials.devices import Slot
 from trials.executors import retirement
@@ -253,7 +253,7 @@ class ProcessPool:
 
     def _on_event(self, slot: WorkerSlot, event: Event, events: list[ExecutorEvent]) -> None:
         job = slot.job
-        if job is None or not _closes(event, job):
+        if job is None or not closes(event, job):
             events.append(event)
         elif isinstance(event, Lost) and event.kind == "stopped" and not self._stopped:
             reason = f"worker {slot.index} was asked to leave (SIGTERM)"
@@ -330,10 +330,3 @@ class ProcessPool:
             if slot.worker is not None:
                 slot.worker.handed = slot.worker.received
         return events
-
-
-def _closes(event: Event, job: Job) -> bool:
-    """Whether ``event`` is the last one of ``job``."""
-    if isinstance(event, Report):
-        return event.resource >= job.until
-    return isinstance(event, Failed | Rejected | Lost)

@@ -7,20 +7,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis import load_run, rung_survival
 from analysis.cli import main
 from analysis.journals.metrics import bracket_survival
-from analysis.journals.runs import Run
+from analysis.journals.runs import Run, _assemble
 from analysis.report.run_figures import plot_rung_survival
 from analysis.report.run_report import summary_of
 from analysis.report.run_tables import best_table, brackets_table, text_tables
-from asha_core.messages import Event, Failed, Lost, Rejected, Report
-from asha_core.runtime.storage.journal import JournalWriter
+from asha_core.errors import ResultsError
+from asha_core.messages import Event, Failed, Job, Lost, Refined, Rejected, Report, closes
+from asha_core.runtime.resume import check_limit, replay
+from asha_core.runtime.storage.journal import JournalContents, JournalWriter
 from asha_core.runtime.storage.json_files import write_json
-from asha_core.runtime.storage.records import event_record, job_record
+from asha_core.runtime.storage.records import Record, event_record, job_record
 from asha_core.schedulers import SCHEDULERS, scheduler_class
 from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.state import Status
@@ -33,6 +37,14 @@ SPACE = SearchSpace(
     conditions={"momentum": {"kind": "sgd"}},
 )
 every_scheduler = pytest.mark.parametrize("name", SCHEDULERS)
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a run.json says, but for its scheduler."""
+    folder = write_run(tmp_path_factory.mktemp("run"), [])
+    content: dict[str, Any] = json.loads((folder / "run.json").read_text())
+    return content
 
 
 def happens(job: Any) -> list[Event]:
@@ -96,6 +108,63 @@ def test_trials_are_counted_as_the_scheduler_counts_them(name: str, tmp_path: Pa
         assert (history.faults, history.alone) == (trial.faults, trial.alone)
     assert any(trial.faults for trial in scheduler.trials)
     assert any(trial.alone and trial.status != Status.FAILED for trial in scheduler.trials)
+
+
+def what_ends(draw: st.DataObject, job: Job) -> list[Event]:
+    """Anything that a worker may say of a job, down to its one closing event."""
+    trial, attempt = job.trial, job.attempt
+    done = draw.draw(st.integers(job.start, job.until), "units")
+    first = draw.draw(st.integers(max(job.start - 1, 0), job.start), "from an older checkpoint")
+    events: list[Event] = [Report(trial, attempt, unit, 0.5, 1.0) for unit in range(first + 1, done + 1)]
+    if job.refine and draw.draw(st.booleans(), "refined"):
+        events.insert(0, Refined(trial, job.configuration, 0.5))
+    if done == job.until:
+        return events
+    kinds = [("error", Failed), ("invalid", Failed), ("oom", Failed), ("timeout", Failed)]
+    kinds += [(kind, Lost) for kind in ("died", "hung", "stopped", "engine", "disk", "not-begun")]
+    kind, ending = draw.draw(st.sampled_from([*kinds, ("rejected", Rejected)]), "ending")
+    last = Rejected(trial, "no") if ending is Rejected else ending(trial, attempt, "why", kind)
+    return [*events, last]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(list(SCHEDULERS)), st.integers(0, 2), st.data())
+def test_whatever_happens_the_journal_tells_each_trials_state(
+    manifest: dict[str, Any], name: str, max_retries: int, data: st.DataObject
+) -> None:
+    """One rule for failures: the scheduler, a resumed scheduler and the analysis come to the same."""
+    scheduler = scheduler_class(name)(SPACE, max_resource=9, max_trials=6, max_retries=max_retries)
+    records: list[Record] = []
+    most = 0  # trials that counted at one time
+    running: list[tuple[Job, list[Event]]] = []
+    for _ in range(data.draw(st.integers(1, 60), "steps")):
+        while len(running) < 3 and (job := scheduler.ask()) is not None:
+            records.append({"t": 0.0, **job_record(job, 0)})
+            running.append((job, what_ends(data, job)))
+            most = max(most, len(scheduler.trials) - scheduler.rejected)
+        if not running:
+            break
+        job, events = running[data.draw(st.integers(0, len(running) - 1), "whose")]
+        event = events.pop(0)
+        records.append({"t": 0.0, **event_record(event)})
+        scheduler.tell(event)
+        assert closes(event, job) == (not events)
+        if not events:
+            running.remove((job, events))
+    contents = JournalContents({"schema": 2}, records, torn=False, size=0, crc=0)
+    run = _assemble(Path(), manifest | {"scheduler": scheduler.describe()}, contents)
+    again = scheduler_class(name)(SPACE, max_resource=9, max_trials=6, max_retries=max_retries)
+    replay(Path(), records, again, 1)
+    assert len(run.trials) == len(scheduler.trials) == len(again.trials)
+    for trial, copy in zip(scheduler.trials, again.trials, strict=True):
+        history = run.trials[trial.id]
+        over = trial.status in (Status.FAILED, Status.REJECTED, Status.DONE)
+        assert history.state in ([trial.status.name.lower()] if over else ["running", "paused"]), trial.id
+        assert (history.reached, history.faults, history.alone) == (trial.resource, trial.faults, trial.alone)
+        assert (copy.status, copy.faults, copy.alone) == (trial.status, trial.faults, trial.alone)
+    check_limit(records, most, Path())
+    with pytest.raises(ResultsError, match="has begun more trials"):
+        check_limit(records, most - 1, Path())
 
 
 def test_what_proves_invalid_is_rejected_before_its_first_report_and_failed_after(tmp_path: Path) -> None:

@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 
 from asha_core.errors import JournalError, ResultsError
-from asha_core.messages import Failed, Job, Lost, Refined, Rejected, Report
+from asha_core.messages import Failed, Job, Lost, Refined, Rejected, Report, closes
 from asha_core.runtime.resume import (
     Earlier,
     changed_settings,
     check_limit,
     check_same,
-    closes,
     devices_of,
     replay,
 )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -78,6 +80,18 @@ class Unruly(Paced):
         except FileNotFoundError:
             return False
         return True
+
+
+class Begets(Paced):
+    """Starts a process in its worker's group, one in a session of its own, and one of multiprocessing's."""
+
+    def run(self, trial):
+        sleeping = [subprocess.Popen(["sleep", "1000"], start_new_session=own) for own in (False, True)]
+        sleeping.append(multiprocessing.Process(target=time.sleep, args=(1000,), daemon=True))
+        sleeping[-1].start()
+        for _ in trial.units():
+            time.sleep(0.1)
+            trial.report(trial.config["x"])
 
 
 class Loads(Paced):

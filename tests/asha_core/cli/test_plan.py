@@ -159,15 +159,6 @@ def test_what_all_checkpoints_take() -> None:
     }
 
 
-@pytest.mark.parametrize("name", SCHEDULERS)
-def test_more_room_for_checkpoints_costs_fewer_units(name: str) -> None:
-    costs = [checkpoints(name, room, 10)["units_again"] for room in (100, 400, 1000, 100_000)]
-    assert costs[-1] == 0
-    assert costs[0] >= costs[1] >= costs[2]
-    # nobody waits where everybody goes on at once, or to the end
-    assert (costs[0] > 0) == (name not in ("asha-stopping", "random"))
-
-
 def test_how_many_trials_that_wait_fit() -> None:
     assert checkpoints("asha", 1000, 10)["paused"] == 100 - 7
     assert checkpoints("asha", 60, 10)["paused"] == 0

@@ -6,7 +6,6 @@ import contextlib
 import io
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,35 +18,22 @@ from analysis.report.run_report import summary_of
 from asha_core.cli.run import main as asha_run
 from asha_core.launch.options import parse_arguments
 from asha_core.launch.resolve import resolve
+from tests.asha_core.cli.searches import run
 from tests.asha_core.runtime.replay import replay
 
 # figures are drawn of every scheduler in tests/analysis/journals/test_every_scheduler.py
 pytestmark = pytest.mark.usefixtures("undrawn")
 
-BIN = Path(sys.executable).parent
 DIGITS = ("--task", "digits", "--task-option", "model=mlp")
-WORKERS = ("--gpus", "cpu", "--workers-per-gpu", "2")
 SMALL = ("--max-resource", "9", "--progress", "none", "--results-dir", "run")
-
-
-def run(cwd: Path, command: str, *arguments: str) -> str:
-    done = subprocess.run(
-        [str(BIN / command), *arguments], capture_output=True, text=True, cwd=cwd, timeout=170, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    return done.stdout
 
 
 def search(cwd: Path, *arguments: str) -> dict[str, Any]:
     """Search, check what it left against its journal, and report on it; returns results.json."""
-    if "--gpus" in arguments:
-        shown = run(cwd, "asha-run", *DIGITS, *SMALL, *arguments)
-    else:  # in this process, which has torch already
-        printed = io.StringIO()
-        with contextlib.chdir(cwd), contextlib.redirect_stdout(printed):
-            assert asha_run([*DIGITS, *SMALL, "--gpus", "inline", *arguments]) == 0
-        shown = printed.getvalue()
+    printed = io.StringIO()
+    with contextlib.chdir(cwd), contextlib.redirect_stdout(printed):
+        assert asha_run([*DIGITS, *SMALL, "--gpus", "inline", *arguments]) == 0
+    shown = printed.getvalue()
     assert "best configurations:" in shown
     results: dict[str, Any] = json.loads((cwd / "run" / "results.json").read_text())
     scheduler = replay(cwd / "run")
@@ -82,9 +68,8 @@ def test_stopping(tmp_path: Path) -> None:
     assert 8 > some >= few >= 1  # the best of each rung always goes on
 
 
-@pytest.mark.processes
 def test_pasha(tmp_path: Path) -> None:
-    results = search(tmp_path, "--variation", "pasha-random-warm", "--max-trials", "9", *WORKERS)
+    results = search(tmp_path, "--variation", "pasha-random-warm", "--max-trials", "9")
     unlocked = results["scheduler_state"]["unlocked"]
     assert unlocked in (3, 9)
     assert dict(reached(results))[3] >= 3
@@ -141,26 +126,17 @@ def test_a_grid_is_searched_to_its_end(scheduler: str, tmp_path: Path) -> None:
         "        for unit in trial.units():\n"
         "            trial.report(trial.config['a'] + trial.config.get('b', 0) / 10 + unit / 100)\n"
     )
-    shown = run(
-        tmp_path,
-        *(
-            "asha-run",
-            "--task",
-            "mytask:Sum",
-            "--gpus",
-            "cpu",
-            "--workers-per-gpu",
-            "2",
-            "--searcher",
-            "grid",
-        ),
+    done = run(
+        *("--task", "mytask:Sum", "--gpus", "cpu", "--workers-per-gpu", "2", "--searcher", "grid"),
         *("--scheduler", scheduler, "--results-dir", "run", "--progress", "none"),
+        cwd=tmp_path,
     )
+    assert (done.returncode, done.stderr) == (0, "")
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     # a = 1 and 3 with b = 1 and 3; a = 5 without b
     assert (results["trials"], results["best"]["configuration"]) == (5, {"a": 5})
     assert reached(results)[0] == (1, 5)
-    assert re.search(r"5\.\d+ .* 5 +-$", shown, re.MULTILINE)
+    assert re.search(r"5\.\d+ .* 5 +-$", done.stdout, re.MULTILINE)
     sys.path.insert(0, str(tmp_path))  # for the constraint
     try:
         assert replay(tmp_path / "run").best is not None

@@ -13,7 +13,6 @@ from asha_core.cli.run import main
 from asha_core.errors import AshaError, SettingError
 from asha_core.launch.options import parse_arguments
 from asha_core.launch.resolve import resolve, split_variation
-from asha_core.schedulers import SCHEDULERS
 from tests.asha_core.cli.odd_tasks import Opaque
 from tests.asha_core.cli.searches import records
 from trials.tasks.digits import Digits
@@ -26,14 +25,6 @@ FEW = ["--max-trials", "3", "--max-resource", "1"]
 
 def options(*given: str) -> list[str]:
     return [word for each in given for word in ("--warm-start-option", each)]
-
-
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_strategies_and_chains_may_follow_a_scheduler_or_stand_alone(scheduler: str) -> None:
-    for name in ("screen+trust", "random-matched+trust", "random+screen", "hypergradient", "trust"):
-        assert split_variation(name, None) == ("asha", name)
-        assert split_variation(name, scheduler) == (scheduler, name)
-        assert split_variation(f"{scheduler}-{name}", None) == (scheduler, name)
 
 
 @pytest.mark.parametrize("variation", [*VARIATIONS, "screen+trust", "pasha-ohgw-trust"])
@@ -183,24 +174,14 @@ def test_a_script_is_refused_before_anything_is_written(given: Any, message: str
 # -- hints -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.processes
-def test_a_hint_is_told_once_for_a_search_whatever_the_workers(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    scheduler = ASHA(Opaque.space, max_resource=1, max_trials=8)
+def test_a_hint_is_told_once_for_a_search(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever the workers: see test_a_notice_that_is_told_once_is_told_once_and_others_each_time."""
+    scheduler = ASHA(Opaque.space, max_resource=1, max_trials=4)
     folder = tmp_path / "run"
-    tune(
-        Opaque(0.2),
-        scheduler,
-        gpus="cpu",
-        workers_per_gpu=2,
-        variation="hypergradient",
-        results_dir=folder,
-        progress="plain",
-    )
-    refined, jobs = records(folder, "refined"), records(folder, "job")
-    assert len(refined) == 8
-    assert {job["slot"] for job in jobs} == {0, 1}  # both workers had something to say
+    told = {"variation": "hypergradient", "progress": "plain"}
+    tune(Opaque(), scheduler, gpus="inline", results_dir=folder, **told)
+    refined = records(folder, "refined")
+    assert len(refined) == 4
     assert all(record["diagnostics"]["fallback"] == "nothing to differentiate" for record in refined)
     hints = [record["text"] for record in records(folder, "notice")]
     assert hints == [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +41,15 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 # -- scheduler and variation -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("warm_start", VARIATIONS)
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_scheduler_and_warm_start_may_be_named_together_or_apart(scheduler: str, warm_start: str) -> None:
-    expected = (scheduler, warm_start)
-    assert split_variation(f"{scheduler}-{warm_start}", None) == expected
-    assert split_variation(f"{scheduler}-{warm_start}", scheduler) == expected
-    assert split_variation(warm_start, scheduler) == expected
-    assert split_variation(warm_start, None) == ("asha", warm_start)
+def test_scheduler_and_warm_start_may_be_named_together_or_apart() -> None:
+    """Variations, strategies and chains of them."""
+    chains = ("screen+trust", "random-matched+trust", "random+screen")
+    for scheduler, warm_start in product(SCHEDULERS, (*VARIATIONS, *chains, "hypergradient", "trust")):
+        expected = (scheduler, warm_start)
+        assert split_variation(f"{scheduler}-{warm_start}", None) == expected
+        assert split_variation(f"{scheduler}-{warm_start}", scheduler) == expected
+        assert split_variation(warm_start, scheduler) == expected
+        assert split_variation(warm_start, None) == ("asha", warm_start)
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)

@@ -6,17 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from analysis.comparison import (
-    Against,
-    Arm,
-    Comparison,
-    Counts,
-    DimensionShift,
-    Estimate,
-    Group,
-    Overhead,
-    Phases,
-)
+from analysis.comparison import Against, Arm, Comparison, DimensionShift, Estimate, Group
 from analysis.report.study_numbers import (
     MEASURES,
     NONE,
@@ -37,6 +27,20 @@ _BYTES = {
     "gpu_bytes": "GPU, torch",
     "gpu_reserved_bytes": "GPU, reserved",
     "device_bytes": "GPU, whole",
+}
+_PHASES = {
+    "training": "training",
+    "steps": "train",
+    "validation": "evaluate",
+    "checkpoints": "checkpoint",
+    "building": "build",
+    "warm start": "warm_start",
+    "starting workers": "starting",
+    "waiting": "waiting",
+}
+_COUNTS = {
+    **{name: name for name in ("trials", "failed", "rejected", "units", "skipped")},
+    **{"fell back": "fallbacks", "not finite": "non_finite", "braked": "braked", "redrawn": "redrawn"},
 }
 
 
@@ -143,32 +147,25 @@ def _difference(
 def overheads_table(comparison: Comparison, group: Group, slug: str) -> Table:
     """What the warm starts cost, and whole searches against the baseline's: time, FLOPs, memory."""
 
-    def added(header: str, of: Callable[[Overhead], Estimate]) -> Column[ArmRow]:
-        return Column(f"{header} [95%]", lambda row: _estimate(of(row.arm.overhead), ".2f", 100))
-
-    def ratio(of: Callable[[Against], Mapping[str, Estimate]], what: str, name: str = "") -> Column[ArmRow]:
-        def cell(row: ArmRow) -> str:
-            found = of(row.other).get(what) if row.other else None
-            return _estimate(found, ".3f")
-
-        return Column(f"{name} ratio [95%]".strip(), cell)
+    def ratio(header: str, of: Callable[[Against], Mapping[str, Estimate]], what: str) -> Column[ArmRow]:
+        return Column(header, lambda row: _estimate(of(row.other).get(what) if row.other else None, ".3f"))
 
     def peak(what: str) -> Column[ArmRow]:
-        return Column(
-            f"peak memory, {_BYTES[what]} (MB)", lambda row: megabytes(row.arm.peaks.get(what, math.nan))
-        )
+        header = f"peak memory, {_BYTES[what]} (MB)"
+        return Column(header, lambda row: megabytes(row.arm.peaks.get(what, math.nan)))
 
+    hours = measure_name(comparison, "gpu_hours")
     columns = [
         _ARM,
-        added("warm start (% of time)", lambda cost: cost.seconds_share),
-        added("time added (%)", lambda cost: cost.seconds_extra),
-        added("FLOPs added (%)", lambda cost: cost.flops_extra),
-        ratio(lambda other: other.costs, "gpu_hours", measure_name(comparison, "gpu_hours")),
-        ratio(lambda other: other.costs, "flops", "FLOPs"),
+        Column("warm start (% of time) [95%]", lambda row: _percent(row.arm.overhead.seconds_share)),
+        Column("time added (%) [95%]", lambda row: _percent(row.arm.overhead.seconds_extra)),
+        Column("FLOPs added (%) [95%]", lambda row: _percent(row.arm.overhead.flops_extra)),
+        ratio(f"{hours} ratio [95%]", lambda other: other.costs, "gpu_hours"),
+        ratio("FLOPs ratio [95%]", lambda other: other.costs, "flops"),
     ]
     for what in _BYTES:
         if any(what in arm.peaks for arm in group.arms):
-            columns += [peak(what), ratio(lambda other: other.peaks, what)]
+            columns += [peak(what), ratio("ratio [95%]", lambda other: other.peaks, what)]
     note = (
         "Warm start: seconds in warm starts over workers x wall-clock, mean over seeds. Added: over "
         "everything else. Ratios: of whole searches, arm over baseline, geometric mean over pairs. Peak "
@@ -177,36 +174,30 @@ def overheads_table(comparison: Comparison, group: Group, slug: str) -> Table:
     return tabulate(f"overheads-{slug}", f"Overheads, {group.name}", arm_rows(group), columns, [note])
 
 
-def _estimate(found: Estimate | None, form: str, times: float = 1.0) -> str:
-    if found is None:
-        return NONE
-    return with_interval(times * found.value, times * found.low, times * found.high, form)
+def _estimate(found: Estimate | None, form: str) -> str:
+    return NONE if found is None else with_interval(found.value, found.low, found.high, form)
+
+
+def _percent(share: Estimate) -> str:
+    return with_interval(100 * share.value, 100 * share.low, 100 * share.high, ".2f")
 
 
 def phases_table(comparison: Comparison, group: Group, slug: str) -> Table:
     """Where the workers' time went."""
 
-    def total(of: Phases) -> float:
+    def total(arm: Arm) -> float:
+        of = arm.phases
         return of.training + of.warm_start + of.starting + of.waiting
 
-    def share(header: str, part: Callable[[Phases], float]) -> Column[Arm]:
-        def cell(arm: Arm) -> str:
-            whole = total(arm.phases)
-            return per_cent(part(arm.phases) / whole) if whole > 0 else NONE
-
-        return Column(f"{header} (%)", cell)
+    def share(title: str, part: str) -> Column[Arm]:
+        return Column(
+            f"{title} (%)", lambda arm: per_cent(getattr(arm.phases, part) / (total(arm) or math.nan))
+        )
 
     columns = [
         Column[Arm]("arm", lambda arm: arm.name, "l"),
-        Column("worker-seconds a search", lambda arm: number(total(arm.phases))),
-        share("training", lambda of: of.training),
-        share("steps", lambda of: of.train),
-        share("validation", lambda of: of.evaluate),
-        share("checkpoints", lambda of: of.checkpoint),
-        share("building", lambda of: of.build),
-        share("warm start", lambda of: of.warm_start),
-        share("starting workers", lambda of: of.starting),
-        share("waiting", lambda of: of.waiting),
+        Column("worker-seconds a search", lambda arm: number(total(arm))),
+        *(share(*phase) for phase in _PHASES.items()),
     ]
     note = (
         "Training, warm start, starting and waiting make up the whole; steps, validation, checkpoints and "
@@ -219,21 +210,13 @@ def phases_table(comparison: Comparison, group: Group, slug: str) -> Table:
 def counts_table(comparison: Comparison, group: Group, slug: str) -> Table:
     """What became of trials and of warm starts."""
 
-    def count(header: str, of: Callable[[Counts], float]) -> Column[Arm]:
-        return Column(header, lambda arm: f"{of(arm.counts):,.0f}")
+    def count(title: str, of: str) -> Column[Arm]:
+        return Column(title, lambda arm: f"{getattr(arm.counts, of):,.0f}")
 
     columns = [
         Column[Arm]("arm", lambda arm: arm.name, "l"),
         Column("searches", lambda arm: str(len(arm.seeds))),
-        count("trials", lambda of: of.trials),
-        count("failed", lambda of: of.failed),
-        count("rejected", lambda of: of.rejected),
-        count(f"{group.unit}s", lambda of: of.units),
-        count("skipped", lambda of: of.skipped),
-        count("fell back", lambda of: of.fallbacks),
-        count("not finite", lambda of: of.non_finite),
-        count("braked", lambda of: of.braked),
-        count("redrawn", lambda of: of.redrawn),
+        *(count(f"{group.unit}s" if of == "units" else title, of) for title, of in _COUNTS.items()),
     ]
     note = (
         "Sums over searches. The last five are of warm starts: left undone, measured in a simpler way, "

@@ -127,8 +127,8 @@ def text(table: Table) -> str:
         for column, align in zip(columns, table.align, strict=True)
     ]
     header, *rows = zip(*padded, strict=True)
-    notes = [textwrap.fill(note, 100) for note in table.notes]
-    return "\n".join([table.title, "", format_table(header, rows), *notes])
+    lines = [line.rstrip() for line in format_table(header, rows).splitlines()]
+    return "\n".join([table.title, "", *lines, *(textwrap.fill(note, 100) for note in table.notes)])
 
 
 def markdown(table: Table) -> str:

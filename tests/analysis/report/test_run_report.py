@@ -31,7 +31,7 @@ REFINED = tuple(
     }
     for trial in range(3)
 )
-FIGURES = ("best_so_far", "rung_survival", "time_split", "learning_curves", "warm_start")
+FIGURES = ("best_so_far", "rung_survival", "time_split", "learning_curves", "warm_start", "confusion")
 
 
 @pytest.fixture
@@ -39,11 +39,37 @@ def run(tmp_path: Path) -> Path:
     return write_run(tmp_path / "run <1>", REPORTS, end=10.0, extra=REFINED)
 
 
-def test_a_report_has_tables_figures_numbers_and_a_page(
-    run: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main([str(run), "--target", "0.8"]) == 0
-    printed = capsys.readouterr().out
+def measured(run: Path, **changes: object) -> Path:
+    """With what ``asha-test`` keeps."""
+    told = {
+        "schema": 1,
+        "metric": "score",
+        "value": 0.875,
+        "loss": 0.4,
+        "count": 8,
+        "trial": 1,
+        "resource": 3,
+    }
+    told |= {"confusion": [[3, 1], [0, 4]], "validation": 0.9, "unit": "epoch", "configuration": {}}
+    (run / "test.json").write_text(json.dumps({**told, **changes}))
+    return run
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """(a search whose report is drawn, what the command printed), made without torch."""
+    folder = measured(
+        write_run(tmp_path_factory.mktemp("drawn") / "run <1>", REPORTS, end=10.0, extra=REFINED)
+    )
+    code = "import sys; from analysis.cli import main; main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
+    command = [sys.executable, "-c", code, str(folder), "--target", "0.8"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr  # torch was not loaded
+    return folder, done.stdout
+
+
+def test_a_report_has_tables_figures_numbers_and_a_page(drawn: tuple[Path, str]) -> None:
+    run, printed = drawn
     assert "The best score on validation data is 0.9000, by trial 1, after 8.0s" in printed
     assert re.search(r"0\.8\s+8\.0s\s+0\.00444\s+5\s+reached", printed)
     for name in FIGURES:
@@ -54,6 +80,15 @@ def test_a_report_has_tables_figures_numbers_and_a_page(
         {"target": 0.8, "seconds": 8.0, "gpu_hours": 8 * 2 / 3600, "units": 5, "censored": False}
     ]
     assert numbers["warm_start"]["median_abs_step"]["lr"] == pytest.approx(1e-3)
+
+
+def test_what_was_measured_on_test_data_is_told_and_drawn(drawn: tuple[Path, str]) -> None:
+    run, printed = drawn
+    said = " ".join(printed.split())
+    assert "Trial 1's checkpoint has score 0.8750 on the test data of 8 samples, measured once." in said
+    numbers = json.loads((run / "comparison.json").read_text())["runs"][0]
+    assert numbers["test"]["confusion"] == [[3, 1], [0, 4]]
+    assert "<b>0.8750</b><span>the same on test data" in (run / "report.html").read_text()
 
 
 class Outside(HTMLParser):
@@ -69,10 +104,8 @@ class Outside(HTMLParser):
         self.references += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data")]
 
 
-@pytest.mark.usefixtures("undrawn")
-def test_the_page_refers_to_nothing_outside_itself(run: Path) -> None:
-    main([str(run)])
-    text = (run / "report.html").read_text()
+def test_the_page_refers_to_nothing_outside_itself(drawn: tuple[Path, str]) -> None:
+    text = (drawn[0] / "report.html").read_text()
     page = Outside()
     page.feed(text)
     assert page.images == len(FIGURES)
@@ -83,18 +116,17 @@ def test_the_page_refers_to_nothing_outside_itself(run: Path) -> None:
 
 
 @pytest.mark.processes
-def test_a_browser_draws_the_page_without_errors(run: Path, tmp_path: Path) -> None:
+def test_a_browser_draws_the_page_without_errors(drawn: tuple[Path, str], tmp_path: Path) -> None:
     browser = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
     if browser is None:
         pytest.skip("no Chromium here")
-    main([str(run)])
     picture = tmp_path / "page.png"
     done = subprocess.run(
         [
             *(browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
             *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
             *(f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--v=0"),
-            *("--window-size=1100,2400", f"--screenshot={picture}", (run / "report.html").as_uri()),
+            *("--window-size=1100,2400", f"--screenshot={picture}", (drawn[0] / "report.html").as_uri()),
         ],
         capture_output=True,
         text=True,
@@ -146,12 +178,6 @@ def test_a_run_without_a_single_report_still_has_a_page(tmp_path: Path) -> None:
 
 
 @pytest.mark.processes
-def test_analysis_never_loads_torch(run: Path) -> None:
-    code = "import sys; from analysis.cli import main; main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code, str(run)], capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr
-
-
 def refined(trial: int, **diagnostics: object) -> dict[str, object]:
     return {
         "t": 1.5,
@@ -207,36 +233,6 @@ def test_diagnostics_of_other_packages_strategies_do_no_harm(tmp_path: Path) -> 
     assert main([str(run)]) == 0
     warm = json.loads((run / "comparison.json").read_text())["runs"][0]["warm_start"]
     assert warm["median_abs_step"] == {"lr": 0.1}
-
-
-def measured(run: Path, **changes: object) -> Path:
-    """With what ``asha-test`` keeps."""
-    told = {
-        "schema": 1,
-        "metric": "score",
-        "value": 0.875,
-        "loss": 0.4,
-        "count": 8,
-        "trial": 1,
-        "resource": 3,
-    }
-    told |= {"confusion": [[3, 1], [0, 4]], "validation": 0.9, "unit": "epoch", "configuration": {}}
-    (run / "test.json").write_text(json.dumps({**told, **changes}))
-    return run
-
-
-def test_what_was_measured_on_test_data_is_told_and_drawn(
-    run: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main([str(measured(run))]) == 0
-    said = " ".join(capsys.readouterr().out.split())
-    assert "Trial 1's checkpoint has score 0.8750 on the test data of 8 samples, measured once." in said
-    assert (run / "figures" / "confusion.png").exists()
-    assert json.loads((run / "comparison.json").read_text())["runs"][0]["test"]["confusion"] == [
-        [3, 1],
-        [0, 4],
-    ]
-    assert "<b>0.8750</b><span>the same on test data" in (run / "report.html").read_text()
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from asha_core.launch.options import devices_and_budget
@@ -21,7 +21,7 @@ _KEPT = 3  # checkpoints that a trial has at most: its last, previous and best
 
 
 def print_plan(
-    options: dict[str, Any], task: Task, scheduler: Scheduler, results: TextIO | None = None
+    options: Mapping[str, Any], task: Task, scheduler: Scheduler, results: TextIO | None = None
 ) -> None:
     """The rungs, and how many trials reach each, as a table or (with ``--json``) as an object."""
     devices, budget = devices_and_budget(options)

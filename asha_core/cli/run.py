@@ -10,33 +10,38 @@ import contextlib
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 from asha_core.errors import SettingError, nearest
+from asha_core.launch.naming import default_directory, short_name
 from asha_core.launch.options import devices_and_budget
-from asha_core.launch.resolve import resolve
-from asha_core.launch.resuming import changes_since, read_options, resume_command, storable
+from asha_core.launch.resolve import Parts, resolve
+from asha_core.launch.resuming import read_options, resume_command, storable
+from asha_core.launch.types import Launch, Result, SafetyLimits
+from asha_core.runtime.observers import short
+from asha_core.runtime.storage.records import to_json
+from asha_core.runtime.storage.results import RunDirectory
 from asha_core.runtime.terminal.command import run_command
+from asha_core.runtime.terminal.console import PROGRESS, format_table
+from asha_core.runtime.units import counted, format_duration
+from asha_core.schedulers.base import Scheduler
+from asha_core.schedulers.forecast import Forecast, enough_for_the_top
 
-if TYPE_CHECKING:
-    from asha_core.launch.types import Launch, Result, SafetyLimits
-    from asha_core.schedulers.base import Scheduler
-    from trials.spec import TaskSpec
-    from trials.task import Task
+_OF_SAFETY = ("trial_timeout", "no_progress_timeout", "heartbeat_timeout", "checkpoint_budget")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
-    return run_command("asha-run", lambda: _run(read_options(arguments)))
+    return run_command("asha-run", lambda: _run(*read_options(arguments)))
 
 
-def _run(options: dict[str, Any]) -> int:
+def _run(options: Mapping[str, Any], changes: Mapping[str, Any]) -> int:
     if not options["json"]:
-        return _search(options)
+        return _search(options, changes)
     with _standard_output_kept() as results:
-        return _search(options, results)
+        return _search(options, changes, results)
 
 
 @contextlib.contextmanager
@@ -62,24 +67,25 @@ def _standard_output_kept() -> Iterator[TextIO]:
             os.close(kept)
 
 
-def _search(options: dict[str, Any], results: TextIO | None = None) -> int:
+def _search(options: Mapping[str, Any], changes: Mapping[str, Any], results: TextIO | None = None) -> int:
     """Resolve, plan or run.
 
     Args:
+        changes: to the options of a search that is resumed.
         results: where one JSON object goes; None: tables for people, on standard output.
     """
-    spec, task, scheduler, variation = resolve(options)
+    parts = resolve(options)
     if options["plan"]:
         from asha_core.cli.plan import print_plan
 
-        print_plan(options, task, scheduler, results)
+        print_plan(options, parts.task, parts.scheduler, results)
         return 0
-    plan = _launch_plan(options, spec, task, scheduler, variation)
+    setup = _set_up(options, parts, changes)
     from asha_core.launch.launching import launch
 
-    result = launch(plan, then_exit=True)
+    result = launch(setup, then_exit=True)
     try:
-        _tell(options, task, result, results)
+        _print_outcome(options, setup, result, results)
     except OSError:  # nobody reads any more, or the disk is full: it is all in the results directory
         with contextlib.suppress(OSError):
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - so that the last flush is silent
@@ -88,14 +94,12 @@ def _search(options: dict[str, Any], results: TextIO | None = None) -> int:
     return 0 if result.best is not None else 1
 
 
-def _tell(options: dict[str, Any], task: Task, result: Result, results: TextIO | None) -> None:
+def _print_outcome(options: Mapping[str, Any], setup: Launch, result: Result, results: TextIO | None) -> None:
     """What was found, and how to go on."""
     if results is not None:
-        from asha_core.runtime.storage.records import to_json
-
         print(to_json({**result.summary, "results_dir": str(result.directory)}), file=results)
     else:
-        _print_result(result, task, options["target"])
+        _print_result(result, setup)
     if result.outcome.reason in ("interrupted", "budget"):
         spent = result.outcome.reason == "budget"
         command = resume_command(options, result.directory, more=spent)
@@ -104,61 +108,38 @@ def _tell(options: dict[str, Any], task: Task, result: Result, results: TextIO |
     sys.stdout.flush()
 
 
-def _launch_plan(
-    options: dict[str, Any], spec: TaskSpec, task: Task, scheduler: Scheduler, variation: str
-) -> Launch:
-    from asha_core.launch.naming import default_directory, short_name
-    from asha_core.launch.types import Launch
-    from asha_core.runtime.storage.results import RunDirectory
-    from asha_core.runtime.terminal.console import PROGRESS
-    from trials.devices import INLINE
-
+def _set_up(options: Mapping[str, Any], parts: Parts, changes: Mapping[str, Any]) -> Launch:
+    """The search with where it runs, when it stops and where it writes."""
     if options["progress"] not in PROGRESS:
         raise SettingError(
             f"unknown --progress {options['progress']!r}{nearest(options['progress'], PROGRESS)}"
         )
+    scheduler, warm_start = parts.scheduler, parts.warm_start
     devices, budget = devices_and_budget(options)
     if options["results_dir"] is None:
-        directory = default_directory(short_name(spec.target), scheduler.name, variation, scheduler.seed)
+        name = short_name(parts.spec.target)
+        directory = default_directory(name, scheduler.name, warm_start.name, scheduler.seed)
     else:
         directory = RunDirectory(Path(options["results_dir"]))
-    if not (options["resume"] and directory.begun):
-        directory.check()
     return Launch(
-        spec,
-        task,
+        parts.spec,
+        parts.task,
         scheduler,
-        variation,
+        warm_start,
         devices,
         budget,
         directory,
         progress=options["progress"],
         target=options["target"],
-        inline=devices is INLINE,
         settings=storable(options),
         notes=_notes(options, scheduler, len(devices.slots)),
-        safety=_safety_limits(options),
+        safety=SafetyLimits.read(**{name: options[name] for name in _OF_SAFETY}),
         resume=options["resume"],
-        changes=changes_since(options, directory),
-        warm_start_options=options["warm_start_option"],
+        changes=changes,
     )
 
 
-def _safety_limits(options: dict[str, Any]) -> SafetyLimits:
-    from asha_core.launch.types import SafetyLimits
-    from asha_core.runtime.trial_timeouts import Limits
-    from asha_core.runtime.units import parse_duration
-
-    trial, progress, heartbeat = (
-        None if options[key] is None else parse_duration(options[key])
-        for key in ("trial_timeout", "no_progress_timeout", "heartbeat_timeout")
-    )
-    return SafetyLimits(Limits(trial, progress), heartbeat, options["checkpoint_budget"])
-
-
-def _notes(options: dict[str, Any], scheduler: Scheduler, slots: int) -> list[str]:
-    from asha_core.schedulers.forecast import Forecast, enough_for_the_top
-
+def _notes(options: Mapping[str, Any], scheduler: Scheduler, slots: int) -> list[str]:
     notes: list[str] = []
     few = scheduler.trial_limit
     if few is not None and options["max_trials"] is None and scheduler.max_trials is not None:
@@ -176,10 +157,8 @@ def _notes(options: dict[str, Any], scheduler: Scheduler, slots: int) -> list[st
     return notes
 
 
-def _print_result(result: Result, task: Task, target: float | None) -> None:
-    from asha_core.runtime.observers import short
-    from asha_core.runtime.terminal.console import format_table
-
+def _print_result(result: Result, setup: Launch) -> None:
+    task, target = setup.built, setup.target
     top = result.summary["top"]
     if top:
         names = list(task.space)
@@ -204,7 +183,7 @@ def _print_result(result: Result, task: Task, target: float | None) -> None:
     else:
         print("\nno trial reported a finite value")
     if target is not None:
-        print(f"\ntarget {target}: {_target_line(result, target)}")
+        print(f"\ntarget {target}: {_target_line(result, setup)}")
     print(f"\nresults: {result.directory}\nreport:  asha-report {result.directory}")
     over = result.outcome.reason == "complete" and result.summary["best_checkpoint"] is not None
     if over and task.has_test_data():
@@ -216,16 +195,11 @@ def _terminal_width() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-def _target_line(result: Result, target: float) -> str:
-    from analysis.journals.metrics import time_to_target
-    from analysis.journals.runs import load_run
-    from asha_core.runtime.units import counted, format_duration
-
-    run = load_run(result.directory)
-    reached = time_to_target(run, target)
-    if reached.censored:
-        return f"not reached in {format_duration(reached.seconds)}"
+def _target_line(result: Result, setup: Launch) -> str:
+    reached = result.reached
+    if reached is None:
+        return f"not reached in {format_duration(result.outcome.seconds)}"
     return (
         f"reached after {format_duration(reached.seconds)}, {reached.gpu_hours:.3g} "
-        f"{'GPU' if run.on_gpu else 'worker'}-hours, {counted(reached.units, run.unit)}"
+        f"{'GPU' if setup.devices.names else 'worker'}-hours, {counted(reached.units, setup.built.unit)}"
     )

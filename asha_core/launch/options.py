@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asha_core.errors import SettingError, nearest
-from asha_core.launch.option_table import FLAG, OPTIONS, Option
+from asha_core.launch.option_kinds import FLAG
+from asha_core.launch.option_table import BY_KEY, GROUPS, MAPPINGS, OPTIONS, Option
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.terminal.command import Parser
 from asha_core.runtime.units import parse_duration
 
 if TYPE_CHECKING:
     from trials.devices import Devices
-
-MAPPINGS = ("task_option", "warm_start_option", "freeze")  # KEY=VALUE, each of which may be repeated
-_BY_KEY = {option.key: option for option in OPTIONS}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -30,27 +28,22 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Example: asha-run --variation ohgw-1step --task digits --gpus cpu",
     )
     parser.add_argument("--version", action="version", version=f"asha-core {__version__}")
-    groups: dict[str, Any] = {}
-    for option in OPTIONS:
-        group = groups.get(option.group) or groups.setdefault(
-            option.group, parser.add_argument_group(option.group)
-        )
-        if option.read == FLAG:
-            group.add_argument(
-                f"--{option.name}", action="store_true", default=None, dest=option.key, help=option.help
-            )
-        else:
-            # a default of None tells what was given from what was not; the table's default comes later
-            action = "append" if option.key in MAPPINGS else "store"
-            group.add_argument(
-                f"--{option.name}",
-                action=action,
-                default=None,
-                dest=option.key,
-                metavar=option.metavar,
-                help=option.help + (f" [{option.default}]" if option.default not in (None, False) else ""),
-            )
+    for title, options in GROUPS.items():
+        group = parser.add_argument_group(title)
+        for option in options:
+            _add_option(group, option)
     return parser
+
+
+def _add_option(group: Any, option: Option) -> None:
+    # a default of None tells what was given from what was not; the table's default comes later
+    name, common = f"--{option.name}", {"default": None, "dest": option.key}
+    if option.kind is FLAG:
+        group.add_argument(name, action="store_true", help=option.help, **common)
+        return
+    action = "append" if option.key in MAPPINGS else "store"
+    default = f" [{option.default}]" if option.default else ""
+    group.add_argument(name, action=action, metavar=option.metavar, help=option.help + default, **common)
 
 
 def parse_arguments(
@@ -86,8 +79,6 @@ def parse_arguments(
             values[option.key] = read_option(option, before[option.key], f"{option.name} of the search")
         else:
             values[option.key] = {} if option.key in MAPPINGS else option.default
-    if values["budget"] is not None:
-        parse_duration(values["budget"], "--budget")
     return values
 
 
@@ -105,15 +96,10 @@ def read_option(option: Option, value: Any, source: str) -> Any:
                 raise SettingError(f"{source} gives {name} twice, with a hyphen and without: give it once")
             found[name] = item
         return found
-    if option.read == FLAG:
-        if not isinstance(value, bool):
-            raise SettingError(f"{source} is {value!r}: it must be {option.kind}")
-        return value
-    assert callable(option.read)
     try:
-        return option.read(value)
+        return option.kind.read(value)
     except (ValueError, TypeError):
-        raise SettingError(f"{source} is {value!r}: it must be {option.kind}") from None
+        raise SettingError(f"{source} is {value!r}: it must be {option.kind.must_be}") from None
 
 
 def _as_read(option: Option, key: str) -> str:
@@ -170,7 +156,7 @@ def _read_config(path: Path) -> dict[str, Any]:
                 f"--config {path}: {name} is there twice, with a hyphen and without: give it once"
             )
         seen.add(name)
-        if name not in _BY_KEY or name == "config":
+        if name not in BY_KEY or name == "config":
             names = (option.name for option in OPTIONS if option.name != "config")
             raise SettingError(f"--config {path}: unknown key {key!r}{nearest(str(key), names)}")
         if value is not None:

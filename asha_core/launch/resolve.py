@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from asha_core.errors import ConfigurationError, SettingError, nearest
+from asha_core.launch.option_table import OPTIONS
 from asha_core.launch.start_points import read_start_points
+from asha_core.launch.types import ChosenWarmStart, choose_warm_start
 from asha_core.schedulers import SCHEDULERS, scheduler_class
 from asha_core.schedulers.base import Scheduler
 from asha_core.searchers import make_searcher
@@ -17,15 +20,23 @@ from asha_core.searchers.listed import Listed
 from trials.spec import TaskSpec, takes_option
 from trials.task import Task
 from trials.tasks import task_target
-from warmstart.registry import VARIATIONS, build, is_variation, strategy_names, variation_names
-from warmstart.registry import variation as variation_by_name
+from warmstart.registry import VARIATIONS, is_variation, strategy_names, variation_names
 
 DEFAULT_TRIALS = 100
-_OF_TASKS = ("model", "subset", "label_noise", "data_dir")  # options of our own tasks, said shortly
 
 
-def resolve(options: dict[str, Any]) -> tuple[TaskSpec, Task, Scheduler, str]:
-    """Task, scheduler and variation from the options; nothing is started.
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a search consists of, made and checked."""
+
+    spec: TaskSpec  # how workers build the task
+    task: Task  # in this process
+    scheduler: Scheduler
+    warm_start: ChosenWarmStart
+
+
+def resolve(options: Mapping[str, Any]) -> Parts:
+    """The parts of the search that the options ask for; nothing is started.
 
     Raises:
         AshaError: one of them cannot be had.
@@ -33,8 +44,7 @@ def resolve(options: dict[str, Any]) -> tuple[TaskSpec, Task, Scheduler, str]:
     scheduler_name, variation = split_variation(options["variation"], options["scheduler"])
     if not is_variation(variation):
         raise SettingError(_unknown_variation(options["variation"]))
-    warm_start = variation_by_name(variation, options["warm_start_option"])
-    build(warm_start.strategy, warm_start.settings)  # a setting that it does not take is refused here
+    warm_start = choose_warm_start(variation, options["warm_start_option"])
     spec = task_spec(options)
     task = spec.build()
 
@@ -55,7 +65,7 @@ def resolve(options: dict[str, Any]) -> tuple[TaskSpec, Task, Scheduler, str]:
     )
     if not any(map(options.get, ("max_trials", "budget", "gpu_hours"))) and options["searcher"] != "grid":
         scheduler.max_trials = scheduler.enough_trials(DEFAULT_TRIALS)
-    return spec, task, scheduler, variation
+    return Parts(spec, task, scheduler, warm_start)
 
 
 def _unknown_variation(name: str) -> str:
@@ -69,7 +79,7 @@ def _unknown_variation(name: str) -> str:
     )
 
 
-def _searcher(options: dict[str, Any], task: Task) -> Searcher:
+def _searcher(options: Mapping[str, Any], task: Task) -> Searcher:
     searcher = make_searcher(options["searcher"], task.space, options["seed"])
     searcher.propose(0)  # a constraint that raises or refuses everything is refused here
     if options["start_points"] is None:
@@ -103,10 +113,10 @@ def split_variation(variation: str, scheduler: str | None) -> tuple[str, str]:
     return name, rest
 
 
-def task_spec(options: dict[str, Any]) -> TaskSpec:
+def task_spec(options: Mapping[str, Any]) -> TaskSpec:
     """The task that the options name, not built yet."""
     spec = TaskSpec(task_target(options["task"]), dict(options["task_option"]), dict(options["freeze"]))
-    given = {key: options[key] for key in _OF_TASKS if options[key] is not None}
+    given = {o.key: options[o.key] for o in OPTIONS if o.of_task and options[o.key] is not None}
     if not given:
         return spec
     kind = spec.load()

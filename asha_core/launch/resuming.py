@@ -5,39 +5,43 @@ from __future__ import annotations
 import math
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from asha_core.errors import ResultsError, SettingError
+from asha_core.launch.option_table import Scope, keys_of
 from asha_core.launch.options import parse_arguments
 from asha_core.runtime.storage.results import RunDirectory
 
 _ODD = {".inf": math.inf, "-.inf": -math.inf, ".nan": math.nan}  # as YAML writes what JSON cannot
-# what each session says for itself
-_OWN = ("resume", "results_dir", "plan", "json", "config", "unit_seconds", "progress")
+_OF_A_SESSION = keys_of(Scope.SESSION)
 
 
-def read_options(arguments: Sequence[str] | None) -> dict[str, Any]:
+def read_options(arguments: Sequence[str] | None) -> tuple[dict[str, Any], dict[str, Any]]:
     """Every option's value; of a search that is resumed, those not given are as it was begun.
 
+    Returns:
+        The options; and those of a resumed search that differ from before, as the journal keeps them.
     Raises:
         SettingError: an option that cannot be read, or nothing to resume.
     """
     options = parse_arguments(arguments)
     if options["plan"]:
-        return options
+        return options, {}
     given = options["results_dir"]
-    if not options["resume"]:
-        if given is None or not _asks_to_go_on(RunDirectory(Path(given))):
-            return options
-        options["resume"] = True
+    if not options["resume"] and (given is None or not _asks_to_go_on(RunDirectory(Path(given)))):
+        return options, {}
     directory = RunDirectory(Path(given) if given is not None else _newest(options))
+    before: dict[str, Any] = {}
     if directory.begun:
-        options = parse_arguments(arguments, _earlier(directory, options))
+        before = _options_before(directory, options["task"])
+        options = parse_arguments(arguments, _of_mappings(_restored, before))
     elif parse_arguments(arguments, {"task": ""})["task"] == "":  # it was not given
         raise SettingError(f"--resume: there is no search in {directory.path}")
-    return options | {"resume": True, "results_dir": str(directory.path)}
+    now = storable(options)
+    changes = {key: now[key] for key, value in before.items() if key in now and now[key] != value}
+    return options | {"resume": True, "results_dir": str(directory.path)}, changes
 
 
 def _asks_to_go_on(directory: RunDirectory) -> bool:
@@ -65,22 +69,22 @@ def _newest(options: Mapping[str, Any]) -> Path:
     return found[-1]
 
 
-def _earlier(directory: RunDirectory, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of the search in a directory, with what later sessions changed."""
+def _options_before(directory: RunDirectory, task: str) -> dict[str, Any]:
+    """The options of the search in a directory, with what later sessions changed; as they are stored.
+
+    Args:
+        task: that is asked for now.
+    """
     settings = _settings(directory)
     if not settings:
         raise SettingError(f"{directory.path} was not begun by asha-run: resume it with tune(resume=True)")
     target = str(settings.get("task"))
-    if ":" in target and options["task"] != target:
+    if ":" in target and task != target:
         # its module would be run, and what a results directory says is not to decide what is run
         raise SettingError(
             f"--resume: the search in {directory.path} tunes {target}: give --task {target} too"
         )
-    return {
-        key: _restored(value) if isinstance(value, dict) else value
-        for key, value in settings.items()
-        if key not in _OWN
-    }
+    return {key: value for key, value in settings.items() if key not in _OF_A_SESSION}
 
 
 def _settings(directory: RunDirectory) -> dict[str, Any]:
@@ -107,7 +111,12 @@ def _settings(directory: RunDirectory) -> dict[str, Any]:
 
 def storable(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options as the manifest keeps them, so that ``--resume`` gets them back from JSON as they were."""
-    return {key: _stored(value) if isinstance(value, dict) else value for key, value in options.items()}
+    return _of_mappings(_stored, options)
+
+
+def _of_mappings(convert: Callable[[Any], Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options, with ``convert`` applied to those that are mappings."""
+    return {key: convert(value) if isinstance(value, dict) else value for key, value in options.items()}
 
 
 def _stored(value: Any) -> Any:
@@ -126,18 +135,6 @@ def _restored(value: Any) -> Any:
     if isinstance(value, list):
         return [_restored(item) for item in value]
     return _ODD.get(value, value) if isinstance(value, str) else value
-
-
-def changes_since(options: Mapping[str, Any], directory: RunDirectory) -> dict[str, Any]:
-    """What a resumed search does otherwise than before."""
-    if not (options["resume"] and directory.begun):
-        return {}
-    before = _settings(directory)
-    return {
-        key: value
-        for key, value in storable(options).items()
-        if key not in _OWN and key in before and before[key] != value
-    }
 
 
 def resume_command(options: Mapping[str, Any], directory: Path, *, more: bool = False) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -27,24 +27,24 @@ from trials.worker.processes import end_marked
 
 
 @contextmanager
-def held_directory(plan: Launch, token: str) -> Iterator[None]:
+def held_directory(setup: Launch, token: str) -> Iterator[None]:
     """The results directory, made if need be, and held for this process alone.
 
     It is taken back if an error ends a new search before its first report, unless logs tell why.
     """
-    directory = plan.directory
+    directory = setup.directory
     there, fresh = directory.path.exists(), False
     directory.make_rooms()
     lock = RunLock(directory.lock, token)
     try:
         fresh = not directory.begun  # only now: another engine may have begun, and ended, in between
-        if not plan.resume:
+        if not setup.resume:
             directory.check()
         if lock.before is not None:
             end_marked(lock.before)  # what an engine that was killed has left running
         yield
     except AshaError as error:
-        if fresh and plan.scheduler.units == 0 and not isinstance(error, HopelessError):
+        if fresh and setup.scheduler.units == 0 and not isinstance(error, HopelessError):
             directory.take_back(itself=not there)  # a mount point, or a link, could not be removed
         raise
     finally:
@@ -53,78 +53,78 @@ def held_directory(plan: Launch, token: str) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One engine's work at a search.
+    """One engine's work at a search."""
 
-    journal: open for its records. budget: with what earlier sessions spent. earlier: what they did.
-    """
-
-    journal: JournalWriter
-    budget: Budget
-    earlier: Earlier | None = None
+    journal: JournalWriter  # open for its records
+    budget: Budget  # with what earlier sessions spent
+    held: Sequence[tuple[float, int]]  # when each session began, this one last, and how many devices it held
+    earlier: Earlier | None = None  # what earlier sessions did
 
 
 @contextmanager
-def begun_session(plan: Launch) -> Iterator[Session]:
+def begun_session(setup: Launch) -> Iterator[Session]:
     """Write the manifest and open the journal, or read both and bring the scheduler to where they end."""
-    directory = plan.directory
+    directory = setup.directory
     try:
         contents = journal_to_go_on_with(directory)
-        begun = _start(plan) if contents is None else _take_up(plan, contents)
+        begun = _start(setup) if contents is None else _take_up(setup, contents)
     except (DiskFull, OSError) as error:
         raise ResultsError(f"the search cannot be begun in {directory.path}: {error}") from None
     with closing(begun.journal):
         yield begun
 
 
-def _start(plan: Launch) -> Session:
-    directory = plan.directory
+def _start(setup: Launch) -> Session:
+    directory = setup.directory
     if directory.begun:  # its engine was killed between manifest and journal
-        check_same(read_json(directory.manifest), _manifest(plan), directory.path)
+        check_same(read_json(directory.manifest), _manifest(setup), directory.path)
     else:
-        write_json(directory.manifest, _manifest(plan))
+        write_json(directory.manifest, _manifest(setup))
     directory.journal.unlink(missing_ok=True)  # the torn beginning of its first line, at most
-    return Session(JournalWriter(directory.journal), plan.budget)
+    return Session(JournalWriter(directory.journal), setup.budget, [(0.0, setup.budget.devices)])
 
 
-def _take_up(plan: Launch, contents: JournalContents) -> Session:
-    before = read_json(plan.directory.manifest)
-    check_same(before, _manifest(plan), plan.directory.path, more_trials=plan.scheduler.extends)
-    check_limit(contents.records, plan.scheduler.max_trials, plan.directory.path)
-    devices = devices_of(before, plan.directory.manifest)
-    earlier = replay(plan.directory.journal, contents.records, plan.scheduler, devices)
+def _take_up(setup: Launch, contents: JournalContents) -> Session:
+    before = read_json(setup.directory.manifest)
+    check_same(before, _manifest(setup), setup.directory.path, more_trials=setup.scheduler.extends)
+    check_limit(contents.records, setup.scheduler.max_trials, setup.directory.path)
+    devices = devices_of(before, setup.directory.manifest)
+    earlier = replay(setup.directory.journal, contents.records, setup.scheduler, devices)
     earlier.record = {
         "created": datetime.now(UTC).isoformat(),
-        "devices": [slot.label for slot in plan.devices.slots],
-        "changes": dict(plan.changes),
+        "devices": [slot.label for slot in setup.devices.slots],
+        "changes": dict(setup.changes),
         "torn": contents.torn,
     }
+    resumed = [(record["t"], record["held"]) for record in contents.records if record["type"] == "resume"]
     return Session(
-        JournalWriter(plan.directory.journal, contents),
-        replace(plan.budget, spent=earlier.t, gpu_spent=earlier.device_seconds),
+        JournalWriter(setup.directory.journal, contents),
+        replace(setup.budget, spent=earlier.t, gpu_spent=earlier.device_seconds),
+        [(0.0, devices), *resumed, (earlier.t, setup.budget.devices)],
         earlier,
     )
 
 
-def _manifest(plan: Launch) -> dict[str, Any]:
-    labels = [slot.label for slot in plan.devices.slots]
-    chosen = plan.warm_start
+def _manifest(setup: Launch) -> dict[str, Any]:
+    labels = [slot.label for slot in setup.devices.slots]
+    chosen = setup.warm_start
     return manifest(
         task={
-            "name": plan.name,
-            **plan.built.describe(),
-            "metric": plan.built.metric,
-            "mode": plan.built.mode,
-            "unit": plan.built.unit,
+            "name": setup.name,
+            **setup.built.describe(),
+            "metric": setup.built.metric,
+            "mode": setup.built.mode,
+            "unit": setup.built.unit,
         },
-        space=plan.scheduler.space.to_dict(),
-        scheduler=plan.scheduler.describe(),
+        space=setup.scheduler.space.to_dict(),
+        scheduler=setup.scheduler.describe(),
         variation={
-            "name": plan.variation,
+            "name": chosen.name,
             "strategy": chosen.strategy,
-            "settings": dict(chosen.settings),
+            "settings": chosen.settings,
         },
-        budget=asdict(plan.budget),
-        target=plan.target,
-        hardware=hardware(labels, list(plan.devices.names)),
-        settings=dict(plan.settings or {}),
+        budget=asdict(setup.budget),
+        target=setup.target,
+        hardware=hardware(labels, list(setup.devices.names)),
+        settings=dict(setup.settings),
     )

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 from asha_core.errors import SettingError
 from asha_core.launch.launching import launch
 from asha_core.launch.naming import default_directory, short_name
-from asha_core.launch.types import Launch, Result, SafetyLimits
+from asha_core.launch.types import Launch, Result, SafetyLimits, choose_warm_start
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.observers import Observer
 from asha_core.runtime.storage.results import RunDirectory
-from asha_core.runtime.trial_timeouts import Limits
-from asha_core.runtime.units import parse_bytes, parse_duration
+from asha_core.runtime.units import parse_duration
 from asha_core.schedulers.base import Scheduler
-from trials.devices import INLINE, parse_devices
+from trials.devices import parse_devices
 from trials.task import FunctionTask, Task
 
 if TYPE_CHECKING:
@@ -87,6 +86,7 @@ def tune(
         raise SettingError(f"the task has mode {task.mode!r} and the scheduler {scheduler.mode!r}")
     if scheduler.trial_limit is None and budget is None:
         raise SettingError("the search would never end: give the scheduler max_trials, or give a budget")
+    scheduler.searcher.propose(0)  # a constraint that raises or refuses everything is refused here
     devices = parse_devices(gpus, workers_per_gpu)
     limit = Budget(None if budget is None else parse_duration(budget), None, devices.held)
     if resume and results_dir is None:
@@ -101,27 +101,19 @@ def tune(
             task,
             task,
             scheduler,
-            variation,
+            choose_warm_start(variation, warm_start_options),
             devices,
             limit,
             directory,
             progress=progress,
             target=target,
-            inline=devices is INLINE,
             observers=observers,
-            safety=SafetyLimits(
-                Limits(
-                    _seconds(trial_timeout, "trial_timeout"),
-                    _seconds(no_progress_timeout, "no_progress_timeout"),
-                ),
-                _seconds(heartbeat_timeout, "heartbeat_timeout"),
-                None if checkpoint_budget is None else parse_bytes(checkpoint_budget),
+            safety=SafetyLimits.read(
+                trial_timeout=trial_timeout,
+                no_progress_timeout=no_progress_timeout,
+                heartbeat_timeout=heartbeat_timeout,
+                checkpoint_budget=checkpoint_budget,
             ),
             resume=resume,
-            warm_start_options=warm_start_options or {},
         )
     )
-
-
-def _seconds(time: str | float | None, name: str) -> float | None:
-    return None if time is None else parse_duration(time, name)

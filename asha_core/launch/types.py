@@ -11,32 +11,48 @@ from asha_core.errors import SettingError
 from asha_core.launch.naming import short_name
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.observers import Observer, Outcome
+from asha_core.runtime.storage.records import to_json
 from asha_core.runtime.storage.results import RunDirectory
 from asha_core.runtime.trial_timeouts import Limits
+from asha_core.runtime.units import parse_bytes, parse_duration
 from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.state import Best
 from asha_core.space import Configuration
-from trials.devices import Devices
+from trials.devices import INLINE, Devices
 from trials.spec import TaskSpec
 from trials.task import Task
-from warmstart.registry import Variation, variation
+from warmstart.base import WarmStart
+from warmstart.registry import build, variation
 
 _LEAST_HEARTBEAT = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What it took until a search first had a value as good as its target, all its sessions together."""
+
+    seconds: float  # wall-clock
+    gpu_hours: float  # devices held times hours; on a CPU: worker processes times hours
+    units: int  # resource that all trials had trained by then
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """What a search found.
 
-    best: the best value reported, with its trial, resource and configuration; None if there was none.
-    outcome: how it ended. directory: where its journal, logs and checkpoints lie.
-    summary: the content of results.json.
+    Attributes:
+        best: the best value reported, with its trial, resource and configuration; None if there was none.
+        outcome: how it ended.
+        directory: where its journal, logs and checkpoints lie.
+        summary: the content of results.json.
+        reached: what its target took; None if it has none, or has not reached it.
     """
 
     best: Best | None
     outcome: Outcome
     directory: Path
     summary: Mapping[str, Any]
+    reached: Reached | None = None
 
     @property
     def best_configuration(self) -> Configuration | None:
@@ -51,15 +67,11 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class SafetyLimits:
-    """What protects a search from its trials; times in seconds, None: no limit.
+    """What protects a search from its trials."""
 
-    limits: how long a trial may train or be silent. heartbeat: how long a worker may give no sign of life.
-    checkpoint_budget: bytes that all checkpoints together may take; None: no limit.
-    """
-
-    limits: Limits = field(default_factory=Limits)
-    heartbeat: float | None = 60.0
-    checkpoint_budget: int | None = None
+    limits: Limits = field(default_factory=Limits)  # how long a trial may train, or be silent
+    heartbeat: float | None = 60.0  # seconds that a worker may give no sign of life; None: for ever
+    checkpoint_budget: int | None = None  # bytes that all checkpoints may take; None: any number
 
     def __post_init__(self) -> None:
         if self.heartbeat is not None and self.heartbeat < _LEAST_HEARTBEAT:
@@ -68,40 +80,103 @@ class SafetyLimits:
                 f"give at least {_LEAST_HEARTBEAT:g} s"
             )
 
+    @classmethod
+    def read(
+        cls,
+        *,
+        trial_timeout: str | float | None,
+        no_progress_timeout: str | float | None,
+        heartbeat_timeout: str | float | None,
+        checkpoint_budget: str | int | None,
+    ) -> SafetyLimits:
+        """From times and sizes as people give them: "30m", "20GB", or numbers of seconds and bytes."""
+
+        def seconds(time: str | float | None, name: str) -> float | None:
+            return None if time is None else parse_duration(time, name)
+
+        return cls(
+            Limits(
+                seconds(trial_timeout, "trial_timeout"), seconds(no_progress_timeout, "no_progress_timeout")
+            ),
+            seconds(heartbeat_timeout, "heartbeat_timeout"),
+            None if checkpoint_budget is None else parse_bytes(checkpoint_budget),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenWarmStart:
+    """The warm start of a search."""
+
+    name: str  # of the variation, as it was asked for
+    strategy: str  # how workers build it, with the settings
+    settings: dict[str, Any]
+    built: WarmStart  # in this process
+
+
+def choose_warm_start(name: str, options: Mapping[str, Any] | None = None) -> ChosenWarmStart:
+    """A variation, built to see that it can be.
+
+    Args:
+        options: settings in the place of the variation's own.
+    Raises:
+        SettingError: there is none of that name, it does not take these settings, or JSON cannot hold them.
+    """
+    chosen = variation(name, options)
+    for setting, value in chosen.settings.items():
+        try:
+            to_json(value)
+        except (TypeError, ValueError) as error:
+            raise SettingError(
+                f"warm start {chosen.strategy!r}: the setting {setting} is {value!r}, which JSON cannot hold "
+                f"({error}): give plain numbers, text and lists"
+            ) from None
+    return ChosenWarmStart(
+        name, chosen.strategy, dict(chosen.settings), build(chosen.strategy, chosen.settings)
+    )
+
 
 @dataclass(frozen=True, slots=True)
 class Launch:
     """Everything that a search is made of, checked and resolved; nothing is started or written yet.
 
-    task: the task itself, or how workers build it. built: the task in this process.
-    inline: run jobs in this process. settings: what the user asked for, for the manifest.
-    notes: lines for the user, said when the search begins.
-    resume: go on with the search in the directory, if there is one. changes: settings that differ from
-    those it was begun with. warm_start_options: settings in the place of the variation's own.
+    Attributes:
+        task: the task itself, or how workers build it.
+        built: the task in this process.
+        scheduler: a fresh one.
+        warm_start: what is done to fresh configurations.
+        devices: what the search runs on; ``INLINE``: jobs run in this process.
+        budget: when to stop.
+        directory: where everything is written.
+        progress: what is shown of it.
+        target: a value whose time to reach is told; the search goes on past it.
+        settings: what the user asked for, for the manifest.
+        observers: called along with the progress display.
+        notes: lines for the user, said when the search begins.
+        safety: what protects the search from its trials.
+        resume: go on with the search in the directory, if there is one.
+        changes: settings that differ from those it was begun with.
     """
 
     task: TaskSpec | Task
     built: Task
     scheduler: Scheduler
-    variation: str
+    warm_start: ChosenWarmStart
     devices: Devices
     budget: Budget
     directory: RunDirectory
     progress: str = "auto"
     target: float | None = None
-    inline: bool = False
-    settings: Mapping[str, Any] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
     observers: Sequence[Observer] = ()
     notes: Sequence[str] = ()
     safety: SafetyLimits = field(default_factory=SafetyLimits)
     resume: bool = False
     changes: Mapping[str, Any] = field(default_factory=dict)
-    warm_start_options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def warm_start(self) -> Variation:
-        """The variation, with the settings that it really has."""
-        return variation(self.variation, self.warm_start_options)
+    def inline(self) -> bool:
+        """Whether jobs run in this process."""
+        return self.devices is INLINE
 
     @property
     def name(self) -> str:
@@ -111,11 +186,11 @@ class Launch:
     @property
     def title(self) -> str:
         """The search in a few words."""
-        where = "inline" if self.inline else f"{len(self.devices.slots)} x {self.devices.slots[0].label}"
-        if not self.inline and len({slot.label for slot in self.devices.slots}) > 1:
-            where = ", ".join(slot.label for slot in self.devices.slots)
+        labels = [slot.label for slot in self.devices.slots]
+        alike = len(set(labels)) == 1
+        where = "inline" if self.inline else f"{len(labels)} x {labels[0]}" if alike else ", ".join(labels)
         scheduler = self.scheduler
         return (
-            f"{self.name}: {scheduler.name} {self.variation}, seed {scheduler.seed}, "
+            f"{self.name}: {scheduler.name} {self.warm_start.name}, seed {scheduler.seed}, "
             f"rungs {'/'.join(map(str, scheduler.levels))}, {where}"
         )

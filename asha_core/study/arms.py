@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from asha_core.errors import AshaError, SettingError
 from asha_core.launch.options import parse_arguments
 from asha_core.launch.resolve import resolve
-from asha_core.runtime.units import parse_duration
 from asha_core.study.planned import PlannedRun, Study
 
 if TYPE_CHECKING:
@@ -57,14 +56,11 @@ def arms_of(runs: Sequence[PlannedRun]) -> list[Arm]:
 
 
 def _arm(title: str, runs: Sequence[PlannedRun]) -> Arm:
-    options: dict[str, Any] = {**parse_arguments([]), **runs[0].options}
     try:
-        if options["budget"] is not None:
-            parse_duration(options["budget"])
-        _, task, scheduler, _ = resolve(options)
+        parts = resolve({**parse_arguments([]), **runs[0].options})
     except AshaError as error:
         raise type(error)(f"{title}: {error}") from None
-    return Arm(title, tuple(runs), task, scheduler)
+    return Arm(title, tuple(runs), parts.task, parts.scheduler)
 
 
 def with_data(study: Study, data_dir: str | None) -> Study:

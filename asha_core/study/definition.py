@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from asha_core.errors import SettingError, nearest
-from asha_core.launch.option_table import OPTIONS
-from asha_core.launch.options import MAPPINGS, read_option
+from asha_core.launch.option_table import MAPPINGS, OPTIONS, Scope
+from asha_core.launch.options import read_option
 from asha_core.launch.resolve import split_variation
 from asha_core.study.best import check_open
 from asha_core.study.names import arm_name, safe, stems, told_apart
@@ -21,10 +21,9 @@ from asha_core.study.reading import mapping_of, one_name, plain, read_file, read
 MEASURES = ("seconds", "gpu_hours", "units")
 Best = Mapping[str, Mapping[str, Any]]
 _KEEP = ("best", "all")
-# what the study decides for each run
-_OWN = ("task", "scheduler", "variation", "seed", "target", "gpus", "resume", "config", "results_dir",
-        "progress", "plan", "json", "unit_seconds", "checkpoint_size")  # fmt: skip
-_OPTIONS = {option.key: option for option in OPTIONS if option.key not in _OWN}
+_OPTIONS = {
+    option.key: option for option in OPTIONS if not option.by_study and option.scope is not Scope.SESSION
+}
 _LISTS = {"task": "tasks", "scheduler": "schedulers", "variation": "variations"}
 _OF_A_LEVEL = (*_LISTS, *_LISTS.values(), "seeds", "targets", "target")
 _OF_AN_ENTRY = ("targets", "target", "seeds", *_OPTIONS)

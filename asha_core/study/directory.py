@@ -18,7 +18,7 @@ from typing import Any, Literal
 import yaml
 
 from asha_core.errors import ResultsError, SettingError
-from asha_core.launch.options import MAPPINGS
+from asha_core.launch.option_table import MAPPINGS
 from asha_core.runtime.storage.atomic import whole
 from asha_core.runtime.storage.json_files import read_json, read_optional_json, write_json
 from asha_core.runtime.storage.results import RunDirectory

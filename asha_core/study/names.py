@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from asha_core.launch.option_table import Scope, keys_of
 from asha_core.study.planned import PlannedRun
 
 _LONGEST = 120  # bytes of a directory's name; file systems take 255
-_UNTOLD = ("name", "targets", "target", "seeds", "data_dir")
+_UNTOLD = ("name", "targets", "target", "seeds", *keys_of(Scope.PLACE))
 
 
 def arm_name(variation: str, options: Mapping[str, Any]) -> str:

@@ -8,13 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from asha_core.launch.option_table import Scope, keys_of
 from asha_core.runtime.storage.records import to_json
 
-# of two runs that differ in these alone, one is compared with the other; where the data lies changes nothing
-_OF_THE_ARM = ("variation", "warm_start_option", "seed", "data_dir", "target")
-# what does not make it another search: where its data lies, what is told of it, and how long one waits for a
-# worker that hangs
-_FREE = ("data_dir", "target", "no_progress_timeout", "heartbeat_timeout", "max_retries", "checkpoint_budget")
+_FREE = keys_of(Scope.HANDLING, Scope.PLACE)  # with other values it is the same search
+_OF_THE_ARM = keys_of(Scope.ARM)  # of two runs that differ in these alone, one is compared with the other
 
 
 @dataclass(frozen=True, slots=True)

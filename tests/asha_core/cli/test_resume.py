@@ -17,7 +17,8 @@ import yaml
 
 from analysis.cli import main as report
 from asha_core.cli.run import main
-from asha_core.launch.option_table import FLAG, OPTIONS
+from asha_core.launch.option_kinds import FLAG
+from asha_core.launch.option_table import OPTIONS
 from asha_core.launch.options import parse_arguments
 from asha_core.runtime.resume import Earlier, changed_settings, replay
 from asha_core.runtime.storage.journal import JournalWriter, read_journal
@@ -560,7 +561,7 @@ def test_the_new_options_are_in_the_help_and_in_yaml(
     assert [name for name in NEW if f"--{name}" not in text] == []
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(NEW))
     options = parse_arguments(["--config", str(tmp_path / "c.yaml")])
-    flags = [option.name for option in OPTIONS if option.read == FLAG]
+    flags = [option.name for option in OPTIONS if option.kind is FLAG]
     line = [
         word
         for name, v in NEW.items()

@@ -11,7 +11,9 @@ import pytest
 from asha_core import ASHA, Float, SearchSpace, tune
 from asha_core.cli.run import main
 from asha_core.errors import SettingError
-from asha_core.launch.options import OPTIONS, parse_arguments
+from asha_core.launch.option_kinds import FLAG
+from asha_core.launch.option_table import OPTIONS, Option
+from asha_core.launch.options import parse_arguments
 from asha_core.launch.resolve import split_variation
 
 DIGITS = ["--task", "digits", "--gpus", "cpu"]
@@ -35,7 +37,7 @@ def test_every_option_may_stand_in_the_file(tmp_path: Path) -> None:
             continue
         if option.key in samples:
             value = samples[option.key]
-        elif option.read == "flag":
+        elif option.kind is FLAG:
             value = "true"
         else:
             value = next(v for v in ("3", "x") if _reads(option, v))
@@ -46,9 +48,9 @@ def test_every_option_may_stand_in_the_file(tmp_path: Path) -> None:
     assert all(options[option.key] is not None for option in OPTIONS)
 
 
-def _reads(option: object, value: str) -> bool:
+def _reads(option: Option, value: str) -> bool:
     try:
-        option.read(value)  # type: ignore[attr-defined]
+        option.kind.read(value)
     except ValueError:
         return False
     return True

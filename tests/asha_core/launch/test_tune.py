@@ -13,8 +13,14 @@ from typing import Any
 
 import pytest
 
+from analysis.journals.metrics import time_to_target
+from analysis.journals.runs import load_run
 from asha_core import ASHA, AshaError, Float, SearchSpace, tune
-from asha_core.runtime.observers import Observer
+from asha_core.launch.time_to_target import TargetWatch
+from asha_core.launch.types import Reached
+from asha_core.messages import Report
+from asha_core.runtime.budget import Budget
+from asha_core.runtime.observers import Leaderboard, Observer, SearchView
 from asha_core.runtime.storage.journal import read_journal
 from asha_core.runtime.storage.lock import RunLock
 from tests.trials import jobs
@@ -43,6 +49,38 @@ def test_a_checkpoint_of_another_unit_than_the_best_says_so(tmp_path: Path) -> N
     assert result.best.resource == 8
     assert result.summary["best_checkpoint"] == {"value": 8.0, "resource": 9}
     assert load_checkpoint(result.directory / "checkpoints" / "best.pt")["resource"] == 9
+
+
+@pytest.mark.parametrize("trials", [(4,), (2, 4), (4, 6)])
+def test_the_target_is_reached_when_the_report_says_so_whatever_the_sessions(
+    tmp_path: Path, trials: tuple[int, ...]
+) -> None:
+    for target in (0.0, 4.0, 9.0, 10.0):
+        for many in trials:
+            scheduler = ASHA(SPACE, max_resource=9, max_trials=many, min_resource=9)
+            folder = tmp_path / f"run-{target}"
+            result = tune(
+                jobs.work, scheduler, gpus="inline", results_dir=folder, progress="none", target=target,
+                resume=True,
+            )  # fmt: skip
+        judged = time_to_target(load_run(folder), target)
+        assert (result.reached is None) == judged.censored
+        if result.reached is not None:
+            assert result.reached.units == judged.units
+            assert result.reached.seconds == pytest.approx(judged.seconds, abs=0.05)
+            assert result.reached.gpu_hours == pytest.approx(judged.gpu_hours, abs=0.05 / 3600)
+
+
+def test_device_hours_to_a_target_are_those_of_each_session() -> None:
+    leaderboard = Leaderboard("max")
+    watch = TargetWatch(0.5, leaderboard, [(0.0, 4), (100.0, 1), (300.0, 2)])
+    view = SearchView(ASHA(SPACE, max_trials=1), Budget(), [])
+    for t, value in ((50.0, 0.4), (200.0, float("nan")), (320.0, 0.5), (330.0, 0.9)):
+        view.now = t
+        event = Report(0, 0, leaderboard.reports + 1, value, 1.0)
+        leaderboard.on_event(view, event)
+        watch.on_event(view, event)
+    assert watch.reached == Reached(320.0, (100 * 4 + 200 * 1 + 20 * 2) / 3600, 3)
 
 
 def test_a_task_that_never_saves_has_no_checkpoint(tmp_path: Path) -> None:

@@ -1,0 +1,102 @@
+"""What an option of ``asha-run`` may be given: how it is read, and what an error says it must be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from asha_core.errors import SettingError
+from asha_core.runtime.units import parse_bytes, parse_duration
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of value."""
+
+    read: Callable[[Any], Any]  # raises ValueError or TypeError for what it does not take
+    must_be: str  # for an error
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
+        raise ValueError
+    return int(value)
+
+
+def _positive_integer(value: Any) -> int:
+    number = _integer(value)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def _natural(value: Any) -> int:
+    number = _integer(value)
+    if number < 0:
+        raise ValueError
+    return number
+
+
+def _time(value: Any) -> str:
+    """A time as text, as it is kept in the manifest."""
+    text = _text(value)
+    try:
+        parse_duration(text)
+    except SettingError:
+        raise ValueError from None
+    return text
+
+
+def _bytes(value: Any) -> int:
+    try:
+        return parse_bytes(value)
+    except SettingError:
+        raise ValueError from None
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool):
+        raise ValueError
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+def _positive(value: Any) -> float:
+    number = _number(value)
+    if number <= 0:
+        raise ValueError
+    return number
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list | tuple):  # gpus: [0, 1] in YAML
+        return ",".join(map(str, value))
+    if value is None or isinstance(value, dict):
+        raise ValueError
+    return str(value)
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError
+    return value
+
+
+FLAG = Kind(_flag, "true or false")  # given without a value
+KEY_VALUES = Kind(_text, "KEY=VALUE")  # may be repeated; together they are a mapping
+NAME = Kind(_text, "a name")
+PATH = Kind(_text, "a path")
+FILE = Kind(_text, "a file")
+GPU_LIST = Kind(_text, "a list of GPUs")
+INTEGER = Kind(_integer, "an integer")
+NATURAL = Kind(_natural, "an integer of at least 0")
+COUNT = Kind(_positive_integer, "an integer of at least 1")
+ETA = Kind(_integer, "an integer of at least 2")
+NUMBER = Kind(_number, "a number")
+POSITIVE = Kind(_positive, "a number above 0")
+TIME = Kind(_time, "a time such as 30m or 2h")
+SIZE = Kind(_bytes, "a size such as 20GB or 500MB")

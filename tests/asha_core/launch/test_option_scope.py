@@ -1,0 +1,47 @@
+"""What another value of an option changes is said once, in the table; who acts on it is held to it here."""
+
+from __future__ import annotations
+
+from analysis.study.checks import _PLANNED
+from asha_core.launch.option_table import MAPPINGS, OPTIONS, Scope, keys_of
+from asha_core.study.definition import _OPTIONS
+
+NOT_ANOTHER_SEARCH = {
+    *("data_dir", "gpus", "target"),
+    *("no_progress_timeout", "heartbeat_timeout", "max_retries", "checkpoint_budget"),
+}
+OF_A_SESSION = {
+    *("resume", "results_dir", "plan", "json", "config", "unit_seconds", "checkpoint_size", "progress"),
+}
+DECIDED_BY_A_STUDY = {"task", "scheduler", "variation", "seed", "target", "gpus"}
+
+
+def test_every_option_has_a_scope_and_a_name_of_its_own() -> None:
+    assert all(isinstance(option.scope, Scope) for option in OPTIONS)
+    assert len({option.key for option in OPTIONS}) == len(OPTIONS)
+
+
+def test_which_options_make_another_search() -> None:
+    assert {*keys_of(Scope.HANDLING, Scope.PLACE)} == NOT_ANOTHER_SEARCH
+    assert {*keys_of(Scope.ARM)} == {"variation", "warm_start_option", "seed"}
+    assert {*keys_of(Scope.PLACE)} == {"data_dir", "gpus"}
+
+
+def test_what_each_session_says_for_itself() -> None:
+    assert {*keys_of(Scope.SESSION)} == OF_A_SESSION
+
+
+def test_what_may_stand_in_the_file_of_a_study() -> None:
+    every = {option.key for option in OPTIONS}
+    assert {*_OPTIONS} == every - DECIDED_BY_A_STUDY - OF_A_SESSION
+
+
+def test_which_options_are_mappings_and_which_are_short_for_one_of_the_task() -> None:
+    assert MAPPINGS == ("task_option", "warm_start_option", "freeze")
+    short = {option.key for option in OPTIONS if option.of_task}
+    assert short == {"model", "subset", "label_noise", "data_dir"}
+
+
+def test_analysis_asks_only_for_what_makes_another_search() -> None:
+    """It reads what studies wrote, and imports no launching: its list is its own."""
+    assert {*_PLANNED} <= {*keys_of(Scope.SEARCH, Scope.ARM)}

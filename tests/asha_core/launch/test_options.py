@@ -81,7 +81,7 @@ BAD = [
     (["--max-trials", "many"], "--max-trials is 'many': it must be an integer of at least 1"),
     (["--max-trials", "0"], "--max-trials is '0'"),
     (["--seed", "1.5"], "--seed is '1.5': it must be an integer"),
-    (["--budget", "soon"], "--budget is 'soon': give a time"),
+    (["--budget", "soon"], "--budget is 'soon': it must be a time above zero"),
     (["--budget", "-3h"], "--budget"),
     (["--gpu-hours", "nan"], "--gpu-hours is 'nan': it must be a number above 0"),
     (["--target", "inf"], "--target is 'inf'"),

@@ -10,7 +10,7 @@ import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +20,9 @@ from asha_core.runtime.terminal.command import Parser, run_command
 if TYPE_CHECKING:
     from asha_core.study.arms import Arm
     from asha_core.study.definition import Best
+    from asha_core.study.device_groups import DeviceGroup
     from asha_core.study.directory import StudyDirectory
-    from asha_core.study.planned import PlannedRun, Study
-    from asha_core.study.runner import Seat
+    from asha_core.study.runs import PlannedRun, Study
 
 _FILES = Path(__file__).parents[1] / "study" / "files"
 _SHIPPED = ("smoke-test", "full-experiment")
@@ -77,31 +77,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _study(options: argparse.Namespace) -> int:
-    from asha_core.study.arms import arms_of
     from asha_core.study.directory import StudyDirectory
-    from asha_core.study.view import check_progress
+    from asha_core.study.progress_view import check_progress
 
     check_progress(options.progress)
     if options.json and not options.dry_run:
         raise SettingError("--json goes with --dry-run: the results of a study are in its directory")
     name = _read(options).name
     directory = StudyDirectory(Path(options.results_dir or Path("results") / name))
-    study, plan = _asked(options, directory)
-    arms = arms_of(study.runs)
+    asked = _asked(options, directory)
     if options.dry_run:
-        from asha_core.study.dry_run import arm_costs, plan_of, plan_text
+        from asha_core.study.dry_run import arm_costs, dry_run_numbers, dry_run_text
 
-        costs = arm_costs(study, directory, arms)
-        print(json.dumps(plan_of(study, costs), indent=2) if options.json else plan_text(study, costs))
+        study, costs = asked.study, arm_costs(asked.study, directory, asked.arms)
+        as_json = options.json
+        print(json.dumps(dry_run_numbers(study, costs), indent=2) if as_json else dry_run_text(study, costs))
         return 0
-    return _run(options, study, plan, directory, arms)
+    return _run(options, asked, directory)
 
 
 def _read(options: argparse.Namespace, best: Best | None = None) -> Study:
     """The study that the command line names, with its seeds and data."""
     from asha_core.study.arms import with_data
     from asha_core.study.definition import read_study
-    from asha_core.study.reading import read_seeds
+    from asha_core.study.yaml_file import read_seeds
 
     given = [name for name in _SHIPPED if getattr(options, name.replace("-", "_"))]
     if (options.file is not None) + len(given) != 1:
@@ -114,26 +113,43 @@ def _read(options: argparse.Namespace, best: Best | None = None) -> Study:
     return with_data(read_study(path, seeds, best), options.data_dir)
 
 
-def _asked(options: argparse.Namespace, directory: StudyDirectory) -> tuple[Study, list[PlannedRun]]:
-    """The runs to run, in the groups that they form with all runs of the directory; and those all."""
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is asked for, as far as it is known now."""
+
+    study: Study  # its runs in the groups that they form with all runs of the directory
+    every: Sequence[PlannedRun]  # all runs of the directory
+    arms: Sequence[Arm]  # of the runs that are asked for
+
+
+def _asked(options: argparse.Namespace, directory: StudyDirectory, before: _Asked | None = None) -> _Asked:
+    """The runs that the command line asks for, with what ``best_of`` stands for already.
+
+    Args:
+        before: what it was a moment ago.
+    """
+    from asha_core.study.arms import arms_of
+
     study, known = _read(options), dict[str, Mapping[str, Any]]()
     while found := _best(study, directory, known):
         known |= found
         study = _read(options, known)
-    before = directory.merged(study)
-    asked = {run.identity for run in study.runs}
-    runs = [run for run in before if run.identity in asked]
+    every = directory.merged(study)
+    identities = {run.identity for run in study.runs}
+    runs = [run for run in every if run.identity in identities]
     if options.only:
         runs = [run for run in runs if fnmatch.fnmatchcase(run.id, options.only)]
         if not runs:
             first = study.runs[0].id
             raise SettingError(f"--only {options.only} matches none of the runs; the first is {first}")
-    return replace(study, runs=tuple(runs)), before
+    study = replace(study, runs=tuple(runs))
+    same = before is not None and before.study.runs == study.runs
+    return _Asked(study, every, before.arms if before is not None and same else arms_of(runs))
 
 
 def _best(study: Study, directory: StudyDirectory, known: Best) -> dict[str, Mapping[str, Any]]:
     """What ``best_of`` stands for in the experiments that are over since."""
-    from asha_core.study.best import best_variation
+    from asha_core.study.best_of import best_variation
 
     over = sorted({*study.waiting.values()} - {*study.waiting, *known})
     if not over:
@@ -152,97 +168,88 @@ def _best(study: Study, directory: StudyDirectory, known: Best) -> dict[str, Map
     return found
 
 
-def _run(
-    options: argparse.Namespace,
-    study: Study,
-    plan: Sequence[PlannedRun],
-    directory: StudyDirectory,
-    arms: Sequence[Arm],
-) -> int:
+def _run(options: argparse.Namespace, asked: _Asked, directory: StudyDirectory) -> int:
     from asha_core.runtime.storage.lock import held
-    from asha_core.study.arms import arms_of
-    from asha_core.study.runner import seats
+    from asha_core.study.device_groups import device_groups
 
-    places = seats(options.gpus, options.parallel, study.gpus_per_run)
+    groups = device_groups(options.gpus, options.parallel, asked.study.gpus_per_run)
     directory.make()
     with held(directory.lock, "another asha-study works in it"):
-        study, plan = _asked(options, directory)  # again: another one may have written its plan since
-        through, failed = _round(options, study, plan, directory, arms, places)
-        while through and study.waiting:
-            now, plan = _asked(options, directory)
-            if len(now.runs) <= len(study.runs):
-                study = replace(study, waiting=now.waiting)
+        asked = _asked(options, directory, asked)  # again: another one may have written study.json since
+        finished, failed = _run_and_test(options, asked, directory, groups)
+        study = asked.study
+        while finished and study.waiting:
+            asked = _asked(options, directory, asked)
+            if len(asked.study.runs) <= len(study.runs):
+                study = replace(study, waiting=asked.study.waiting)
                 break
-            study, arms = now, arms_of(now.runs)  # with what was waiting for the best of the others
-            through, failed = _round(options, study, plan, directory, arms, places, failed)
+            study = asked.study  # with what was waiting for the best of the others
+            finished, failed = _run_and_test(options, asked, directory, groups, failed)
     states = {run.id: directory.state(run) for run in study.runs}
     nothing = [run.id for run in study.runs if directory.found_nothing(run)]
+    again = failed if finished else []  # an interrupted run is no failed one
+    failed = [n for n, state in states.items() if state == "failed" or (n in again and state != "done")]
     try:
-        _tell(study, directory, states, failed, nothing, through=through)
+        _print_summary(study, directory, states, failed, nothing, finished=finished)
         sys.stdout.flush()
     except OSError:  # nobody reads any more: it is all in the directory
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - so that the last flush is silent
-    if not through:
+    if not finished:
         return 130
     waits = study.waiting and not options.only  # with that, the rest was not asked for
     return 1 if waits or nothing or any(state != "done" for state in states.values()) else 0
 
 
-def _round(
+def _run_and_test(
     options: argparse.Namespace,
-    study: Study,
-    plan: Sequence[PlannedRun],
+    asked: _Asked,
     directory: StudyDirectory,
-    arms: Sequence[Arm],
-    places: Sequence[Seat],
-    but: Sequence[str] = (),
+    groups: Sequence[DeviceGroup],
+    failed_before: Sequence[str] = (),
 ) -> tuple[bool, list[str]]:
     """Run what is left, and measure on test data what is done.
 
     Args:
-        but: runs that have failed in this command, which are tried again by the next one.
+        failed_before: runs that have failed in this command, which are tried again by the next one.
     Returns:
-        False if it was interrupted; and the runs that failed, those of ``but`` among them.
+        False if it was interrupted; and the runs that failed, those from before among them.
     """
-    from asha_core.study.runner import Conductor
-    from asha_core.study.testing import measure, to_measure
-    from asha_core.study.view import make_view
+    from asha_core.study.progress_view import make_view
+    from asha_core.study.runner import StudyRunner
+    from asha_core.study.test_data import measure, to_measure
 
-    directory.write(study, plan, ["asha-study", *sys.argv[1:]])
+    study = asked.study
+    directory.write(study, asked.every, ["asha-study", *sys.argv[1:]])
     open_ = [run for run in study.runs if directory.state(run) != "done"]
-    left = [run for run in open_ if run.id not in but]
+    left = [run for run in open_ if run.id not in failed_before]
     done = len(study.runs) - len(open_)
-    arm = {run.id: each for each in arms for run in each.runs}
+    arm = {run.id: each for each in asked.arms for run in each.runs}
     view = make_view(options.progress, len(study.runs), done)
-    view.failed += but
+    view.failed += failed_before
     if done:
         view.show(f"{done} of {len(study.runs)} runs are done already", loud=True)
+    runner = StudyRunner(study, directory, left, groups, view, lambda run: arm[run.id].describe(run))
     try:
-        through = Conductor(study, directory, left, places, view, lambda run: arm[run.id].describe(run)).run()
-        if through and study.test:
-            device = f"cuda:{places[0].gpus.partition(',')[0]}" if places[0].count else "cpu"
-            measure(directory, to_measure(directory, arms), view, device)
+        finished = runner.run()
+        if finished and study.test:
+            device = f"cuda:{groups[0].gpus.partition(',')[0]}" if groups[0].count else "cpu"
+            measure(directory, to_measure(directory, asked.arms), view, device)
     finally:
         view.close()
-    return through, view.failed
+    return finished, view.failed
 
 
-def _tell(
+def _print_summary(
     study: Study,
     directory: StudyDirectory,
     states: Mapping[str, str],
-    unwell: Sequence[str],
+    failed: Sequence[str],
     nothing: Sequence[str],
     *,
-    through: bool,
+    finished: bool,
 ) -> None:
-    """What is done, what failed, and how to go on."""
+    """What is done, what failed or found nothing, and how to go on."""
     done = sum(state == "done" for state in states.values())
-    failed = [
-        name
-        for name, state in states.items()
-        if state == "failed" or (through and name in unwell and state != "done")
-    ]
     print(f"{done} of {len(states)} runs done")
     if failed:
         print(
@@ -254,7 +261,7 @@ def _tell(
             f"nothing was found by: {', '.join(nothing)}; no trial of these reported a finite value: see "
             "their logs, and remove their directories to have them run again"
         )
-    if not through:
+    if not finished:
         print("stopped; the same command goes on with it")
     for name, other in study.waiting.items():
         print(f"experiment {name} waits for all runs of {other}, to see which variation is best")

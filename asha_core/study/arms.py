@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from asha_core.errors import AshaError, SettingError
 from asha_core.launch.options import parse_arguments
 from asha_core.launch.resolve import resolve
-from asha_core.study.planned import PlannedRun, Study
+from asha_core.study.runs import PlannedRun, Study
 
 if TYPE_CHECKING:
     from asha_core.schedulers.base import Scheduler
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """Runs that differ by their seeds alone. title: what their names begin with."""
+    """Runs that differ by their seeds alone."""
 
-    title: str
+    title: str  # what their names begin with
     runs: tuple[PlannedRun, ...]
     task: Task
     scheduler: Scheduler

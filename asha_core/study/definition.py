@@ -13,10 +13,10 @@ from asha_core.errors import SettingError, nearest
 from asha_core.launch.option_table import MAPPINGS, OPTIONS, Scope
 from asha_core.launch.options import read_option
 from asha_core.launch.resolve import split_variation
-from asha_core.study.best import check_open
-from asha_core.study.names import arm_name, safe, stems, told_apart
-from asha_core.study.planned import PlannedRun, Study, group_labels
-from asha_core.study.reading import mapping_of, one_name, plain, read_file, read_seeds
+from asha_core.study.arm_names import arm_name, directory_name, stems, with_unique_names
+from asha_core.study.best_of import check_comparable
+from asha_core.study.runs import PlannedRun, Study, group_labels
+from asha_core.study.yaml_file import mapping_of, one_name, read_file, read_seeds, storable_value
 
 MEASURES = ("seconds", "gpu_hours", "units")
 Best = Mapping[str, Mapping[str, Any]]
@@ -78,7 +78,7 @@ def study_from(
         raise SettingError(f"{source}: baseline is {top['baseline']!r}{nearest(baseline, arms)}")
     _check_unique(runs, source)
     labels = group_labels(runs)
-    runs = [replace(run, group=labels[run.pairing]) for run in told_apart(runs)]
+    runs = [replace(run, group=labels[run.pairing]) for run in with_unique_names(runs)]
     return Study(named, baseline, measure, tuple(runs), gpus, keep, test, waiting)
 
 
@@ -97,7 +97,7 @@ def _experiments(top: Mapping[str, Any], source: str) -> Iterator[tuple[str, dic
         if level.get("run_id") in (None, ""):
             raise SettingError(f"{place} has no run_id: give each experiment a name of its own")
         run_id = str(level["run_id"])
-        if isinstance(level["run_id"], bool | list | Mapping) or not safe([run_id]):
+        if isinstance(level["run_id"], bool | list | Mapping) or not directory_name([run_id]):
             raise SettingError(
                 f"{place}: run_id is {level['run_id']!r}: give a name with letters or digits, in quotes if "
                 "YAML takes it for something else"
@@ -145,7 +145,7 @@ def _resolved(
             )
         if other in waiting or other not in best:
             if other not in waiting:
-                check_open(other, runs, baseline, place)
+                check_comparable(other, runs, baseline, place)
             waiting[str(level["run_id"])] = other
         elif {**best[other], **entry} not in plainly:
             variations.append({**best[other], **entry})
@@ -236,10 +236,9 @@ def _merged(parts: Sequence[Mapping[str, Any]], place: str) -> dict[str, Any]:
             if value is None:
                 options.pop(key, None)
                 continue
-            read = read_option(_OPTIONS[key], value, f"{place}: {key}")
-            options[key] = (
-                {**options.get(key, {}), **plain(read, f"{place}: {key}")} if key in MAPPINGS else read
-            )
+            where = f"{place}: {key}"
+            read = read_option(_OPTIONS[key], value, where)
+            options[key] = options.get(key, {}) | storable_value(read, where) if key in MAPPINGS else read
     return options
 
 

@@ -1,6 +1,6 @@
 """A study's results directory: what was planned, and how far each run is.
 
-study.json           the plan of all runs that were ever asked for here
+study.json           all runs that were ever asked for here
 study.lock           held by the ``asha-study`` that works here
 runs/<arm>/seed-<n>/ a run's results directory, with config.yaml, stdout.log, stderr.log and outcome.json
 evaluation/          what ``asha-report`` writes
@@ -18,12 +18,11 @@ from typing import Any, Literal
 import yaml
 
 from asha_core.errors import ResultsError, SettingError
-from asha_core.launch.option_table import MAPPINGS
 from asha_core.runtime.storage.atomic import whole
 from asha_core.runtime.storage.json_files import read_json, read_optional_json, write_json
 from asha_core.runtime.storage.results import RunDirectory
-from asha_core.study.names import as_before
-from asha_core.study.planned import PlannedRun, Study, group_labels
+from asha_core.study.arm_names import with_names_kept
+from asha_core.study.runs import PlannedRun, Study, group_labels
 
 State = Literal["new", "begun", "failed", "done"]
 _SCHEMA = 1
@@ -31,15 +30,15 @@ _OVER = ("complete", "budget")
 
 
 class StudyDirectory:
-    """The paths of a study, and the plan that is kept in it.
+    """The paths of a study, and the runs that were asked for in it.
 
     Args:
-        path: the directory; made when the plan is written.
+        path: the directory; made when study.json is written.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.plan = path / "study.json"
+        self.file = path / "study.json"
         self.lock = path / "study.lock"
 
     def run(self, run: PlannedRun) -> RunDirectory:
@@ -71,24 +70,24 @@ class StudyDirectory:
         Raises:
             ResultsError: study.json is damaged.
         """
-        if not self.plan.exists():
-            # what an asha-study leaves that is killed before it has written the plan
-            ours = (self.lock, self.plan.with_name(f"{self.plan.name}.tmp"))
+        if not self.file.exists():
+            # what an asha-study leaves that is killed before it has written study.json
+            ours = (self.lock, self.file.with_name(f"{self.file.name}.tmp"))
             if self.path.is_dir() and any(entry not in ours for entry in self.path.iterdir()):
                 raise ResultsError(
                     f"results directory {self.path} is not empty and holds no study: name another with "
                     "--results-dir"
                 )
             return []
-        content = read_json(self.plan)
+        content = read_json(self.file)
         try:
             if content["schema"] != _SCHEMA:
                 raise ResultsError(
-                    f"{self.plan} has schema {content['schema']!r}: this version reads {_SCHEMA}"
+                    f"{self.file} has schema {content['schema']!r}: this version reads {_SCHEMA}"
                 )
             return [PlannedRun.from_dict(kept) for kept in content["runs"]]
         except (KeyError, TypeError, ValueError) as error:
-            raise ResultsError(f"{self.plan} is damaged: {type(error).__name__} {error}") from None
+            raise ResultsError(f"{self.file} is damaged: {type(error).__name__} {error}") from None
 
     def merged(self, study: Study) -> list[PlannedRun]:
         """All runs of this directory: those of the study, and those that were planned here before.
@@ -102,7 +101,7 @@ class StudyDirectory:
         known = self.read()
         runs = {run.id: run for run in known}
         self._check_measure(study, known)
-        for run in as_before(study.runs, known):
+        for run in with_names_kept(study.runs, known):
             before = runs.get(run.id)
             if before is not None and before.identity != run.identity and self.state(before) != "new":
                 raise SettingError(
@@ -120,7 +119,7 @@ class StudyDirectory:
         return [replace(run, group=labels[run.pairing]) for run in runs.values()]
 
     def _check_measure(self, study: Study, known: Sequence[PlannedRun]) -> None:
-        measure = read_json(self.plan).get("measure", study.measure) if known else study.measure
+        measure = read_json(self.file).get("measure", study.measure) if known else study.measure
         if measure != study.measure and any(self.state(run) != "new" for run in known):
             raise SettingError(
                 f"runs have begun in {self.path}, which are to be compared by {measure}, and now measure is "
@@ -141,7 +140,7 @@ class StudyDirectory:
 
     def _commands(self, command: Sequence[str]) -> list[list[str]]:
         """Those that have worked here, each once, and this one."""
-        before = read_json(self.plan).get("commands", []) if self.plan.exists() else []
+        before = read_json(self.file).get("commands", []) if self.file.exists() else []
         return [*(each for each in before if each != list(command)), list(command)]
 
     def write(self, study: Study, runs: Sequence[PlannedRun], command: Sequence[str]) -> None:
@@ -154,8 +153,8 @@ class StudyDirectory:
         content = {
             "schema": _SCHEMA,
             "name": study.name,
-            "created": read_json(self.plan)["created"]
-            if self.plan.exists()
+            "created": read_json(self.file)["created"]
+            if self.file.exists()
             else datetime.now(UTC).isoformat(),
             "commands": self._commands(command),
             "baseline": study.baseline,
@@ -164,15 +163,18 @@ class StudyDirectory:
             "runs": [run.to_dict() for run in runs],
         }
         try:
-            write_json(self.plan, content)
+            write_json(self.file, content)
         except OSError as error:
-            raise ResultsError(f"{self.plan} cannot be written: {error.strerror}") from None
+            raise ResultsError(f"{self.file} cannot be written: {error.strerror}") from None
 
     def write_config(self, run: PlannedRun) -> Path:
         """Write the run's config.yaml, which ``asha-run --config`` takes; its path."""
         directory = self.run(run)
         directory.path.mkdir(parents=True, exist_ok=True)
-        options = {key.replace("_", "-"): _plain(value, key) for key, value in run.options.items()}
+        options: dict[str, Any] = {
+            key.replace("_", "-"): dict(value) if isinstance(value, Mapping) else value
+            for key, value in run.options.items()
+        }
         if "start-points" in options:  # so that it is run again from wherever that is done
             options["start-points"] = str(Path(options["start-points"]).absolute())
         with whole(directory.config, "x", encoding="utf-8") as file:
@@ -204,7 +206,3 @@ def _differences(before: PlannedRun, now: PlannedRun) -> str:
     return ", ".join(
         f"{name} {before.options.get(name)!r}, now {now.options.get(name)!r}" for name in before.changed(now)
     )
-
-
-def _plain(value: Any, key: str) -> Any:
-    return dict(value) if key in MAPPINGS and isinstance(value, Mapping) else value

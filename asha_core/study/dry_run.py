@@ -12,23 +12,22 @@ from asha_core.runtime.units import counted, parse_duration
 from asha_core.schedulers.forecast import Forecast
 from asha_core.study.arms import Arm
 from asha_core.study.directory import State, StudyDirectory
-from asha_core.study.planned import Study
+from asha_core.study.runs import Study
+
+_STATES: tuple[State, ...] = ("done", "begun", "failed")
+_HEADER = ("arm", "seeds", "runs", *_STATES, "units a run", "GPU-hours a run", "hours left")
+_KNOWN_BY = {"budget": "at most, by the budgets", "measured": "by the mean of the runs that are done"}
 
 
 @dataclass(frozen=True, slots=True)
 class ArmCost:
-    """What an arm costs and how far it is.
-
-    states: how many runs are in which state. hours: device-hours a run, None if that is not known.
-    known_by: "budget" (at most that), or "measured" (the mean of its own runs that are done).
-    units: resource units that a run is expected to train, None if its budget is a time.
-    """
+    """What an arm costs and how far it is."""
 
     arm: Arm
-    states: Mapping[State, int]
-    hours: float | None
-    known_by: str
-    units: float | None
+    states: Mapping[State, int]  # how many runs are in which state
+    hours: float | None  # device-hours a run, if they are known
+    known_by: str  # "budget" (at most that), or "measured" (the mean of its own runs that are done)
+    units: float | None  # that a run is expected to train; None if its budget is a time
 
     @property
     def left(self) -> int:
@@ -74,8 +73,8 @@ def _device_hours(directory: StudyDirectory, run: Any) -> float | None:
         return None
 
 
-def plan_of(study: Study, costs: Sequence[ArmCost]) -> dict[str, Any]:
-    """The plan as plain numbers, for programs."""
+def dry_run_numbers(study: Study, costs: Sequence[ArmCost]) -> dict[str, Any]:
+    """What a study consists of and costs, for programs."""
     unknown = [cost.arm.title for cost in costs if cost.left and cost.hours is None]
     return {
         "study": study.name,
@@ -108,42 +107,15 @@ def unpaired(study: Study, costs: Sequence[ArmCost]) -> list[str]:
     return [cost.arm.title for cost in costs if not any(run.pairing_of_seed in base for run in cost.arm.runs)]
 
 
-def plan_text(study: Study, costs: Sequence[ArmCost]) -> str:
-    """The plan for people."""
-    rows = []
-    for cost in costs:
-        seeds = [run.seed for run in cost.arm.runs]
-        rows.append(
-            [
-                cost.arm.title,
-                _ranges(seeds),
-                str(len(seeds)),
-                str(cost.states.get("done", 0)),
-                str(cost.states.get("begun", 0)),
-                str(cost.states.get("failed", 0)),
-                "-" if cost.units is None else f"{cost.units:.0f}",
-                "-" if cost.hours is None else f"{cost.hours:.3g}",
-                "-" if cost.hours is None else f"{cost.left * cost.hours:.4g}",
-            ]
-        )
-    header = [
-        "arm",
-        "seeds",
-        "runs",
-        "done",
-        "begun",
-        "failed",
-        "units a run",
-        "GPU-hours a run",
-        "hours left",
-    ]
-    plan = plan_of(study, costs)
+def dry_run_text(study: Study, costs: Sequence[ArmCost]) -> str:
+    """The same for people."""
+    numbers = dry_run_numbers(study, costs)
     groups = len({run.group for cost in costs for run in cost.arm.runs})
     lines = [
-        f"study {study.name}: {counted(plan['runs'], 'run')}, {counted(len(costs), 'arm')} in "
-        f"{counted(groups, 'group')}, {plan['done']} done",
+        f"study {study.name}: {counted(numbers['runs'], 'run')}, {counted(len(costs), 'arm')} in "
+        f"{counted(groups, 'group')}, {numbers['done']} done",
         "",
-        _left_aligned(header, rows),
+        _left_aligned(_HEADER, [_row(cost) for cost in costs]),
         "",
     ]
     lines += [
@@ -151,21 +123,33 @@ def plan_text(study: Study, costs: Sequence[ArmCost]) -> str:
         for name, other in study.waiting.items()
     ]
     lines += [
-        f"{title} has no pair with {study.baseline}: it cannot be compared" for title in plan["unpaired"]
+        f"{title} has no pair with {study.baseline}: it cannot be compared" for title in numbers["unpaired"]
     ]
     if any(cost.hours is not None for cost in costs):
         how = sorted({cost.known_by for cost in costs if cost.known_by})
-        words = {"budget": "at most, by the budgets", "measured": "by the mean of the runs that are done"}
         lines.append(
-            f"{plan['gpu_hours']:.5g} GPU-hours in all, {plan['gpu_hours_left']:.5g} left "
-            f"({'; '.join(words[each] for each in how)}; on a CPU: worker-hours)"
+            f"{numbers['gpu_hours']:.5g} GPU-hours in all, {numbers['gpu_hours_left']:.5g} left "
+            f"({'; '.join(_KNOWN_BY[each] for each in how)}; on a CPU: worker-hours)"
         )
-    if plan["cost_unknown"]:
+    if numbers["cost_unknown"]:
         lines.append(
-            f"the hours of {counted(len(plan['cost_unknown']), 'arm')} are not known: no budget in time, and "
-            "none of their runs is done"
+            f"the hours of {counted(len(numbers['cost_unknown']), 'arm')} are not known: no budget in time, "
+            "and none of their runs is done"
         )
     return "\n".join(lines)
+
+
+def _row(cost: ArmCost) -> list[str]:
+    seeds = [run.seed for run in cost.arm.runs]
+    return [
+        cost.arm.title,
+        _ranges(seeds),
+        str(len(seeds)),
+        *(str(cost.states.get(state, 0)) for state in _STATES),
+        "-" if cost.units is None else f"{cost.units:.0f}",
+        "-" if cost.hours is None else f"{cost.hours:.3g}",
+        "-" if cost.hours is None else f"{cost.left * cost.hours:.4g}",
+    ]
 
 
 def _left_aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

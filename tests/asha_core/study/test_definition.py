@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from asha_core.errors import SettingError
 from asha_core.study.definition import read_study, study_from
-from asha_core.study.planned import PlannedRun, in_order
-from asha_core.study.reading import read_seeds
+from asha_core.study.runs import PlannedRun, in_order
+from asha_core.study.yaml_file import read_seeds
 
 
 def study(**content: Any) -> Any:

@@ -53,7 +53,7 @@ def test_seeds_are_added_to_those_before(tmp_path: Path) -> None:
     assert [run.seed for run in merged] == [0, 1, 2, 3]
     directory.write(many, merged, ["asha-study"])
     assert [run.seed for run in directory.read()] == [0, 1, 2, 3]
-    content = json.loads(directory.plan.read_text())
+    content = json.loads(directory.file.read_text())
     assert content["runs"][0]["directory"] == "runs/dummy-asha-baseline/seed-0"
 
 
@@ -102,7 +102,7 @@ def test_what_is_no_study_is_left_alone(tmp_path: Path) -> None:
 )
 def test_a_damaged_plan_is_named(tmp_path: Path, text: str) -> None:
     directory = StudyDirectory(tmp_path)
-    directory.plan.write_text(text)
+    directory.file.write_text(text)
     with pytest.raises(ResultsError, match=r"study\.json"):
         directory.read()
 

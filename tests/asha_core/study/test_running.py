@@ -17,7 +17,7 @@ import yaml
 from analysis.journals.metrics import time_to_target
 from analysis.journals.runs import load_run
 from asha_core.study.directory import StudyDirectory
-from asha_core.study.process import RunProcess
+from asha_core.study.run_process import RunProcess
 from tests.asha_core.cli.searches import environment
 
 pytestmark = pytest.mark.processes
@@ -252,20 +252,20 @@ def test_lines_are_passed_on_as_they_come_and_made_harmless(tmp_path: Path) -> N
     assert heard[1][1].startswith("asha-core ")
     assert logs[0].read_text().splitlines() == [text for _, text in heard]
 
-    from asha_core.study.process import _text
+    from asha_core.study.run_process import _text
 
     assert _text(b"10%\r50%\r100%\r") == "100%"
     assert _text(b"\x1b[2Jgone\xff") == "?[2Jgone\N{REPLACEMENT CHARACTER}"
 
 
-def test_gpus_are_split_into_seats_that_share_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpus_are_split_into_groups_that_share_none(monkeypatch: pytest.MonkeyPatch) -> None:
     from asha_core.errors import SettingError
-    from asha_core.study.runner import seats
+    from asha_core.study.device_groups import device_groups
     from trials import devices
 
     monkeypatch.setattr(devices, "visible_gpus", lambda: [devices.Gpu(str(i), "H200") for i in range(8)])
-    assert [seat.gpus for seat in seats("auto", 2, 4)] == ["0,1,2,3", "4,5,6,7"]
-    assert [seat.gpus for seat in seats("0, 2,5,7", 4, None)] == ["0", "2", "5", "7"]
+    assert [group.gpus for group in device_groups("auto", 2, 4)] == ["0,1,2,3", "4,5,6,7"]
+    assert [group.gpus for group in device_groups("0, 2,5,7", 4, None)] == ["0", "2", "5", "7"]
     for given, message in [
         (("0,1,2", 2, None), "that 2 divides"),
         (("0,1", 1, 4), "asks for 4 GPUs a run"),
@@ -273,8 +273,8 @@ def test_gpus_are_split_into_seats_that_share_none(monkeypatch: pytest.MonkeyPat
         (("0,1", 0, None), "parallel is 0"),
     ]:
         with pytest.raises(SettingError, match=message):
-            seats(*given)
-    assert [seat.workers for seat in seats("cpu", 2, None)] == [max(devices.cores() // 2, 1)] * 2
+            device_groups(*given)
+    assert [group.workers for group in device_groups("cpu", 2, None)] == [max(devices.cores() // 2, 1)] * 2
 
 
 def test_a_run_ends_with_its_study_even_before_it_has_begun(tmp_path: Path) -> None:

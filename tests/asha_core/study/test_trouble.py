@@ -14,12 +14,13 @@ import pytest
 
 from analysis.study.loading import PairedTimes
 from asha_core.study import runner as conductor
-from asha_core.study.best import best_variation
+from asha_core.study.best_of import best_variation
 from asha_core.study.definition import study_from
+from asha_core.study.device_groups import DeviceGroup
 from asha_core.study.directory import StudyDirectory
-from asha_core.study.runner import Conductor, Seat
-from asha_core.study.testing import measure
-from asha_core.study.view import PlainView, RichView, View
+from asha_core.study.progress_view import PlainView, RichView, View
+from asha_core.study.runner import StudyRunner
+from asha_core.study.test_data import measure
 from tests.asha_core.cli.searches import environment
 from tests.asha_core.study.test_directory import finish
 from tests.asha_core.study.test_running import ASHA_STUDY, write
@@ -68,8 +69,8 @@ def test_a_full_disk_stops_a_run_and_not_the_study(
     monkeypatch.setattr(conductor, "RunProcess", Ends)
     monkeypatch.setattr(conductor, "_POLL", 0.0)
     view = Told(3)
-    seats = [Seat("inline", 0, None, {})]
-    assert Conductor(made, directory, made.runs, seats, view, lambda run: "").run()
+    groups = [DeviceGroup("inline", 0, None, {})]
+    assert StudyRunner(made, directory, made.runs, groups, view, lambda run: "").run()
     assert any("No space left" in line and "seed-1" in line for line in view.lines)
     ended = {run.seed for run in made.runs if directory.outcome(run) is not None}
     assert ended == {0, 2}
@@ -82,7 +83,7 @@ def test_a_plan_that_cannot_be_written_is_said_in_one_line(
     from asha_core.errors import ResultsError
 
     directory = StudyDirectory(tmp_path / "study")
-    directory.plan.with_name("study.json.tmp").mkdir(parents=True)
+    directory.file.with_name("study.json.tmp").mkdir(parents=True)
     with pytest.raises(ResultsError, match=r"study\.json cannot be written"):
         directory.write(study(), study().runs, [])
 
@@ -90,7 +91,7 @@ def test_a_plan_that_cannot_be_written_is_said_in_one_line(
 def test_a_study_that_was_killed_before_its_plan_was_written_is_begun(tmp_path: Path) -> None:
     directory = StudyDirectory(tmp_path)
     directory.lock.write_text("")
-    directory.plan.with_name("study.json.tmp").write_text("{")
+    directory.file.with_name("study.json.tmp").write_text("{")
     assert directory.read() == []
 
 
@@ -116,11 +117,11 @@ def test_a_task_that_fails_on_test_data_leaves_the_others_to_be_measured(
 def test_what_a_run_left_behind_prints_does_not_bring_it_back() -> None:
     view = Told(1)
     (run,) = study().runs
-    view.start(run)
-    view.line(run, "stdout", "one")
+    view.on_start(run)
+    view.on_line(run, "stdout", "one")
     assert view.running[run.id][1] == "one"
-    view.end(run, True, 1.0, "done")
-    view.line(run, "stdout", "from a worker that outlived it")
+    view.on_end(run, True, 1.0, "done")
+    view.on_line(run, "stdout", "from a worker that outlived it")
     assert not view.running
 
 
@@ -131,8 +132,8 @@ def test_the_view_fits_the_terminal(width: int) -> None:
     view = RichView(1000, 3)
     view.close()
     (run,) = study(experiments=[{"run_id": "a-name-that-is-much-longer-than-a-narrow-terminal"}]).runs
-    view.start(run)
-    view.line(run, "stdout", "said " * 100)
+    view.on_start(run)
+    view.on_line(run, "stdout", "said " * 100)
     stream = io.StringIO()
     Console(file=stream, width=width, height=24, force_terminal=False).print(view.render())
     lines = stream.getvalue().splitlines()
@@ -159,9 +160,9 @@ def test_a_terminal_that_stands_still_does_not_hold_up_the_searches() -> None:
     (run,) = study().runs
     lines = 50_000
     for number in range(lines):  # would not come back
-        view.line(run, "stdout", str(number))
+        view.on_line(run, "stdout", str(number))
     stream.go_on.set()
-    view.end(run, True, 1.0, "done")
+    view.on_end(run, True, 1.0, "done")
     view.close()
     said = stream.getvalue().splitlines()
     assert len(said) < lines
@@ -233,7 +234,7 @@ def test_a_file_of_the_user_is_no_module_of_pythons(tmp_path: Path) -> None:
     (tmp_path / "shlex.py").write_text("raise RuntimeError('not me')")
     logs = [tmp_path / "stdout.log", tmp_path / "stderr.log"]
     program = (
-        "import sys, time; from pathlib import Path; from asha_core.study.process import RunProcess\n"
+        "import sys, time; from pathlib import Path; from asha_core.study.run_process import RunProcess\n"
         "process = RunProcess(['--version'], [Path('stdout.log'), Path('stderr.log')], [], print, {})\n"
         "while process.poll() is None: time.sleep(0.02)\n"
         "sys.exit(process.poll())"

@@ -10,10 +10,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from asha_core.errors import SettingError
+from asha_core.study.arm_names import directory_name
 from asha_core.study.definition import study_from
 from asha_core.study.directory import StudyDirectory
-from asha_core.study.names import safe
-from asha_core.study.planned import PlannedRun
+from asha_core.study.runs import PlannedRun
 
 
 def study(**content: Any) -> Any:
@@ -25,7 +25,7 @@ def test_whatever_experiments_are_called_each_has_a_directory_of_its_own_in_the_
     names: list[str],
 ) -> None:
     entries = [{"run_id": name, "max_trials": 3 + place} for place, name in enumerate(names)]
-    assume(all(safe([name]) for name in names))  # else they are refused
+    assume(all(directory_name([name]) for name in names))  # else they are refused
     runs = study(experiments=entries).runs
     root = Path("/results/runs")
     places = [(root / run.id).resolve() for run in runs]

@@ -17,23 +17,18 @@ _OF_THE_ARM = keys_of(Scope.ARM)  # of two runs that differ in these alone, one 
 
 @dataclass(frozen=True, slots=True)
 class PlannedRun:
-    """One search of a study: one seed of one arm.
+    """One search of a study: one seed of one arm."""
 
-    id: also its directory under ``runs/``. experiment: the ``run_id`` in the file. arm: the warm start, with
-    its options if it has some. targets: of T@tau, fixed before the runs; the last is the primary one.
-    options: of ``asha-run``, by key; without where it runs and where it writes.
-    """
-
-    id: str
-    experiment: str
+    id: str  # also its directory under ``runs/``
+    experiment: str  # the ``run_id`` in the file
     task: str
     scheduler: str
     variation: str
-    arm: str
+    arm: str  # the warm start, with its options if it has some
     seed: int
-    targets: tuple[float, ...]
-    options: Mapping[str, Any]
-    group: str = ""
+    targets: tuple[float, ...]  # of T@tau, fixed before the runs; the last is the primary one
+    options: Mapping[str, Any]  # of ``asha-run``, by key; without where it runs and where it writes
+    group: str = ""  # the name of its ``pairing``, for people
 
     @property
     def pairing(self) -> str:
@@ -86,11 +81,14 @@ class PlannedRun:
 class Study:
     """A study as its file describes it.
 
-    baseline: the arm that the others of its group are compared with. measure: of T@tau in the tests:
-    "seconds", "gpu_hours" or "units". gpus_per_run: how many GPUs each run must have; None: as given.
-    keep_checkpoints: "best" (the other ones are deleted when a run is complete) or "all". test: in the end,
-    measure what each run chose on test data. waiting: experiments of which more is to be run once it is known
-    what was best in another one (``best_of``).
+    Attributes:
+        baseline: the arm that the others of its group are compared with.
+        measure: of T@tau in the tests: "seconds", "gpu_hours" or "units".
+        gpus_per_run: how many GPUs each run must have; None: as given.
+        keep_checkpoints: "best" (the other ones are deleted when a run is complete) or "all".
+        test: in the end, measure what each run chose on test data.
+        waiting: experiments of which more is to be run once it is known what was best in another one
+            (``best_of``); which other one.
     """
 
     name: str

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from asha_core.errors import SettingError
+from asha_core.study.arm_names import arm_name
 from asha_core.study.directory import StudyDirectory
-from asha_core.study.names import arm_name
-from asha_core.study.planned import PlannedRun
+from asha_core.study.runs import PlannedRun
 
 
-def check_open(experiment: str, runs: Sequence[PlannedRun], baseline: str, place: str) -> None:
+def check_comparable(experiment: str, runs: Sequence[PlannedRun], baseline: str, place: str) -> None:
     """Raise ``SettingError`` if no variation of an experiment can turn out to be its best one.
 
     Args:

@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import Any
 
 from asha_core.launch.option_table import Scope, keys_of
-from asha_core.study.planned import PlannedRun
+from asha_core.study.runs import PlannedRun
 
 _LONGEST = 120  # bytes of a directory's name; file systems take 255
-_UNTOLD = ("name", "targets", "target", "seeds", *keys_of(Scope.PLACE))
+_NOT_IN_NAMES = ("name", "targets", "target", "seeds", *keys_of(Scope.PLACE))
 
 
 def arm_name(variation: str, options: Mapping[str, Any]) -> str:
@@ -25,23 +25,23 @@ def arm_name(variation: str, options: Mapping[str, Any]) -> str:
 def stems(run_id: str, combinations: Sequence[Sequence[Mapping[str, Any]]], *, alone: bool) -> list[str]:
     """A directory's name for each arm: what is run, with options where names alone are alike."""
     if alone and run_id:
-        return [safe([run_id])]
+        return [directory_name([run_id])]
     words = [[run_id, *(str(entry["name"]) for entry in entries)] for entries in combinations]
     return [
-        safe(own if words.count(own) == 1 else [*own, *_told(entries)])
+        directory_name(own if words.count(own) == 1 else [*own, *_option_words(entries)])
         for own, entries in zip(words, combinations, strict=True)
     ]
 
 
-def _told(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _option_words(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for entry in entries:
         for key, value in entry.items():
-            if key not in _UNTOLD:
+            if key not in _NOT_IN_NAMES:
                 inner = value.items() if isinstance(value, Mapping) else [(key, value)]
                 yield from (f"{name}={item}" for name, item in inner)
 
 
-def safe(words: Iterable[str]) -> str:
+def directory_name(words: Iterable[str]) -> str:
     """Words as one name of a directory; "" if there is no letter or digit in them."""
     joined = unicodedata.normalize("NFC", "-".join(filter(None, words)))
     stem = re.sub(r"[^\w.=+-]+", "-", joined).strip("-.")
@@ -55,7 +55,7 @@ def _marked(stem: str, what: str) -> str:
     return f"{cut}-{mark}"
 
 
-def told_apart(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
+def with_unique_names(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
     """The runs, arms of one name (or of one but for its case, as some file systems see it) renamed."""
     owners: dict[str, str] = {}
     renamed = []
@@ -69,7 +69,7 @@ def told_apart(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
     return renamed
 
 
-def as_before(runs: Sequence[PlannedRun], before: Sequence[PlannedRun]) -> list[PlannedRun]:
+def with_names_kept(runs: Sequence[PlannedRun], before: Sequence[PlannedRun]) -> list[PlannedRun]:
     """The runs, with the names that they have in a study's directory already.
 
     What an arm is called depends on the arms beside it, so one more of them in the file may change its name;

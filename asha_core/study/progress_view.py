@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from asha_core.errors import SettingError, nearest
 from asha_core.runtime.units import counted, format_duration
-from asha_core.study.planned import PlannedRun
+from asha_core.study.runs import PlannedRun
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -30,7 +30,8 @@ class View:
     """Says nothing; the base of the others.
 
     Args:
-        total: runs of the study. done: how many of them were complete before.
+        total: runs of the study.
+        done: how many of them were complete before.
     """
 
     def __init__(self, total: int, done: int) -> None:
@@ -43,19 +44,19 @@ class View:
         self.began = time.monotonic()
         self.lock = threading.Lock()  # two threads for each run say lines
 
-    def start(self, run: PlannedRun) -> None:
-        """A run begins."""
+    def on_start(self, run: PlannedRun) -> None:
+        """A run has begun."""
         with self.lock:
             self.running[run.id] = (time.monotonic(), "")
 
-    def line(self, run: PlannedRun, stream: str, text: str) -> None:
+    def on_line(self, run: PlannedRun, stream: str, text: str) -> None:
         """A run has printed a line."""
         with self.lock:
             if run.id in self.running:  # what a process of it that outlived it prints does not bring it back
                 self.running[run.id] = (self.running[run.id][0], text)
             self.show(f"[{run.id}] {text}")
 
-    def end(self, run: PlannedRun, well: bool, seconds: float, how: str) -> None:
+    def on_end(self, run: PlannedRun, well: bool, seconds: float, how: str) -> None:
         """A run has ended; ``how`` says it in words."""
         with self.lock:
             self.running.pop(run.id, None)
@@ -66,11 +67,11 @@ class View:
                 self.failed.append(run.id)
             finished = self.done + len(self.failed)
             self.show(
-                f"[{finished}/{self.total}] {run.id}: {how} in {format_duration(seconds)}{self.left()}",
+                f"[{finished}/{self.total}] {run.id}: {how} in {format_duration(seconds)}{self.time_left()}",
                 loud=True,
             )
 
-    def left(self) -> str:
+    def time_left(self) -> str:
         """How long the rest will take about, by the mean of the runs so far."""
         rest = self.total - self.done - len(self.failed)
         if not self.seconds or not rest:
@@ -185,7 +186,7 @@ class RichView(View):
             failed = f", {len(self.failed)} failed" if self.failed else ""
             head = Text(
                 f"{finished} of {counted(self.total, 'run')}{failed}, "
-                f"{format_duration(time.monotonic() - self.began)}{self.left()}"
+                f"{format_duration(time.monotonic() - self.began)}{self.time_left()}"
             )
             table = Table(box=None, show_header=False, padding=(0, 1), expand=True)
             table.add_column(no_wrap=True)

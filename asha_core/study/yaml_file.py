@@ -85,7 +85,7 @@ def mapping_of(content: Any, place: str) -> dict[str, Any]:
     return found
 
 
-def plain(value: Any, place: str) -> Any:
+def storable_value(value: Any, place: str) -> Any:
     """The value, if JSON can keep it as it is.
 
     Raises:
@@ -95,9 +95,9 @@ def plain(value: Any, place: str) -> Any:
         for key in value:
             if not isinstance(key, str):
                 raise SettingError(f"{place} has the key {key!r}: keys must be text; write it in quotes")
-        return {plain(key, place): plain(item, place) for key, item in value.items()}
+        return {storable_value(key, place): storable_value(item, place) for key, item in value.items()}
     if isinstance(value, list):
-        return [plain(item, place) for item in value]
+        return [storable_value(item, place) for item in value]
     if isinstance(value, str) and not value.isascii():
         try:
             value.encode()

@@ -105,7 +105,7 @@ def test_without_halving_from_start_points(tmp_path: Path) -> None:
     assert reached(results) == [(9, 3)]
     assert load_run(tmp_path / "run").trials[0].proposed == point
     # its best are the next search's start points
-    _, _, scheduler, _ = resolve(parse_arguments([*DIGITS, "--start-points", str(tmp_path / "run")]))
+    scheduler = resolve(parse_arguments([*DIGITS, "--start-points", str(tmp_path / "run")])).scheduler
     assert [dict(scheduler.searcher.propose(i)) for i in range(3)] == [
         e["configuration"] for e in results["top"]
     ]

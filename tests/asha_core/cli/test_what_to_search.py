@@ -12,7 +12,7 @@ import pytest
 from asha_core.cli.run import main
 from asha_core.errors import AshaError, SettingError
 from asha_core.launch.options import parse_arguments
-from asha_core.launch.resolve import resolve, split_variation
+from asha_core.launch.resolve import Parts, resolve, split_variation
 from asha_core.launch.start_points import read_start_points
 from asha_core.schedulers import SCHEDULERS
 from asha_core.searchers import SEARCHERS
@@ -24,7 +24,7 @@ DIGITS = ["--task", "digits", "--gpus", "cpu"]
 POINT = {"lr": 0.05, "weight_decay": 1e-4, "momentum": 0.9, "magnitude": 0.25, "label_smoothing": 0.1}
 
 
-def resolved(*arguments: str) -> Any:
+def resolved(*arguments: str) -> Parts:
     return resolve(parse_arguments([*DIGITS, *arguments]))
 
 
@@ -91,12 +91,13 @@ def test_two_different_schedulers_are_a_contradiction(scheduler: str) -> None:
 
 def test_the_parts_are_what_the_search_is_made_of() -> None:
     for name, kind in SCHEDULERS.items():
-        _, task, scheduler, variation = resolved("--variation", f"{name}-random-warm")
-        assert (scheduler.name, variation) == (name, "random-warm")
+        parts = resolved("--variation", f"{name}-random-warm")
+        task, scheduler = parts.task, parts.scheduler
+        assert (scheduler.name, parts.warm_start.name) == (name, "random-warm")
         assert type(scheduler).__name__ == kind.partition(":")[2]
         assert (scheduler.space, scheduler.mode) == (task.space, task.mode)
     for name in sorted(set(SEARCHERS) - {"grid"}):
-        assert resolved("--searcher", name)[2].searcher.name == name
+        assert resolved("--searcher", name).scheduler.searcher.name == name
 
 
 @pytest.mark.parametrize(
@@ -127,10 +128,11 @@ def test_an_unknown_name_is_told_all_that_there_are(capsys: pytest.CaptureFixtur
 
 
 def test_a_frozen_dimension_has_its_value_in_every_configuration() -> None:
-    spec, task, scheduler, _ = resolved("--freeze", "lr=1e-3", "--freeze", "momentum=0.9")
+    parts = resolved("--freeze", "lr=1e-3", "--freeze", "momentum=0.9")
+    spec, task, scheduler = parts.spec, parts.task, parts.scheduler
     assert spec.frozen == {"lr": 1e-3, "momentum": 0.9}
     assert (task.space["lr"], task.space["momentum"]) == (Constant(1e-3), Constant(0.9))
-    free = resolved()[2]
+    free = resolved().scheduler
     for index in range(5):
         before = dict(free.searcher.propose(index))
         assert dict(scheduler.searcher.propose(index)) == {**before, "lr": 1e-3, "momentum": 0.9}
@@ -141,7 +143,7 @@ def test_a_frozen_dimension_has_its_value_in_every_configuration() -> None:
 
 def test_a_grid_of_frozen_dimensions_is_a_search_of_its_own() -> None:
     frozen = [argument for name, value in POINT.items() for argument in ("--freeze", f"{name}={value}")]
-    scheduler = resolved("--searcher", "grid", *frozen)[2]
+    scheduler = resolved("--searcher", "grid", *frozen).scheduler
     assert (scheduler.searcher.size, scheduler.trial_limit, scheduler.max_trials) == (1, 1, None)
     assert dict(scheduler.searcher.propose(0)) == POINT
 
@@ -213,8 +215,8 @@ def test_start_points_come_first_and_then_the_searchers_own(form: str, tmp_path:
         path.mkdir()
         top = [{"trial": i, "value": 0.9, "configuration": c} for i, c in enumerate((POINT, other))]
         (path / "results.json").write_text(json.dumps({"schema": 1, "top": top}))
-    searcher = resolved("--start-points", str(path), "--seed", "4")[2].searcher
-    plain = resolved("--seed", "4")[2].searcher
+    searcher = resolved("--start-points", str(path), "--seed", "4").scheduler.searcher
+    plain = resolved("--seed", "4").scheduler.searcher
     assert [dict(searcher.propose(index)) for index in range(2)] == [POINT, other]
     assert [searcher.propose(index + 2) for index in range(3)] == [plain.propose(i) for i in range(3)]
     assert searcher.name == "listed+random"
@@ -224,7 +226,7 @@ def test_start_points_may_stand_in_the_file_with_what_is_frozen(tmp_path: Path) 
     (tmp_path / "points.yaml").write_text(json.dumps([POINT, {k: POINT[k] for k in POINT if k != "lr"}]))
     config = tmp_path / "c.yaml"
     config.write_text(f"start-points: {tmp_path / 'points.yaml'}\nfreeze: {{lr: 5e-2}}\nsearcher: halton\n")
-    searcher = resolved("--config", str(config))[2].searcher
+    searcher = resolved("--config", str(config)).scheduler.searcher
     assert searcher.name == "listed+halton"
     assert dict(searcher.propose(0)) == dict(searcher.propose(1)) == POINT  # what is frozen may be left out
     assert searcher.propose(2)["lr"] == 0.05
@@ -281,6 +283,6 @@ def test_start_points_that_are_not_there_are_refused_in_one_line(
 
 def test_the_default_number_of_trials_is_the_grids_if_there_is_one() -> None:
     frozen = [argument for name, value in POINT.items() for argument in ("--freeze", f"{name}={value}")]
-    assert resolved()[2].trial_limit == 100
-    assert resolved("--budget", "1h")[2].trial_limit is None
-    assert resolved("--searcher", "grid", *frozen, "--max-trials", "5")[2].trial_limit == 1
+    assert resolved().scheduler.trial_limit == 100
+    assert resolved("--budget", "1h").scheduler.trial_limit is None
+    assert resolved("--searcher", "grid", *frozen, "--max-trials", "5").scheduler.trial_limit == 1

@@ -23,7 +23,7 @@ from asha_core.launch.types import Launch, Result, SafetyLimits
 from asha_core.runtime.observers import short
 from asha_core.runtime.storage.records import to_json
 from asha_core.runtime.storage.results import RunDirectory
-from asha_core.runtime.terminal.command import run_command
+from asha_core.runtime.terminal.command import last_words, run_command
 from asha_core.runtime.terminal.console import PROGRESS, format_table
 from asha_core.runtime.units import counted, format_duration
 from asha_core.schedulers.base import Scheduler
@@ -84,11 +84,8 @@ def _search(options: Mapping[str, Any], changes: Mapping[str, Any], results: Tex
     from asha_core.launch.launching import launch
 
     result = launch(setup, then_exit=True)
-    try:
+    with last_words():
         _print_outcome(options, setup, result, results)
-    except OSError:  # nobody reads any more, or the disk is full: it is all in the results directory
-        with contextlib.suppress(OSError):
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - so that the last flush is silent
     if result.outcome.reason == "interrupted":
         return 130
     return 0 if result.best is not None else 1
@@ -105,7 +102,6 @@ def _print_outcome(options: Mapping[str, Any], setup: Launch, result: Result, re
         command = resume_command(options, result.directory, more=spent)
         how = "the budget is spent" if spent else "stopped"
         print(f"asha-run: {how}; go on with: {command}", file=sys.stderr)
-    sys.stdout.flush()
 
 
 def _set_up(options: Mapping[str, Any], parts: Parts, changes: Mapping[str, Any]) -> Launch:
@@ -203,3 +199,7 @@ def _target_line(result: Result, setup: Launch) -> str:
         f"reached after {format_duration(reached.seconds)}, {reached.gpu_hours:.3g} "
         f"{'GPU' if setup.devices.names else 'worker'}-hours, {counted(reached.units, setup.built.unit)}"
     )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

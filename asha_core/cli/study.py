@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import json
-import os
 import re
 import shlex
 import sys
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asha_core.errors import SettingError
-from asha_core.runtime.terminal.command import Parser, run_command
+from asha_core.runtime.terminal.command import Parser, last_words, run_command
 
 if TYPE_CHECKING:
     from asha_core.study.arms import Arm
@@ -189,11 +188,8 @@ def _run(options: argparse.Namespace, asked: _Asked, directory: StudyDirectory) 
     nothing = [run.id for run in study.runs if directory.found_nothing(run)]
     again = failed if finished else []  # an interrupted run is no failed one
     failed = [n for n, state in states.items() if state == "failed" or (n in again and state != "done")]
-    try:
+    with last_words():
         _print_summary(study, directory, states, failed, nothing, finished=finished)
-        sys.stdout.flush()
-    except OSError:  # nobody reads any more: it is all in the directory
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - so that the last flush is silent
     if not finished:
         return 130
     waits = study.waiting and not options.only  # with that, the rest was not asked for

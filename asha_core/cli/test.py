@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,7 +42,7 @@ def _test(options: argparse.Namespace) -> int:
     from trials.tasks import task_target
     from trials.torch_task.final_test import measure_on_test_data
 
-    told = measure_on_test_data(
+    final = measure_on_test_data(
         options.results,
         task=None if options.task is None else task_target(options.task),
         data_dir=options.data_dir,
@@ -52,9 +53,9 @@ def _test(options: argparse.Namespace) -> int:
         from asha_core.runtime.storage.records import to_json
         from trials.torch_task.final_test import fields
 
-        print(to_json(fields(told)))
+        print(to_json(fields(final)))
     else:
-        _print(told, options.results)
+        _print(final, options.results)
     return 0
 
 
@@ -74,14 +75,18 @@ def _device(name: str) -> str:
     return name
 
 
-def _print(told: Final, directory: str) -> None:
+def _print(final: Final, directory: str) -> None:
     from asha_core.runtime.observers import short
 
-    if told.again:
-        print(f"measured before, on {told.measured[:10]}; the test data was not read again")
-    beside = "" if told.validation is None else f" (validation {told.validation:.4f})"
-    print(f"test {told.metric} {told.value:.4f}{beside}, loss {told.loss:.4f}, {told.count:,} samples")
-    values = " ".join(f"{name}={short(value)}" for name, value in told.configuration.items())
-    trial = "checkpoint" if told.trial is None else f"trial {told.trial}"
-    print(f"{trial} at {told.unit} {told.resource}: {values}")
+    if final.again:
+        print(f"measured before, on {final.measured[:10]}; the test data was not read again")
+    beside = "" if final.validation is None else f" (validation {final.validation:.4f})"
+    print(f"test {final.metric} {final.value:.4f}{beside}, loss {final.loss:.4f}, {final.count:,} samples")
+    values = " ".join(f"{name}={short(value)}" for name, value in final.configuration.items())
+    trial = "checkpoint" if final.trial is None else f"trial {final.trial}"
+    print(f"{trial} at {final.unit} {final.resource}: {values}")
     print(f"kept in {RunDirectory(Path(directory)).test}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

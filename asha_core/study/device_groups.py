@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from asha_core.errors import SettingError
-from trials.devices import cores, parse_devices, threads_each, visible_gpus
+from trials import devices
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +37,20 @@ def device_groups(gpus: str, parallel: int, per_run: int | None) -> list[DeviceG
     if parallel < 1:
         raise SettingError(f"parallel is {parallel}: it must be at least 1")
     if gpus == "auto":
-        gpus = ",".join(map(str, range(len(visible_gpus())))) or "cpu"
+        gpus = ",".join(map(str, range(len(devices.visible_gpus())))) or "cpu"
     if gpus in ("cpu", "inline"):
         if per_run is not None:
             raise SettingError(
                 f"the study asks for {per_run} GPUs a run (gpus_per_run), and --gpus {gpus} has none: take "
                 "the key out of the file to run it on a CPU"
             )
-        workers = 1 if gpus == "inline" else max(cores() // parallel, 1)
+        workers = 1 if gpus == "inline" else max(devices.cores() // parallel, 1)
         return [
-            DeviceGroup(gpus, 0, None if gpus == "inline" else workers, threads_each(parallel * workers))
+            DeviceGroup(
+                gpus, 0, None if gpus == "inline" else workers, devices.threads_each(parallel * workers)
+            )
         ] * parallel
-    parse_devices(gpus)
+    devices.parse_devices(gpus)
     numbers = [part.strip() for part in gpus.split(",")]
     if len(numbers) % parallel:
         raise SettingError(
@@ -62,4 +64,4 @@ def device_groups(gpus: str, parallel: int, per_run: int | None) -> list[DeviceG
             f"{parallel} gives each {each}: name {per_run * parallel}, or change gpus_per_run in the file"
         )
     shares = [",".join(numbers[first : first + each]) for first in range(0, len(numbers), each)]
-    return [DeviceGroup(share, each, None, threads_each(len(numbers))) for share in shares]
+    return [DeviceGroup(share, each, None, devices.threads_each(len(numbers))) for share in shares]

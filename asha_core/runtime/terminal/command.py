@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from asha_core.errors import AshaError, SettingError
@@ -37,5 +38,21 @@ def run_command(name: str, command: Callable[[], int]) -> int:
         print(f"{name}: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # such as `head`
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - so that the last flush is silent
+        _silence()
         return 1
+
+
+@contextmanager
+def last_words() -> Iterator[None]:
+    """For what is printed when the work is done: nobody may read it, and the disk may be full."""
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError:
+        _silence()
+
+
+def _silence() -> None:
+    """Let the flush at the end of this process have nothing to say."""
+    with suppress(OSError):
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115

@@ -169,7 +169,7 @@ def test_a_terminal_that_stands_still_does_not_hold_up_the_searches() -> None:
     assert said[0] == f"[{run.id}] 0"
     assert said[-1].startswith("[1/1]")
     (missed,) = (line for line in said if "not shown" in line)
-    assert int(missed.strip("(").split()[0]) + len(said) - 2 == lines
+    assert int(missed.strip("(").split()[0].replace(",", "")) + len(said) - 2 == lines
 
 
 class Compared:

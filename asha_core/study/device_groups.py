@@ -44,12 +44,9 @@ def device_groups(gpus: str, parallel: int, per_run: int | None) -> list[DeviceG
                 f"the study asks for {per_run} GPUs a run (gpus_per_run), and --gpus {gpus} has none: take "
                 "the key out of the file to run it on a CPU"
             )
-        workers = 1 if gpus == "inline" else max(devices.cores() // parallel, 1)
-        return [
-            DeviceGroup(
-                gpus, 0, None if gpus == "inline" else workers, devices.threads_each(parallel * workers)
-            )
-        ] * parallel
+        workers = None if gpus == "inline" else max(devices.cores() // parallel, 1)
+        threads = devices.threads_each(parallel * (workers or 1))
+        return [DeviceGroup(gpus, 0, workers, threads)] * parallel
     devices.parse_devices(gpus)
     numbers = [part.strip() for part in gpus.split(",")]
     if len(numbers) % parallel:

@@ -71,7 +71,7 @@ def _run(setup: Launch, session: Session, stop: StopSignal, token: str) -> Resul
             earlier=session.earlier,
         )
         if isinstance(executor, InlineExecutor):
-            executor.listener = search.hear
+            executor.listener = search.handle
         try:
             outcome = search.run()
         except BaseException:
@@ -117,9 +117,9 @@ def _keepers(setup: Launch) -> list[Observer]:
     budget = setup.safety.checkpoint_budget
     if budget is None:
         return []
-    from asha_core.runtime.storage.checkpoint_budget import CheckpointKeeper
+    from asha_core.runtime.storage.checkpoint_budget import CheckpointPruner
 
-    return [CheckpointKeeper(setup.directory, budget)]
+    return [CheckpointPruner(setup.directory, budget)]
 
 
 def _write_results(setup: Launch, leaderboard: Leaderboard, outcome: Outcome) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def _settings(directory: RunDirectory) -> dict[str, Any]:
     Raises:
         AshaError: manifest or journal are damaged.
     """
-    from asha_core.runtime.resume import changed_settings, journal_to_go_on_with
+    from asha_core.runtime.resume import changed_settings, journal_to_resume
     from asha_core.runtime.storage.json_files import read_json
 
     manifest = read_json(directory.manifest)
@@ -105,7 +105,7 @@ def _settings(directory: RunDirectory) -> dict[str, Any]:
     scheduler = manifest.get("scheduler")
     if settings.get("max_trials") is None and isinstance(scheduler, dict):
         settings["max_trials"] = scheduler.get("max_trials")  # the limit of a search that was given none
-    journal = journal_to_go_on_with(directory)
+    journal = journal_to_resume(directory)
     return settings | ({} if journal is None else changed_settings(journal.records))
 
 

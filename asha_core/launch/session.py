@@ -13,10 +13,10 @@ from asha_core.launch.types import Launch
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.resume import (
     Earlier,
-    check_limit,
-    check_same,
+    check_max_trials,
+    check_same_search,
     devices_of,
-    journal_to_go_on_with,
+    journal_to_resume,
     replay,
 )
 from asha_core.runtime.storage.journal import DiskFull, JournalContents, JournalWriter
@@ -66,7 +66,7 @@ def begun_session(setup: Launch) -> Iterator[Session]:
     """Write the manifest and open the journal, or read both and bring the scheduler to where they end."""
     directory = setup.directory
     try:
-        contents = journal_to_go_on_with(directory)
+        contents = journal_to_resume(directory)
         begun = _start(setup) if contents is None else _take_up(setup, contents)
     except (DiskFull, OSError) as error:
         raise ResultsError(f"the search cannot be begun in {directory.path}: {error}") from None
@@ -77,7 +77,7 @@ def begun_session(setup: Launch) -> Iterator[Session]:
 def _start(setup: Launch) -> Session:
     directory = setup.directory
     if directory.begun:  # its engine was killed between manifest and journal
-        check_same(read_json(directory.manifest), _manifest(setup), directory.path)
+        check_same_search(read_json(directory.manifest), _manifest(setup), directory.path)
     else:
         write_json(directory.manifest, _manifest(setup))
     directory.journal.unlink(missing_ok=True)  # the torn beginning of its first line, at most
@@ -86,8 +86,8 @@ def _start(setup: Launch) -> Session:
 
 def _take_up(setup: Launch, contents: JournalContents) -> Session:
     before = read_json(setup.directory.manifest)
-    check_same(before, _manifest(setup), setup.directory.path, more_trials=setup.scheduler.extends)
-    check_limit(contents.records, setup.scheduler.max_trials, setup.directory.path)
+    check_same_search(before, _manifest(setup), setup.directory.path, more_trials=setup.scheduler.extends)
+    check_max_trials(contents.records, setup.scheduler.max_trials, setup.directory.path)
     devices = devices_of(before, setup.directory.manifest)
     earlier = replay(setup.directory.journal, contents.records, setup.scheduler, devices)
     earlier.record = {

@@ -18,8 +18,8 @@ _FAILURES = 5  # trials with the same error of any other kind
 _REJECTIONS = 100  # invalid configurations in a row
 
 
-class Hopeless:
-    """Raises ``TaskError`` from ``hears`` when a search should not go on.
+class EarlyAbort:
+    """Raises ``TaskError`` from ``on_event`` when a search should not go on.
 
     Three setup mistakes or five equal failures before anybody reported a unit; or a hundred refused
     configurations in a row.
@@ -30,7 +30,7 @@ class Hopeless:
         self._failures: list[tuple[str, str]] = []  # kind and error, without numbers, of failed trials
         self._refused = 0
 
-    def hears(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """An event that the scheduler has taken in."""
         if isinstance(event, Report):
             self._refused = 0

@@ -27,7 +27,7 @@ class StopSignal:
         self.polite = False
         self._raised = -math.inf
 
-    def deafen(self) -> None:
+    def ignore_signals(self) -> None:
         """The search is over: what is left to do takes seconds, and is not to be interrupted."""
         self._raised = time.monotonic()
         self.polite = False

@@ -13,16 +13,16 @@ from typing import Protocol
 from asha_core.messages import Event, Job, Lost, Refined, Report
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.clock import Clock
-from asha_core.runtime.early_abort import Hopeless
+from asha_core.runtime.early_abort import EarlyAbort
 from asha_core.runtime.executor import Executor, ExecutorEvent, Notice, Retired, WorkerReady
 from asha_core.runtime.interrupts import StopSignal
 from asha_core.runtime.observers import Observer, Outcome, SearchView
 from asha_core.runtime.resume import Earlier
-from asha_core.runtime.slots import Seats
+from asha_core.runtime.slots import Slots
 from asha_core.runtime.storage.disk import DiskWatch
 from asha_core.runtime.storage.journal import DiskFull
 from asha_core.runtime.storage.records import Record, event_record, job_record
-from asha_core.runtime.trial_timeouts import Limits, Patience
+from asha_core.runtime.trial_timeouts import Limits, TrialTimeouts
 from asha_core.schedulers.base import Scheduler
 
 _TICK = 0.25
@@ -76,12 +76,12 @@ class Search:
         self._disk = disk
         self._stop = stop or StopSignal()
         self._earlier = earlier
-        self._seats = Seats(executor.devices)
-        self.view = SearchView(scheduler, self._budget, self._seats.views)
-        self._patience = Patience(limits or Limits())
-        self._hopeless = Hopeless(scheduler)
+        self._slots = Slots(executor.devices)
+        self.view = SearchView(scheduler, self._budget, self._slots.views)
+        self._timeouts = TrialTimeouts(limits or Limits())
+        self._early_abort = EarlyAbort(scheduler)
         self._written = 0.0  # when the journal last had a record
-        self._said: set[str] = set()  # texts of notices that are told once
+        self._shown: set[str] = set()  # texts of notices that are told once
 
     def run(self) -> Outcome:
         """Search until the scheduler has nothing left, the budget is spent, or Ctrl-C.
@@ -91,14 +91,14 @@ class Search:
         try:
             try:
                 if self._earlier is not None:
-                    self._go_on(self._earlier)
+                    self._take_up(self._earlier)
                 for observer in self._observers:
                     observer.on_start(self.view)
                 reason = self._loop()
             except KeyboardInterrupt:
                 reason = "interrupted"
-            self._stop.deafen()
-            self._last_words()
+            self._stop.ignore_signals()
+            self._final_tick()
             self._end(reason)
         except BaseException:
             self._end("error")
@@ -116,13 +116,13 @@ class Search:
 
     # -- beginning and end ---------------------------------------------------------------------
 
-    def _go_on(self, earlier: Earlier) -> None:
+    def _take_up(self, earlier: Earlier) -> None:
         """Take up what earlier sessions left: who watches hears of it, and what ran goes back."""
         listeners = [observer for observer in self._observers if observer.replays]
         for t, what in earlier.history:
             self.view.now = t
             if not isinstance(what, Job):
-                self._add_up(what, None)
+                self._add_times(what, None)
             for observer in listeners:
                 if isinstance(what, Job):
                     observer.on_job(self.view, what, 0)
@@ -142,7 +142,7 @@ class Search:
     def _end(self, reason: str) -> None:
         """The last records: what still runs goes back, so that a later session finds nothing running."""
         self.view.now = self._clock.now()
-        events = [Lost(job.trial, job.attempt, "the search ended", "stopped") for job in self._seats.jobs()]
+        events = [Lost(job.trial, job.attempt, "the search ended", "stopped") for job in self._slots.jobs()]
         try:
             records = [*map(event_record, events), {"type": "end", "reason": reason}]
             self._journal.append(self.view.now, records)
@@ -160,55 +160,57 @@ class Search:
             return "budget"
         self._stop.polite = True
         while not self._stop.requested:
-            if self._hand_out() and not self._seats.busy:
+            if self._submit_jobs() and not self._slots.busy:
                 return "complete"
             for observer in self._observers:
                 observer.on_tick(self.view)
             timeout = _TICK
             if deadline is not None:
                 timeout = min(_TICK, max(deadline - self._clock.now(), 0.0))
-            self._hear(self._executor.wait(timeout))  # those that come with the deadline still count
+            self._handle(self._executor.wait(timeout))  # those that come with the deadline still count
             if deadline is not None and self.view.now >= deadline:
                 return "budget"
-            self._end_the_overdue()
-            self._say_what_observers_have()
+            self._kill_overdue()
+            self._process_notices()
             if self.view.now - self._written > _ALIVE:
                 self._write([{"type": "alive"}])
-        self._let_finish()
+        self._stop_jobs()
         return "interrupted"
 
-    def _let_finish(self) -> None:
+    def _stop_jobs(self) -> None:
         """Wait a little for what runs to be saved; a second signal interrupts this."""
-        self._tell([Notice("stopping: jobs end after their unit, or where they can go on; again: at once")])
-        for slot in tuple(self._seats.waiting):  # they were never submitted
-            self._take_back(slot, "the search was stopped", "stopped")
+        self._process(
+            [Notice("stopping: jobs end after their unit, or where they can go on; again: at once")]
+        )
+        for slot in tuple(self._slots.waiting):  # they were never submitted
+            self._return_job(slot, "the search was stopped", "stopped")
         self._executor.stop()
         until = self._clock.now() + _GRACE
-        while self._seats.busy and self._clock.now() < until:
+        while self._slots.busy and self._clock.now() < until:
             for observer in self._observers:
                 observer.on_tick(self.view)
-            self._hear(self._executor.wait(_TICK))
+            self._handle(self._executor.wait(_TICK))
 
     # -- down: jobs ----------------------------------------------------------------------------
 
-    def _hand_out(self) -> bool:
+    def _submit_jobs(self) -> bool:
         """Give jobs to free slots; True if the scheduler had none for one of them."""
-        if self._held_back():
+        if self._waits_for_disk():
             return False
         free, nothing = self._executor.free(), False
         for slot in free:
-            if not self._seats.open(slot):
+            if not self._slots.takes_jobs(slot):
                 continue
             job = self._scheduler.ask()
             if job is None:
                 nothing = True
                 break
             self._write([job_record(job, slot)])
-            self._seats.seat(job, slot)
+            self._slots.assign(job, slot)
             self._submit(slot, free)
             for observer in self._observers:
                 observer.on_job(self.view, job, slot)
-        for slot in tuple(self._seats.waiting):
+        for slot in tuple(self._slots.waiting):
             nothing &= self._submit(slot, free)
         return nothing
 
@@ -219,116 +221,116 @@ class Search:
             Whether it still has its job: one whose slot is given up meanwhile goes back to the scheduler.
         """
         if self.view.slots[slot].retired:
-            self._take_back(slot, "its slot was given up", "not-begun")
+            self._return_job(slot, "its slot was given up", "not-begun")
             return False
-        if slot in free and self._seats.may_run(slot):
-            self._seats.waiting.discard(slot)
-            self._executor.submit(self._seats.job(slot), slot)
-            self._time(slot)
+        if slot in free and self._slots.may_run(slot):
+            self._slots.waiting.discard(slot)
+            self._executor.submit(self._slots.job(slot), slot)
+            self._start_timeout(slot)
         return True
 
-    def _time(self, slot: int) -> None:
+    def _start_timeout(self, slot: int) -> None:
         """Start the clock of the slot's job, if it has one and its worker is ready."""
-        seat = self.view.slots[slot]
-        if seat.ready and seat.job is not None and slot not in self._seats.waiting:
-            self._patience.begins(slot, seat.job, self._clock.now())
+        view = self.view.slots[slot]
+        if view.ready and view.job is not None and slot not in self._slots.waiting:
+            self._timeouts.on_start(slot, view.job, self._clock.now())
 
-    def _take_back(self, slot: int, reason: str, kind: str) -> None:
+    def _return_job(self, slot: int, reason: str, kind: str) -> None:
         """A job that was handed out and never submitted."""
-        job = self._seats.job(slot)
-        self._tell([Lost(job.trial, job.attempt, reason, kind)])
+        job = self._slots.job(slot)
+        self._process([Lost(job.trial, job.attempt, reason, kind)])
 
-    def _held_back(self) -> bool:
+    def _waits_for_disk(self) -> bool:
         """Whether the disk is full."""
         if self._disk is None or not self._disk.paused:
             return False
-        if self._disk.look(self._clock.now()):
-            self._tell([Notice("there is room on the disk again: going on")])
+        if self._disk.pause_ended(self._clock.now()):
+            self._process([Notice("there is room on the disk again: going on")])
         return self._disk.paused
 
     # -- up: events ----------------------------------------------------------------------------
 
-    def hear(self, event: ExecutorEvent) -> None:
+    def handle(self, event: ExecutorEvent) -> None:
         """Take in an event now; for an executor that runs jobs inside its ``wait``."""
-        self._hear([event])
+        self._handle([event])
 
-    def _hear(self, events: Sequence[ExecutorEvent]) -> None:
+    def _handle(self, events: Sequence[ExecutorEvent]) -> None:
         self.view.now = self._clock.now()
         if events:
-            self._tell(events)
+            self._process(events)
 
-    def _tell(self, events: Sequence[ExecutorEvent]) -> None:
-        events = [event for event in events if not self._said_before(event)]
+    def _process(self, events: Sequence[ExecutorEvent]) -> None:
+        events = [event for event in events if not self._shown_before(event)]
         self._write(map(event_record, events))
         for event in events:
-            self._take_in(event)
+            self._dispatch(event)
 
-    def _said_before(self, event: ExecutorEvent) -> bool:
+    def _shown_before(self, event: ExecutorEvent) -> bool:
         if not (isinstance(event, Notice) and event.once):
             return False
-        said = event.text in self._said
-        self._said.add(event.text)
-        return said
+        before = event.text in self._shown
+        self._shown.add(event.text)
+        return before
 
-    def _take_in(self, event: ExecutorEvent) -> None:
+    def _dispatch(self, event: ExecutorEvent) -> None:
         view = self.view
         if isinstance(event, WorkerReady):
             view.slots[event.slot].ready = True
-            self._time(event.slot)
+            self._start_timeout(event.slot)
         elif isinstance(event, Retired):
             view.slots[event.slot].retired = True
         elif not isinstance(event, Notice):
             self._scheduler.tell(event)
             self._account(event)
-            self._hopeless.hears(event)
+            self._early_abort.on_event(event)
         for observer in self._observers:
             observer.on_event(view, event)
 
     def _account(self, event: Event) -> None:
-        slot = self._seats.slot_of(event.trial)
-        self._add_up(event, slot)
+        slot = self._slots.slot_of(event.trial)
+        self._add_times(event, slot)
         self._watch_disk(event)
-        if slot is not None and self._seats.hear(slot, event):
-            self._patience.ends(slot)
+        if slot is not None and self._slots.on_event(slot, event):
+            self._timeouts.on_end(slot)
 
-    def _add_up(self, event: Event, slot: int | None) -> None:
+    def _add_times(self, event: Event, slot: int | None) -> None:
         if isinstance(event, Report):
             self.view.training_seconds += event.seconds
         elif isinstance(event, Refined):
             self.view.warm_start_seconds += event.seconds
-        self._patience.hears(slot, event, self.view.now)
+        self._timeouts.on_event(slot, event, self.view.now)
 
     def _watch_disk(self, event: Event) -> None:
         if self._disk is None:
             return
         if isinstance(event, Report):
-            self._disk.writes()
+            self._disk.on_written()
         elif isinstance(event, Lost) and event.kind == "disk":
             told = self._disk.paused
-            self._disk.full(self.view.now)
+            self._disk.on_full(self.view.now)
             if not told:
                 text = f"the disk is full, no new jobs until there is room: {self._disk.describe()}"
                 self.view.notices.append(Notice(text))
 
-    def _end_the_overdue(self) -> None:
-        for slot, event in self._patience.overdue(self.view.slots, self.view.now):
-            self._patience.ends(slot)
+    def _kill_overdue(self) -> None:
+        for slot, event in self._timeouts.overdue(self.view.slots, self.view.now):
+            self._timeouts.on_end(slot)
             self.view.slots[slot].ready = False  # its worker is being replaced
             self._executor.kill(slot, event)
 
     # -- the journal ---------------------------------------------------------------------------
 
-    def _last_words(self) -> None:
+    def _final_tick(self) -> None:
         self.view.ending = True
         with suppress(KeyboardInterrupt):  # an observer's own
             for observer in self._observers:
                 observer.on_tick(self.view)
-            self._say_what_observers_have()
+            self._process_notices()
 
-    def _say_what_observers_have(self) -> None:
+    def _process_notices(self) -> None:
         if self.view.notices:
             notices, self.view.notices = self.view.notices, []
-            self._tell(notices)
+            self._process(notices)
 
     def _write(self, records: Iterable[Record]) -> None:
         """Append to the journal; while the disk is full, nothing else happens."""

@@ -58,7 +58,7 @@ class SearchView:
         if scheduler.trial_limit is not None:
             expected = self._expected_units(scheduler.trial_limit)
             # promotions can exceed the forecast: what is running is still to come, whatever was expected
-            running = sum(seat.job.until - seat.resource for seat in self.slots if seat.job is not None)
+            running = sum(slot.job.until - slot.resource for slot in self.slots if slot.job is not None)
             fraction = scheduler.units / max(expected, scheduler.units + running)
             left = self.now * (1 - fraction) / fraction if fraction > 0 else math.inf
             estimates.append((fraction, left))

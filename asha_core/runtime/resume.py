@@ -59,7 +59,7 @@ _HEADER = b'{"type": "journal"'
 _LONGEST_HEADER = 300
 
 
-def journal_to_go_on_with(directory: RunDirectory) -> JournalContents | None:
+def journal_to_resume(directory: RunDirectory) -> JournalContents | None:
     """The journal of a search to go on with; None if its engine was killed before there was a whole line.
 
     Raises:
@@ -109,7 +109,7 @@ def replay(path: Path, records: Sequence[Record], scheduler: Scheduler, held: in
             earlier.t = max(t, earlier.t)
             if record["type"] == "resume":
                 held = record["held"]
-            _take(earlier, record, scheduler)
+            _replay_record(earlier, record, scheduler)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise JournalError(f"{path}, line {line}, lacks what this version expects: {error!r}") from error
         except AshaError as error:
@@ -117,11 +117,11 @@ def replay(path: Path, records: Sequence[Record], scheduler: Scheduler, held: in
     return earlier
 
 
-def _take(earlier: Earlier, record: Record, scheduler: Scheduler) -> None:
+def _replay_record(earlier: Earlier, record: Record, scheduler: Scheduler) -> None:
     earlier.reason = None
     match record["type"]:
         case "job":
-            job = _asked_again(record, scheduler)
+            job = _same_job(record, scheduler)
             earlier.running[job.trial] = job
             earlier.history.append((earlier.t, job))
         case "resume":
@@ -136,7 +136,7 @@ def _take(earlier: Earlier, record: Record, scheduler: Scheduler) -> None:
                 earlier.history.append((earlier.t, event))
 
 
-def _asked_again(record: Record, scheduler: Scheduler) -> Job:
+def _same_job(record: Record, scheduler: Scheduler) -> Job:
     job = scheduler.ask()
     there = {name: value for name, value in record.items() if name not in _ANYWHERE}
     if job is None:
@@ -165,7 +165,7 @@ def devices_of(manifest: Mapping[str, Any], path: Path) -> int:
     return devices
 
 
-def check_limit(records: Sequence[Record], max_trials: int | None, directory: Path) -> None:
+def check_max_trials(records: Sequence[Record], max_trials: int | None, directory: Path) -> None:
     """Raise ``ResultsError`` if more trials were begun than may be."""
     if max_trials is None:
         return
@@ -188,7 +188,7 @@ def check_limit(records: Sequence[Record], max_trials: int | None, directory: Pa
             )
 
 
-def check_same(
+def check_same_search(
     before: Mapping[str, Any], now: Mapping[str, Any], directory: Path, *, more_trials: bool = True
 ) -> None:
     """Raise ``ResultsError`` if the manifest of a directory is of another search than the one to go on with.

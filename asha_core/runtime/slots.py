@@ -9,11 +9,11 @@ from asha_core.messages import Event, Job, Lost, Report, closes
 from asha_core.runtime.observers import SlotView
 
 
-class Seats:
+class Slots:
     """The slots of a search. Owned by the loop; observers see the ``SlotView`` of each.
 
-    A job that wants its device alone is seated at once, so that nobody else is, and waits there until the
-    others on the device are done.
+    A job that wants its device alone gets its slot at once, so that no other job gets there, and waits
+    there until those on the device are done.
     """
 
     def __init__(self, devices: Sequence[str]) -> None:
@@ -41,11 +41,11 @@ class Seats:
         """All jobs that have a slot."""
         return [self.job(slot) for slot in self._slot_of.values()]
 
-    def open(self, slot: int) -> bool:
+    def takes_jobs(self, slot: int) -> bool:
         """Whether a free slot may be given a job: no other has its device for itself."""
         return self.views[slot].device not in self._alone
 
-    def seat(self, job: Job, slot: int) -> None:
+    def assign(self, job: Job, slot: int) -> None:
         """Give a job its slot."""
         view = self.views[slot]
         view.job, view.resource = job, job.start
@@ -61,7 +61,7 @@ class Seats:
             return True
         return all(view.job is None for view in self.views if view.device == device and view.index != slot)
 
-    def hear(self, slot: int, event: Event) -> bool:
+    def on_event(self, slot: int, event: Event) -> bool:
         """Take in an event of the trial in ``slot``; True if it closed its job."""
         view = self.views[slot]
         if isinstance(event, Report):

@@ -16,14 +16,14 @@ class SmallBudget(Observer):
     """
 
     def __init__(self) -> None:
-        self._told = False
+        self._compared = False
 
     def on_event(self, view: SearchView, event: ExecutorEvent) -> None:
         """Compare the budget with what the first reported unit took."""
         deadline = view.budget.deadline
-        if self._told or deadline is None or not isinstance(event, Report) or event.seconds <= 0:
+        if self._compared or deadline is None or not isinstance(event, Report) or event.seconds <= 0:
             return
-        self._told = True
+        self._compared = True
         affordable = (deadline - view.now) * len(view.slots) / event.seconds + view.scheduler.units
         promotes = len(view.scheduler.levels) > 1
         needed = view.scheduler.units_to_first_promotion if promotes else view.scheduler.levels[0]
@@ -43,7 +43,7 @@ class SmallBudget(Observer):
     def on_end(self, view: SearchView, outcome: Outcome) -> None:
         """Say it if not even one trial reached the first rung."""
         heard = outcome.failures or view.scheduler.rejected
-        if not self._told and not heard and outcome.reason == "budget":
+        if not self._compared and not heard and outcome.reason == "budget":
             print(
                 f"warning: the budget of {format_duration(outcome.seconds)} ended before the first unit was "
                 "reported; starting the workers is in it too: give more time",

@@ -23,7 +23,7 @@ class Limits:
     progress: float | None = None
 
 
-class Patience:
+class TrialTimeouts:
     """Watches the running jobs' time. Fed by the loop, which ends what is overdue.
 
     A job's time begins when its worker is ready, not when it is handed out.
@@ -35,37 +35,37 @@ class Patience:
         self._began: dict[int, tuple[float, float]] = {}  # by slot: when the job began, and trained before
         self._sign: dict[int, float] = {}  # by slot: the last sign of progress
 
-    def begins(self, slot: int, job: Job, now: float) -> None:
+    def on_start(self, slot: int, job: Job, now: float) -> None:
         """A ready worker has a job."""
         self._began[slot] = now, self._trained[job.trial]
         self._sign[slot] = now
 
-    def hears(self, slot: int | None, event: Event, now: float) -> None:
+    def on_event(self, slot: int | None, event: Event, now: float) -> None:
         """An event of the trial that runs in ``slot``; None: of an earlier session, or late."""
         if isinstance(event, Report | Refined):
             self._trained[event.trial] += event.seconds
             if slot is not None:
                 self._sign[slot] = now
 
-    def ends(self, slot: int) -> None:
+    def on_end(self, slot: int) -> None:
         """The slot's job is over, or is being ended."""
         self._began.pop(slot, None)
         self._sign.pop(slot, None)
 
-    def overdue(self, seats: Sequence[SlotView], now: float) -> list[tuple[int, Failed | Lost]]:
+    def overdue(self, slots: Sequence[SlotView], now: float) -> list[tuple[int, Failed | Lost]]:
         """Slots whose job is to be ended, and the event that closes it."""
         if self._limits.trial is None and self._limits.progress is None:
             return []
         late: list[tuple[int, Failed | Lost]] = []
         for slot, (began, before) in self._began.items():
-            job = seats[slot].job
+            job = slots[slot].job
             if job is not None:
-                event = self._judge(job, before + now - began, now - self._sign[slot])
+                event = self._closing_event(job, before + now - began, now - self._sign[slot])
                 if event is not None:
                     late.append((slot, event))
         return late
 
-    def _judge(self, job: Job, trained: float, silent: float) -> Failed | Lost | None:
+    def _closing_event(self, job: Job, trained: float, silent: float) -> Failed | Lost | None:
         trial, progress = self._limits.trial, self._limits.progress
         if trial is not None and trained > trial:
             text = (

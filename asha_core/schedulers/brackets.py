@@ -19,7 +19,7 @@ class Bracket(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedRung:
+class ExpectedRung:
     """One rung of a plan.
 
     trials: how many reach it; floor(n / eta^k) of n. Asynchronous rules exceed this: see ``forecast``.
@@ -31,47 +31,47 @@ class PlannedRung:
     units: int
 
 
-def plan_rungs(
+def expected_rungs(
     levels: Sequence[int], reduction_factor: int, trials: int, survivors: int = 0
-) -> list[PlannedRung]:
+) -> list[ExpectedRung]:
     """What ``trials`` configurations are expected to cost.
 
     Args:
         survivors: how many go on from a rung, at the least.
 
-    >>> [(rung.level, rung.trials, rung.units) for rung in plan_rungs((1, 3, 9), 3, 27)]
+    >>> [(rung.level, rung.trials, rung.units) for rung in expected_rungs((1, 3, 9), 3, 27)]
     [(1, 27, 27), (3, 9, 18), (9, 3, 18)]
     """
     rungs = []
     below = 0
     for level in levels:
-        rungs.append(PlannedRung(level, trials, trials * (level - below)))
+        rungs.append(ExpectedRung(level, trials, trials * (level - below)))
         below = level
         trials = max(trials // reduction_factor, min(trials, survivors))
     return rungs
 
 
-def plan_brackets(
+def bracket_rungs(
     brackets: Iterable[Bracket], reduction_factor: int, survivors: int = 0
-) -> list[PlannedRung]:
+) -> list[ExpectedRung]:
     """The rungs of several brackets together, by level.
 
-    >>> both = plan_brackets([Bracket((1, 3, 9), 9), Bracket((9,), 3, times=2)], 3)
+    >>> both = bracket_rungs([Bracket((1, 3, 9), 9), Bracket((9,), 3, times=2)], 3)
     >>> [(rung.level, rung.trials, rung.units) for rung in both]
     [(1, 9, 9), (3, 3, 6), (9, 7, 60)]
     """
     trials: dict[int, int] = {}
     units: dict[int, int] = {}
     for bracket in brackets:
-        for rung in plan_rungs(bracket.levels, reduction_factor, bracket.trials, survivors):
+        for rung in expected_rungs(bracket.levels, reduction_factor, bracket.trials, survivors):
             trials[rung.level] = trials.get(rung.level, 0) + bracket.times * rung.trials
             units[rung.level] = units.get(rung.level, 0) + bracket.times * rung.units
-    return [PlannedRung(level, trials[level], units[level]) for level in sorted(trials)]
+    return [ExpectedRung(level, trials[level], units[level]) for level in sorted(trials)]
 
 
-def plan_units(brackets: Iterable[Bracket], reduction_factor: int, survivors: int = 0) -> int:
+def bracket_units(brackets: Iterable[Bracket], reduction_factor: int, survivors: int = 0) -> int:
     """Units of resource that brackets are expected to take."""
-    return sum(rung.units for rung in plan_brackets(brackets, reduction_factor, survivors))
+    return sum(rung.units for rung in bracket_rungs(brackets, reduction_factor, survivors))
 
 
 def affordable_trials(cost: Callable[[int], int], units: float) -> int:
@@ -80,7 +80,7 @@ def affordable_trials(cost: Callable[[int], int], units: float) -> int:
     Args:
         cost: units that n configurations are expected to take; at least n.
 
-    >>> affordable_trials(lambda n: plan_units([Bracket((1, 3, 9), n)], 3), 63)
+    >>> affordable_trials(lambda n: bracket_units([Bracket((1, 3, 9), n)], 3), 63)
     27
     """
     low, high = 0, max(int(units), 0) + 1

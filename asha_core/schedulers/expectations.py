@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from asha_core.schedulers.brackets import Bracket, plan_units
+from asha_core.schedulers.brackets import Bracket, bracket_units
 from asha_core.searchers.base import Searcher
 
 
@@ -12,7 +12,7 @@ class Expectations:
     """The part of ``Scheduler`` that says how far a search will go; subclasses say it for their rule."""
 
     survivors = 0  # the fewest that go on from a rung that somebody reached
-    plan_is_exact = False  # whether exactly floor(n/eta) of a rung go on, if nothing fails
+    expectation_is_exact = False  # whether exactly floor(n/eta) of a rung go on, if nothing fails
 
     levels: tuple[int, ...]
     reduction_factor: int
@@ -57,8 +57,8 @@ class Expectations:
 
         Asynchronous rules take more; ``asha_core.schedulers.forecast`` tells how much.
         """
-        return self.planned_units(self.brackets(trials))
+        return self.bracket_units(self.brackets(trials))
 
-    def planned_units(self, brackets: Sequence[Bracket]) -> int:
+    def bracket_units(self, brackets: Sequence[Bracket]) -> int:
         """Units of resource of brackets in which floor(n/eta) go on from each rung."""
-        return plan_units(brackets, self.reduction_factor, self.survivors)
+        return bracket_units(brackets, self.reduction_factor, self.survivors)

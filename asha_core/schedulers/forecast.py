@@ -15,7 +15,7 @@ from itertools import count
 
 from asha_core.messages import Job, Report
 from asha_core.schedulers.base import Scheduler
-from asha_core.schedulers.brackets import Bracket, affordable_trials, plan_rungs
+from asha_core.schedulers.brackets import Bracket, affordable_trials, expected_rungs
 from asha_core.schedulers.retention import Files, Retention, Stock
 from asha_core.searchers.base import Searcher
 from asha_core.space import Configuration, SearchSpace
@@ -54,11 +54,11 @@ class Forecast:
     def __init__(self, scheduler: Scheduler, trials: int, slots: int, *, longest: bool = False) -> None:
         self.trials = trials
         self.brackets: list[tuple[Bracket, list[float]]]
-        if scheduler.plan_is_exact or not 0 < trials <= MOST_REHEARSED:
+        if scheduler.expectation_is_exact or not 0 < trials <= MOST_REHEARSED:
             eta, least = scheduler.reduction_factor, scheduler.survivors
             brackets = scheduler.largest_brackets(trials) if longest else scheduler.brackets(trials)
             self.brackets = [
-                (each, [float(rung.trials) for rung in plan_rungs(each.levels, eta, each.trials, least)])
+                (each, [float(rung.trials) for rung in expected_rungs(each.levels, eta, each.trials, least)])
                 for each in brackets
             ]
             return
@@ -106,10 +106,10 @@ def affordable(scheduler: Scheduler, units: float, slots: int, *, longest: bool 
 
     def calculated(trials: int) -> int:
         brackets = scheduler.largest_brackets(trials) if longest else scheduler.brackets(trials)
-        return scheduler.planned_units(brackets)
+        return scheduler.bracket_units(brackets)
 
     found = affordable_trials(calculated, units)
-    if scheduler.plan_is_exact:
+    if scheduler.expectation_is_exact:
         return found
     for _ in range(5):  # the excess changes slowly with the number of trials
         cost = Forecast(scheduler, found, slots, longest=longest).units
@@ -169,9 +169,9 @@ class _Shelf:
         self._retention = Retention(scheduler)
         self._stock = Stock(self._retention, room)
 
-    def begins(self, job: Job) -> int:
+    def on_job(self, job: Job) -> int:
         """A trial goes on; returns the units that it has to train again."""
-        self._retention.begins(job)
+        self._retention.on_job(job)
         again = 0 if self._stock.of(job.trial) else job.start
         self.again += again
         files: Files = {"last": (0, 1), "best": (0, 1)}
@@ -179,9 +179,9 @@ class _Shelf:
         self._make_room()
         return again
 
-    def saw(self, report: Report) -> None:
+    def on_event(self, report: Report) -> None:
         """A trial is at its rung."""
-        self._retention.saw(report)
+        self._retention.on_event(report)
         self._make_room()
 
     def _make_room(self) -> None:
@@ -196,7 +196,7 @@ def _play(scheduler: Scheduler, slots: int, number: int, shelf: _Shelf | None = 
     now = 0
     while True:
         while len(running) < slots and (job := scheduler.ask()) is not None:
-            again = 0 if shelf is None else shelf.begins(job)
+            again = 0 if shelf is None else shelf.on_job(job)
             heappush(running, (now + job.until - job.start + again, next(order), job))
         if not running:
             return
@@ -205,4 +205,4 @@ def _play(scheduler: Scheduler, slots: int, number: int, shelf: _Shelf | None = 
         report = Report(job.trial, job.attempt, job.until, value, 0.0)
         scheduler.tell(report)
         if shelf is not None:
-            shelf.saw(report)
+            shelf.on_event(report)

@@ -17,7 +17,7 @@ class FullTraining(Scheduler):
     """
 
     name = "random"
-    plan_is_exact = True
+    expectation_is_exact = True
 
     @staticmethod
     def _ladder(min_resource: int, max_resource: int, reduction_factor: int) -> tuple[int, ...]:

@@ -57,11 +57,11 @@ class Retention:
         self._best: dict[int, float] = {}  # trial: its best loss
         self._seen: dict[int, int] = {}  # trial: the last unit that was counted
 
-    def begins(self, job: Job) -> None:
+    def on_job(self, job: Job) -> None:
         """Take in a job that the scheduler gave out."""
         self._running[job.trial] = job
 
-    def saw(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Take in an event that the scheduler was told."""
         job = self._running.get(event.trial)
         if job is None:

@@ -48,7 +48,7 @@ class SynchronousScheduler(Scheduler):
 
     stops = True
     extends = False  # brackets are made for the number of trials
-    plan_is_exact = True
+    expectation_is_exact = True
 
     @abstractmethod
     def _shape(self, index: int) -> tuple[int, int]:

@@ -22,7 +22,7 @@ from asha_core.schedulers.retention import KINDS, Retention, Stock
 _SECONDS = 60.0  # between lines on what was deleted
 
 
-class CheckpointKeeper(Observer):
+class CheckpointPruner(Observer):
     """Deletes checkpoints, the least needed first, while all together are larger than the budget.
 
     Args:
@@ -38,23 +38,23 @@ class CheckpointKeeper(Observer):
     def __init__(self, directory: RunDirectory, budget: int) -> None:
         self.budget = budget
         self._directory = directory
-        self._kept: tuple[Retention, Stock] | None = None
+        self._made: tuple[Retention, Stock] | None = None
         self._started = False
         self._deleted: set[int] = set()  # trials that have none left, since the last line
         self._freed = 0
-        self._told_at = -math.inf
+        self._reported_at = -math.inf
         self._warned = False
         self._error = ""
 
     @property
     def total(self) -> int:
         """Bytes of all checkpoints."""
-        return 0 if self._kept is None else self._kept[1].total
+        return 0 if self._made is None else self._made[1].total
 
     def on_start(self, view: SearchView) -> None:
         """Take stock of what lies there, from an earlier session."""
         self._started = True
-        _, stock = self._keeping(view)
+        _, stock = self._retention_and_stock(view)
         try:
             names = [entry.name for entry in os.scandir(self._directory.checkpoints)]
         except FileNotFoundError:
@@ -66,34 +66,34 @@ class CheckpointKeeper(Observer):
         known = len(view.scheduler.trials)
         for trial in sorted({int(match[1]) for match in matches if match is not None}):
             if trial < known:
-                self._count(stock, trial)
-        self._keep_to_the_budget(view)
+                self._update_sizes(stock, trial)
+        self._prune(view)
 
     def on_job(self, view: SearchView, job: Job, slot: int) -> None:
         """The trial runs: what it has is left alone."""
-        self._keeping(view)[0].begins(job)
+        self._retention_and_stock(view)[0].on_job(job)
 
     def on_event(self, view: SearchView, event: ExecutorEvent) -> None:
         """Look what the trial has on disk now, and delete what is too much."""
         if not isinstance(event, Report | Failed | Lost | Rejected):
             return
-        retention, stock = self._keeping(view)
-        retention.saw(event)
+        retention, stock = self._retention_and_stock(view)
+        retention.on_event(event)
         if self._started:
-            self._count(stock, event.trial)
-            self._keep_to_the_budget(view)
+            self._update_sizes(stock, event.trial)
+            self._prune(view)
 
     def on_tick(self, view: SearchView) -> None:
         """Tell what was deleted meanwhile."""
-        self._tell(view)
+        self._report_deletions(view)
 
-    def _keeping(self, view: SearchView) -> tuple[Retention, Stock]:
-        if self._kept is None:
+    def _retention_and_stock(self, view: SearchView) -> tuple[Retention, Stock]:
+        if self._made is None:
             retention = Retention(view.scheduler)
-            self._kept = retention, Stock(retention, self.budget)
-        return self._kept
+            self._made = retention, Stock(retention, self.budget)
+        return self._made
 
-    def _count(self, stock: Stock, trial: int) -> None:
+    def _update_sizes(self, stock: Stock, trial: int) -> None:
         """The trial's files, as they are now."""
         files = {}
         for kind in KINDS:
@@ -102,8 +102,8 @@ class CheckpointKeeper(Observer):
                 files[kind] = stat.st_ino, stat.st_size
         stock.put(trial, files)
 
-    def _keep_to_the_budget(self, view: SearchView) -> None:
-        _, stock = self._keeping(view)
+    def _prune(self, view: SearchView) -> None:
+        _, stock = self._retention_and_stock(view)
         before = stock.total
         for trial, kinds in stock.excess():
             try:
@@ -111,7 +111,7 @@ class CheckpointKeeper(Observer):
                     self._delete(trial, kind)
             except OSError as error:
                 self._error = f"{error.filename}: {error.strerror}"
-                self._count(stock, trial)
+                self._update_sizes(stock, trial)
             if not stock.of(trial):
                 self._deleted.add(trial)
         self._freed += before - stock.total
@@ -124,7 +124,7 @@ class CheckpointKeeper(Observer):
                     f"checkpoint budget of {format_bytes(self.budget)} ({why})"
                 )
             )
-        self._tell(view)
+        self._report_deletions(view)
 
     def _delete(self, trial: int, kind: str) -> None:
         path = self._directory.trial_checkpoint(trial, kind)
@@ -132,9 +132,9 @@ class CheckpointKeeper(Observer):
         if kind == "best":
             path.with_suffix(".json").unlink(missing_ok=True)
 
-    def _tell(self, view: SearchView) -> None:
+    def _report_deletions(self, view: SearchView) -> None:
         """A line on what was deleted, at most one a minute."""
-        if not self._freed or (view.now < self._told_at + _SECONDS and not view.ending):
+        if not self._freed or (view.now < self._reported_at + _SECONDS and not view.ending):
             return
         what = "of checkpoints that are needed least"
         if self._deleted:
@@ -142,5 +142,5 @@ class CheckpointKeeper(Observer):
             what = f"{what}, and {trials} would be trained from the first unit if promoted"
         limit, freed = format_bytes(self.budget), format_bytes(self._freed)
         view.notices.append(Notice(f"checkpoint budget of {limit}: {freed} deleted {what}"))
-        self._told_at, self._freed = view.now, 0
+        self._reported_at, self._freed = view.now, 0
         self._deleted.clear()

@@ -32,18 +32,18 @@ class DiskWatch:
         """Whether jobs are held back."""
         return self._until is not None
 
-    def full(self, now: float) -> None:
+    def on_full(self, now: float) -> None:
         """A job found the disk full."""
         if self._until is None:
             self._need = _LEAST + self._slots * self._largest_checkpoint()
         self._until = now + self._pause
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)
 
-    def writes(self) -> None:
+    def on_written(self) -> None:
         """A job reported a unit: there is room again, and the next pause begins short."""
         self._pause = _FIRST_PAUSE
 
-    def look(self, now: float) -> bool:
+    def pause_ended(self, now: float) -> bool:
         """Whether a pause is over now."""
         if self._until is None or now < self._until or self.free() < self._need:
             return False

@@ -72,7 +72,7 @@ class JournalWriter:
         self._file = os.open(path, flags, 0o644)
         self._end = (0, 0)  # bytes, and the last record's checksum; in one, so that Ctrl-C cannot part them
         self._clean = True  # nothing lies beyond that end
-        self._told = False  # what the disk said to earlier records
+        self._error_raised = False  # what the disk said to earlier records
         self._checksums = past is None or past.header["schema"] > 1
         self._syncer = _Syncer(self._file) if sync else None
         try:
@@ -81,12 +81,12 @@ class JournalWriter:
                 self._write([{"type": "journal", "schema": SCHEMA, "created": created}])
                 sync_directory(path.parent)
             else:
-                self._go_on(past)
+                self._append_to(past)
         except BaseException:
             self.close()
             raise
 
-    def _go_on(self, past: JournalContents) -> None:
+    def _append_to(self, past: JournalContents) -> None:
         self._end = past.size, past.crc
         os.ftruncate(self._file, past.size)
         if not past.ended:
@@ -137,7 +137,7 @@ class JournalWriter:
         """Raise what the disk said to earlier records: they may be gone, so this is not to be waited out."""
         error = None if self._syncer is None else self._syncer.error
         if error is not None:
-            self._told = True
+            self._error_raised = True
             raise JournalError(f"{self._path} cannot be written: {error.strerror}")
 
     def close(self) -> None:
@@ -152,7 +152,7 @@ class JournalWriter:
             self._syncer.close()
         os.close(self._file)
         self._file = -1
-        if not self._told:
+        if not self._error_raised:
             self._check_disk()
 
 
@@ -219,11 +219,11 @@ def read_journal(path: Path) -> JournalContents:
     *lines, tail = data.split(b"\n")
     reader = _Reader(path)
     for line in lines:
-        reader.take(line)
+        reader.add(line)
     size, torn, ended = len(data) - len(tail), False, True
     if tail:
         try:
-            reader.take(tail)
+            reader.add(tail)
         except JournalError:
             torn = True
         else:  # all but its end was written
@@ -242,10 +242,10 @@ class _Reader:
         self._path = path
         self._checked = False  # whether lines carry a checksum; the header says
 
-    def take(self, line: bytes) -> None:
+    def add(self, line: bytes) -> None:
         record = self._parse(line)
         if not self.records:
-            self._begin(record)
+            self._read_header(record)
         if self._checked:
             crc = zlib.crc32(line[:-_TAIL], self.crc)
             if line[-_TAIL : -_TAIL + len(_MARK)] != _MARK or record.pop("crc") != f"{crc:08x}":
@@ -253,7 +253,7 @@ class _Reader:
             self.crc = crc
         self.records.append(record)
 
-    def _begin(self, header: Record) -> None:
+    def _read_header(self, header: Record) -> None:
         if header["type"] != "journal":
             raise JournalError(f"{self._path} is not a journal: its first line is not a journal header")
         schema = header.get("schema")

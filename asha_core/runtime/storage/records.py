@@ -23,14 +23,14 @@ def _number(value: float) -> float | str:
     return value if math.isfinite(value) else str(float(value))
 
 
-def _plain(value: Any) -> Any:
+def _storable(value: Any) -> Any:
     """``value`` with every non-finite number replaced by its name, in fresh containers."""
     if isinstance(value, float):
         return _number(value)
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): _storable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_storable(item) for item in value]
     return value
 
 
@@ -51,7 +51,7 @@ def to_json(value: Any) -> str:
     try:
         return _encode(value)
     except (ValueError, TypeError):  # a non-finite number, or a mapping that is not a dict
-        return _encode(_plain(value))
+        return _encode(_storable(value))
 
 
 def job_record(job: Job, slot: int) -> Record:

@@ -99,7 +99,7 @@ class PlainLines(Observer):
             view.now,
             f"{counted(len(view.scheduler.trials), 'trial')}, {counted(view.scheduler.units, self._unit)}, "
             f"reached by {self._unit} {rungs}{f', {settled}' if settled else ''}{left}"
-            if any(seat.ready for seat in view.slots)
+            if any(slot.ready for slot in view.slots)
             else "workers are starting",
         )
 

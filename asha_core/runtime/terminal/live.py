@@ -134,20 +134,20 @@ class LiveView(Observer):
 
     def _workers(self, view: SearchView) -> Table:
         table = _table("worker", "device", "trial", self._unit, "value", f"{self._unit}s/min")
-        for seat in view.slots:
-            if seat.retired:
+        for slot in view.slots:
+            if slot.retired:
                 doing = ("·", "given up", "·", "·")
-            elif seat.job is None:
-                doing = ("·", "idle" if seat.ready else "starting", "·", "·")
+            elif slot.job is None:
+                doing = ("·", "idle" if slot.ready else "starting", "·", "·")
             else:
-                rate = 60 / seat.unit_seconds if seat.unit_seconds > 0 else math.nan
+                rate = 60 / slot.unit_seconds if slot.unit_seconds > 0 else math.nan
                 doing = (
-                    str(seat.job.trial),
-                    f"{seat.resource}/{seat.job.until}" if seat.ready else "starting",
-                    f"{seat.value:.4f}" if seat.resource > seat.job.start else "·",
+                    str(slot.job.trial),
+                    f"{slot.resource}/{slot.job.until}" if slot.ready else "starting",
+                    f"{slot.value:.4f}" if slot.resource > slot.job.start else "·",
                     f"{rate:.1f}" if math.isfinite(rate) else "·",
                 )
-            table.add_row(str(seat.index), seat.device, *doing)
+            table.add_row(str(slot.index), slot.device, *doing)
         return table
 
     def _events(self, room: int) -> Table:

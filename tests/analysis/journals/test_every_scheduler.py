@@ -21,7 +21,7 @@ from analysis.report.run_report import summary_of
 from analysis.report.run_tables import best_table, brackets_table, text_tables
 from asha_core.errors import ResultsError
 from asha_core.messages import Event, Failed, Job, Lost, Refined, Rejected, Report, closes
-from asha_core.runtime.resume import check_limit, replay
+from asha_core.runtime.resume import check_max_trials, replay
 from asha_core.runtime.storage.journal import JournalContents, JournalWriter
 from asha_core.runtime.storage.json_files import write_json
 from asha_core.runtime.storage.records import Record, event_record, job_record
@@ -162,9 +162,9 @@ def test_whatever_happens_the_journal_tells_each_trials_state(
         assert history.state in ([trial.status.name.lower()] if over else ["running", "paused"]), trial.id
         assert (history.reached, history.faults, history.alone) == (trial.resource, trial.faults, trial.alone)
         assert (copy.status, copy.faults, copy.alone) == (trial.status, trial.faults, trial.alone)
-    check_limit(records, most, Path())
+    check_max_trials(records, most, Path())
     with pytest.raises(ResultsError, match="has begun more trials"):
-        check_limit(records, most - 1, Path())
+        check_max_trials(records, most - 1, Path())
 
 
 def test_what_proves_invalid_is_rejected_before_its_first_report_and_failed_after(tmp_path: Path) -> None:

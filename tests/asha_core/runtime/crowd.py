@@ -35,7 +35,7 @@ class Crowd(FakeExecutor):
     def running(self, device):
         return [
             seat.job
-            for slot, seat in enumerate(self._seats)
+            for slot, seat in enumerate(self._occupied)
             if seat is not None and self.devices[slot] == device
         ]
 
@@ -49,8 +49,8 @@ class Crowd(FakeExecutor):
 
     def retire(self, slot):
         """Give a slot up, as a worker that cannot be started."""
-        if self._seats[slot] is not None:
-            job = self._seats[slot].job
+        if self._occupied[slot] is not None:
+            job = self._occupied[slot].job
             self._emit(slot, [Lost(job.trial, job.attempt, "it died", "died")])
         self.retired.add(slot)
         self._now.append(Retired(slot, "no worker can be started"))

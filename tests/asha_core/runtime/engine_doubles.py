@@ -47,7 +47,7 @@ def train(job: Job, resource: int) -> list[Event]:
 
 
 @dataclass
-class Seat:
+class Occupied:
     job: Job
     resource: int
     due: float
@@ -73,20 +73,22 @@ class FakeExecutor:
         self._clock = clock
         self._work = work
         self._before = before
-        self._seats: list[Seat | None] = [None] * slots
+        self._occupied: list[Occupied | None] = [None] * slots
         self._settling: set[int] = set()  # slots whose closing event is not out yet: they are not free
         self._now: list[ExecutorEvent] = [
             WorkerReady(slot, 4000 + slot, device, 0.25) for slot, device in enumerate(self.devices)
         ]
 
     def free(self) -> list[int]:
-        return [slot for slot, seat in enumerate(self._seats) if seat is None and slot not in self._settling]
+        return [
+            slot for slot, seat in enumerate(self._occupied) if seat is None and slot not in self._settling
+        ]
 
     def submit(self, job: Job, slot: int) -> None:
         assert slot in self.free(), f"slot {slot} is not free"
         assert not self.closed
         self.submitted.append(job)
-        self._seats[slot] = Seat(job, job.start, self._clock.time)
+        self._occupied[slot] = Occupied(job, job.start, self._clock.time)
         self._emit(slot, self._before(job))
         self._schedule(slot)
 
@@ -95,9 +97,9 @@ class FakeExecutor:
         assert timeout >= 0
         if not self._now:
             limit = self._clock.time + timeout
-            due = min((seat.due for seat in self._seats if seat), default=math.inf)
+            due = min((seat.due for seat in self._occupied if seat), default=math.inf)
             self._clock.advance_to(min(due, limit))
-            for slot, seat in enumerate(self._seats):
+            for slot, seat in enumerate(self._occupied):
                 if seat is not None and seat.due <= self._clock.time:
                     seat.resource += 1
                     self._emit(slot, self._work(seat.job, seat.resource))
@@ -107,11 +109,11 @@ class FakeExecutor:
         return events
 
     def kill(self, slot: int, event: Failed | Lost) -> None:
-        if self._seats[slot] is not None:
+        if self._occupied[slot] is not None:
             self._emit(slot, [event])
 
     def stop(self) -> None:
-        for slot, seat in enumerate(self._seats):
+        for slot, seat in enumerate(self._occupied):
             if seat is not None:
                 self._emit(slot, [Lost(seat.job.trial, seat.job.attempt, "stopped", "stopped")])
 
@@ -119,19 +121,19 @@ class FakeExecutor:
         self.closed += 1
 
     def _schedule(self, slot: int) -> None:
-        seat = self._seats[slot]
+        seat = self._occupied[slot]
         if seat is not None:
             duration = 0.1 + uniforms(3, "duration", 1000 * seat.job.trial + seat.resource, 1)[0]
             seat.due = self._clock.time + duration
 
     def _emit(self, slot: int, events: Sequence[Event]) -> None:
         for event in events:
-            seat = self._seats[slot]
+            seat = self._occupied[slot]
             assert seat is not None, "an event after the closing event"
             self._now.append(event)
             ended = isinstance(event, Report) and event.resource >= seat.job.until
             if ended or isinstance(event, Failed | Lost | Rejected):
-                self._seats[slot] = None
+                self._occupied[slot] = None
                 self._settling.add(slot)
 
 

@@ -115,7 +115,7 @@ def test_a_job_given_back_with_the_last_report_of_the_others_is_not_forgotten():
     class Together(Crowd):
         def submit(self, job, slot):
             super().submit(job, slot)
-            self._seats[slot].due = {0: 0.5, 1: 3.0, 2: 0.25}.get(job.trial, 0.25) + self._clock.now()
+            self._occupied[slot].due = {0: 0.5, 1: 3.0, 2: 0.25}.get(job.trial, 0.25) + self._clock.now()
 
         def wait(self, timeout):
             events = super().wait(timeout)
@@ -165,7 +165,7 @@ def test_the_budget_ends_while_a_job_waits_to_be_alone():
     class Never(Crowd):
         def submit(self, job, slot):
             super().submit(job, slot)
-            self._seats[slot].due = 0.5 if job.trial == 0 else 1e9
+            self._occupied[slot].due = 0.5 if job.trial == 0 else 1e9
 
     executor = Never(clock, ["a", "a"], out_of_memory(0))
     scheduler = asha()
@@ -183,7 +183,7 @@ def test_a_job_that_waits_does_not_begin_its_time():
         def submit(self, job, slot):
             super().submit(job, slot)
             if job.trial == 1 and not job.alone:
-                self._seats[slot].due = self._clock.now() + 9.0
+                self._occupied[slot].due = self._clock.now() + 9.0
 
     clock = ManualClock()
     executor = Slow(clock, ["a", "a"], out_of_memory(0))
@@ -230,7 +230,7 @@ def test_a_search_is_not_complete_while_all_its_workers_start_again():
     class Away(Crowd):
         def wait(self, timeout):
             events = super().wait(timeout)
-            if self._clock.now() > 2.0 and not any(self._seats) and not self.stops:
+            if self._clock.now() > 2.0 and not any(self._occupied) and not self.stops:
                 self.stops = 1
                 self.away = {0, 1}
                 self.at(self._clock.now() + 20.0, self.away.clear)
@@ -246,7 +246,7 @@ def test_a_silent_search_says_that_it_is_alive():
     class Slow(Crowd):
         def submit(self, job, slot):
             super().submit(job, slot)
-            self._seats[slot].due = self._clock.now() + 100.0
+            self._occupied[slot].due = self._clock.now() + 100.0
 
     clock, journal = ManualClock(), ClosingJournal()
     Search(asha(max_resource=1, max_trials=1), Slow(clock, ["a"]), journal, clock).run()

@@ -37,8 +37,8 @@ class Moody(Crowd):
 
     def _schedule(self, slot):
         super()._schedule(slot)
-        if self._seats[slot] is not None and self.luck.random() < 0.03:
-            self._seats[slot].due += 20.0
+        if self._occupied[slot] is not None and self.luck.random() < 0.03:
+            self._occupied[slot].due += 20.0
 
 
 class Mischief(Observer):

@@ -12,8 +12,8 @@ from asha_core.messages import Failed, Job, Lost, Refined, Rejected, Report, clo
 from asha_core.runtime.resume import (
     Earlier,
     changed_settings,
-    check_limit,
-    check_same,
+    check_max_trials,
+    check_same_search,
     devices_of,
     replay,
 )
@@ -306,29 +306,29 @@ def changed(*keys, value):
 
 
 def test_the_same_search_is_the_same():
-    check_same(MANIFEST, copy.deepcopy(MANIFEST), Path("run"))
+    check_same_search(MANIFEST, copy.deepcopy(MANIFEST), Path("run"))
     as_made = changed("task", "options", "sizes", value=(1, 2))
     as_read = changed("task", "options", "sizes", value=[1, 2])
-    check_same(as_read, as_made, Path("run"))
+    check_same_search(as_read, as_made, Path("run"))
 
 
 def test_where_it_is_not_allowed_the_number_of_trials_may_not_differ():
     more = changed("scheduler", "max_trials", value=20)
     with pytest.raises(ResultsError, match="its scheduler has max_trials 10, and this one 20"):
-        check_same(MANIFEST, more, Path("run"), more_trials=False)
-    check_same(MANIFEST, changed("task", "name", value="x"), Path("run"), more_trials=False)
+        check_same_search(MANIFEST, more, Path("run"), more_trials=False)
+    check_same_search(MANIFEST, changed("task", "name", value="x"), Path("run"), more_trials=False)
 
 
 @pytest.mark.parametrize("limit", [None, 5, 100])
 def test_as_many_trials_as_were_begun_may_be_and_more(limit):
-    check_limit(five_begun().records, limit, Path("run"))
+    check_max_trials(five_begun().records, limit, Path("run"))
     five_begun().replayed(max_trials=limit)
 
 
 @pytest.mark.parametrize("limit", [1, 3])
 def test_fewer_trials_than_were_begun_may_not_be(limit):
     with pytest.raises(ResultsError, match=rf"can be raised, and not lowered to {limit}"):
-        check_limit(five_begun().records, limit, Path("run"))
+        check_max_trials(five_begun().records, limit, Path("run"))
     with pytest.raises(JournalError, match="none to give"):
         five_begun().replayed(max_trials=limit)
 
@@ -351,7 +351,7 @@ def test_a_rejected_one_that_was_replaced_uses_up_no_trial():
         story.ask()
     story.tell(Rejected(1, "no"))
     assert story.ask().trial == 4
-    check_limit(story.records, 4, Path("run"))
+    check_max_trials(story.records, 4, Path("run"))
     story.replayed(max_trials=4)
 
 
@@ -379,8 +379,8 @@ def test_a_manifest_that_does_not_say_it_is_damaged(budget):
     ],
 )
 def test_budget_workers_trials_and_where_the_data_lies_may_differ(keys):
-    check_same(MANIFEST, changed(*keys, value="other"), Path("run"))
-    check_same(changed(*keys, value="other"), MANIFEST, Path("run"))
+    check_same_search(MANIFEST, changed(*keys, value="other"), Path("run"))
+    check_same_search(changed(*keys, value="other"), MANIFEST, Path("run"))
 
 
 @pytest.mark.parametrize(
@@ -405,7 +405,7 @@ def test_another_search_is_named_by_what_differs(keys, said):
         (changed(*keys, value="other"), MANIFEST),
     ):
         with pytest.raises(ResultsError) as caught:
-            check_same(before, now, Path("run"))
+            check_same_search(before, now, Path("run"))
         assert str(caught.value).startswith("run holds another search: its ")
         if before is MANIFEST:
             assert said in str(caught.value)
@@ -415,4 +415,4 @@ def test_another_search_is_named_by_what_differs(keys, said):
 @pytest.mark.parametrize("damaged", [None, [], "x", 3])
 def test_a_damaged_manifest_is_another_search_and_no_defect(section, damaged):
     with pytest.raises(ResultsError, match="holds another search"):
-        check_same({**MANIFEST, section: damaged}, MANIFEST, Path("run"))
+        check_same_search({**MANIFEST, section: damaged}, MANIFEST, Path("run"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from asha_core.errors import JournalError, ResultsError
-from asha_core.runtime.resume import check_limit
+from asha_core.runtime.resume import check_max_trials
 from tests.asha_core.runtime.test_resume_laws import five_begun
 
 
@@ -16,7 +16,7 @@ def test_a_limit_that_was_passed_before_somebody_was_rejected_is_too_low():
     with pytest.raises(JournalError, match="none to give"):
         story.replayed(max_trials=4)
     with pytest.raises(ResultsError, match="not lowered to 4"):
-        check_limit(story.records, 4, Path("run"))
+        check_max_trials(story.records, 4, Path("run"))
 
 
 def test_what_proved_invalid_after_a_unit_was_begun_and_counts():
@@ -24,4 +24,4 @@ def test_what_proved_invalid_after_a_unit_was_begun_and_counts():
     with pytest.raises(JournalError, match="none to give"):
         story.replayed(max_trials=3)
     with pytest.raises(ResultsError, match="not lowered to 3"):
-        check_limit(story.records, 3, Path("run"))
+        check_max_trials(story.records, 3, Path("run"))

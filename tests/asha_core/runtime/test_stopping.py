@@ -84,7 +84,7 @@ class Sleepers(Crowd):
 
     def submit(self, job, slot):
         super().submit(job, slot)
-        self._seats[slot].due = 1e9
+        self._occupied[slot].due = 1e9
 
 
 def test_a_job_that_completes_meanwhile_counts():

@@ -10,7 +10,7 @@ from asha_core.runtime.loop import Search
 from asha_core.runtime.observers import SlotView
 from asha_core.runtime.resume import replay
 from asha_core.runtime.storage.journal import JournalWriter, NullJournal, read_journal
-from asha_core.runtime.trial_timeouts import Limits, Patience
+from asha_core.runtime.trial_timeouts import Limits, TrialTimeouts
 from asha_core.schedulers.state import Status
 from tests.asha_core.runtime.engine_doubles import SPACE, FakeExecutor, ManualClock, asha, train, value_of
 
@@ -20,26 +20,26 @@ def job(trial=0, start=0, until=3, attempt=0):
 
 
 class Bench:
-    """A patience with two slots, at a time that passes when it is told to."""
+    """Time limits of two slots, at a time that passes when it is told to."""
 
     def __init__(self, trial=None, progress=None):
-        self.patience = Patience(Limits(trial, progress))
-        self.seats = [SlotView(slot, "cpu") for slot in (0, 1)]
+        self.timeouts = TrialTimeouts(Limits(trial, progress))
+        self.slots = [SlotView(slot, "cpu") for slot in (0, 1)]
         self.now = 0.0
 
     def begin(self, slot, which):
-        self.seats[slot].job = which
-        self.patience.begins(slot, which, self.now)
+        self.slots[slot].job = which
+        self.timeouts.on_start(slot, which, self.now)
 
     def report(self, slot, seconds, resource=1, trial=0):
-        self.patience.hears(slot, Report(trial, 0, resource, 0.5, seconds), self.now)
+        self.timeouts.on_event(slot, Report(trial, 0, resource, 0.5, seconds), self.now)
 
     def end(self, slot):
-        self.seats[slot].job = None
-        self.patience.ends(slot)
+        self.slots[slot].job = None
+        self.timeouts.on_end(slot)
 
     def overdue(self):
-        return self.patience.overdue(self.seats, self.now)
+        return self.timeouts.overdue(self.slots, self.now)
 
     def first_overdue(self, step=0.5, most=100.0):
         """When somebody is overdue first; None if nobody ever is."""
@@ -88,7 +88,7 @@ def test_a_warm_start_is_a_sign_of_life_and_time_of_the_trial():
         bench = Bench(**limits)
         bench.begin(0, job())
         bench.now = 4.0
-        bench.patience.hears(0, Refined(0, SPACE.from_unit([0.1] * 3), 4.0), bench.now)
+        bench.timeouts.on_event(0, Refined(0, SPACE.from_unit([0.1] * 3), 4.0), bench.now)
         assert bench.first_overdue() == expected
 
 
@@ -124,7 +124,7 @@ def test_what_was_reported_late_or_in_an_earlier_session_counts():
 
 def test_a_job_whose_worker_is_ready_only_later_begins_then():
     bench = Bench(trial=10.0, progress=10.0)
-    bench.seats[0].job = job()
+    bench.slots[0].job = job()
     bench.now = 40.0
     assert not bench.overdue()  # handed out, its worker starts
     bench.begin(0, job())
@@ -146,7 +146,7 @@ def test_all_that_are_late_are_named_and_those_that_end_are_forgotten():
     assert [(slot, event.trial) for slot, event in bench.overdue()] == [(0, 0), (1, 1)]
     bench.end(0)
     assert [slot for slot, _ in bench.overdue()] == [1]
-    bench.patience.ends(1)  # it is being ended; its event is still to come
+    bench.timeouts.on_end(1)  # it is being ended; its event is still to come
     assert not bench.overdue()
 
 
@@ -167,7 +167,7 @@ class Sleepy(FakeExecutor):
         self._delay(slot)
 
     def _delay(self, slot):
-        seat = self._seats[slot]
+        seat = self._occupied[slot]
         if slot in self._ready_at:
             seat.due = max(seat.due, self._ready_at[slot] + 0.5)
         if self._hangs(seat.job):
@@ -175,8 +175,8 @@ class Sleepy(FakeExecutor):
 
     def _schedule(self, slot):
         super()._schedule(slot)
-        if self._seats[slot] is not None and self._hangs(self._seats[slot].job):
-            self._seats[slot].due = 1e9
+        if self._occupied[slot] is not None and self._hangs(self._occupied[slot].job):
+            self._occupied[slot].due = 1e9
 
     def wait(self, timeout):
         events = super().wait(timeout)

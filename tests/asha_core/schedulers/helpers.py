@@ -11,7 +11,7 @@ from typing import Any
 from asha_core.messages import Job, Report
 from asha_core.schedulers import scheduler_class
 from asha_core.schedulers.base import Scheduler
-from asha_core.schedulers.brackets import plan_brackets
+from asha_core.schedulers.brackets import bracket_rungs
 from asha_core.schedulers.state import TrialState
 from asha_core.searchers.random_search import RandomSearch
 from asha_core.space import Choice, Float, Int, SearchSpace
@@ -113,7 +113,7 @@ def by_value(scheduler: Scheduler, values: list[float], workers: int = 1) -> lis
 def planned_at_the_top(scheduler: Scheduler, trials: int) -> int:
     """How many of ``trials`` configurations are trained in full if floor(n/eta) go on from each rung."""
     brackets = scheduler.largest_brackets(trials)
-    rungs = plan_brackets(brackets, scheduler.reduction_factor, scheduler.survivors)
+    rungs = bracket_rungs(brackets, scheduler.reduction_factor, scheduler.survivors)
     return sum(rung.trials for rung in rungs if rung.level == scheduler.levels[-1])
 
 

@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 
 from asha_core.messages import Report
 from asha_core.schedulers import SCHEDULERS, scheduler_class
-from asha_core.schedulers.brackets import Bracket, affordable_trials, plan_brackets, plan_rungs, plan_units
+from asha_core.schedulers.brackets import (
+    Bracket,
+    affordable_trials,
+    bracket_rungs,
+    bracket_units,
+    expected_rungs,
+)
 from asha_core.schedulers.hyperband import Hyperband
 from asha_core.schedulers.pasha import PASHA
 from asha_core.schedulers.successive_halving import SuccessiveHalving
@@ -69,7 +75,7 @@ def test_every_bracket_goes_up_to_the_last_rung_but_those_of_pasha(name, rule, t
 @given(names, rules, st.integers(0, 2000))
 def test_expected_units_and_trials_at_the_top_are_those_of_the_plan(name, rule, trials):
     scheduler = make(name, rule)
-    rungs = plan_brackets(scheduler.largest_brackets(trials), scheduler.reduction_factor, scheduler.survivors)
+    rungs = bracket_rungs(scheduler.largest_brackets(trials), scheduler.reduction_factor, scheduler.survivors)
     top = [rung.trials for rung in rungs if rung.level == scheduler.levels[-1]]
     assert planned_at_the_top(scheduler, trials) == sum(top)
     assert scheduler.expected_units(trials) <= sum(rung.units for rung in rungs)
@@ -83,7 +89,7 @@ def test_of_a_whole_bracket_one_is_expected_at_the_top(name, rule):
     assert planned_at_the_top(scheduler, scheduler.whole_bracket) >= 1
     (whole, *_) = scheduler.largest_brackets(scheduler.whole_bracket)
     assert whole.levels == scheduler.levels
-    assert plan_rungs(whole.levels, scheduler.reduction_factor, whole.trials)[-1].trials >= 1
+    assert expected_rungs(whole.levels, scheduler.reduction_factor, whole.trials)[-1].trials >= 1
 
 
 @quick
@@ -101,7 +107,7 @@ def test_affordable_trials_fit_and_one_more_does_not(name, rule, units):
 
     def cost(n):
         found = scheduler.largest_brackets(n)
-        return plan_units(found, scheduler.reduction_factor, scheduler.survivors)
+        return bracket_units(found, scheduler.reduction_factor, scheduler.survivors)
 
     trials = affordable_trials(cost, units)
     assert cost(trials) <= units < cost(trials + 1)
@@ -118,7 +124,7 @@ def test_a_search_that_waits_for_its_rungs_does_exactly_what_was_planned(name, r
     assert scheduler.units == scheduler.expected_units(trials)
     first = {}
     for bracket in scheduler.brackets(trials):
-        for rung in plan_rungs(bracket.levels, scheduler.reduction_factor, bracket.trials):
+        for rung in expected_rungs(bracket.levels, scheduler.reduction_factor, bracket.trials):
             first[rung.level] = first.get(rung.level, 0) + rung.trials * bracket.times
     reached = {row.level: row.reached for row in scheduler.counts()}
     assert reached == {level: first.get(level, 0) for level in scheduler.levels}
@@ -158,7 +164,7 @@ def test_hyperbands_brackets_by_hand():
         Bracket((81,), 60),
     ]
     # each is expected to spend about the same
-    assert [plan_units([bracket], 3) for bracket in scheduler.brackets(1707)] == [
+    assert [bracket_units([bracket], 3) for bracket in scheduler.brackets(1707)] == [
         3564,
         3645,
         3780,
@@ -185,7 +191,7 @@ def test_synchronous_hyperbands_brackets_by_hand():
     assert scheduler.brackets(115) == [Bracket(ladder, 81), Bracket(ladder[1:], 34)]
     assert scheduler.units_to_first_promotion == 81
     # one round: 81/27/9/3/1, 34/11/3/1, 15/5/1, 8/2, 5 trials at 1/3/9/27/81 units
-    rungs = plan_brackets(scheduler.brackets(143), 3)
+    rungs = bracket_rungs(scheduler.brackets(143), 3)
     assert [rung.trials for rung in rungs] == [81, 61, 35, 19, 10]
     assert planned_at_the_top(scheduler, 143) == 1 + 1 + 1 + 2 + 5
 
@@ -233,7 +239,7 @@ def test_one_rung_is_one_bracket_of_complete_trials(kind):
 
 def test_the_stopping_rule_always_lets_one_go_on():
     scheduler = make("asha-stopping")
-    assert [r.trials for r in plan_brackets(scheduler.brackets(10), 3, scheduler.survivors)] == [
+    assert [r.trials for r in bracket_rungs(scheduler.brackets(10), 3, scheduler.survivors)] == [
         10,
         3,
         1,

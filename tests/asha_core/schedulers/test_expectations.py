@@ -8,7 +8,7 @@ from statistics import fmean
 import pytest
 
 from asha_core.schedulers import SCHEDULERS
-from asha_core.schedulers.brackets import plan_brackets
+from asha_core.schedulers.brackets import bracket_rungs
 from asha_core.schedulers.forecast import Forecast, affordable
 from tests.asha_core.schedulers.helpers import fingerprint, in_time, make, planned_at_the_top
 
@@ -84,7 +84,7 @@ def test_beyond_what_is_rehearsed_the_floor_of_n_over_eta_is_taken():
 @pytest.mark.parametrize("R", [1, 27, 200])
 def test_where_nothing_depends_on_the_order_the_plan_is_exact(name, trials, R):
     scheduler = searched(name, trials, 0, max_resource=R)
-    rungs = plan_brackets(scheduler.brackets(trials), 3, scheduler.survivors)
+    rungs = bracket_rungs(scheduler.brackets(trials), 3, scheduler.survivors)
     reached = {row.level: row.reached for row in scheduler.counts() if row.reached}
     assert {rung.level: rung.trials for rung in rungs if rung.trials} == reached
     assert scheduler.units == scheduler.expected_units(trials)
@@ -96,7 +96,7 @@ def test_where_nothing_depends_on_the_order_the_plan_is_exact(name, trials, R):
 def test_a_whole_bracket_is_enough_for_one_to_reach_the_last_rung(name, r, R, eta):
     scheduler = make(name, min_resource=r, max_resource=R, reduction_factor=eta)
     whole = scheduler.whole_bracket
-    rungs = plan_brackets(scheduler.largest_brackets(whole), eta, scheduler.survivors)
+    rungs = bracket_rungs(scheduler.largest_brackets(whole), eta, scheduler.survivors)
     assert rungs[-1].level == R
     assert rungs[-1].trials >= 1
 

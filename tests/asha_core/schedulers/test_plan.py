@@ -6,7 +6,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from asha_core.schedulers.brackets import Bracket, affordable_trials, plan_brackets, plan_rungs, plan_units
+from asha_core.schedulers.brackets import (
+    Bracket,
+    affordable_trials,
+    bracket_rungs,
+    bracket_units,
+    expected_rungs,
+)
 from asha_core.schedulers.levels import rung_levels
 
 quick = settings(max_examples=200, deadline=None)
@@ -20,14 +26,14 @@ def rules(draw):
 
 def cost(levels, eta):
     """Units that n configurations in one bracket are expected to take."""
-    return lambda n: plan_units([Bracket(levels, n)], eta)
+    return lambda n: bracket_units([Bracket(levels, n)], eta)
 
 
 @quick
 @given(rules(), st.integers(0, 10**6))
 def test_each_rung_is_reached_by_the_floor_of_n_over_eta_to_the_k(rule, trials):
     levels, eta = rule
-    rungs = plan_rungs(levels, eta, trials)
+    rungs = expected_rungs(levels, eta, trials)
     assert [rung.level for rung in rungs] == list(levels)
     assert [rung.trials for rung in rungs] == [trials // eta**k for k in range(len(levels))]
 
@@ -83,7 +89,7 @@ def test_nothing_buys_nothing(units):
 
 def test_the_textbook_bracket():
     # 81 configurations, eta 3: 81 + 27*2 + 9*6 + 3*18 + 1*54
-    assert [rung.units for rung in plan_rungs((1, 3, 9, 27, 81), 3, 81)] == [81, 54, 54, 54, 54]
+    assert [rung.units for rung in expected_rungs((1, 3, 9, 27, 81), 3, 81)] == [81, 54, 54, 54, 54]
 
 
 # -- survivors -------------------------------------------------------------------------------------
@@ -93,11 +99,11 @@ def test_the_textbook_bracket():
 @given(rules(), st.integers(0, 10**6), st.integers(0, 5))
 def test_survivors_go_on_from_a_rung_that_anybody_reached(rule, trials, survivors):
     levels, eta = rule
-    plain, kept = plan_rungs(levels, eta, trials), plan_rungs(levels, eta, trials, survivors)
+    plain, kept = expected_rungs(levels, eta, trials), expected_rungs(levels, eta, trials, survivors)
     for below, rung, other in zip(kept, kept[1:], plain[1:], strict=False):
         assert rung.trials == max(below.trials // eta, min(below.trials, survivors))
         assert other.trials <= rung.trials <= below.trials
-    assert plan_rungs(levels, eta, trials, 0) == plain
+    assert expected_rungs(levels, eta, trials, 0) == plain
 
 
 # -- brackets --------------------------------------------------------------------------------------
@@ -119,15 +125,15 @@ def test_brackets_add_up_level_by_level(made):
         rung
         for bracket in found
         for _ in range(bracket.times)
-        for rung in plan_rungs(bracket.levels, eta, bracket.trials)
+        for rung in expected_rungs(bracket.levels, eta, bracket.trials)
     ]
-    together = plan_brackets(found, eta)
+    together = bracket_rungs(found, eta)
     assert [rung.level for rung in together] == sorted({level for b in found for level in b.levels})
     for rung in together:
         here = [other for other in alone if other.level == rung.level]
         assert rung.trials == sum(other.trials for other in here)
         assert rung.units == sum(other.units for other in here)
-    assert plan_units(found, eta) == sum(rung.units for rung in alone)
+    assert bracket_units(found, eta) == sum(rung.units for rung in alone)
 
 
 @quick
@@ -136,9 +142,9 @@ def test_the_order_of_brackets_does_not_matter(made, random):
     eta, found = made
     shuffled = list(found)
     random.shuffle(shuffled)
-    assert plan_brackets(shuffled, eta) == plan_brackets(found, eta)
+    assert bracket_rungs(shuffled, eta) == bracket_rungs(found, eta)
 
 
 def test_no_brackets_cost_nothing():
-    assert plan_brackets([], 3) == []
-    assert plan_units([], 3) == 0
+    assert bracket_rungs([], 3) == []
+    assert bracket_units([], 3) == 0

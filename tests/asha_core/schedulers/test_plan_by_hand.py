@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from asha_core.schedulers.brackets import Bracket, affordable_trials, plan_brackets, plan_rungs, plan_units
+from asha_core.schedulers.brackets import (
+    Bracket,
+    affordable_trials,
+    bracket_rungs,
+    bracket_units,
+    expected_rungs,
+)
 
 
 def rows(rungs):
@@ -26,20 +32,20 @@ def rows(rungs):
     ],
 )
 def test_each_rung_is_reached_by_the_floor_of_those_below(levels, eta, trials, survivors, expected):
-    assert rows(plan_rungs(levels, eta, trials, survivors)) == expected
+    assert rows(expected_rungs(levels, eta, trials, survivors)) == expected
 
 
 def test_brackets_are_added_up_by_level():
     # 9 3 1 from 1, and twice 5 1 from 3 (6 units further), and 3 from 9
     brackets = [Bracket((1, 3, 9), 9), Bracket((3, 9), 5, times=2), Bracket((9,), 3)]
-    assert rows(plan_brackets(brackets, 3)) == [
+    assert rows(bracket_rungs(brackets, 3)) == [
         (1, 9, 9),
         (3, 3 + 2 * 5, 3 * 2 + 2 * 5 * 3),
         (9, 1 + 2 * 1 + 3, 6 + 2 * 6 + 3 * 9),
     ]
-    assert plan_units(brackets, 3) == 9 + 36 + 45
+    assert bracket_units(brackets, 3) == 9 + 36 + 45
     # two of three go nowhere without survivors
-    assert rows(plan_brackets([Bracket((1, 3), 2)], 3, 1)) == [(1, 2, 2), (3, 1, 2)]
+    assert rows(bracket_rungs([Bracket((1, 3), 2)], 3, 1)) == [(1, 2, 2), (3, 1, 2)]
 
 
 @pytest.mark.parametrize(
@@ -48,7 +54,7 @@ def test_brackets_are_added_up_by_level():
 )
 def test_the_most_trials_that_units_pay_for(units, trials):
     # with levels 1, 3, 9 and eta 3: 27 + 18 + 18 = 63; 5 + 2 * 1 = 7; 4 + 2 = 6; 6 + 2 * 2 = 10
-    assert affordable_trials(lambda n: plan_units([Bracket((1, 3, 9), n)], 3), units) == trials
+    assert affordable_trials(lambda n: bracket_units([Bracket((1, 3, 9), n)], 3), units) == trials
 
 
 def test_one_unit_a_trial_is_the_least_that_a_trial_costs():

@@ -42,7 +42,7 @@ class Walk:
         if job is not None:
             self.jobs[job.trial] = job
             self.history.append(job)
-            self.retention.begins(job)
+            self.retention.on_job(job)
         return job
 
     def tell(self, event: Any) -> None:
@@ -57,7 +57,7 @@ class Walk:
             loss = -value if self.scheduler.mode == "max" else value
             self.entries.append(((bracket, rung), loss if math.isfinite(loss) else math.inf, trial.id))
         self.history.append(event)
-        self.retention.saw(event)
+        self.retention.on_event(event)
         if self.scheduler.trials[event.trial].status != Status.RUNNING:
             self.jobs.pop(event.trial, None)
         self.stock.put(event.trial, dict(self.files.get(event.trial, {})))
@@ -371,7 +371,7 @@ def test_a_search_that_is_resumed_drops_in_the_same_order(name: str, seed: int) 
         again = Retention(walk.scheduler)
         for what in walk.history:
             if isinstance(what, Job):
-                again.begins(what)
+                again.on_job(what)
             else:
-                again.saw(what)
+                again.on_event(what)
         assert list(again.order(range(len(walk.scheduler.trials)))) == walk.order()

@@ -14,7 +14,7 @@ from asha_core.messages import Failed, Job, Lost, Report
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.executor import Notice, WorkerReady
 from asha_core.runtime.observers import Observer, SearchView
-from asha_core.runtime.storage.checkpoint_budget import CheckpointKeeper
+from asha_core.runtime.storage.checkpoint_budget import CheckpointPruner
 from asha_core.runtime.storage.results import RunDirectory, write_best_note
 from asha_core.schedulers import SCHEDULERS, scheduler_class
 from asha_core.schedulers.base import Scheduler
@@ -31,25 +31,25 @@ def asha(**settings: Any) -> ASHA:
 
 
 class Engine:
-    """What the loop does with a keeper, and what workers do with files; by hand."""
+    """What the loop does with a pruner, and what workers do with files; by hand."""
 
     def __init__(self, folder: Path, budget: int, scheduler: Scheduler | None = None) -> None:
         self.directory = RunDirectory(folder / "run")
         self.directory.make_rooms()
         self.scheduler = scheduler or asha()
-        self.keeper = CheckpointKeeper(self.directory, budget)
+        self.pruner = CheckpointPruner(self.directory, budget)
         self.view = SearchView(self.scheduler, Budget(), [])
         self.history: list[Any] = []
         self.jobs: dict[int, Job] = {}
         self.best: dict[int, float] = {}
-        self.keeper.on_start(self.view)
+        self.pruner.on_start(self.view)
 
     def ask(self) -> Job | None:
         job = self.scheduler.ask()
         if job is not None:
             self.history.append(job)
             self.jobs[job.trial] = job
-            self.keeper.on_job(self.view, job, 0)
+            self.pruner.on_job(self.view, job, 0)
         return job
 
     def tell(self, event: Any) -> None:
@@ -57,7 +57,7 @@ class Engine:
         self.history.append(event)
         if self.scheduler.trials[event.trial].status != Status.RUNNING:
             del self.jobs[event.trial]
-        self.keeper.on_event(self.view, event)
+        self.pruner.on_event(self.view, event)
 
     def save(self, trial: int, value: float, resource: int, size: int = SIZE) -> None:
         last, previous, best = (self.directory.trial_checkpoint(trial, kind) for kind in KINDS[:3])
@@ -100,7 +100,7 @@ class Engine:
 def test_below_the_budget_nothing_is_touched(tmp_path: Path) -> None:
     engine = Engine(tmp_path, 3 * SIZE, asha(reduction_factor=9))
     engine.rung_0([0.1, 0.2, 0.3])
-    assert engine.keeper.total == engine.bytes() == 3 * SIZE  # the best ones are hard links
+    assert engine.pruner.total == engine.bytes() == 3 * SIZE  # the best ones are hard links
     assert [engine.has(trial) for trial in range(3)] == [{"last", "best"}] * 3
     assert engine.said() == []
 
@@ -108,7 +108,7 @@ def test_below_the_budget_nothing_is_touched(tmp_path: Path) -> None:
 def test_beyond_it_the_least_likely_to_be_promoted_goes(tmp_path: Path) -> None:
     engine = Engine(tmp_path, 3 * SIZE, asha(reduction_factor=9))
     engine.rung_0([0.2, 0.1, 0.4, 0.3])
-    assert engine.keeper.total == engine.bytes() == 2 * SIZE  # nine tenths are left
+    assert engine.pruner.total == engine.bytes() == 2 * SIZE  # nine tenths are left
     assert [engine.has(trial) for trial in range(4)] == [set(), set(), {"last", "best"}, {"last", "best"}]
     assert not {name for name in engine.there() if name.startswith(("trial-0", "trial-1"))}  # notes as well
     assert engine.said() == [
@@ -156,7 +156,7 @@ def test_a_copy_for_want_of_hard_links_is_counted(tmp_path: Path) -> None:
     for kind in ("last", "best"):
         engine.directory.trial_checkpoint(0, kind).write_bytes(bytes(SIZE))
     engine.tell(Report(0, 0, 1, 0.5, 1.0))
-    assert engine.keeper.total == 2 * SIZE
+    assert engine.pruner.total == 2 * SIZE
 
 
 def test_a_budget_that_is_too_small_is_exceeded_and_that_is_said_once(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_there_is_a_line_a_minute_at_most(tmp_path: Path) -> None:
     for second in range(200):
         engine.view.now = float(second)
         engine.rung_0([second / 200])
-        engine.keeper.on_tick(engine.view)
+        engine.pruner.on_tick(engine.view)
         lines += [(second, line) for line in engine.said()]
     assert [second for second, _ in lines] == [5, 65, 125, 185]
     assert "60.0 kB deleted" in lines[1][1]
@@ -190,12 +190,12 @@ def test_what_is_not_told_in_the_minute_is_told_after_it(tmp_path: Path) -> None
     engine.rung_0([0.1, 0.2, 0.3, 0.4, 0.5])
     assert len(engine.said()) == 1
     engine.view.now = 59.0
-    engine.keeper.on_tick(engine.view)
+    engine.pruner.on_tick(engine.view)
     assert engine.said() == []
     engine.view.now = 60.0
-    engine.keeper.on_tick(engine.view)
+    engine.pruner.on_tick(engine.view)
     assert len(engine.said()) == 1
-    engine.keeper.on_tick(engine.view)
+    engine.pruner.on_tick(engine.view)
     assert engine.said() == []
 
 
@@ -213,7 +213,7 @@ def test_a_file_that_cannot_be_deleted_is_said_and_the_next_one_goes(
     monkeypatch.setattr(Path, "unlink", refuse)
     engine.rung_0([0.1, 0.2, 0.3])
     assert [engine.has(trial) for trial in range(3)] == [{"last", "best"}, set(), {"last", "best"}]
-    assert engine.keeper.total == engine.bytes() == 2 * SIZE
+    assert engine.pruner.total == engine.bytes() == 2 * SIZE
     engine.said()
     engine2 = Engine(tmp_path / "other", SIZE * 3 // 2, asha(reduction_factor=50))
     engine2.rung_0([0.1, 0.2])
@@ -229,18 +229,18 @@ def test_a_search_that_is_resumed_goes_on_with_what_lies_there(tmp_path: Path) -
     (checkpoints / "notes.txt").write_text("the user's own")
     (checkpoints / "best.pt").write_bytes(bytes(SIZE))
 
-    keeper = CheckpointKeeper(engine.directory, 3 * SIZE)
-    assert keeper.replays
+    pruner = CheckpointPruner(engine.directory, 3 * SIZE)
+    assert pruner.replays
     view = SearchView(engine.scheduler, Budget(), [])
     for what in engine.history:
         if isinstance(what, Job):
-            keeper.on_job(view, what, 0)
+            pruner.on_job(view, what, 0)
         else:
-            keeper.on_event(view, what)
-    assert keeper.total == 0  # what it hears of now is long past
+            pruner.on_event(view, what)
+    assert pruner.total == 0  # what it hears of now is long past
     assert len(engine.there()) == 5 * 3 + 4
-    keeper.on_start(view)
-    assert keeper.total == 2 * SIZE
+    pruner.on_start(view)
+    assert pruner.total == 2 * SIZE
     assert [engine.has(trial) for trial in range(5)] == [
         {"last", "best"},
         set(),
@@ -254,16 +254,16 @@ def test_a_search_that_is_resumed_goes_on_with_what_lies_there(tmp_path: Path) -
 
 
 def test_without_a_directory_yet_there_is_nothing(tmp_path: Path) -> None:
-    keeper = CheckpointKeeper(RunDirectory(tmp_path / "none"), 10)
-    keeper.on_start(SearchView(asha(), Budget(), []))
-    assert keeper.total == 0
+    pruner = CheckpointPruner(RunDirectory(tmp_path / "none"), 10)
+    pruner.on_start(SearchView(asha(), Budget(), []))
+    assert pruner.total == 0
 
 
 def test_events_of_no_trial_are_nothing_to_it(tmp_path: Path) -> None:
     engine = Engine(tmp_path, 1)
     for event in (WorkerReady(0, 1, "cpu", 1.0), Notice("x")):
-        engine.keeper.on_event(engine.view, event)
-    assert isinstance(engine.keeper, Observer)
+        engine.pruner.on_event(engine.view, event)
+    assert isinstance(engine.pruner, Observer)
 
 
 @pytest.mark.parametrize("name", SCHEDULERS)
@@ -287,7 +287,7 @@ def test_in_every_search_the_budget_is_kept_or_only_what_is_needed_is_left(
             engine.tell(Lost(trial, job.attempt, "killed", "stopped"))
         else:
             engine.report(trial, draw.random(), resource)
-        assert engine.keeper.total == engine.bytes()
+        assert engine.pruner.total == engine.bytes()
         if engine.bytes() > budget * SIZE:
             for state in scheduler.trials:
                 left = engine.has(state.id)

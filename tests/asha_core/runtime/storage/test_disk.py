@@ -31,9 +31,9 @@ class Watch(DiskWatch):
     def free(self):
         return self.room
 
-    def look(self, now):
+    def pause_ended(self, now):
         self.looks.append(now)
-        return super().look(now)
+        return super().pause_ended(now)
 
 
 # -- the watch -------------------------------------------------------------------------------------
@@ -41,7 +41,7 @@ class Watch(DiskWatch):
 
 def ends(watch, now, step=0.5):
     """When the pause that is on ends."""
-    while not watch.look(now):
+    while not watch.pause_ended(now):
         now += step
         assert now < 1000
     assert not watch.paused
@@ -51,20 +51,20 @@ def ends(watch, now, step=0.5):
 def test_without_a_full_disk_there_is_no_pause(tmp_path):
     watch = Watch(tmp_path, room=0)
     assert not watch.paused
-    assert not watch.look(100.0)
+    assert not watch.pause_ended(100.0)
 
 
 def test_pauses_double_up_to_a_minute_and_a_unit_makes_them_short_again(tmp_path):
     watch, now, pauses = Watch(tmp_path), 0.0, []
     for _ in range(8):
-        watch.full(now)
+        watch.on_full(now)
         assert watch.paused
         end = ends(watch, now)
         pauses.append(end - now)
         now = end + 1
     assert pauses == [2, 4, 8, 16, 32, 60, 60, 60]
-    watch.writes()
-    watch.full(now)
+    watch.on_written()
+    watch.on_full(now)
     assert ends(watch, now) == now + 2
 
 
@@ -73,27 +73,27 @@ def test_a_pause_lasts_until_there_is_room_for_a_checkpoint_of_every_slot(tmp_pa
     (tmp_path / "checkpoints" / "small.pt").write_bytes(bytes(10))
     (tmp_path / "checkpoints" / "large.pt").write_bytes(bytes(3 * MB))
     watch = Watch(tmp_path, slots=4, room=0)
-    watch.full(0.0)
+    watch.on_full(0.0)
     watch.room = MB + 4 * 3 * MB - 1
-    assert not watch.look(100.0)
+    assert not watch.pause_ended(100.0)
     watch.room += 1
-    assert watch.look(100.0)
+    assert watch.pause_ended(100.0)
 
 
 def test_what_is_wanted_is_told(tmp_path):
     watch = Watch(tmp_path, room=5 * 10**6)
-    watch.full(0.0)
+    watch.on_full(0.0)
     assert watch.describe() == f"5 MB free, 1 MB wanted in {tmp_path}"
 
 
 def test_the_room_is_that_of_the_disk(small_disk):  # noqa: F811
     watch = DiskWatch(small_disk.path, 1)
-    watch.full(0.0)
+    watch.on_full(0.0)
     small_disk.fill()
     assert watch.free() < MB
-    assert not watch.look(10.0)
+    assert not watch.pause_ended(10.0)
     small_disk.clear()
-    assert watch.look(10.0)
+    assert watch.pause_ended(10.0)
 
 
 # -- jobs ------------------------------------------------------------------------------------------

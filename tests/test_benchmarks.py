@@ -36,6 +36,7 @@ def test_the_tables_of_the_warm_start_s_cost_are_what_the_json_files_say(name: s
 
 
 @pytest.mark.processes
+@pytest.mark.slow
 def test_the_cost_of_warm_starts_is_measured(tmp_path: Path) -> None:
     file = tmp_path / "cost.json"
     command = [sys.executable, "-m", "benchmarks.warm_start_cost", "--quick", "--json", str(file)]

@@ -40,7 +40,7 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize("number", [0, pytest.param(1, marks=pytest.mark.slow), 2])
 def test_the_readmes_python_runs(number: int, tmp_path: Path) -> None:
     code = blocks(ROOT / "README.md", "python")
     assert len(code) == 3

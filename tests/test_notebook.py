@@ -23,6 +23,7 @@ nbformat.write(book, sys.argv[2])
 
 
 @pytest.mark.processes
+@pytest.mark.slow
 @pytest.mark.timeout(600)  # half a minute on two idle cores
 def test_the_notebook_runs(tmp_path: Path) -> None:
     for name in ("nbclient", "nbformat", "ipykernel"):

@@ -1,4 +1,4 @@
-"""Ten kills of real workers and engines, and ten more if asked; ``make faults`` has two hundred."""
+"""Four kills of real workers and engines, twenty more in ``make test-all``; ``make faults`` has two hundred."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from tests.faults.harness import Campaign
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("seed", [11, 13, *(pytest.param(more, marks=pytest.mark.slow) for more in (12, 14))])
-def test_whatever_is_killed_nothing_is_lost(seed: int, tmp_path: Path) -> None:
-    tally = Campaign(tmp_path, kills=5, seed=seed).run()
+@pytest.mark.parametrize(
+    ("seed", "kills"),
+    [(13, 4), *(pytest.param(seed, 5, marks=pytest.mark.slow) for seed in (11, 12, 13, 14))],
+)
+def test_whatever_is_killed_nothing_is_lost(seed: int, kills: int, tmp_path: Path) -> None:
+    tally = Campaign(tmp_path, kills=kills, seed=seed).run()
     print("\n".join(tally.lines()))
-    assert tally.kills >= 5
+    assert tally.kills >= kills
     assert tally.checks["every decision replayed from the journal"] >= 1
     assert tally.checks["reports in order, each once"] >= 20

@@ -27,7 +27,9 @@ def wait_for(condition, seconds: float = 60.0) -> None:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.parametrize("times", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_full_disk_is_waited_for_and_nothing_is_damaged(
+    times: int,
     small_disk: SmallDisk,  # noqa: F811
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -37,14 +39,14 @@ def test_a_full_disk_is_waited_for_and_nothing_is_damaged(
     search.log = tmp_path / "trained"  # what the test itself notes is on another disk
     search.start()
     wait_for(lambda: sum(r["type"] == "report" for r in search.records()) >= 5)
-    for _ in range(2):
+    for _ in range(times):
         fill(small_disk.path / "filler")
         before = search.journal.read_bytes()
-        time.sleep(3.0)
+        time.sleep(1.5)
         assert not search.over
         assert search.journal.read_bytes().startswith(before)
         held = search.journal.stat().st_size
-        time.sleep(1.5)
+        time.sleep(1.0)
         assert search.journal.stat().st_size == held, "jobs go on, on a full disk"
         small_disk.clear()
         wait_for(lambda held=held: search.over or search.journal.stat().st_size > held)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from asha_core.errors import SettingError
@@ -20,6 +20,7 @@ def study(**content: Any) -> Any:
     return study_from({"task": "dummy", "max_trials": 3, **content}, "study.yaml", "study")
 
 
+@settings(max_examples=40)
 @given(st.lists(st.text(min_size=1, max_size=200), min_size=1, max_size=4, unique=True))
 def test_whatever_experiments_are_called_each_has_a_directory_of_its_own_in_the_study(
     names: list[str],

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ import yaml
 
 from analysis.journals.metrics import time_to_target
 from analysis.journals.runs import load_run
+from asha_core.cli.study import main
 from asha_core.study.directory import StudyDirectory
 from asha_core.study.run_process import RunProcess
 from tests.asha_core.cli.searches import environment
@@ -31,15 +35,21 @@ def write(path: Path, **content: Any) -> Path:
     return path
 
 
-def asha_study(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [ASHA_STUDY, *arguments]
-    return subprocess.run(
-        command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=120, check=False
-    )
+@dataclass(frozen=True)
+class Done:
+    """What ``asha-study`` left: its exit status, and what it printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
-def inline(path: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    return asha_study(str(path), "--gpus", "inline", "--results-dir", "study", *more, cwd=path.parent)
+def inline(path: Path, *more: str) -> Done:
+    """A study led by this process; its runs are processes of their own, each with its trials inside."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.chdir(path.parent), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = main([str(path), "--gpus", "inline", "--results-dir", "study", *more])
+    return Done(status, out.getvalue(), err.getvalue())
 
 
 def outcomes(root: Path) -> dict[str, float]:
@@ -49,48 +59,53 @@ def outcomes(root: Path) -> dict[str, float]:
     }
 
 
+def test_what_a_run_of_a_network_leaves(tmp_path: Path) -> None:
+    told = inline(write(tmp_path / "s.yaml", task="dummy", max_resource=1, variations=["ohgw-1step"]))
+    assert told.returncode == 0, told.stderr
+    run = tmp_path / "study" / "runs" / "dummy-asha-ohgw-1step" / "seed-0"
+    heading, command = (run / "stdout.log").read_text().splitlines()[:2]
+    for part in ("data set dummy", "scheduler asha", "variation ohgw-1step", "seed 0", "budget 3 conf"):
+        assert part in heading
+    assert command.startswith("asha-run --config ")
+    assert f"[dummy-asha-ohgw-1step/seed-0] {heading}" in told.stderr
+    assert "search complete" in (run / "stderr.log").read_text()
+    assert "search complete" in told.stderr
+    assert (run / "checkpoints" / "best.pt").exists()
+    assert "dummy-asha-ohgw-1step/seed-0: accuracy " in told.stderr
+    assert json.loads((run / "test.json").read_text())["count"] == 256
+    assert json.loads((run / "outcome.json").read_text())["status"] == 0
+    assert yaml.safe_load((run / "config.yaml").read_text())["variation"] == "ohgw-1step"
+
+
 def test_a_study_from_its_first_run_to_more_seeds(tmp_path: Path) -> None:
     file = write(
         tmp_path / "s.yaml",
-        task="dummy",
-        max_resource=3,
-        variations=["baseline", "ohgw-1step"],
+        task=f"{TASKS}:Slow",
+        task_option={"seconds": 0.01},
+        test=False,
+        variations=["baseline", "random-warm"],
         targets=[0.5],
     )
     told = inline(file, "--parallel", "2")
     assert told.returncode == 0, told.stderr
     assert "2 of 2 runs done" in told.stdout
     first = outcomes(tmp_path / "study")
-    for name, variation in (("dummy-asha-baseline", "baseline"), ("dummy-asha-ohgw-1step", "ohgw-1step")):
-        run = tmp_path / "study" / "runs" / name / "seed-0"
-        heading, command = (run / "stdout.log").read_text().splitlines()[:2]
-        for part in ("data set dummy", "scheduler asha", f"variation {variation}", "seed 0", "budget 3 conf"):
-            assert part in heading
-        assert command.startswith("asha-run --config ")
-        assert f"[{name}/seed-0] {heading}" in told.stderr
-        assert "search complete" in (run / "stderr.log").read_text()
-        assert "search complete" in told.stderr
-        assert (run / "checkpoints" / "best.pt").exists()
-        assert f"{name}/seed-0: accuracy " in told.stderr
-        assert json.loads((run / "test.json").read_text())["count"] == 256
-        assert json.loads((run / "outcome.json").read_text())["status"] == 0
-        assert yaml.safe_load((run / "config.yaml").read_text())["variation"] == variation
-    base, other = (load_run(tmp_path / "study" / "runs" / name / "seed-0") for name in
-                   ("dummy-asha-baseline", "dummy-asha-ohgw-1step"))  # fmt: skip
+    base, other = (load_run(path.parent) for path in sorted((tmp_path / "study").rglob("outcome.json")))
     assert {i: t.proposed for i, t in base.trials.items()} == {i: t.proposed for i, t in other.trials.items()}
 
     told = inline(file, "--seeds", "0-1", "--only", "*baseline*")
     assert told.returncode == 0, told.stderr
     assert "1 of 2 runs are done already" in told.stderr
     now = outcomes(tmp_path / "study")
-    assert set(now) == {*first, "dummy-asha-baseline/seed-1"}
+    (added,) = set(now) - set(first)
+    assert added.endswith("Slow-asha-baseline/seed-1")
     assert first.items() <= now.items()  # what was done was not touched
-    plan = inline(file, "--seeds", "0-2", "--dry-run", "--json")
-    arms = {arm["arm"]: arm for arm in json.loads(plan.stdout)["arms"]}
-    assert arms["dummy-asha-baseline"]["states"] == {"done": 2, "new": 1}
-    assert arms["dummy-asha-ohgw-1step"]["states"] == {"done": 1, "new": 2}
-    assert arms["dummy-asha-baseline"]["known_by"] == "measured"
-    assert arms["dummy-asha-baseline"]["gpu_hours_a_run"] > 0
+    plan = json.loads(inline(file, "--seeds", "0-2", "--dry-run", "--json").stdout)
+    again, only_once = sorted(plan["arms"], key=lambda arm: arm["arm"])
+    assert again["states"] == {"done": 2, "new": 1}
+    assert only_once["states"] == {"done": 1, "new": 2}
+    assert again["known_by"] == "measured"
+    assert again["gpu_hours_a_run"] > 0
     assert outcomes(tmp_path / "study") == now  # a dry run runs nothing
 
 
@@ -99,7 +114,7 @@ def test_the_best_variation_of_one_experiment_is_run_in_another(tmp_path: Path) 
     file = write(
         tmp_path / "s.yaml",
         task=f"{TASKS}:Slow",
-        task_option={"seconds": 0.02},
+        task_option={"seconds": 0.01},
         max_resource=3,
         test=False,
         max_trials=12,
@@ -190,7 +205,7 @@ def test_output_that_floods_both_pipes_reaches_the_logs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_study_goes_on_where_it_was(tmp_path: Path, number: int) -> None:
-    file = write(tmp_path / "s.yaml", task=f"{TASKS}:Slow", seeds=2, max_trials=6)
+    file = write(tmp_path / "s.yaml", task=f"{TASKS}:Slow", task_option={"seconds": 0.1}, max_trials=5)
     arguments = [str(file), "--gpus", "inline", "--results-dir", "study"]
     with subprocess.Popen(
         [ASHA_STUDY, *arguments], cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True

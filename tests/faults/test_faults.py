@@ -1,4 +1,4 @@
-"""Four kills of real workers and engines, twenty more in ``make test-all``; ``make faults`` has two hundred."""
+"""Four kills of workers and engines; twenty more in ``make test-all``, two hundred in ``make faults``."""
 
 from __future__ import annotations
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from analysis.figures.bands import plot_best_bands
 from analysis.figures.confusion import plot_confusion
 from analysis.figures.costs import plot_overheads, plot_time_split
-from analysis.figures.drawing import tall
-from analysis.figures.look import COLUMN, PALETTE, SIZE, Style, styles
+from analysis.figures.layout import tall
 from analysis.figures.saving import make_figure, save_figure
 from analysis.figures.scores import Effect, plot_effects, plot_final_scores
 from analysis.figures.settings import plot_parallel_coordinates, plot_sweep
 from analysis.figures.shifts import plot_before_after, plot_gradient_benefit
+from analysis.figures.style import COLUMN, PALETTE, SIZE, Style, styles
 from analysis.figures.survival import plot_kaplan_meier, plot_survival_by_rung
 
 __all__ = [

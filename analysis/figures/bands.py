@@ -8,23 +8,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from analysis.figures.drawing import (
-    array,
-    counted,
+from analysis.figures.checks import Centred, array, centred, refuse_first, sizes
+from analysis.figures.layout import (
     font_points,
-    headed,
+    framed,
     labelled,
-    legend_below,
-    named,
+    left_out,
     nothing,
     room,
-    said,
-    sample,
     step_band,
     time_axis,
 )
-from analysis.figures.given import Centred, centred, left_out, refuse_first, sizes
-from analysis.figures.look import GREY, Style, looks
+from analysis.figures.style import GREY, Style, looks
 from analysis.stats.arrays import Floats
 
 
@@ -78,8 +73,8 @@ def plot_best_bands(
     _targets(axes, targets)
     axes.set_xlabel(xlabel)
     labelled(axes, ylabel)
-    headed(axes, title, said(counted(n), f"{of} with {interval}", left_out(bands, drawn, "no value by then")))
-    legend_below(axes, [sample(style[name], named(name, n)) for name in drawn])
+    missing = left_out(bands, drawn, "no value by then")
+    framed(axes, title, drawn, style, n, f"{of} with {interval}", missing)
 
 
 def _fit(axes: Axes, values: Floats) -> None:
@@ -95,12 +90,12 @@ def _targets(axes: Axes, targets: Sequence[float]) -> None:
     """A dashed line each; named at the right edge where the name finds room, the last one first."""
     bottom, top = axes.get_ylim()
     a_line = 1.25 * font_points("small") / (0.6 * room(axes)[1]) * (top - bottom)
-    said: list[float] = []
+    written: list[float] = []
     for target in reversed(targets):
         main = target == targets[-1]
         axes.axhline(target, color=GREY, linestyle=(0, (4, 2)), linewidth=1.0 if main else 0.5, zorder=1.5)
-        if all(abs(target - other) >= a_line for other in said):
-            said.append(target)
+        if all(abs(target - other) >= a_line for other in written):
+            written.append(target)
             axes.annotate(
                 f"target {target:g}" if main else f"{target:g}",
                 (1, target),

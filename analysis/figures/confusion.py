@@ -10,9 +10,9 @@ from matplotlib.colors import PowerNorm
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from analysis.figures import given
-from analysis.figures.drawing import colour_bar, font_points, headed, narrow, nothing, plain, room, text_width
-from analysis.figures.look import BASELINE
+from analysis.figures import checks
+from analysis.figures.layout import colour_bar, font_points, headed, narrow, nothing, plain, room, text_width
+from analysis.figures.style import BASELINE
 from asha_core.errors import SettingError
 
 _MOST_NUMBERS = 20  # classes; with more the numbers in the cells cannot be read
@@ -31,7 +31,7 @@ def plot_confusion(
     Raises:
         SettingError: a matrix that is not square or holds what is no count, or names that do not fit.
     """
-    counts = given.matrix("matrix", matrix)
+    counts = checks.matrix("matrix", matrix)
     if not counts.size:
         nothing(
             axes, "no confusion matrix: outputs that are no classes, or nothing was measured on test data"
@@ -40,7 +40,7 @@ def plot_confusion(
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1]:
         raise SettingError(f"matrix has shape {counts.shape}: give a square one, a row for each true class")
     wrong = ~np.isfinite(counts) | (counts < 0)
-    given.refuse_first("matrix", wrong, counts, "give counts, finite and none negative")
+    checks.refuse_first("matrix", wrong, counts, "give counts, finite and none negative")
     classes = len(counts)
     if len(names) not in (0, classes):
         raise SettingError(

@@ -9,17 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from numpy.typing import ArrayLike
 
-from analysis.figures.drawing import (
-    across,
-    array,
-    counted,
-    headed,
-    legend_below,
-    names_down,
-    nothing,
-    plain,
-)
-from analysis.figures.look import BASELINE, FAINT, GREY, PALETTE, Style, looks
+from analysis.figures.checks import array
+from analysis.figures.layout import across, counted, headed, joined, legend_below, names_down, nothing, plain
+from analysis.figures.style import BASELINE, FAINT, GREY, PALETTE, Style, looks
 
 _PARTS = (PALETTE[0], PALETTE[1], PALETTE[5], FAINT, PALETTE[2], PALETTE[3])
 _HATCHES = ("", "////", "....", "xxxx")
@@ -59,9 +51,9 @@ def plot_overheads(
             if np.isfinite(share):
                 face = colour if not hatch else "white"
                 axes.barh(y, share, height * 0.9, color=face, edgecolor=colour, hatch=hatch, linewidth=0.8)
-            said = f"{share:.2g}%" if np.isfinite(share) else f"{what} not measured"
+            text = f"{share:.2g}%" if np.isfinite(share) else f"{what} not measured"
             axes.annotate(
-                said,
+                text,
                 (float(np.nan_to_num(max(share, 0))), y),
                 xytext=(3, 0),
                 textcoords="offset points",
@@ -78,9 +70,7 @@ def plot_overheads(
     axes.set_xlim(min(0.0, *(float(np.nan_to_num(each).min()) for each in values.values())), top * 1.15 or 1)
     names_down(axes, names)
     across(axes, xlabel)
-    headed(
-        axes, title, "; ".join(filter(None, (counted(n), f"dashed: {limit:g}%" if limit else ""))), "figure"
-    )
+    headed(axes, title, joined(counted(n), f"dashed: {limit:g}%" if limit else ""), "figure")
     if len(values) > 1:
         legend_below(
             axes,

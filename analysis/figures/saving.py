@@ -10,7 +10,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.look import SIZE
+from analysis.figures.style import SIZE
 
 _STYLE: dict[Any, Any] = {
     "axes.spines.top": False,

@@ -11,12 +11,13 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 from numpy.typing import ArrayLike
 
-from analysis.figures.drawing import (
+from analysis.figures.checks import array, centred
+from analysis.figures.layout import (
     across,
-    array,
     counted,
     font_points,
     headed,
+    joined,
     legend_below,
     name_rows,
     names_down,
@@ -25,8 +26,7 @@ from analysis.figures.drawing import (
     point_size,
     room,
 )
-from analysis.figures.given import centred
-from analysis.figures.look import BASELINE, GREY, Style, looks
+from analysis.figures.style import BASELINE, GREY, Style, looks
 from analysis.stats.arrays import Floats
 from asha_core.errors import SettingError
 
@@ -113,12 +113,7 @@ def plot_final_scores(
     names_down(axes, [f"{name} (n = {sizes[name]})" if uneven else name for name in names])
     across(axes, xlabel)
     faint = "faint: each seed" if seeds else ""
-    headed(
-        axes,
-        title,
-        "; ".join(filter(None, (counted(sizes), f"dot and bar: {of}, {interval}", faint))),
-        "figure",
-    )
+    headed(axes, title, joined(counted(sizes), f"dot and bar: {of}, {interval}", faint), "figure")
 
 
 def _dots(
@@ -196,7 +191,7 @@ def _explained(axes: Axes, rows: Sequence[Effect], goal: float | None, interval:
         parts.append(f"dashed: {goal:g}")
     others = sorted({row.of for row in rows} - {main})
     parts += [f"*: ratio of {other}" for other in others]
-    headed(axes, title, "; ".join(filter(None, parts)), "figure", 10 * font_points("small"))
+    headed(axes, title, joined(*parts), "figure", 10 * font_points("small"))
 
 
 def _ticks(axes: Axes, left: float, right: float) -> list[float]:

@@ -13,8 +13,8 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.ticker import NullFormatter, NullLocator
 from numpy.typing import ArrayLike
 
-from analysis.figures.drawing import (
-    array,
+from analysis.figures.checks import array, matrix, parts, refuse_first
+from analysis.figures.layout import (
     colour_bar,
     counted,
     headed,
@@ -25,8 +25,7 @@ from analysis.figures.drawing import (
     room,
     text_width,
 )
-from analysis.figures.given import matrix, parts, refuse_first
-from analysis.figures.look import BASELINE, GREY, PALETTE
+from analysis.figures.style import BASELINE, GREY, PALETTE
 from asha_core.errors import SettingError
 
 Ticks = tuple[Sequence[float], Sequence[str]]  # places in [0, 1], labels

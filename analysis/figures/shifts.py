@@ -11,18 +11,18 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
-from analysis.figures.drawing import (
-    array,
+from analysis.figures.checks import array, matrix
+from analysis.figures.layout import (
     colour_bar,
     counted,
     headed,
+    joined,
     labelled,
     legend_below,
     nothing,
     plain,
 )
-from analysis.figures.given import matrix
-from analysis.figures.look import BASELINE, FAINT, GREY, PALETTE
+from analysis.figures.style import BASELINE, FAINT, GREY, PALETTE
 from asha_core.errors import SettingError
 
 
@@ -92,7 +92,7 @@ def plot_gradient_benefit(
     if correlation is not None and np.isfinite(correlation).all():
         # without its p: configurations of one search are not independent, and the unit is a paired seed
         told.append(f"Spearman's rho = {correlation[0]:.2f}")
-    headed(axes, title, "; ".join(filter(None, told)))
+    headed(axes, title, joined(*told))
 
 
 def plot_before_after(

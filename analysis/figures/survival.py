@@ -10,25 +10,20 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter, NullLocator
 from numpy.typing import ArrayLike
 
-from analysis.figures.drawing import (
-    array,
+from analysis.figures.checks import Centred, array, centred, known, parts, refuse_first, sizes
+from analysis.figures.layout import (
     below,
-    counted,
     font_points,
+    framed,
     from_corner,
-    headed,
     labelled,
-    legend_below,
-    named,
+    left_out,
     nothing,
     room,
-    said,
-    sample,
     step_band,
     time_axis,
 )
-from analysis.figures.given import Centred, centred, known, left_out, parts, refuse_first, sizes
-from analysis.figures.look import BASELINE, GREY, Style, looks
+from analysis.figures.style import BASELINE, GREY, Style, looks
 from analysis.stats.arrays import Floats, positive
 from analysis.stats.survival import KaplanMeier
 
@@ -97,13 +92,9 @@ def plot_kaplan_meier(
     axes.set_xlabel(xlabel)
     labelled(axes, f"searches {'that reached' if complement else 'yet to reach'} {target} (%)")
     ticks = "tick: a search that ended before it (censored)" if marked else ""
-    headed(
-        axes,
-        title,
-        said(counted(n, "search"), f"shaded: {interval}", ticks, left_out(curves, steps, "no search")),
-    )
     rows = _at_risk(axes, {name: told[name] * scale for name in steps if name in told}, style)
-    legend_below(axes, [sample(style[name], named(name, n)) for name in steps], lower=rows)
+    notes = f"shaded: {interval}", ticks, left_out(curves, steps, "no search")
+    framed(axes, title, steps, style, n, *notes, what="search", lower=rows)
 
 
 def _steps(name: str, curve: Curve, *, complement: bool) -> tuple[Floats, ...]:
@@ -224,15 +215,13 @@ def plot_survival_by_rung(
             elinewidth=min(1.0, size / 3),
         )
     _rung_axes(axes, x, unit, every, logarithmic=logarithmic)
-    handles = [sample(style[name], named(name, n), marker=True) for name in drawn]
+    ideal = []
     if eta is not None:
-        ideal = 100 / eta ** np.arange(len(x))
-        (line,) = axes.plot(
-            x, ideal, color=GREY, linewidth=0.8, linestyle=":", label=f"one in {eta:g} of the rung before"
-        )
-        handles.append(line)
-    headed(axes, title, said(counted(n), f"bars: {interval}", left_out(shares, drawn, "no rung")))
-    legend_below(axes, handles)
+        shares_of_eta = 100 / eta ** np.arange(len(x))
+        label = f"one in {eta:g} of the rung before"
+        ideal = axes.plot(x, shares_of_eta, color=GREY, linewidth=0.8, linestyle=":", label=label)
+    notes = f"bars: {interval}", left_out(shares, drawn, "no rung")
+    framed(axes, title, drawn, style, n, *notes, marker=True, others=ideal)
 
 
 def _beside(axes: Axes, levels: Floats, count: int) -> tuple[float, float]:

@@ -16,7 +16,7 @@ from matplotlib.colors import to_hex
 from matplotlib.container import ErrorbarContainer
 
 from analysis import figures
-from analysis.figures.look import BASELINE
+from analysis.figures.style import BASELINE
 from analysis.journals.runs import load_run
 from analysis.report import run_figures as plots
 from analysis.stats.summaries import interquartile_mean_band

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from analysis import figures
-from analysis.figures.look import BASELINE, GREY
+from analysis.figures.style import BASELINE, GREY
 from tests.analysis.figures.figure_cases import (
     BY_NAME,
     FIVE,

@@ -68,6 +68,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return folder, done.stdout
 
 
+@pytest.mark.processes
 def test_a_report_has_tables_figures_numbers_and_a_page(drawn: tuple[Path, str]) -> None:
     run, printed = drawn
     assert "The best score on validation data is 0.9000, by trial 1, after 8.0s" in printed
@@ -82,6 +83,7 @@ def test_a_report_has_tables_figures_numbers_and_a_page(drawn: tuple[Path, str])
     assert numbers["warm_start"]["median_abs_step"]["lr"] == pytest.approx(1e-3)
 
 
+@pytest.mark.processes
 def test_what_was_measured_on_test_data_is_told_and_drawn(drawn: tuple[Path, str]) -> None:
     run, printed = drawn
     said = " ".join(printed.split())
@@ -104,6 +106,7 @@ class Outside(HTMLParser):
         self.references += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data")]
 
 
+@pytest.mark.processes
 def test_the_page_refers_to_nothing_outside_itself(drawn: tuple[Path, str]) -> None:
     text = (drawn[0] / "report.html").read_text()
     page = Outside()
@@ -177,7 +180,6 @@ def test_a_run_without_a_single_report_still_has_a_page(tmp_path: Path) -> None:
     assert "No trial reported a finite value" in (tmp_path / "a" / "report.html").read_text()
 
 
-@pytest.mark.processes
 def refined(trial: int, **diagnostics: object) -> dict[str, object]:
     return {
         "t": 1.5,

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from analysis.figures.drawing import array
 from analysis.stats.arrays import Floats
 from analysis.stats.summaries import Band
 from analysis.stats.survival import KaplanMeier
@@ -16,6 +15,23 @@ from asha_core.errors import SettingError, nearest
 
 Centred = Band | tuple[ArrayLike, ArrayLike, ArrayLike]  # or centre, low, high
 N = int | Mapping[str, int] | None
+
+
+def array(name: str, values: ArrayLike, length: int | None = None) -> Floats:
+    """``values`` as a float vector.
+
+    Raises:
+        SettingError: not one-dimensional, not numbers, or not of ``length``.
+    """
+    try:
+        found = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise SettingError(f"{name} must be numbers: {error}") from error
+    if found.ndim != 1:
+        raise SettingError(f"{name} has shape {found.shape}: give a vector")
+    if length is not None and len(found) != length:
+        raise SettingError(f"{name} has {len(found)} entries, not {length}: give one for each")
+    return found
 
 
 def matrix(name: str, values: ArrayLike) -> Floats:
@@ -69,12 +85,6 @@ def sizes(n: N, estimates: Mapping[str, Any]) -> N:
     if len(found) < len(estimates):
         return None
     return found if len(set(found.values())) > 1 else next(iter(found.values()))
-
-
-def left_out(names: Iterable[str], drawn: Iterable[str], why: str) -> str:
-    """For a figure's note: whom it does not show, and why; empty if it shows all."""
-    missing = [name for name in names if name not in set(drawn)]
-    return f"not shown: {', '.join(missing)}, {why}" if missing else ""
 
 
 def refuse_first(name: str, wrong: np.ndarray[Any, Any], values: Floats, allowed: str) -> None:

@@ -1,4 +1,4 @@
-"""What the study's figures share: checked arrays, headings, legends, and what to draw of nothing.
+"""How figures are laid out: headings, legends, units, names of rows, and what to draw of nothing.
 
 Sizes are relative to the font size of the figure.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -20,30 +20,11 @@ from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.textpath import text_to_path
 from matplotlib.transforms import Affine2D, ScaledTranslation, Transform, blended_transform_factory
-from numpy.typing import ArrayLike
 
-from analysis.figures.look import GREY, SIZE, Style
+from analysis.figures.style import GREY, SIZE, Style
 from analysis.stats.arrays import Floats
-from asha_core.errors import SettingError
 
 Align = Literal["axes", "figure"]
-
-
-def array(name: str, values: ArrayLike, length: int | None = None) -> Floats:
-    """``values`` as a float vector.
-
-    Raises:
-        SettingError: not one-dimensional, not numbers, or not of ``length``.
-    """
-    try:
-        found = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise SettingError(f"{name} must be numbers: {error}") from error
-    if found.ndim != 1:
-        raise SettingError(f"{name} has shape {found.shape}: give a vector")
-    if length is not None and len(found) != length:
-        raise SettingError(f"{name} has {len(found)} entries, not {length}: give one for each")
-    return found
 
 
 def plain(text: str) -> str:
@@ -81,7 +62,7 @@ def time_axis(grid: Floats, xlabel: str | None, end: float) -> tuple[Floats, str
     return grid / seconds, f"wall-clock time ({name})"
 
 
-def said(*parts: str) -> str:
+def joined(*parts: str) -> str:
     """A note's parts, without those that are empty."""
     return "; ".join(part for part in parts if part)
 
@@ -238,6 +219,37 @@ def headed(axes: Axes, title: str, note: str, align: Align = "axes", beside: flo
     ):
         if text is not None:
             text.set_transform(start + ScaledTranslation(0, points / 72, figure.dpi_scale_trans))
+
+
+def framed(
+    axes: Axes,
+    title: str,
+    drawn: Iterable[str],
+    style: Mapping[str, Style],
+    n: int | Mapping[str, int] | None,
+    *notes: str,
+    what: str = "seed",
+    marker: bool = False,
+    others: Sequence[Artist] = (),
+    lower: float = 0.0,
+) -> None:
+    """The heading and the legend of a figure with a curve or a marker for each variation.
+
+    Args:
+        drawn: the variations in the legend.
+        n: how many of ``what``, of all or by variation.
+        others: handles behind those of the variations.
+        lower: as for ``legend_below``.
+    """
+    headed(axes, title, joined(counted(n, what), *notes))
+    handles = [sample(style[name], named(name, n), marker=marker) for name in drawn]
+    legend_below(axes, [*handles, *others], lower)
+
+
+def left_out(names: Iterable[str], drawn: Iterable[str], why: str) -> str:
+    """For a figure's note: whom it does not show, and why; empty if it shows all."""
+    missing = [name for name in names if name not in set(drawn)]
+    return f"not shown: {', '.join(missing)}, {why}" if missing else ""
 
 
 def counted(n: int | Mapping[str, int] | None, what: str = "seed") -> str:

@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from asha_core.runtime.units import counted
 
-__all__ = ["between", "counted", "few", "listed", "number", "p_value", "percent", "target_name"]
+__all__ = [
+    "NONE",
+    "between",
+    "counted",
+    "few",
+    "interval",
+    "listed",
+    "megabytes",
+    "number",
+    "p_cell",
+    "p_value",
+    "per_cent",
+    "percent",
+    "significant",
+    "slug",
+    "target_name",
+    "time_unit",
+    "with_interval",
+]
+NONE = "\N{EN DASH}"  # in a table's cell: there is no number
+_INFINITE = "\N{INFINITY}"
 
 
 def number(value: float, digits: int = 2) -> str:
@@ -57,3 +77,78 @@ def few(names: Sequence[object], most: int = 12) -> str:
     if len(names) <= most:
         return listed(names)
     return f"{', '.join(str(name) for name in names[:most])} and {len(names) - most} more"
+
+
+def time_unit(seconds: float) -> tuple[float, str]:
+    """(seconds a unit, the unit's name) for times of up to ``seconds``."""
+    if seconds < 300:
+        return 1.0, "s"
+    return (60.0, "min") if seconds < 7200 else (3600.0, "h")
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """To some significant digits, never as 1e+03.
+
+    >>> significant(1234.5), significant(0.01234), significant(12.0), significant(0.0000123)
+    ('1,234', '0.0123', '12', '1.2e-5')
+    """
+    if not math.isfinite(value):
+        return NONE if math.isnan(value) else _INFINITE if value > 0 else f"\N{MINUS SIGN}{_INFINITE}"
+    if abs(value) >= 10**digits:
+        return f"{value:,.0f}"
+    if 0 < abs(value) < 1e-4:
+        mantissa, _, exponent = f"{value:.{max(digits - 2, 0)}e}".partition("e")
+        return f"{mantissa}e{int(exponent)}"
+    return f"{value:.{digits}g}"
+
+
+def interval(low: float, high: float, shown: str = "") -> str:
+    """``[low, high]``, each as ``number`` or in the format ``shown``; nothing if neither is known."""
+    if math.isnan(low) and math.isnan(high):
+        return ""
+    ends = [f"{end:{shown}}" if shown and math.isfinite(end) else significant(end) for end in (low, high)]
+    return f"[{', '.join(ends)}]"
+
+
+def with_interval(value: float, low: float, high: float, shown: str = "") -> str:
+    """A value and its interval; the value alone where the interval has no width and is it."""
+    if math.isnan(value):
+        return NONE
+    if low == value == high:
+        low = high = math.nan
+    main = f"{value:{shown}}" if shown and math.isfinite(value) else significant(value)
+    return " ".join(filter(None, [main, interval(low, high, shown)]))
+
+
+def p_cell(p: float | None) -> str:
+    """A p-value to two digits, for a table; ``<.001`` below that."""
+    if p is None or math.isnan(p):
+        return NONE
+    return "<.001" if p < 0.001 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
+
+
+def per_cent(share: float) -> str:
+    """A share in per cent, without the sign: one decimal, and two digits of a part of one per cent."""
+    if math.isnan(share):
+        return NONE
+    return significant(100 * share, 2) if 1e-6 < share < 0.00995 else f"{100 * share:.1f}"
+
+
+def megabytes(count: float) -> str:
+    """Bytes in MB (10**6)."""
+    return significant(count / 1e6)
+
+
+def slug(name: str, taken: Iterable[str] = ()) -> str:
+    """A name for files: small letters, figures and dashes; with a number if it is taken.
+
+    >>> slug("digits, asha (eta=3)"), slug("a/b", ["a-b"])
+    ('digits-asha-eta-3', 'a-b-2')
+    """
+    words = "".join(letter if letter.isascii() and letter.isalnum() else " " for letter in name.lower())
+    base = "-".join(words.split())[:60] or "group"
+    used, found, count = set(taken), base, 1
+    while found in used:
+        count += 1
+        found = f"{base}-{count}"
+    return found

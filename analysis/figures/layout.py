@@ -23,6 +23,7 @@ from matplotlib.transforms import Affine2D, ScaledTranslation, Transform, blende
 
 from analysis.figures.style import GREY, SIZE, Style
 from analysis.stats.arrays import Floats
+from analysis.wording import time_unit
 
 Align = Literal["axes", "figure"]
 
@@ -40,13 +41,6 @@ def nothing(axes: Axes, why: str = "nothing to show") -> None:
     axes.spines[:].set_visible(False)
     wrapped = textwrap.fill(plain(why), 44)
     axes.text(0.5, 0.5, wrapped, transform=axes.transAxes, ha="center", va="center", color=GREY)
-
-
-def time_unit(seconds: float) -> tuple[float, str]:
-    """(seconds a unit, the unit's name) for an axis that ends at ``seconds``."""
-    if seconds < 300:
-        return 1.0, "s"
-    return (60.0, "min") if seconds < 7200 else (3600.0, "h")
 
 
 def font_points(size: str = "medium") -> float:

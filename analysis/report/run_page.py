@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from analysis.journals.metrics import describe_sessions
 from analysis.journals.runs import Run, labels, unlike
-from analysis.report.drawings import Drawing
 from analysis.report.page import render
 from analysis.report.run_tables import device_hours, in_words, tables_of
 from asha_core.runtime.units import counted, format_duration
+
+if TYPE_CHECKING:
+    from analysis.report.drawings import Drawing
 
 
 def run_page(

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from analysis.comparison import Against, Arm, Comparison, Group, TimeEffect, Times, Verdict
 from analysis.comparison.criteria import CRITERIA, LEAST_PAIRS
+from analysis.report.measures import MEASURES, Scale, measure_name, scale
 from analysis.report.study_costs import (
     areas_table,
     arm_rows,
@@ -17,18 +18,9 @@ from analysis.report.study_costs import (
     scores_table,
     shifts_table,
 )
-from analysis.report.study_numbers import (
-    MEASURES,
-    NONE,
-    Scale,
-    measure_name,
-    number,
-    p_value,
-    scale,
-    with_interval,
-)
 from analysis.report.tables import Column, Table, tabulate
 from analysis.stats.effects import Ratio
+from analysis.wording import NONE, p_cell, significant, with_interval
 
 _LATER = "\N{DAGGER}"
 _TIMES = (
@@ -155,9 +147,9 @@ def times_table(comparison: Comparison, group: Group, slug: str) -> Table:
         Column(f"median T ({unit.unit}) [95%]", _median),
         _RATIO,
         _of_effect("pairs", lambda effect: str(effect.n)),
-        _of_effect("p", lambda effect: p_value(effect.p)),
-        _of_effect("p (Holm)", lambda effect: p_value(effect.p_holm)),
-        _of_effect("p (means, Holm)", lambda effect: p_value(effect.p_holm_permutation), shown=permuted),
+        _of_effect("p", lambda effect: p_cell(effect.p)),
+        _of_effect("p (Holm)", lambda effect: p_cell(effect.p_holm)),
+        _of_effect("p (means, Holm)", lambda effect: p_cell(effect.p_holm_permutation), shown=permuted),
         _of_effect("pairs for 15%", lambda e: NONE if e.seeds_needed is None else f"{e.seeds_needed:,}"),
     ]
     notes = [_TIMES]
@@ -253,19 +245,19 @@ def spread_table(comparison: Comparison, group: Group, slug: str) -> Table:
 
     columns = [
         _ARM,
-        Column("sd of log T", lambda row: number(row.times.sd_log) if row.times.reached.k else NONE),
+        Column("sd of log T", lambda row: significant(row.times.sd_log) if row.times.reached.k else NONE),
         Column(
             f"quartiles of T ({unit.unit})",
             lambda row: f"{_time(row.times.q25, row)} to {_time(row.times.q75, row)}",
         ),
         Column("ratio of spread [95%]", ratio),
-        _of_effect("sd of log ratio", lambda effect: number(effect.sd_log_ratio)),
+        _of_effect("sd of log ratio", lambda effect: significant(effect.sd_log_ratio)),
         _of_effect("reached by one only", reached_by_one),
         _of_effect(
-            "McNemar's p", lambda e: p_value(e.mcnemar.p if e.mcnemar and e.n >= LEAST_PAIRS else None)
+            "McNemar's p", lambda e: p_cell(e.mcnemar.p if e.mcnemar and e.n >= LEAST_PAIRS else None)
         ),
         _of_effect(
-            "log-rank p", lambda e: p_value(e.log_rank.p if e.log_rank and e.n >= LEAST_PAIRS else None)
+            "log-rank p", lambda e: p_cell(e.log_rank.p if e.log_rank and e.n >= LEAST_PAIRS else None)
         ),
     ]
     ratios = [other.spread for other in group.against if other.spread is not None]

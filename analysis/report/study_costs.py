@@ -7,20 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from analysis.comparison import Against, Arm, Comparison, DimensionShift, Estimate, Group
-from analysis.report.study_numbers import (
-    MEASURES,
-    NONE,
-    measure_name,
-    megabytes,
-    number,
-    p_value,
-    per_cent,
-    scale,
-    with_interval,
-)
+from analysis.report.measures import MEASURES, measure_name, scale
 from analysis.report.tables import Column, Table, tabulate
 from analysis.stats.paired import Difference
 from analysis.stats.sensitivity import Shift
+from analysis.wording import NONE, megabytes, p_cell, per_cent, significant, with_interval
 
 _BYTES = {
     "host_bytes": "host",
@@ -80,7 +71,7 @@ def scores_table(comparison: Comparison, group: Group, slug: str) -> Table:
             lambda row: with_interval(row.arm.best.iqm, row.arm.best.low, row.arm.best.high, form),
         ),
         _difference(lambda other: other.best, form),
-        Column("p", lambda row: p_value(row.other.best.p if row.other and row.other.best else None)),
+        Column("p", lambda row: p_cell(row.other.best.p if row.other and row.other.best else None)),
         Column(
             "on test data (n)",
             lambda row: f"{_plain(row.arm.test.mean, form)} ({row.arm.test.n})" if row.arm.test else NONE,
@@ -115,8 +106,8 @@ def areas_table(comparison: Comparison, group: Group, slug: str) -> Table:
     note = (
         f"Area under the curve of the best {group.metric} so far, up to the horizon and divided by it: the "
         "mean of what a search had at hand, which counts speed and height; before its first report a "
-        f"search has nothing, which counts as {number(group.auc_start)}. Difference: arm minus baseline, "
-        f"over pairs. Horizons: {'; '.join(map(horizon, measures))}."
+        f"search has nothing, which counts as {significant(group.auc_start)}. Difference: arm minus "
+        f"baseline, over pairs. Horizons: {'; '.join(map(horizon, measures))}."
     )
     return tabulate(
         f"areas-{slug}",
@@ -128,7 +119,7 @@ def areas_table(comparison: Comparison, group: Group, slug: str) -> Table:
 
 
 def _plain(value: float, form: str) -> str:
-    return f"{value:{form}}" if form and math.isfinite(value) else number(value, 4)
+    return f"{value:{form}}" if form and math.isfinite(value) else significant(value, 4)
 
 
 def _difference(
@@ -196,7 +187,7 @@ def phases_table(comparison: Comparison, group: Group, slug: str) -> Table:
 
     columns = [
         Column[Arm]("arm", lambda arm: arm.name, "l"),
-        Column("worker-seconds a search", lambda arm: number(total(arm))),
+        Column("worker-seconds a search", lambda arm: significant(total(arm))),
         *(share(*phase) for phase in _PHASES.items()),
     ]
     note = (
@@ -240,11 +231,11 @@ def shifts_table(comparison: Comparison, group: Group, slug: str) -> Table:
             "l",
         ),
         Column("trials", lambda row: f"{row[1].n:,}"),
-        moved("median move", lambda shift: number(shift.median)),
-        moved("mean size", lambda shift: number(shift.mean_absolute)),
+        moved("median move", lambda shift: significant(shift.median)),
+        moved("mean size", lambda shift: significant(shift.mean_absolute)),
         moved("moved (%)", lambda shift: per_cent(shift.share_moved)),
-        Column("KL (nats)", lambda row: number(row[1].kl)),
-        Column("median |gradient|", lambda row: number(row[1].gradient)),
+        Column("KL (nats)", lambda row: significant(row[1].kl)),
+        Column("median |gradient|", lambda row: significant(row[1].gradient)),
     ]
     note = (
         "Moves are after minus before the warm start, in search coordinates. KL: Kullback-Leibler divergence "

@@ -13,7 +13,7 @@ from analysis import figures
 from analysis.comparison import Comparison, Group, Times
 from analysis.figures import Effect, Style, styles, tall
 from analysis.report.drawings import Drawing
-from analysis.report.study_numbers import measure_name
+from analysis.report.measures import measure_name
 
 Look = Mapping[str, Style]
 _ROWS = 40  # of a forest plot

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from analysis.comparison import Comparison, Group, Horizon
 from analysis.comparison.criteria import CRITERIA
-from analysis.report.drawings import Drawing
+from analysis.report.measures import Scale, measure_name
 from analysis.report.page import render
 from analysis.report.study_contents import verdict_cell
-from analysis.report.study_numbers import Scale, measure_name
 from analysis.report.tables import Table
 from analysis.report.words import in_words
 from analysis.study.problems import KINDS, UNUSED, Problem
 from asha_core.runtime.units import counted
+
+if TYPE_CHECKING:
+    from analysis.report.drawings import Drawing
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,20 +17,21 @@ from analysis.comparison import Comparison
 from analysis.comparison.building import compare
 from analysis.journals.replicate import Replicate
 from analysis.journals.runs import load_run, problem_of, run_directories
+from analysis.report.measures import scale
 from analysis.report.study_contents import criteria_table, tables_of
-from analysis.report.study_numbers import number, scale, slug
+from analysis.report.study_page import RunRow, Section, study_page
 from analysis.report.tables import RENDERED, Table, text
 from analysis.report.words import in_words
 from analysis.study.loading import Study
 from analysis.study.parallel import do_all
 from analysis.study.problems import KINDS, UNUSED
+from analysis.wording import significant, slug
 from asha_core.errors import AshaError, ResultsError
 from asha_core.runtime.storage.json_files import read_json, write_json
 from asha_core.runtime.units import counted
 
 if TYPE_CHECKING:
     from analysis.report.drawings import Drawing
-    from analysis.report.study_page import RunRow, Section
 
 _OURS = (
     *("effects", "criteria", "times-", "measures-", "spread-", "scores-", "overheads-", "phases-", "counts-"),
@@ -118,8 +119,6 @@ def write_study_report(
     """
     if not study.replicates:
         raise ResultsError(f"there is nothing to report on in {study.directory} yet: {_why_nothing(study)}")
-    from analysis.report.study_page import study_page
-
     comparison, folder = compare(study, targets), output / "figures"
     sections, effects = _sections(comparison)
     drawings = [*([effects] if effects else []), *(d for s in sections for d in (*s.figures, *s.diagnostics))]
@@ -146,7 +145,6 @@ def _sections(comparison: Comparison) -> tuple[list[Section], Drawing | None]:
     """What the page shows of each group, and the figure of all."""
     from analysis.report.study_diagnostics import diagnosed, diagnostic_drawings
     from analysis.report.study_figures import effects_drawing, look_of, main_drawings
-    from analysis.report.study_page import Section
 
     look, diagnosis = look_of(comparison), diagnosed(comparison)
     sections: list[Section] = []
@@ -241,8 +239,6 @@ def _forget(folder: Path, names: set[str]) -> None:
 
 
 def _rows(study: Study, links: Mapping[str, str]) -> list[RunRow]:
-    from analysis.report.study_page import RunRow
-
     every = [*study.replicates, *study.left_out]
     return [
         RunRow(
@@ -253,7 +249,7 @@ def _rows(study: Study, links: Mapping[str, str]) -> list[RunRow]:
 
 
 def _best(each: Replicate) -> str:
-    return "" if math.isnan(each.best) else number(each.best, 4)
+    return "" if math.isnan(each.best) else significant(each.best, 4)
 
 
 def _run_reports(study: Study, output: Path, targets: Sequence[float]) -> tuple[list[Any], dict[str, str]]:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.report.study_numbers import number, p_value, per_cent, slug, with_interval
 from analysis.report.tables import Table, escaped, latex, markdown, text
+from analysis.wording import p_cell, per_cent, significant, slug, with_interval
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("C",)), max_size=20)
 
@@ -68,18 +68,18 @@ def test_a_table_by_hand() -> None:
 
 @given(st.floats(-1e12, 1e12))
 def test_a_number_keeps_three_digits_of_its_value(value: float) -> None:
-    shown = float(number(value).replace(",", ""))
+    shown = float(significant(value).replace(",", ""))
     assert math.isclose(shown, value, rel_tol=0.051 if abs(value) < 1e-4 else 0.0051, abs_tol=1e-300)
-    assert not re.search(r"e\+|e0|e-0", number(value))
+    assert not re.search(r"e\+|e0|e-0", significant(value))
 
 
 def test_numbers_that_are_none() -> None:
-    assert number(math.nan) == "\N{EN DASH}"
-    assert number(math.inf) == "\N{INFINITY}"
+    assert significant(math.nan) == "\N{EN DASH}"
+    assert significant(math.inf) == "\N{INFINITY}"
     assert with_interval(math.nan, 0.0, 1.0) == "\N{EN DASH}"
     assert with_interval(1.0, math.nan, math.nan, ".2f") == "1.00"
     assert with_interval(0.5, 0.25, math.inf, ".2f") == "0.50 [0.25, \N{INFINITY}]"
-    assert (p_value(None), p_value(0.0004), p_value(0.012), p_value(0.5)) == (
+    assert (p_cell(None), p_cell(0.0004), p_cell(0.012), p_cell(0.5)) == (
         "\N{EN DASH}",
         "<.001",
         "0.012",

@@ -1,0 +1,49 @@
+"""What the measures of time spent are called, and in which unit they are printed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from analysis.comparison import Comparison, Group
+from analysis.wording import significant, time_unit
+
+MEASURES = ("seconds", "gpu_hours", "units")
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How what was spent is printed: in ``unit``, of which each is ``size`` of the measure's own."""
+
+    unit: str
+    size: float = 1.0
+    decimals: int = 1
+
+    def __call__(self, value: float) -> str:
+        """The number alone."""
+        return f"{value / self.size:,.{self.decimals}f}" if math.isfinite(value) else significant(value)
+
+
+def scale(comparison: Comparison, group: Group, measure: str) -> Scale:
+    """One unit and one number of decimals for a measure throughout a group, by its median times."""
+    found = [each for arm in group.arms for each in arm.times if each.measure == measure]
+    usual = [each.median if math.isfinite(each.median) else each.horizon for each in found]
+    least = min((value for value in usual if value > 0), default=1.0)
+    unit, size = f"{group.unit}s", 1.0
+    if measure == "gpu_hours":
+        unit = "GPU-hours" if on_gpu(comparison) else "worker-hours"
+    elif measure == "seconds":
+        longest = max((each.value for each in group.horizons if each.measure == measure), default=0.0)
+        size, unit = time_unit(longest)
+    return Scale(unit, size, max(2 - math.floor(math.log10(least / size)), 0))
+
+
+def on_gpu(comparison: Comparison) -> bool:
+    """Whether a run of the study was on GPUs."""
+    return any(source.hardware.get("gpus") for source in comparison.sources)
+
+
+def measure_name(comparison: Comparison, measure: str) -> str:
+    """A measure for people."""
+    hours = "GPU-hours" if on_gpu(comparison) else "worker-hours"
+    return {"seconds": "wall-clock time", "gpu_hours": hours, "units": "units of training"}[measure]

@@ -20,15 +20,18 @@ from collections import deque
 from collections.abc import Sequence
 from operator import gt
 
-_CHUNK = 512
-
 
 class SortedChunks:
-    """Distinct tuples in order, found by position: O(sqrt(n)) for an insertion or a look."""
+    """Distinct tuples in order, found by position: O(sqrt(n)) for an insertion or a look.
 
-    __slots__ = ("_chunks", "_lasts", "n")
+    Args:
+        size: the most that one chunk holds.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_chunks", "_lasts", "_size", "n")
+
+    def __init__(self, size: int = 512) -> None:
+        self._size = size
         self._chunks: list[list[tuple[float, ...]]] = []
         self._lasts: list[tuple[float, ...]] = []
         self.n = 0
@@ -46,7 +49,7 @@ class SortedChunks:
         at = bisect_left(chunk, entry)
         chunk.insert(at, entry)
         position = sum(map(len, chunks[:index])) + at
-        if len(chunk) > _CHUNK:
+        if len(chunk) > self._size:
             half = len(chunk) // 2
             chunks[index : index + 1] = [chunk[:half], chunk[half:]]
             lasts[index : index + 1] = [chunk[half - 1], chunk[-1]]
@@ -68,13 +71,17 @@ class SortedChunks:
 
 
 class SoftRanking:
-    """Whether the top rung ranks its trials as the rung below did."""
+    """Whether the top rung ranks its trials as the rung below did.
+
+    Args:
+        chunk_size: of the sorted chunks that it keeps.
+    """
 
     __slots__ = ("_above", "_below", "_dirty", "_gap", "_gap_is_exact", "_largest", "_smallest")
 
-    def __init__(self) -> None:
-        self._above = SortedChunks()  # (loss, arrival, loss at the rung below)
-        self._below = SortedChunks()  # (loss at the rung below, arrival)
+    def __init__(self, chunk_size: int = 512) -> None:
+        self._above = SortedChunks(chunk_size)  # (loss, arrival, loss at the rung below)
+        self._below = SortedChunks(chunk_size)  # (loss at the rung below, arrival)
         self._smallest, self._largest = math.inf, -math.inf  # losses at the rung below
         self._dirty: tuple[int, int] | None = None  # positions that pair others than when last looked at
         self._gap = 0.0  # at least the largest disagreement at any other position

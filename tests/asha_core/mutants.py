@@ -57,7 +57,7 @@ MUTANTS = {
          "eta may be 2"),
     ],
     "schedulers.soft_ranking": [
-        ("if len(chunk) > _CHUNK:", "if len(chunk) > 2 * _CHUNK:", "chunks stay small"),
+        ("if len(chunk) > self._size:", "if len(chunk) > 2 * self._size:", "chunks stay small"),
         ("lasts[index] = chunk[-1]", "lasts[index] = chunk[0]", "the last of a chunk is known"),
         ("[chunk[half - 1], chunk[-1]]", "[chunk[0], chunk[-1]]", "the last of a half"),
         ("sum(map(len, chunks[:index])) + at", "at", "chunks before count in a position"),

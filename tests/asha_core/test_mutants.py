@@ -16,8 +16,6 @@ import pytest
 
 from tests.asha_core.mutants import MUTANTS
 
-pytestmark = pytest.mark.processes
-
 CORE = Path(__file__).resolve().parent
 PACKAGE = CORE.parent.parent / "asha_core"
 SCHEDULERS = ("asha", "stopping", "pasha", "hyperband", "full", "successive_halving", "sync_hyperband")
@@ -92,34 +90,44 @@ def run(folders: list[Path], cases: list[str]) -> list[str]:
     return [status[str(folder)] for folder in folders]
 
 
+@pytest.mark.processes
 def test_without_a_mistake_all_cases_pass(original):
     cases = sorted({case for each in CASES.values() for case in each})
     assert run([original], cases) == ["0"], (original / "said.txt").read_text()
 
 
+@pytest.mark.processes
 def test_the_installed_core_would_be_noticed(original):
     # where the copy is missing something else is imported, or nothing: either way the status is not 0
     shutil.rmtree(original / "asha_core")
     assert run([original], []) != ["0"]
 
 
-def test_no_mistake_is_there_twice():
-    assert all(len({pair[:2] for pair in some}) == len(some) for some in MUTANTS.values())
+def mistaken(module: str, old: str, new: str) -> str:
+    """The module's text with the mistake in it."""
+    text = (PACKAGE / f"{module.replace('.', '/')}.py").read_text()
+    assert text.count(old) == 1, f"{old!r} is not once in {module}: the list is out of date"
+    made = text.replace(old, new)
+    compile(made, module, "exec")
+    return made
 
 
+@pytest.mark.parametrize("module", MUTANTS)
+def test_every_mistake_can_be_made(module):
+    made = {mistaken(module, old, new) for old, new, _ in MUTANTS[module]}
+    assert len(made) == len(MUTANTS[module]), "a mistake is there twice"
+
+
+@pytest.mark.processes
 @pytest.mark.parametrize(
     "module", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in MUTANTS]
 )
 def test_every_mistake_is_noticed(original, module):
     folders = []
-    for number, (old, new, rule) in enumerate(MUTANTS[module]):
+    for number, (old, new, _) in enumerate(MUTANTS[module]):
         folder = original.parent / str(number)
         shutil.copytree(original, folder)
-        file = folder / "asha_core" / f"{module.replace('.', '/')}.py"
-        text = file.read_text()
-        assert text.count(old) == 1, f"{rule}: {old!r} is not once in {module}: the list is out of date"
-        file.write_text(text.replace(old, new))
-        compile(file.read_text(), module, "exec")
+        (folder / "asha_core" / f"{module.replace('.', '/')}.py").write_text(mistaken(module, old, new))
         folders.append(folder)
     without, *found = run([original, *folders], CASES[module])
     assert without == "0", "the cases fail without any mistake"

@@ -77,15 +77,22 @@ def test_while_nobody_looks_the_first_stops(number):
 def test_a_wait_is_interrupted_by_the_second_and_not_by_the_first():
     said, _ = script("""
         import time
+        sent = []
+        def twice():
+            send()
+            while not stop.requested:
+                time.sleep(0.01)
+            time.sleep(0.1)
+            sent.append(2)
+            send()
         with stop_signals(then_exit=False) as stop:
             stop.polite = True
-            for seconds in (0.1, 0.3):
-                threading.Timer(seconds, send).start()
+            threading.Thread(target=twice).start()
             begun = time.monotonic()
             try:
                 time.sleep(20)
             except KeyboardInterrupt:
-                print(0.2 < time.monotonic() - begun < 5)
+                print(bool(sent) and time.monotonic() - begun < 15)
     """)
     assert said == ["True"]
 

@@ -6,7 +6,6 @@ import math
 
 import pytest
 
-from asha_core.schedulers import soft_ranking
 from asha_core.schedulers.soft_ranking import Curve, CurveNoise, SoftRanking, SortedChunks, crossing_distance
 
 NAN, INF = math.nan, math.inf
@@ -22,9 +21,8 @@ def curve(losses, resources=None):
 # -- sorted chunks ---------------------------------------------------------------------------------
 
 
-def test_positions_are_told_as_entries_come_and_chunks_are_split(monkeypatch):
-    monkeypatch.setattr(soft_ranking, "_CHUNK", 2)
-    chunks = SortedChunks()
+def test_positions_are_told_as_entries_come_and_chunks_are_split():
+    chunks = SortedChunks(2)
     # 5 | 5 7 | 3 5 7 -> split 3, 5 7 | 3 5 6 7 | 3 5 6 7 9 | 1 ... | 4 ...
     places = [chunks.add((float(value),)) for value in (5, 7, 3, 6, 9, 1, 4, 8, 2, 0)]
     assert places == [0, 1, 0, 2, 4, 0, 2, 6, 1, 0]

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asha_core.schedulers import soft_ranking
 from asha_core.schedulers.soft_ranking import Curve, CurveNoise, SoftRanking, SortedChunks, crossing_distance
 
 quick = settings(max_examples=150, deadline=None)
@@ -24,14 +23,12 @@ odd = st.sampled_from([math.nan, math.inf, -math.inf])
     st.lists(st.integers(0, 60), max_size=150), st.integers(1, 9), st.integers(-1, 160), st.integers(0, 40)
 )
 def test_sorted_chunks_are_a_sorted_list(numbers, most, first, more):
-    chunks, plain = SortedChunks(), []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(soft_ranking, "_CHUNK", most)
-        for arrival, number in enumerate(numbers):
-            entry = (float(number), arrival)
-            plain = sorted([*plain, entry])
-            assert chunks.add(entry) == plain.index(entry)
-            assert chunks.n == len(plain)
+    chunks, plain = SortedChunks(most), []
+    for arrival, number in enumerate(numbers):
+        entry = (float(number), arrival)
+        plain = sorted([*plain, entry])
+        assert chunks.add(entry) == plain.index(entry)
+        assert chunks.n == len(plain)
     assert all(0 < len(chunk) <= most for chunk in chunks._chunks)
     assert chunks.between(first, first + more) == plain[max(first, 0) : first + more + 1]
 
@@ -60,16 +57,14 @@ def largest_gap(pairs):
     st.floats(0, 10),
 )
 def test_soft_ranking_agrees_where_no_position_is_further_off(triples, most, epsilon):
-    ranking, pairs = SoftRanking(), []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(soft_ranking, "_CHUNK", most)
-        for below, above, asked in triples:
-            ranking.add(below, above)
-            pairs.append((below, above))
-            if asked:
-                gap = largest_gap(pairs)
-                for allowed in (epsilon, gap, gap / 2):
-                    assert ranking.agrees(allowed) == (gap <= allowed)
+    ranking, pairs = SoftRanking(most), []
+    for below, above, asked in triples:
+        ranking.add(below, above)
+        pairs.append((below, above))
+        if asked:
+            gap = largest_gap(pairs)
+            for allowed in (epsilon, gap, gap / 2):
+                assert ranking.agrees(allowed) == (gap <= allowed)
 
 
 def crossing(one, other):

@@ -98,6 +98,7 @@ def test_without_processes_a_plain_data_set_is_read_as_by_torchs_own_loader() ->
     assert torch.equal(once.get_state(), again.get_state())  # nothing more was drawn
 
 
+@pytest.mark.processes
 def test_samples_do_not_depend_on_the_number_of_processes() -> None:
     seeded = [epoch(Seeded(), workers) for workers in (0, 1, 3)]
     assert same(seeded[0], seeded[1])
@@ -108,6 +109,7 @@ def test_samples_do_not_depend_on_the_number_of_processes() -> None:
     assert [y.tolist() for _, y in plain[0]] == order == [y.tolist() for _, y in seeded[0]]
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(("kind", "workers"), [(Seeded, 0), (Seeded, 2), (Plain, 2)])
 def test_every_sample_and_every_epoch_has_randomness_of_its_own(kind: type[Plain], workers: int) -> None:
     draws = [
@@ -117,6 +119,7 @@ def test_every_sample_and_every_epoch_has_randomness_of_its_own(kind: type[Plain
     assert len({tuple(draw) for draw in draws}) == 40
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("kind", [Seeded, Plain])
 @pytest.mark.parametrize("workers", [0, 2])
 def test_an_epoch_goes_on_where_it_was_left(kind: type[Plain], workers: int, tmp_path: Path) -> None:
@@ -144,6 +147,7 @@ def test_what_comes_before_is_read_before_anything_is_asked_for() -> None:
         assert same(list(rest), whole[2:])
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("kind", [Seeded, Plain])
 def test_processes_leave_the_global_generators_alone(kind: type[Plain]) -> None:
     with own_randomness(7, "cpu"):
@@ -156,6 +160,7 @@ def test_processes_leave_the_global_generators_alone(kind: type[Plain]) -> None:
         assert (torch.rand(()), random.random(), np.random.rand()) == expected
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("workers", [0, 3])
 def test_validation_reads_everything_once_in_order_and_nothing_of_it_is_random(workers: int) -> None:
     for _ in range(2):
@@ -165,6 +170,7 @@ def test_validation_reads_everything_once_in_order_and_nothing_of_it_is_random(w
         assert torch.cat([x for x, _ in pairs])[:, 1].tolist() == [0.0] * 22
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("count", [7, 100])
 def test_processes_share_the_one_batch_that_is_drawn(count: int, tmp_path: Path) -> None:
     source = Seeded(log=tmp_path / "log")
@@ -184,6 +190,7 @@ class ByBatches(Plain):
         return [(torch.stack([torch.tensor(float(row)), noise]), row) for row in rows]
 
 
+@pytest.mark.processes
 def test_a_data_set_that_is_read_by_batches() -> None:
     with own_randomness(7, "cpu"):
         order = torch.randperm(22, generator=generator())[:20].tolist()
@@ -206,6 +213,7 @@ class Unrelated(Plain):
         self.sample = thing
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize(
     "thing", [0.5, lambda: 1, lambda index: 1, lambda *, index, seed: 1, lambda a, b, c: 1]
@@ -220,6 +228,7 @@ def nested(source: Dataset[Any]) -> Dataset[Any]:
     return Subset(Subset(source, torch.arange(21, -1, -1)), list(range(2, 22)))
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_part_of_a_seeded_data_set_is_seeded(workers: int) -> None:
     for part in (*random_split(Seeded(), [16, 6], generator()), nested(Seeded())):
@@ -257,6 +266,7 @@ def test_a_subset_with_a_way_of_its_own_is_not_looked_through() -> None:
     assert (x.tolist(), y.tolist()) == ([[4.0, 0.0]] * 4, [8] * 4)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("part", [Subset, Halved])
 def test_a_drawn_batch_does_not_depend_on_the_number_of_processes(part: Any) -> None:
     for source in (Plain(), ByBatches(), part(Plain(), range(20)), part(ByBatches(), range(20))):
@@ -298,6 +308,7 @@ def started(tmp_path: Path) -> tuple[Plain, Any]:
     return source, pairs
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("way", ["closed", "forgotten", "exhausted"])
 def test_processes_are_gone_when_their_pass_is_left(way: str, tmp_path: Path) -> None:
     if way == "exhausted":
@@ -315,6 +326,7 @@ def test_processes_are_gone_when_their_pass_is_left(way: str, tmp_path: Path) ->
     assert len(source.read()) < 100
 
 
+@pytest.mark.processes
 def test_processes_are_gone_when_training_stops_in_the_middle(tmp_path: Path) -> None:
     found: list[Plain] = []
 
@@ -344,6 +356,7 @@ class Damaged(Seeded):
         return super().sample(index, seed)
 
 
+@pytest.mark.processes
 def test_a_mistake_in_a_process_arrives_as_it_is(tmp_path: Path) -> None:
     source = Damaged(TaskError("image 5.jpg cannot be read"), tmp_path / "log")
     with pytest.raises(TaskError) as caught:
@@ -352,6 +365,7 @@ def test_a_mistake_in_a_process_arrives_as_it_is(tmp_path: Path) -> None:
     assert not alive(source.readers())
 
 
+@pytest.mark.processes
 def test_an_error_in_a_process_arrives_with_its_kind_and_its_place(tmp_path: Path) -> None:
     source = Damaged(ZeroDivisionError("row 5"), tmp_path / "log")
     with pytest.raises(ZeroDivisionError, match=r"(?s)test_batches\.py.*row 5"):
@@ -365,6 +379,7 @@ class Arguments(ConfigurationError):
         super().__init__(f"{one} and {other}")
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_mistake_keeps_its_class(workers: int, tmp_path: Path) -> None:
     source = Damaged(ConfigurationError("lr is 0"), tmp_path / "log")
@@ -374,12 +389,14 @@ def test_a_mistake_keeps_its_class(workers: int, tmp_path: Path) -> None:
     assert str(caught.value) == "lr is 0"
 
 
+@pytest.mark.processes
 def test_a_mistake_that_cannot_travel_keeps_its_text(tmp_path: Path) -> None:
     with pytest.raises(TaskError) as caught:
         epoch(Damaged(Arguments(1, 2), tmp_path / "log"), 2, size=2)
     assert str(caught.value) == "1 and 2"
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("workers", [0, 2])
 def test_an_epoch_does_not_end_with_a_slip_of_the_data_set(workers: int, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=r"the data set raised StopIteration"):
@@ -394,6 +411,7 @@ def no_collection() -> Iterator[None]:
     gc.enable()
 
 
+@pytest.mark.processes
 @pytest.mark.usefixtures("no_collection")
 @pytest.mark.parametrize("error", [KeyError(5), UnicodeDecodeError("utf8", b"a", 0, 1, "x"), TaskError("5")])
 def test_a_pass_that_fails_leaves_nothing_behind(error: Exception, tmp_path: Path) -> None:
@@ -408,6 +426,7 @@ def test_a_pass_that_fails_leaves_nothing_behind(error: Exception, tmp_path: Pat
     assert not [it for it in gc.get_objects() if type(it).__name__ == "_MultiProcessingDataLoaderIter"]
 
 
+@pytest.mark.processes
 @pytest.mark.usefixtures("no_collection")
 def test_processes_are_gone_while_their_error_is_kept(tmp_path: Path) -> None:
     source = Damaged(KeyError(5), tmp_path / "log")
@@ -427,6 +446,7 @@ class Ending(Seeded):
         return super().sample(index, seed)
 
 
+@pytest.mark.processes
 @pytest.mark.usefixtures("no_collection")
 def test_the_others_end_with_a_process_that_died(tmp_path: Path) -> None:
     source = Ending(log=tmp_path / "log")

@@ -194,6 +194,7 @@ def test_images_of_16_bits_are_refused_instead_of_turning_white(tmp_path: Path) 
         decoded(str(path))
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("damage", ["cut", "text", "empty"])
 def test_a_damaged_image_is_named(own: Path, workers: int, damage: str) -> None:
@@ -532,6 +533,7 @@ def whole(made: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     return Search(task, tmp_path_factory.mktemp("whole")).run(0, 3)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("workers", [0, 2])
 def test_the_curve_does_not_depend_on_loader_processes_or_pauses(
     made: Path, whole: list[Any], workers: int, tmp_path: Path
@@ -554,6 +556,7 @@ def children() -> set[int]:
     }
 
 
+@pytest.mark.processes
 def test_a_search_that_stops_inside_a_unit_leaves_no_loader_process(made: Path, tmp_path: Path) -> None:
     before, during = children(), []
     search = Search(Quick(data_dir=str(made), size=32, batch_size=8, workers=2), tmp_path / "run")
@@ -567,6 +570,7 @@ def test_a_search_that_stops_inside_a_unit_leaves_no_loader_process(made: Path, 
     assert children() == before
 
 
+@pytest.mark.processes
 def test_a_damaged_image_ends_a_trial_with_its_name(own: Path, tmp_path: Path) -> None:
     (own / "train" / "cat" / "0.JPEG").write_bytes(b"")
     (own / "train" / "cat" / "1.JPEG").write_bytes(b"")
@@ -578,6 +582,7 @@ def test_a_damaged_image_ends_a_trial_with_its_name(own: Path, tmp_path: Path) -
     assert closing.error.startswith(f"the image {own}/train/cat/")
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("name", ["resnet50", "vit-small"])
 def test_the_real_networks_train(own: Path, name: str, tmp_path: Path) -> None:
     for folder in COLOURS:
@@ -612,6 +617,7 @@ def test_a_checkpoint_needs_no_training_images(
         assert model(torch.zeros(2, 3, 32, 32)).shape == (2, 3)
 
 
+@pytest.mark.processes
 def test_a_warm_start_reads_the_images(made: Path) -> None:
     task = Quick(data_dir=str(made), size=32, batch_size=8, workers=2)
     problem = task.problem(5, "cpu")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from asha_core.runtime.storage.atomic import whole
 from asha_core.runtime.storage.json_files import read_optional_json, write_json
 from asha_core.schedulers.base import Scheduler
 
+CHECKOUT = Path(__file__).resolve().parents[3]
 _PACKAGES = ("asha-core", "torch", "torchvision", "numpy", "scipy", "scikit-learn")
 
 
@@ -197,16 +199,21 @@ def hardware(devices: list[str], names: list[str]) -> dict[str, Any]:
     }
 
 
-def commit() -> str | None:
+def commit(checkout: Path = CHECKOUT) -> str | None:
     """The commit of the checkout that this package runs from; None if it is installed, or git cannot tell."""
-    checkout = Path(__file__).resolve().parents[3]
     if not (checkout / ".git").exists():
         return None
-    command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    # without the lock of its index, which somebody who works there would run into
+    command = ["git", "--no-optional-locks", "-C", str(checkout)]
+    command += ["status", "--porcelain=v2", "--branch", "--untracked-files=no"]
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+        said = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return None
+    number = re.search(r"^# branch\.oid ([0-9a-f]+)$", said, re.MULTILINE)
+    if number is None:  # there is none yet
+        return None
+    return number[1] + "-dirty" * any(not line.startswith("#") for line in said.splitlines())
 
 
 def manifest(**sections: Any) -> dict[str, Any]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from analysis.wording import significant
 from asha_core.runtime.units import counted
 
 
@@ -28,6 +30,7 @@ def _environment() -> Environment:
         "counted": counted,
         "capital": lambda words: words[:1].upper() + words[1:],
         "short": lambda value: f"{value:g}",
+        "significant": partial(significant, digits=4),
         "embedded": _embedded,
     }
     return made

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.comparison import Comparison, Group, Horizon
 from analysis.comparison.criteria import CRITERIA
+from analysis.journals.replicate import Replicate
 from analysis.report.measures import Scale, measure_name
 from analysis.report.page import render
 from analysis.report.study_contents import verdict_cell
@@ -44,25 +45,13 @@ class Section:
     not_drawn: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class RunRow:
-    """One run of the study in the page's list. link: its own report, relative to the page, or ""."""
-
-    id: str
-    group: str
-    arm: str
-    seed: int
-    ended: str
-    best: str
-    link: str = ""
-
-
 def study_page(
     comparison: Comparison,
     sections: Sequence[Section],
     effects: Drawing | None,
-    runs: Sequence[RunRow],
+    runs: Sequence[Replicate],
     *,
+    links: Mapping[str, str],
     folder: Path,
     commands: Sequence[str],
     state: str = "",
@@ -71,6 +60,8 @@ def study_page(
 
     Args:
         effects: the forest plot of all groups.
+        runs: that were read.
+        links: by a run's id, its own report, relative to the page.
         folder: of the drawings' PNG files.
         commands: that made the runs and this report.
         state: what is to be said of a study that is not complete.
@@ -83,6 +74,7 @@ def study_page(
         sections=sections,
         effects=effects,
         runs=runs,
+        links=links,
         folder=folder,
         commands=commands,
         state=state,

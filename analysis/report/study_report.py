@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import json
-import math
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,46 +14,28 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.comparison import Comparison
 from analysis.comparison.building import compare
-from analysis.journals.replicate import Replicate
 from analysis.journals.runs import load_run, problem_of, run_directories
 from analysis.report.measures import scale
 from analysis.report.study_contents import criteria_table, tables_of
-from analysis.report.study_page import RunRow, Section, study_page
+from analysis.report.study_page import Section, study_page
 from analysis.report.tables import RENDERED, Table, text
 from analysis.report.words import in_words
 from analysis.study.loading import Study
 from analysis.study.parallel import do_all
 from analysis.study.problems import KINDS, UNUSED
-from analysis.wording import significant, slug
+from analysis.wording import slug
 from asha_core.errors import AshaError, ResultsError
-from asha_core.runtime.storage.json_files import read_json, write_json
+from asha_core.runtime.storage.json_files import read_json, read_optional_json, write_json
 from asha_core.runtime.units import counted
 
 if TYPE_CHECKING:
     from analysis.report.drawings import Drawing
 
-_OURS = (
+_OURS = (  # what names of files begin with
     *("effects", "criteria", "times-", "measures-", "spread-", "scores-", "overheads-", "phases-", "counts-"),
-    *(
-        "shifts-",
-        "areas-",
-        "best-",
-        "kaplan-meier-",
-        "time-split-",
-        "rungs-",
-        "before-after-",
-        "benefit-",
-        "parallel-",
-    ),
-    "sweep-",
+    *("shifts-", "areas-", "best-", "kaplan-meier-", "time-split-", "rungs-", "before-after-", "benefit-"),
+    *("parallel-", "sweep-"),
 )
-_ENDS = {
-    "complete": "by itself",
-    "budget": "at its budget",
-    "interrupted": "interrupted",
-    "error": "by an error",
-    "killed": "killed, or running",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +115,10 @@ def write_study_report(
     written = _write_tables(tables, output / "tables")
     numbers, page, state = output / "comparison.json", output / "report.html", state_of(study)
     write_json(numbers, comparison.to_json(in_words(comparison)))
-    rows, made = _rows(study, links), commands or _commands(study, targets)
-    told = study_page(comparison, sections, effects, rows, folder=folder, commands=made, state=state)
+    read, made = [*study.replicates, *study.left_out], commands or _commands(study, targets)
+    told = study_page(
+        comparison, sections, effects, read, links=links, folder=folder, commands=made, state=state
+    )
     page.write_text(told, encoding="utf-8")
     drawn = [folder / f"{drawing.name}{end}" for drawing in drawings for end in (".pdf", ".png")]
     return WrittenStudy(page, numbers, drawn, written, comparison, state)
@@ -207,10 +190,7 @@ def _running(lock: Path) -> bool:
 
 def _commands(study: Study, targets: Sequence[float]) -> list[str]:
     """That make the study and its report again."""
-    try:
-        given = read_json(study.directory / "study.json").get("commands")
-    except ResultsError:
-        given = None
+    given = read_optional_json(study.directory / "study.json").get("commands")
     known = given if isinstance(given, list) else []
     made = [shlex.join(map(str, each)) for each in known if isinstance(each, list)]
     later = [f"--target {target:g}" for target in dict.fromkeys(targets)]
@@ -236,20 +216,6 @@ def _forget(folder: Path, names: set[str]) -> None:
         ours = path.suffix in (".pdf", ".png", ".md", ".tex") and path.stem.startswith(_OURS)
         if ours and path.stem not in names:
             path.unlink()
-
-
-def _rows(study: Study, links: Mapping[str, str]) -> list[RunRow]:
-    every = [*study.replicates, *study.left_out]
-    return [
-        RunRow(
-            each.id, each.group, each.arm, each.seed, _ENDS[each.reason], _best(each), links.get(each.id, "")
-        )
-        for each in every
-    ]
-
-
-def _best(each: Replicate) -> str:
-    return "" if math.isnan(each.best) else significant(each.best, 4)
 
 
 def _run_reports(study: Study, output: Path, targets: Sequence[float]) -> tuple[list[Any], dict[str, str]]:

@@ -244,7 +244,7 @@ def _ours(route: Route, plan: Plan, gate: Gate, folder: Path) -> None:
     """The project's loop as a worker runs it, with checkpoints beside the training, and reports."""
     from asha_core import Job, Report
     from asha_core.messages import Failed
-    from asha_core.runtime.storage.results import RunDirectory
+    from asha_core.runtime.storage.run_directory import RunDirectory
     from trials.data.batches import Batches
     from trials.worker.job_runner import JobRunner, WorkerSettings
 

@@ -22,7 +22,7 @@ from asha_core.launch.resuming import read_options, resume_command, storable
 from asha_core.launch.types import Launch, Result, SafetyLimits
 from asha_core.runtime.observers import short
 from asha_core.runtime.storage.records import to_json
-from asha_core.runtime.storage.results import RunDirectory
+from asha_core.runtime.storage.run_directory import RunDirectory
 from asha_core.runtime.terminal.command import last_words, run_command
 from asha_core.runtime.terminal.console import PROGRESS, format_table
 from asha_core.runtime.units import counted, format_duration

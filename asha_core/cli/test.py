@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asha_core.errors import SettingError
-from asha_core.runtime.storage.results import RunDirectory
+from asha_core.runtime.storage.run_directory import RunDirectory
 from asha_core.runtime.terminal.command import Parser, run_command
 
 if TYPE_CHECKING:

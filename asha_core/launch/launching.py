@@ -16,7 +16,7 @@ from asha_core.runtime.executor import Executor
 from asha_core.runtime.interrupts import StopSignal, stop_signals
 from asha_core.runtime.loop import Search
 from asha_core.runtime.observers import Leaderboard, Observer, Outcome
-from asha_core.runtime.resume import Earlier
+from asha_core.runtime.resume import EarlierSessions
 from asha_core.runtime.small_budget import SmallBudget
 from asha_core.runtime.storage.disk import DiskWatch
 from asha_core.runtime.storage.json_files import write_json
@@ -83,7 +83,7 @@ def _run(setup: Launch, session: Session, stop: StopSignal, token: str) -> Resul
     return Result(setup.scheduler.best, outcome, setup.directory.path, summary, reached)
 
 
-def _say_notes(setup: Launch, earlier: Earlier | None) -> None:
+def _say_notes(setup: Launch, earlier: EarlierSessions | None) -> None:
     if setup.progress in ("json", "none"):
         return
     notes = [setup.devices.note, *setup.notes]

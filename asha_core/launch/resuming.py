@@ -12,7 +12,7 @@ from typing import Any
 from asha_core.errors import ResultsError, SettingError
 from asha_core.launch.option_table import Scope, keys_of
 from asha_core.launch.options import parse_arguments
-from asha_core.runtime.storage.results import RunDirectory
+from asha_core.runtime.storage.run_directory import RunDirectory
 
 _ODD = {".inf": math.inf, "-.inf": -math.inf, ".nan": math.nan}  # as YAML writes what JSON cannot
 _OF_A_SESSION = keys_of(Scope.SESSION)
@@ -93,7 +93,8 @@ def _settings(directory: RunDirectory) -> dict[str, Any]:
     Raises:
         AshaError: manifest or journal are damaged.
     """
-    from asha_core.runtime.resume import changed_settings, journal_to_resume
+    from asha_core.runtime.resume import changed_settings
+    from asha_core.runtime.storage.journal import read_resumptions
     from asha_core.runtime.storage.json_files import read_json
 
     manifest = read_json(directory.manifest)
@@ -105,8 +106,7 @@ def _settings(directory: RunDirectory) -> dict[str, Any]:
     scheduler = manifest.get("scheduler")
     if settings.get("max_trials") is None and isinstance(scheduler, dict):
         settings["max_trials"] = scheduler.get("max_trials")  # the limit of a search that was given none
-    journal = journal_to_resume(directory)
-    return settings | ({} if journal is None else changed_settings(journal.records))
+    return settings | changed_settings(read_resumptions(directory.journal))
 
 
 def storable(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from asha_core.errors import AshaError, HopelessError, ResultsError
 from asha_core.launch.types import Launch
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.resume import (
-    Earlier,
+    EarlierSessions,
     check_max_trials,
     check_same_search,
     devices_of,
@@ -22,7 +22,7 @@ from asha_core.runtime.resume import (
 from asha_core.runtime.storage.journal import DiskFull, JournalContents, JournalWriter
 from asha_core.runtime.storage.json_files import read_json, write_json
 from asha_core.runtime.storage.lock import RunLock
-from asha_core.runtime.storage.results import hardware, manifest
+from asha_core.runtime.storage.manifest import hardware, manifest
 from trials.worker.processes import end_marked
 
 
@@ -58,7 +58,7 @@ class Session:
     journal: JournalWriter  # open for its records
     budget: Budget  # with what earlier sessions spent
     held: Sequence[tuple[float, int]]  # when each session began, this one last, and how many devices it held
-    earlier: Earlier | None = None  # what earlier sessions did
+    earlier: EarlierSessions | None = None  # what earlier sessions did
 
 
 @contextmanager

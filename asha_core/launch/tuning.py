@@ -13,7 +13,7 @@ from asha_core.launch.naming import default_directory, short_name
 from asha_core.launch.types import Launch, Result, SafetyLimits, choose_warm_start
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.observers import Observer
-from asha_core.runtime.storage.results import RunDirectory
+from asha_core.runtime.storage.run_directory import RunDirectory
 from asha_core.runtime.units import parse_duration
 from asha_core.schedulers.base import Scheduler
 from trials.devices import parse_devices

@@ -12,7 +12,7 @@ from asha_core.launch.naming import short_name
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.observers import Observer, Outcome
 from asha_core.runtime.storage.records import to_json
-from asha_core.runtime.storage.results import RunDirectory
+from asha_core.runtime.storage.run_directory import RunDirectory
 from asha_core.runtime.trial_timeouts import Limits
 from asha_core.runtime.units import parse_bytes, parse_duration
 from asha_core.schedulers.base import Scheduler

@@ -7,19 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Limits on time. None: no such limit.
+    """Limits on time. None: no such limit."""
 
-    seconds: wall-clock, from the start of the search.
-    gpu_seconds: device time *held*, as a cloud bills it: devices times wall-clock.
-    devices: how many devices the search holds (on a CPU: worker processes).
-    spent, gpu_spent: seconds and device seconds of earlier sessions of the same search.
-    """
-
-    seconds: float | None = None
-    gpu_seconds: float | None = None
-    devices: int = 1
-    spent: float = 0.0
-    gpu_spent: float = 0.0
+    seconds: float | None = None  # of wall-clock, from the start of the search
+    gpu_seconds: float | None = None  # of devices *held*, as a cloud bills them: devices times wall-clock
+    devices: int = 1  # how many the search holds (on a CPU: worker processes)
+    spent: float = 0.0  # seconds that earlier sessions of the same search took
+    gpu_spent: float = 0.0  # device seconds that they held
 
     @property
     def deadline(self) -> float | None:

@@ -17,7 +17,7 @@ from asha_core.runtime.early_abort import EarlyAbort
 from asha_core.runtime.executor import Executor, ExecutorEvent, Notice, Retired, WorkerReady
 from asha_core.runtime.interrupts import StopSignal
 from asha_core.runtime.observers import Observer, Outcome, SearchView
-from asha_core.runtime.resume import Earlier
+from asha_core.runtime.resume import EarlierSessions
 from asha_core.runtime.slots import Slots
 from asha_core.runtime.storage.disk import DiskWatch
 from asha_core.runtime.storage.journal import DiskFull
@@ -47,10 +47,15 @@ class Search:
 
     Args:
         scheduler: decides; of a resumed search, brought to where its journal ends.
-        executor: runs. journal: remembers. clock: tells the time.
-        budget: when to stop. observers: who watches.
-        limits: how long a trial may train or be silent. disk: None: a full disk is not waited for.
-        stop: who asks it to stop. earlier: of a resumed search.
+        executor: runs the jobs.
+        journal: where jobs and events are kept before they have an effect.
+        clock: what time it is.
+        budget: when to stop.
+        observers: who watches.
+        limits: how long a trial may train or be silent.
+        disk: None: a full disk is not waited for.
+        stop: who asks it to stop.
+        earlier: of a resumed search, what happened before.
     """
 
     def __init__(
@@ -65,7 +70,7 @@ class Search:
         limits: Limits | None = None,
         disk: DiskWatch | None = None,
         stop: StopSignal | None = None,
-        earlier: Earlier | None = None,
+        earlier: EarlierSessions | None = None,
     ) -> None:
         self._scheduler = scheduler
         self._executor = executor
@@ -116,7 +121,7 @@ class Search:
 
     # -- beginning and end ---------------------------------------------------------------------
 
-    def _take_up(self, earlier: Earlier) -> None:
+    def _take_up(self, earlier: EarlierSessions) -> None:
         """Take up what earlier sessions left: who watches hears of it, and what ran goes back."""
         listeners = [observer for observer in self._observers if observer.replays]
         for t, what in earlier.history:

@@ -77,21 +77,17 @@ class SearchView:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a search ended.
+    """How a search ended."""
 
-    reason: "complete" (every configuration was seen through), "budget" or "interrupted".
-    seconds: wall-clock; gpu_seconds: devices held times wall-clock.
-    """
-
-    reason: str
+    reason: str  # "complete" (every configuration was seen through), "budget", "interrupted" or "error"
     best: Best | None
-    trials: int
-    units: int
+    trials: int  # but for those rejected
+    units: int  # of resource, by all trials together
     failures: int
-    seconds: float
-    gpu_seconds: float
-    warm_start_seconds: float
-    training_seconds: float
+    seconds: float  # of wall-clock
+    gpu_seconds: float  # devices held times wall-clock
+    warm_start_seconds: float  # of all workers together
+    training_seconds: float  # likewise
 
 
 class Observer:

@@ -15,9 +15,9 @@ from typing import Any
 
 from asha_core.errors import AshaError, JournalError, ResultsError
 from asha_core.messages import Event, Job, closes
-from asha_core.runtime.storage.journal import JournalContents, read_journal
+from asha_core.runtime.storage.journal import JournalContents, parse_journal
 from asha_core.runtime.storage.records import Record, job_record, read_event, to_json
-from asha_core.runtime.storage.results import RunDirectory
+from asha_core.runtime.storage.run_directory import RunDirectory
 from asha_core.runtime.units import counted, format_duration
 from asha_core.schedulers.attempts import is_rejection
 from asha_core.schedulers.base import Scheduler
@@ -26,21 +26,16 @@ _ANYWHERE = ("slot", "t", "type")
 
 
 @dataclass(slots=True)
-class Earlier:
-    """What a journal says has happened, for the session that goes on from there.
+class EarlierSessions:
+    """What a journal says has happened, for the session that goes on from there."""
 
-    t: seconds spent. device_seconds: devices held times seconds. sessions: engines that worked at it.
-    history: jobs and events with their times. running: jobs that were handed out and have not closed, by
-    trial. reason: how it ended; None if it was killed. record: what the new session tells the journal.
-    """
-
-    t: float = 0.0
-    device_seconds: float = 0.0
-    sessions: int = 1
-    history: list[tuple[float, Job | Event]] = field(default_factory=list)
-    running: dict[int, Job] = field(default_factory=dict)
-    reason: str | None = None
-    record: dict[str, Any] = field(default_factory=dict)
+    t: float = 0.0  # seconds spent
+    device_seconds: float = 0.0  # devices held times seconds
+    sessions: int = 1  # engines that worked at it
+    history: list[tuple[float, Job | Event]] = field(default_factory=list)  # with their times
+    running: dict[int, Job] = field(default_factory=dict)  # by trial: handed out, and not closed
+    reason: str | None = None  # how it ended; None if it was killed
+    record: dict[str, Any] = field(default_factory=dict)  # what the new session writes into the journal
 
     def describe(self, scheduler: Scheduler, unit: str) -> str:
         """Where the search is taken up, in one line."""
@@ -73,7 +68,7 @@ def journal_to_resume(directory: RunDirectory) -> JournalContents | None:
     except OSError as error:
         raise JournalError(f"cannot read {path}: {error.strerror}") from None
     if b"\n" in data:
-        return read_journal(path)
+        return parse_journal(path, data)
     torn = len(data) < _LONGEST_HEADER and _HEADER.startswith(data[: len(_HEADER)])
     if directory.used or not torn:
         what = "is damaged: it has not one whole line" if data else "is empty or missing"
@@ -84,16 +79,16 @@ def journal_to_resume(directory: RunDirectory) -> JournalContents | None:
     return None
 
 
-def changed_settings(records: Sequence[Record]) -> dict[str, Any]:
-    """Settings that later sessions changed, such as a larger budget."""
+def changed_settings(resumptions: Sequence[Record]) -> dict[str, Any]:
+    """Settings that later sessions changed, such as a larger budget, by the records with which they began."""
     changes: dict[str, Any] = {}
-    for record in records:
-        if record["type"] == "resume" and isinstance(record.get("changes"), dict):
+    for record in resumptions:
+        if isinstance(record.get("changes"), dict):
             changes |= record["changes"]
     return changes
 
 
-def replay(path: Path, records: Sequence[Record], scheduler: Scheduler, held: int = 1) -> Earlier:
+def replay(path: Path, records: Sequence[Record], scheduler: Scheduler, held: int = 1) -> EarlierSessions:
     """Bring a fresh scheduler to where the journal ends.
 
     Args:
@@ -101,7 +96,7 @@ def replay(path: Path, records: Sequence[Record], scheduler: Scheduler, held: in
     Raises:
         JournalError: the scheduler would have decided otherwise; the message names the line.
     """
-    earlier = Earlier()
+    earlier = EarlierSessions()
     for line, record in enumerate(records, start=2):
         try:
             t = float(record["t"])
@@ -117,7 +112,7 @@ def replay(path: Path, records: Sequence[Record], scheduler: Scheduler, held: in
     return earlier
 
 
-def _replay_record(earlier: Earlier, record: Record, scheduler: Scheduler) -> None:
+def _replay_record(earlier: EarlierSessions, record: Record, scheduler: Scheduler) -> None:
     earlier.reason = None
     match record["type"]:
         case "job":

@@ -13,14 +13,10 @@ from asha_core.runtime.units import format_duration
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """In seconds; None: no such limit.
+    """In seconds; None: no such limit."""
 
-    trial: training of one trial in all its jobs; beyond it the trial fails. progress: time without a
-    report of a unit; beyond it the worker hangs, and is replaced.
-    """
-
-    trial: float | None = None
-    progress: float | None = None
+    trial: float | None = None  # training of one trial in all its jobs; beyond it the trial fails
+    progress: float | None = None  # time without a report of a unit; beyond it the worker is replaced
 
 
 class TrialTimeouts:

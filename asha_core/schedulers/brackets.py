@@ -8,27 +8,20 @@ from typing import NamedTuple
 
 
 class Bracket(NamedTuple):
-    """Trials that are compared with each other.
+    """Trials that are compared with each other."""
 
-    levels: its rungs. trials: how many configurations begin in it. times: how many such brackets.
-    """
-
-    levels: Sequence[int]
-    trials: int
-    times: int = 1
+    levels: Sequence[int]  # of its rungs
+    trials: int  # configurations that begin in it
+    times: int = 1  # how many such brackets there are
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedRung:
-    """One rung of a plan.
-
-    trials: how many reach it; floor(n / eta^k) of n. Asynchronous rules exceed this: see ``forecast``.
-    units: resource spent between the rung below and this one, by all of them.
-    """
+    """What is expected of one rung. Asynchronous rules exceed it: see ``forecast``."""
 
     level: int
-    trials: int
-    units: int
+    trials: int  # that reach it; floor(n / eta^k) of n
+    units: int  # of resource between the rung below and this one, by all of them
 
 
 def expected_rungs(

@@ -57,20 +57,15 @@ class TrialState:
 
 @dataclass(frozen=True, slots=True)
 class RungCounts:
-    """How many trials are where, for one rung.
-
-    running: on their way to ``level`` (in a worker, or waiting for one after theirs was lost);
-    paused: reached it and wait; promoted: went on from it; stopped: reached it and never go on;
-    done: reached it and it is the last; failed: failed on the way to it.
-    """
+    """How many trials are where, for one rung."""
 
     level: int
-    running: int = 0
-    paused: int = 0
-    promoted: int = 0
-    stopped: int = 0
-    done: int = 0
-    failed: int = 0
+    running: int = 0  # on their way to ``level``: in a worker, or waiting for one after theirs was lost
+    paused: int = 0  # reached it, and wait
+    promoted: int = 0  # went on from it
+    stopped: int = 0  # reached it, and never go on
+    done: int = 0  # reached it, and it is the last
+    failed: int = 0  # on the way to it
 
     @property
     def reached(self) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from asha_core.space.configuration import Configuration
 from asha_core.space.dimensions import Choice, Constant, Dimension, Float, Int, Value
-from asha_core.space.space import Configuration, SearchSpace
+from asha_core.space.space import SearchSpace
 
 __all__ = ["Choice", "Configuration", "Constant", "Dimension", "Float", "Int", "SearchSpace", "Value"]

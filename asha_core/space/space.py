@@ -8,57 +8,22 @@ dimensions that exist.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from asha_core.errors import ConfigurationError, SpaceError, nearest
+from asha_core.space.conditions import Conditions, checked_conditions, exists, parents_first
+from asha_core.space.configuration import Configuration
 from asha_core.space.constraints import Constraint, constraint_from_name, constraint_name, holds
 from asha_core.space.dimensions import (
     Choice,
     Constant,
     Dimension,
-    Float,
-    Int,
     Value,
     dimension_from_dict,
     dimension_to_dict,
 )
 
-__all__ = ["Choice", "Configuration", "Constant", "Dimension", "Float", "Int", "SearchSpace", "Value"]
-
-Conditions = Mapping[str, Mapping[str, Value | Sequence[Value]]]
 _DRAWS = 10_000
-
-
-class Configuration(Mapping[str, Any]):
-    """One point of a search space: an immutable, hashable mapping from names to values."""
-
-    __slots__ = ("_names", "_values")
-
-    def __init__(self, names: tuple[str, ...], values: tuple[Value, ...]) -> None:
-        self._names = names
-        self._values = values
-
-    def __getitem__(self, name: str) -> Any:
-        try:
-            return self._values[self._names.index(name)]
-        except ValueError:
-            raise KeyError(name) from None
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def __hash__(self) -> int:
-        return hash(frozenset(zip(self._names, self._values, strict=True)))  # as ==: in any order
-
-    def __repr__(self) -> str:
-        return f"Configuration({dict(self)})"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Configuration, (self._names, self._values)
 
 
 class SearchSpace(Mapping[str, Dimension]):
@@ -109,8 +74,6 @@ class SearchSpace(Mapping[str, Dimension]):
         if callable(constraints):
             raise SpaceError("constraints is one function: give a list of them, constraints=[...]")
         constraints = tuple(constraints or ())
-        if conditions is not None and not isinstance(conditions, Mapping):
-            raise SpaceError(f"conditions is {conditions!r}: it must map dimensions to their conditions")
         for constraint in constraints:
             if not callable(constraint):
                 raise SpaceError(f"constraint {constraint!r} is not a function of a configuration")
@@ -118,50 +81,8 @@ class SearchSpace(Mapping[str, Dimension]):
         self._all = tuple(self._dimensions.values())
         self.names = tuple(self._dimensions)
         self.constraints = constraints
-        self._conditions = {
-            name: self._checked_condition(name, parents) for name, parents in (conditions or {}).items()
-        }
-        self._order = self._sorted()
-
-    def _checked_condition(self, name: str, parents: object) -> dict[str, tuple[Value, ...]]:
-        if not isinstance(parents, Mapping) or not parents:
-            raise SpaceError(
-                f"condition of {name!r} is {parents!r}: it must map other dimensions to their values, such "
-                'as {"optimizer": "sgd"}'
-            )
-        return {parent: self._values(name, parent, values) for parent, values in parents.items()}
-
-    def _values(self, name: str, parent: str, values: Value | Sequence[Value]) -> tuple[Value, ...]:
-        """The values of ``parent`` for which ``name`` exists, checked."""
-        for each in (name, parent):
-            if each not in self._dimensions:
-                raise SpaceError(
-                    f"condition of {name!r}: unknown dimension {each!r}{nearest(each, self.names)}"
-                )
-        wanted = [values] if isinstance(values, str) or not isinstance(values, Sequence) else values
-        if isinstance(self._dimensions[parent], Float):
-            raise SpaceError(
-                f"condition of {name!r}: {parent!r} is a Float, which is never exactly one value; let it "
-                "depend on a Choice, an Int or a Constant"
-            )
-        if not wanted:
-            raise SpaceError(f"condition of {name!r}: no value of {parent!r} is given, so it never exists")
-        if isinstance(self._dimensions[parent], Constant):
-            return tuple(wanted)  # frozen at another value: the dimension never exists, as was asked for
-        try:
-            return tuple(self._dimensions[parent].check(parent, value) for value in wanted)
-        except ConfigurationError as error:
-            raise SpaceError(f"condition of {name!r} can never hold: {error}") from None
-
-    def _sorted(self) -> tuple[str, ...]:
-        """The names, each after those that it depends on."""
-        if not self._conditions:
-            return self.names
-        try:
-            graph = {name: tuple(self._conditions.get(name, ())) for name in self.names}
-            return tuple(TopologicalSorter(graph).static_order())
-        except CycleError as error:
-            raise SpaceError(f"conditions go round in a circle: {' <- '.join(error.args[1])}") from None
+        self._conditions = checked_conditions({} if conditions is None else conditions, self._dimensions)
+        self._order = parents_first(self.names, self._conditions)
 
     def __getitem__(self, name: str) -> Dimension:
         return self._dimensions[name]
@@ -198,18 +119,11 @@ class SearchSpace(Mapping[str, Dimension]):
         """Name -> {other: values}: where the dimension exists; those that always do are not in it."""
         return self._conditions
 
-    def _exists(self, name: str, values: Mapping[str, Any], existing: set[str]) -> bool:
-        return all(
-            parent in existing
-            and any(type(v) is type(values[parent]) and v == values[parent] for v in wanted)
-            for parent, wanted in self._conditions.get(name, {}).items()
-        )
-
     def active(self, values: Mapping[str, Any]) -> Configuration:
         """The configuration of those dimensions that exist, from a value for each; nothing is checked."""
         existing: set[str] = set()
         for name in self._order:
-            if self._exists(name, values, existing):
+            if exists(name, self._conditions, values, existing):
                 existing.add(name)
         names = tuple(name for name in self.names if name in existing)
         return Configuration(names, tuple(values[name] for name in names))
@@ -304,7 +218,7 @@ class SearchSpace(Mapping[str, Dimension]):
         missing, misplaced = [], ""
         for name in self._order:
             dimension = self._dimensions[name]
-            if not self._exists(name, checked, checked.keys() & self._dimensions.keys()):
+            if not exists(name, self._conditions, checked, checked):
                 if name in values:
                     wanted = " and ".join(
                         f"{parent} in {list(options)}" for parent, options in self._conditions[name].items()

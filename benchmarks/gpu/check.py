@@ -24,7 +24,7 @@ from typing import Any
 import torch
 
 from asha_core import Job, RandomSearch, Refined, Report
-from asha_core.runtime.storage.results import RunDirectory
+from asha_core.runtime.storage.run_directory import RunDirectory
 from trials.tasks.digits import Digits
 from trials.torch_task.warm_start_problem import TrainingProblem
 from trials.worker.job_runner import JobRunner, WorkerSettings

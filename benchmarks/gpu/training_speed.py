@@ -164,7 +164,7 @@ def _trained(plan: Plan, pieces: Sequence[int]) -> tuple[list[float], dict[str, 
     """(accuracies, weights) of one trial, in jobs that end at ``pieces``."""
     from asha_core import Job, Report
     from asha_core.messages import Failed
-    from asha_core.runtime.storage.results import RunDirectory
+    from asha_core.runtime.storage.run_directory import RunDirectory
     from trials.checkpoints.files import load_checkpoint
     from trials.worker.job_runner import JobRunner, WorkerSettings
 

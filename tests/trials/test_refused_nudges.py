@@ -11,7 +11,7 @@ import pytest
 
 from asha_core import ASHA, Choice, Configuration, Float, SearchSpace, SpaceError, tune
 from asha_core.messages import Event, Failed, Job, Refined, Report
-from asha_core.runtime.storage.results import RunDirectory
+from asha_core.runtime.storage.run_directory import RunDirectory
 from tests.trials import jobs
 from trials.executors.inline import InlineExecutor
 from trials.task import FunctionTask

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from asha_core import Job, RandomSearch
-from asha_core.runtime.storage.results import RunDirectory
+from asha_core.runtime.storage.run_directory import RunDirectory
 from trials.task import Task
 from trials.tasks.digits import Digits
 from trials.worker.job_runner import JobRunner, WorkerSettings

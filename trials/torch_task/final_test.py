@@ -17,7 +17,7 @@ from asha_core.errors import ResultsError, TaskError
 from asha_core.runtime.storage.json_files import read_json, read_optional_json, write_json
 from asha_core.runtime.storage.lock import held
 from asha_core.runtime.storage.records import to_json
-from asha_core.runtime.storage.results import RunDirectory
+from asha_core.runtime.storage.run_directory import RunDirectory
 from trials.task import Task
 from trials.torch_task.load_model import rebuilt
 from trials.torch_task.torch_task import TorchTask

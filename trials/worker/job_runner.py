@@ -14,7 +14,7 @@ from asha_core.errors import AshaError, ReportError, TaskError
 from asha_core.messages import Event, Failed, Job, Lost, Refined, Report
 from asha_core.runtime.executor import Notice
 from asha_core.runtime.storage.records import to_json
-from asha_core.runtime.storage.results import RunDirectory
+from asha_core.runtime.storage.run_directory import RunDirectory
 from trials.checkpoints.writer import Writer
 from trials.costs.meter import Costs, MemoryPeaks
 from trials.spec import TaskSpec

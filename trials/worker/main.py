@@ -22,7 +22,7 @@ from typing import Any
 from asha_core.errors import AshaError
 from asha_core.messages import Job
 from asha_core.runtime.interrupts import INTERRUPTS
-from asha_core.runtime.storage.results import RunDirectory
+from asha_core.runtime.storage.run_directory import RunDirectory
 from trials.worker import processes
 from trials.worker.heartbeat import EventSender, start_heartbeat
 from trials.worker.job_runner import JobRunner, WorkerSettings

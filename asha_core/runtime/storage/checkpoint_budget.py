@@ -15,7 +15,7 @@ from typing import ClassVar
 from asha_core.messages import Failed, Job, Lost, Rejected, Report
 from asha_core.runtime.executor import ExecutorEvent, Notice
 from asha_core.runtime.observers import Observer, SearchView
-from asha_core.runtime.storage.results import RunDirectory
+from asha_core.runtime.storage.run_directory import RunDirectory
 from asha_core.runtime.units import counted, format_bytes
 from asha_core.schedulers.retention import KINDS, Retention, Stock
 

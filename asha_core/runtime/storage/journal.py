@@ -19,6 +19,7 @@ import os
 import threading
 import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,17 +42,14 @@ class DiskFull(Exception):
 
 @dataclass(frozen=True, slots=True)
 class JournalContents:
-    """A journal as read: its header, its records in order, and whether the last line was torn.
-
-    size: bytes up to the end of the last whole record. crc: that record's. ended: its line has its end.
-    """
+    """A journal as read."""
 
     header: Record
-    records: list[Record]
-    torn: bool
-    size: int
-    crc: int
-    ended: bool = True
+    records: list[Record]  # in order
+    torn: bool  # the last line was
+    size: int  # bytes up to the end of the last whole record
+    crc: int  # that record's
+    ended: bool = True  # its line has its end
 
 
 class JournalWriter:
@@ -216,6 +214,24 @@ def read_journal(path: Path) -> JournalContents:
         data = path.read_bytes()
     except OSError as error:
         raise JournalError(f"cannot read {path}: {error.strerror}") from None
+    return parse_journal(path, data)
+
+
+def read_resumptions(path: Path) -> list[Record]:
+    """The records with which sessions began that resumed the search; the others are passed over unread."""
+    try:
+        lines = [line for line in path.read_bytes().split(b"\n") if b'"type": "resume"' in line]
+    except OSError:  # whoever reads the whole journal is told
+        return []
+    records = []
+    for line in lines:
+        with suppress(ValueError, RecursionError):
+            records.append(_decode(str(line, "utf-8", "surrogatepass")))
+    return [record for record in records if isinstance(record, dict) and record.get("type") == "resume"]
+
+
+def parse_journal(path: Path, data: bytes) -> JournalContents:
+    """``read_journal`` of a file that holds ``data``."""
     *lines, tail = data.split(b"\n")
     reader = _Reader(path)
     for line in lines:

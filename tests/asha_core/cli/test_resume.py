@@ -20,7 +20,7 @@ from asha_core.cli.run import main
 from asha_core.launch.option_kinds import FLAG
 from asha_core.launch.option_table import OPTIONS
 from asha_core.launch.options import parse_arguments
-from asha_core.runtime.resume import Earlier, changed_settings, replay
+from asha_core.runtime.resume import EarlierSessions, changed_settings, replay
 from asha_core.runtime.storage.journal import JournalWriter, read_journal
 from asha_core.schedulers import SCHEDULERS
 from tests.asha_core.cli.odd_tasks import Paced
@@ -31,7 +31,7 @@ from trials.checkpoints.files import load_checkpoint
 INLINE = [*TASK, "--gpus", "inline", "--progress", "none"]
 
 
-def replayed(directory: Path, *, saves: bool = False) -> Earlier:
+def replayed(directory: Path, *, saves: bool = False) -> EarlierSessions:
     """Replay a journal as the next session would, with its units in order and its clock never going back.
 
     saves: every unit must be there once; a trial without a checkpoint begins at its first one again.

@@ -10,7 +10,7 @@ import pytest
 from asha_core.errors import JournalError, ResultsError
 from asha_core.messages import Failed, Job, Lost, Refined, Rejected, Report, closes
 from asha_core.runtime.resume import (
-    Earlier,
+    EarlierSessions,
     changed_settings,
     check_max_trials,
     check_same_search,
@@ -58,7 +58,7 @@ class Story:
 
 def test_an_empty_journal_has_nothing_to_tell():
     earlier, scheduler = Story().replayed()
-    assert earlier == Earlier(0.0, 0.0, 1, [], {}, None, {})
+    assert earlier == EarlierSessions(0.0, 0.0, 1, [], {}, None, {})
     assert scheduler.trials == []
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from asha_core import Configuration, Job, Report
-from asha_core.runtime.storage.results import RunDirectory
+from asha_core.runtime.storage.run_directory import RunDirectory
 from trials.checkpoints import files as checkpoints
 from trials.checkpoints import trial_checkpoints
 from trials.checkpoints.files import load_checkpoint

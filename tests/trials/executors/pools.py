@@ -9,7 +9,7 @@ from typing import Any
 
 from asha_core.messages import Event, Failed, Job, Lost, Report
 from asha_core.runtime.executor import Executor, Notice, WorkerReady
-from asha_core.runtime.storage.results import RunDirectory
+from asha_core.runtime.storage.run_directory import RunDirectory
 from tests.trials import jobs
 from trials.devices import Slot
 from trials.executors.inline import InlineExecutor

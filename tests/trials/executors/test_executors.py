@@ -15,7 +15,7 @@ import pytest
 from asha_core.errors import TaskError, WorkerError
 from asha_core.messages import Failed, Lost, Report
 from asha_core.runtime.executor import WorkerReady
-from asha_core.runtime.storage.results import RunDirectory
+from asha_core.runtime.storage.run_directory import RunDirectory
 from tests.trials import jobs
 from tests.trials.executors.pools import Make, collect, finish, maker, pids
 from trials.checkpoints.files import load_checkpoint

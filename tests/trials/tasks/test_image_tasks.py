@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from asha_core import AshaError, Job, RandomSearch, Refined, Report
-from asha_core.runtime.storage.results import RunDirectory
+from asha_core.runtime.storage.run_directory import RunDirectory
 from trials import TorchTask, measure_on_test_data
 from trials.checkpoints.files import load_checkpoint
 from trials.data.augmentation import cutout

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from asha_core import AshaError, Configuration, Float, Job, RandomSearch, Refined, Report, SearchSpace
-from asha_core.runtime.storage.results import RunDirectory
+from asha_core.runtime.storage.run_directory import RunDirectory
 from trials import FunctionTask, Task, TorchTask
 from trials.checkpoints.files import load_checkpoint, save_checkpoint
 from trials.data.batches import Batches

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(not processes.HAVE_PROC, reason="there is no /pr
 OWNER = """
 import sys, time
 from pathlib import Path
-from asha_core.runtime.storage.results import RunDirectory
+from asha_core.runtime.storage.run_directory import RunDirectory
 from tests.trials import jobs
 from trials.devices import Slot
 from trials.executors.pool import ProcessPool

@@ -15,7 +15,7 @@ from torch.nn.utils import parametrizations
 from torch.utils.data import TensorDataset
 
 from asha_core import Configuration, Float, Job, RandomSearch, Refined, SearchSpace
-from asha_core.runtime.storage.results import RunDirectory
+from asha_core.runtime.storage.run_directory import RunDirectory
 from tests.warmstart.smoothing import cross_entropy
 from trials import TorchTask
 from trials.checkpoints.files import load_checkpoint

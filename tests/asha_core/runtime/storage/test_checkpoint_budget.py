@@ -15,7 +15,8 @@ from asha_core.runtime.budget import Budget
 from asha_core.runtime.executor import Notice, WorkerReady
 from asha_core.runtime.observers import Observer, SearchView
 from asha_core.runtime.storage.checkpoint_budget import CheckpointPruner
-from asha_core.runtime.storage.results import RunDirectory, write_best_note
+from asha_core.runtime.storage.results import write_best_note
+from asha_core.runtime.storage.run_directory import RunDirectory
 from asha_core.schedulers import SCHEDULERS, scheduler_class
 from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.retention import KINDS

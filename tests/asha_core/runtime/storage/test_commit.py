@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from asha_core.runtime.storage.results import commit
+from asha_core.runtime.storage.manifest import commit
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")

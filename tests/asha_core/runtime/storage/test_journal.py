@@ -18,7 +18,7 @@ from asha_core.messages import Failed, Job, Lost, Refined, Rejected, Report
 from asha_core.runtime.executor import Notice, Retired, WorkerReady
 from asha_core.runtime.loop import Search
 from asha_core.runtime.resume import replay
-from asha_core.runtime.storage.journal import SCHEMA, JournalWriter, read_journal
+from asha_core.runtime.storage.journal import SCHEMA, JournalWriter, read_journal, read_resumptions
 from asha_core.runtime.storage.records import event_record, job_record, read_event, read_number, to_json
 from asha_core.space import Configuration
 from asha_core.streams import uniforms
@@ -213,6 +213,24 @@ def test_text_that_utf8_does_not_have_neither_ends_the_search_nor_spoils_the_jou
     assert not contents.torn
     assert [record["type"] for record in contents.records] == ["failed", "report"]
     assert contents.records[0]["error"].startswith("no such file: 'd")
+
+
+def test_resumptions_are_found_without_reading_the_rest(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    assert read_resumptions(path) == []
+    texts = ("1h", '"type": "resume"')
+    resumed = [{"type": "resume", "held": 2, "changes": {"budget": text}} for text in texts]
+    others = [
+        {"type": "notice", "text": '"type": "resume"'},
+        {"type": "job", "trial": 0, "configuration": {"type": "resume"}},
+    ]
+    write(path, [others[0], resumed[0], others[1], resumed[1]])
+    whole = [record for record in read_journal(path).records if record["type"] == "resume"]
+    assert [each | {"crc": None} for each in read_resumptions(path)] == [
+        each | {"crc": None} for each in whole
+    ]
+    path.write_bytes(path.read_bytes()[:-20])  # the last line is torn
+    assert [each["changes"] for each in read_resumptions(path)] == [{"budget": "1h"}]
 
 
 def test_a_torn_last_line_is_tolerated_wherever_it_is_torn(tmp_path):

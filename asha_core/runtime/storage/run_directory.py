@@ -1,0 +1,130 @@
+"""The results directory: who writes what where.
+
+run.json             the manifest: resolved settings, versions, hardware, seeds (before the search)
+journal.jsonl        every job and event (during)
+results.json         best configurations, counts, time (after)
+test.json            the chosen configuration on test data, once (``asha-test``)
+trials/<id>/log.txt  what the trial printed, and its traceback if it failed
+checkpoints/         last, previous and best state of each trial; best.pt is the best of all
+engine.lock          which process searches here; its lock ends with it
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from asha_core.errors import ResultsError
+
+
+class RunDirectory:
+    """The paths of one run.
+
+    Args:
+        path: the directory; ``create`` makes it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.manifest = path / "run.json"
+        self.journal = path / "journal.jsonl"
+        self.results = path / "results.json"
+        self.test = path / "test.json"
+        self.trials = path / "trials"
+        self.checkpoints = path / "checkpoints"
+        self.lock = path / "engine.lock"
+        self.best_checkpoint = self.checkpoints / "best.pt"
+        # of a study's run: written around it by ``asha-study``
+        self.config = path / "config.yaml"
+        self.outcome = path / "outcome.json"
+        self.output = (path / "stdout.log", path / "stderr.log")
+
+    @property
+    def begun(self) -> bool:
+        """Whether a search has begun here."""
+        return self.manifest.exists()
+
+    @property
+    def used(self) -> bool:
+        """Whether trials have left something here, or a search has ended."""
+        rooms = (self.trials, self.checkpoints)
+        return self.results.exists() or any(room.is_dir() and any(room.iterdir()) for room in rooms)
+
+    def check(self) -> None:
+        """Raise ``ResultsError`` if the directory is used already or cannot be written; makes nothing."""
+        try:
+            self._check()
+        except OSError as error:
+            raise ResultsError(f"results directory {self.path} cannot be used: {error.strerror}") from None
+
+    def _check(self) -> None:
+        if self.path.exists():
+            if not self.path.is_dir():
+                raise ResultsError(f"results directory {self.path} is a file: name a new directory")
+            if self.begun:
+                raise ResultsError(
+                    f"results directory {self.path} holds a search: go on with it with --resume, or name a "
+                    "new one with --results-dir"
+                )
+            if any(not self._ours(entry) for entry in self.path.iterdir()):
+                raise ResultsError(
+                    f"results directory {self.path} is not empty: name a new one with --results-dir, "
+                    "or remove it"
+                )
+        parent = self.path.absolute()
+        while not parent.exists():
+            parent = parent.parent
+        if not parent.is_dir():
+            raise ResultsError(f"results directory {self.path}: {parent} is not a directory")
+        if not os.access(parent, os.W_OK | os.X_OK):
+            raise ResultsError(f"results directory {self.path} cannot be made: {parent} is not writable")
+
+    def _ours(self, entry: Path) -> bool:
+        """Whether it is what an engine makes before a search begins, and leaves if it is killed there."""
+        if entry in (self.trials, self.checkpoints):
+            return entry.is_dir() and not any(entry.iterdir())
+        return entry in (self.lock, self.manifest.with_name("run.json.tmp"), *self._of_a_study)
+
+    @property
+    def _of_a_study(self) -> tuple[Path, ...]:
+        return (self.config, self.outcome, *self.output)
+
+    def take_back(self, *, itself: bool) -> None:
+        """Remove what an engine made here, but not what is a study's.
+
+        Args:
+            itself: the directory, too, if nothing is left in it.
+        """
+        with suppress(OSError):
+            for entry in list(self.path.iterdir()):
+                if entry in self._of_a_study:
+                    continue
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry, ignore_errors=True)
+                else:
+                    entry.unlink(missing_ok=True)
+            if itself:
+                self.path.rmdir()
+
+    def create(self) -> None:
+        """Make the directory and its rooms, for a new search."""
+        self.check()
+        self.make_rooms()
+
+    def make_rooms(self) -> None:
+        """Make what is missing of the directory and its rooms."""
+        try:
+            self.trials.mkdir(parents=True, exist_ok=True)
+            self.checkpoints.mkdir(exist_ok=True)
+        except OSError as error:
+            raise ResultsError(f"results directory {self.path} cannot be made: {error.strerror}") from None
+
+    def trial_log(self, trial: int) -> Path:
+        """Where a trial's output goes."""
+        return self.trials / str(trial) / "log.txt"
+
+    def trial_checkpoint(self, trial: int, kind: str = "last") -> Path:
+        """Where a trial's checkpoint lies; ``kind`` is "last", "previous" or "best"."""
+        return self.checkpoints / f"trial-{trial}-{kind}.pt"

@@ -12,6 +12,7 @@ from analysis.figures.checks import Centred, array, centred, refuse_first, sizes
 from analysis.figures.layout import (
     font_points,
     framed,
+    label_at,
     labelled,
     left_out,
     nothing,
@@ -96,13 +97,5 @@ def _targets(axes: Axes, targets: Sequence[float]) -> None:
         axes.axhline(target, color=GREY, linestyle=(0, (4, 2)), linewidth=1.0 if main else 0.5, zorder=1.5)
         if all(abs(target - other) >= a_line for other in written):
             written.append(target)
-            axes.annotate(
-                f"target {target:g}" if main else f"{target:g}",
-                (1, target),
-                xycoords=axes.get_yaxis_transform(),
-                xytext=(3, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize="small",
-                color=GREY,
-            )
+            text, coords = f"target {target:g}" if main else f"{target:g}", axes.get_yaxis_transform()
+            label_at(axes, text, (1, target), xycoords=coords, fontsize="small", color=GREY)

@@ -10,7 +10,17 @@ from matplotlib.patches import Patch
 from numpy.typing import ArrayLike
 
 from analysis.figures.checks import array
-from analysis.figures.layout import across, counted, headed, joined, legend_below, names_down, nothing, plain
+from analysis.figures.layout import (
+    across,
+    counted,
+    headed,
+    joined,
+    label_at,
+    legend_below,
+    names_down,
+    nothing,
+    plain,
+)
 from analysis.figures.style import BASELINE, FAINT, GREY, PALETTE, Style, looks
 
 _PARTS = (PALETTE[0], PALETTE[1], PALETTE[5], FAINT, PALETTE[2], PALETTE[3])
@@ -52,12 +62,10 @@ def plot_overheads(
                 face = colour if not hatch else "white"
                 axes.barh(y, share, height * 0.9, color=face, edgecolor=colour, hatch=hatch, linewidth=0.8)
             text = f"{share:.2g}%" if np.isfinite(share) else f"{what} not measured"
-            axes.annotate(
+            label_at(
+                axes,
                 text,
                 (float(np.nan_to_num(max(share, 0))), y),
-                xytext=(3, 0),
-                textcoords="offset points",
-                va="center",
                 fontsize="x-small",
                 color=BASELINE if np.isfinite(share) else GREY,
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.4},

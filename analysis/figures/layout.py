@@ -13,12 +13,14 @@ from typing import Any, Literal
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
 from matplotlib.colorbar import Colorbar
 from matplotlib.font_manager import FontProperties
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.textpath import text_to_path
+from matplotlib.ticker import NullLocator
 from matplotlib.transforms import Affine2D, ScaledTranslation, Transform, blended_transform_factory
 
 from analysis.figures.style import GREY, SIZE, Style
@@ -46,6 +48,23 @@ def nothing(axes: Axes, why: str = "nothing to show") -> None:
 def font_points(size: str = "medium") -> float:
     """A relative font size in points, of the figure being drawn."""
     return float(FontProperties(size=size).get_size_in_points())
+
+
+def label_at(axes: Axes, text: str, place: tuple[float, float], *, right: float = 3, **settings: Any) -> None:
+    """A text beside a place, in the middle of its height.
+
+    Args:
+        right: points from the place to the text.
+        settings: of the text, and ``xycoords`` if the place is not in the units of the axes.
+    """
+    offset = (right, 0)
+    axes.annotate(plain(text), place, xytext=offset, textcoords="offset points", va="center", **settings)
+
+
+def ticks_at(axis: Axis, places: Sequence[float] | Floats, texts: Sequence[str]) -> None:
+    """These ticks and no others, whatever the scale."""
+    axis.set_ticks(places, texts)
+    axis.set_minor_locator(NullLocator())
 
 
 def time_axis(grid: Floats, xlabel: str | None, end: float) -> tuple[Floats, str]:

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullLocator
 from numpy.typing import ArrayLike
 
 from analysis.figures.checks import array, centred
@@ -18,13 +17,14 @@ from analysis.figures.layout import (
     font_points,
     headed,
     joined,
+    label_at,
     legend_below,
     name_rows,
     names_down,
     nothing,
-    plain,
     point_size,
     room,
+    ticks_at,
 )
 from analysis.figures.style import BASELINE, GREY, Style, looks
 from analysis.stats.arrays import Floats
@@ -158,16 +158,9 @@ def plot_effects(
     at = 0.0
     for group in tuples:
         if len(tuples) > 1:
-            axes.annotate(
-                plain(group),
-                (0, at),
-                xycoords=axes.get_yaxis_transform(),
-                xytext=(2, 0),
-                textcoords="offset points",
-                va="center",
-                fontweight="bold",
-                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
-            )
+            white = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
+            beside = axes.get_yaxis_transform()
+            label_at(axes, group, (0, at), right=2, xycoords=beside, fontweight="bold", bbox=white)
             at += 1
         for row in (row for row in rows if row.tuple_ == group):
             _effect(axes, at, row, style[row.variation], (left, right), main)
@@ -177,8 +170,7 @@ def plot_effects(
     name_rows(axes, places, labels)
     axes.set_ylim(at - 0.4, -0.6)
     ticks = _ticks(axes, left, right)
-    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.xaxis.set_minor_locator(NullLocator())
+    ticks_at(axes.xaxis, ticks, [f"{tick:g}" for tick in ticks])
     across(axes, "time to target, variation / baseline", 0.42)
     _explained(axes, rows, goal, interval, title or (tuples[0] if len(tuples) == 1 else ""))
 
@@ -231,13 +223,6 @@ def _effect(axes: Axes, at: float, row: Effect, style: Style, limits: tuple[floa
     ends = [
         f"{end:.2f}" if np.isfinite(end) else "∞" if end == np.inf else "?" for end in (row.low, row.high)
     ]
-    axes.annotate(
-        f"{row.ratio:.2f}{star} [{', '.join(ends)}]" if known else "undefined",
-        (1, at),
-        xycoords=axes.get_yaxis_transform(),
-        xytext=(8, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize="small",
-        color=BASELINE if known else GREY,
-    )
+    text = f"{row.ratio:.2f}{star} [{', '.join(ends)}]" if known else "undefined"
+    colour, beside = BASELINE if known else GREY, axes.get_yaxis_transform()
+    label_at(axes, text, (1, at), right=8, xycoords=beside, fontsize="small", color=colour)

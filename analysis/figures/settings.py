@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import ListedColormap, Normalize
-from matplotlib.ticker import NullFormatter, NullLocator
 from numpy.typing import ArrayLike
 
 from analysis.figures.checks import array, matrix, parts, refuse_first
@@ -18,12 +17,14 @@ from analysis.figures.layout import (
     colour_bar,
     counted,
     headed,
+    label_at,
     labelled,
     nothing,
     plain,
     point_size,
     room,
     text_width,
+    ticks_at,
 )
 from analysis.figures.style import BASELINE, GREY, PALETTE
 from asha_core.errors import SettingError
@@ -107,16 +108,8 @@ def _dimension_axes(axes: Axes, dimensions: Sequence[str], ticks: Mapping[str, T
     for place, name in enumerate(dimensions):
         axes.axvline(place, color=BASELINE, linewidth=0.8, zorder=2)
         for height, text in zip(*ticks.get(name, ((0.0, 1.0), ("low", "high"))), strict=True):
-            axes.annotate(
-                plain(text),
-                (place, height),
-                xytext=(3, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize="x-small",
-                zorder=4,
-                bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 0.6},
-            )
+            white = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 0.6}
+            label_at(axes, text, (place, height), fontsize="x-small", zorder=4, bbox=white)
 
 
 def _scientific(value: float) -> tuple[float, int]:
@@ -182,9 +175,7 @@ def plot_sweep(
         texts = [f"{value:.3g}" for value in distinct]
         if distinct[0] < 1e-3:
             texts = [f"{value:.2g}e{power}" for value, power in map(_scientific, distinct)]
-        axes.set_xticks(distinct, texts)
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.xaxis.set_minor_locator(NullLocator())
+        ticks_at(axes.xaxis, distinct, texts)
     axes.set_xlabel(plain(xlabel))
     labelled(axes, ylabel)
     headed(axes, title, "; ".join(told))

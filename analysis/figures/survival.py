@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullFormatter, NullLocator
 from numpy.typing import ArrayLike
 
 from analysis.figures.checks import Centred, array, centred, known, parts, refuse_first, sizes
@@ -21,6 +20,7 @@ from analysis.figures.layout import (
     nothing,
     room,
     step_band,
+    ticks_at,
     time_axis,
 )
 from analysis.figures.style import BASELINE, GREY, Style, looks
@@ -235,8 +235,7 @@ def _beside(axes: Axes, levels: Floats, count: int) -> tuple[float, float]:
 
 def _rung_axes(axes: Axes, levels: Floats, unit: str, shares: Floats, *, logarithmic: bool) -> None:
     axes.set_xscale("log")
-    axes.set_xticks(levels, [f"{level:g}" for level in levels])
-    axes.xaxis.set_minor_locator(NullLocator())
+    ticks_at(axes.xaxis, levels, [f"{level:g}" for level in levels])
     axes.set_xlim(levels[0] / _MARGIN, levels[-1] * _MARGIN)
     axes.set_xlabel(f"rung ({unit}s of training)")
     labelled(axes, "configurations that reached it (%)")
@@ -246,7 +245,5 @@ def _rung_axes(axes: Axes, levels: Floats, unit: str, shares: Floats, *, logarit
     axes.set_yscale("log")
     least = float(np.nanmin(shares))
     ticks = [tick for tick in (0.01, 0.1, 0.3, 1, 3, 10, 30, 100) if tick > least / 4]
-    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.yaxis.set_minor_locator(NullLocator())
+    ticks_at(axes.yaxis, ticks, [f"{tick:g}" for tick in ticks])
     axes.set_ylim(least / 2, 130)

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import yaml
 
 import analysis
 import asha_core
@@ -28,6 +29,8 @@ PAGES = sorted(
     [
         ROOT / "README.md",
         ROOT / "CHANGELOG.md",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "SECURITY.md",
         *(ROOT / "docs").rglob("*.md"),
         *(ROOT / "benchmarks").rglob("*.md"),
     ]
@@ -121,3 +124,18 @@ def test_the_examples_in_docstrings_are_right() -> None:
             assert result.failed == 0, found.name
             tried += result.attempted
     assert tried >= 8
+
+
+def test_what_contributing_names_is_there() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    named = {path for path in re.findall(r"`((?:[\w.-]+/)+[\w.-]*)`", text) if "yours" not in path}
+    assert len(named) > 15
+    assert not [path for path in named if not (ROOT / path).exists()]
+    targets = set(re.findall(r"^\$ make ([\w-]+)", text, re.MULTILINE))
+    assert targets <= set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+def test_the_version_to_cite_is_this_one() -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert cited["version"] == asha_core.__version__
+    assert {"cff-version", "message", "title", "authors"} <= set(cited)

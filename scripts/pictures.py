@@ -1,7 +1,7 @@
 """The pictures of README and tutorial, made from a real search: ``python -m scripts.pictures``.
 
-Searches digits (about a minute on two cores). docs/pictures/live-view.svg is the view of the search itself, as
-it was drawn; docs/pictures/report.png is the top of its report in a browser, which needs chromium.
+Searches digits (about a minute on two cores). docs/pictures/live-view.svg is the search's own view as it was
+drawn; docs/pictures/report.png is the top of its report in a browser, which needs chromium.
 """
 
 from __future__ import annotations

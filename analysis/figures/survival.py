@@ -24,8 +24,9 @@ from analysis.figures.layout import (
     time_axis,
 )
 from analysis.figures.style import BASELINE, GREY, Style, looks
-from analysis.stats.arrays import Floats, positive
+from analysis.stats.arrays import Floats
 from analysis.stats.survival import KaplanMeier
+from asha_core.arguments import number
 
 Curve = (
     KaplanMeier | tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike, ArrayLike]
@@ -68,7 +69,7 @@ def plot_kaplan_meier(
     """
     known("durations", durations or {}, curves)
     if horizon is not None:
-        positive("horizon", horizon)
+        number("horizon", horizon, above=0)
     steps = {name: _steps(name, curve, complement=complement) for name, curve in curves.items()}
     steps = {name: step for name, step in steps.items() if len(step[0]) > 1}
     if not steps:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.wording import counted
+from asha_core.arguments import integer, number
 from asha_core.errors import SettingError
 
 Floats = NDArray[np.float64]
@@ -94,42 +95,11 @@ def same_length(name: str, length: int, beside: str, expected: int) -> None:
         )
 
 
-def between(name: str, value: float, low: float = 0.0, high: float = 1.0) -> float:
-    """A number strictly between two others."""
-    if not low < (number := real(value)) < high:
-        raise SettingError(f"{name} is {value!r}: it must be a number above {low:g} and below {high:g}")
-    return number
-
-
-def positive(name: str, value: float) -> float:
-    """A number above 0, and not infinite."""
-    if not 0 < (number := real(value)) < math.inf:
-        raise SettingError(f"{name} is {value!r}: it must be a positive and finite number")
-    return number
-
-
-def real(value: object) -> float:
-    """``value`` as a float; NaN, which is in no range, if it is no single number (but a text, or None)."""
-    if isinstance(value, str | bytes) or np.ndim(value) != 0:  # type: ignore[arg-type]
-        return math.nan
-    try:
-        return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        return math.nan
-
-
-def at_least(name: str, value: int, least: int = 1) -> int:
-    """A whole number that is not too small."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise SettingError(f"{name} is {value!r}: it must be a whole number of at least {least}")
-    return int(value)
-
-
 def resampling(draws: int, seed: int, confidence: float = 0.5) -> None:
     """Refuse settings that no bootstrap or permutation can be made with."""
-    at_least("draws", draws)
-    at_least("seed", seed, 0)
-    between("confidence", confidence)
+    integer("draws", draws, 1)
+    integer("seed", seed, 0)
+    number("confidence", confidence, above=0, below=1)
 
 
 def cut(times: Floats, censored: Bools, horizon: float) -> tuple[Floats, Bools]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from analysis.stats.arrays import Bools, Floats, cut, numbers, pairs, percentiles, positive, resampling
+from analysis.stats.arrays import Bools, Floats, cut, numbers, pairs, percentiles, resampling
 from analysis.stats.resampling import Curves, bootstrap_weights, weighted_curves
+from asha_core.arguments import number
 
 _ROUNDING = 1e-9  # a draw of one value again and again has no spread
 
@@ -55,7 +56,7 @@ def ratio_of_times(
     Source: Efron and Tibshirani 1993, chapter 13; pairs are drawn whole.
     """
     t0, c0, t1, c1 = pairs(base_times, base_censored, times, censored)
-    end = _known_until((t0, c0), (t1, c1)) if horizon is None else positive("horizon", horizon)
+    end = _known_until((t0, c0), (t1, c1)) if horizon is None else number("horizon", horizon, above=0)
     data = cut(t0, c0, end), cut(t1, c1, end)
     base, other = (_curves(t, c, draws, seed, confidence) for t, c in data)
     medians = np.stack([base.quantile(0.5), other.quantile(0.5)])

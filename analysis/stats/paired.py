@@ -18,12 +18,10 @@ from scipy import stats
 
 from analysis.stats.arrays import (
     Floats,
-    at_least,
     flags,
     least_p,
     numbers,
     pairs,
-    positive,
     resampling,
     same_length,
     too_few,
@@ -39,6 +37,7 @@ from analysis.stats.summaries import (
     student_interval,
     success_rate,
 )
+from asha_core.arguments import integer, number
 from asha_core.errors import SettingError
 
 __all__ = [
@@ -150,7 +149,7 @@ def permutation_restricted_mean(
         Royston and Parmar 2013, doi:10.1186/1471-2288-13-152.
     """
     t0, c0, t1, c1 = pairs(base_times, base_censored, times, censored)
-    positive("horizon", horizon)
+    number("horizon", horizon, above=0)
     resampling(draws, seed)
     n, note = len(t0), too_few(len(t0))
     if (t0 < horizon)[c0].any() or (t1 < horizon)[c1].any():
@@ -220,7 +219,7 @@ def mcnemar(base_reached: ArrayLike, reached: ArrayLike) -> McNemar:
     Source: McNemar 1947, doi:10.1007/BF02295996; exact: Fleiss 1981.
     """
     x = truths("base_reached", base_reached)
-    at_least("pairs", len(x))
+    integer("pairs", len(x), 1)
     y = flags("reached", reached, len(x), "base_reached")
     only_base, only_other = int((x & ~y).sum()), int((~x & y).sum())
     if only_base + only_other == 0:

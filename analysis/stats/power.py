@@ -15,7 +15,8 @@ import math
 
 from scipy import stats
 
-from analysis.stats.arrays import at_least, between, least_pairs, positive, real
+from analysis.stats.arrays import least_pairs
+from asha_core.arguments import integer, number
 from asha_core.errors import SettingError
 
 
@@ -31,7 +32,7 @@ def seeds_needed(sd_log_ratio: float, ratio: float = 0.85, power: float = 0.8, a
     Raises:
         SettingError: a value out of its range, or ratio 1, which no number of seeds can show.
     """
-    sd = _spread(sd_log_ratio)
+    sd = number("sd_log_ratio", sd_log_ratio, least=0)
     z = _z(power, alpha)
     n = (z * sd / _log_ratio(ratio)) ** 2
     return max(round(n), least_pairs(alpha))
@@ -45,9 +46,9 @@ def power_of(n: int, sd_log_ratio: float, ratio: float = 0.85, alpha: float = 0.
     Raises:
         SettingError: a value out of its range.
     """
-    at_least("n", n)
-    sd = _spread(sd_log_ratio)
-    between("alpha", alpha)
+    integer("n", n, 1)
+    sd = number("sd_log_ratio", sd_log_ratio, least=0)
+    number("alpha", alpha, above=0, below=1)
     effect = abs(_log_ratio(ratio))
     if n < least_pairs(alpha):
         return 0.0
@@ -64,27 +65,21 @@ def detectable_ratio(n: int, sd_log_ratio: float, power: float = 0.8, alpha: flo
     Raises:
         SettingError: a value out of its range.
     """
-    at_least("n", n)
-    sd = _spread(sd_log_ratio)
+    integer("n", n, 1)
+    sd = number("sd_log_ratio", sd_log_ratio, least=0)
     z = _z(power, alpha)
     return 0.0 if n < least_pairs(alpha) else math.exp(-z * sd / math.sqrt(n))
 
 
-def _spread(sd: float) -> float:
-    if not 0 <= (number := real(sd)) < math.inf:
-        raise SettingError(f"sd_log_ratio is {sd!r}: it must be a finite number, 0 or above")
-    return number
-
-
 def _log_ratio(ratio: float) -> float:
-    if positive("ratio", ratio) == 1:
+    if number("ratio", ratio, above=0) == 1:
         raise SettingError("ratio is 1: no effect, which no number of seeds can show; give .85, say")
     return math.log(ratio)
 
 
 def _z(power: float, alpha: float) -> float:
-    between("power", power)
-    between("alpha", alpha)
+    number("power", power, above=0, below=1)
+    number("alpha", alpha, above=0, below=1)
     if power <= alpha / 2:
         raise SettingError(f"power is {power!r}: it must be above alpha / 2, {alpha / 2:g}")
     return float(stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(power))

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from analysis.stats.arrays import Floats, Ints, at_least, between, numbers, resampling, same_length
+from analysis.stats.arrays import Floats, Ints, numbers, resampling, same_length
 from analysis.stats.summaries import student_interval
+from asha_core.arguments import integer, number
 from asha_core.errors import SettingError
 
 FEWEST_X = 5  # distinct x with which a local line can be told from a line through everything
@@ -81,7 +82,7 @@ def kl_divergence(before: ArrayLike, after: ArrayLike, bins: int | None = None) 
     Source: Wang, Kulkarni and Verdu 2005, doi:10.1109/TIT.2005.853314 (data-dependent partitions).
     """
     x, y = numbers("before", before, least=2), numbers("after", after)
-    parts = max(2, round(2 * len(x) ** (1 / 3))) if bins is None else at_least("bins", bins, 2)
+    parts = max(2, round(2 * len(x) ** (1 / 3))) if bins is None else integer("bins", bins, 2)
     if x.min() == x.max():
         return 0.0 if (y == x[0]).all() else math.inf
     distinct = np.unique(x)
@@ -106,8 +107,7 @@ def kl_of_categories(before: Sequence[Hashable], after: Sequence[Hashable], smoo
     """
     if not len(before) or not len(after):
         raise SettingError(f"before has {len(before)} values and after {len(after)}: both need at least 1")
-    if not (math.isfinite(smoothing) and smoothing > 0):
-        raise SettingError(f"smoothing is {smoothing!r}: it must be positive")
+    number("smoothing", smoothing, above=0)
     places: dict[Hashable, int] = {}
     for value in (*before, *after):
         places.setdefault(value, len(places))
@@ -145,8 +145,8 @@ def benefit_by_gradient(
     x, y = numbers("magnitude", magnitude), numbers("benefit", benefit)
     same_length("benefit", len(y), "magnitude", len(x))
     columns, rows = (bins, bins) if isinstance(bins, int) else bins
-    at_least("bins", columns)
-    at_least("bins", rows)
+    integer("bins", columns, 1)
+    integer("bins", rows, 1)
     if (x < 0).any() or not (x > 0).any():
         raise SettingError(
             f"magnitude has values from {x.min():g} to {x.max():g}: none may be below 0, one must be above"
@@ -210,7 +210,7 @@ def loess(
     a, b = numbers("x", x), numbers("y", y)
     same_length("y", len(b), "x", len(a))
     resampling(draws, seed, confidence)
-    between("frac", frac, 0.0, 1.0 + 1e-12)
+    number("frac", frac, above=0, most=1)
     if len(np.unique(a)) < FEWEST_X:
         return means_by_x(a, b, confidence)
     places = np.linspace(a.min(), a.max(), 50) if grid is None else numbers("grid", grid)

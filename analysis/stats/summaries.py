@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from analysis.stats.arrays import Floats, at_least, between, numbers, resampling, truths
+from analysis.stats.arrays import Floats, numbers, resampling, truths
 from analysis.stats.resampling import bootstrap_weights
+from asha_core.arguments import integer, number
 from asha_core.errors import SettingError
 
 
@@ -116,8 +117,10 @@ def success_rate(reached: ArrayLike, confidence: float = 0.95) -> SuccessRate:
     Source: Wilson 1927, doi:10.2307/2276774; why not Wald's: Brown, Cai and DasGupta 2001.
     """
     found = truths("reached", reached)
-    length, k = at_least("reached, its length,", len(found)), int(found.sum())
-    interval = stats.binomtest(k, length).proportion_ci(between("confidence", confidence), method="wilson")
+    length, k = integer("values in reached", len(found), 1), int(found.sum())
+    interval = stats.binomtest(k, length).proportion_ci(
+        number("confidence", confidence, above=0, below=1), method="wilson"
+    )
     return SuccessRate(k, length, float(interval.low), float(interval.high))
 
 

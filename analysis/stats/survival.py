@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from analysis.stats.arrays import Bools, Floats, Ints, between, observations, positive
+from analysis.stats.arrays import Bools, Floats, Ints, observations
+from asha_core.arguments import number
 from asha_core.errors import SettingError
 
 _ROUNDING = 1e-9  # a survival of .5 that was multiplied together is .5
@@ -56,7 +57,7 @@ class KaplanMeier:
 
     def quantile(self, share: float) -> float:
         """The smallest time by which ``share`` of all are there; infinite where it is never reached."""
-        return self._first(self.survival, 1 - between("share", share))
+        return self._first(self.survival, 1 - number("share", share, above=0, below=1))
 
     def at(self, t: ArrayLike) -> Floats:
         """Survival at times t, of any shape; NaN past the last observation where that was censored."""
@@ -86,7 +87,7 @@ def kaplan_meier(times: ArrayLike, censored: ArrayLike, confidence: float = 0.95
     Source: Kaplan and Meier 1958, doi:10.2307/2281868; Kalbfleisch and Prentice 1980, section 1.3.
     """
     t, cens = observations(times, censored)
-    between("confidence", confidence)
+    number("confidence", confidence, above=0, below=1)
     distinct, at_risk, events = _table(t, cens)
     survival = np.cumprod(1 - events / at_risk, dtype=np.float64)
     low, high = _band(survival, np.cumsum(_greenwood(at_risk, events)), confidence)
@@ -107,7 +108,7 @@ def restricted_mean(times: ArrayLike, censored: ArrayLike, horizon: float) -> tu
     Source: Irwin 1949, doi:10.1017/S0022172400014443; Klein and Moeschberger 2003, section 4.5.
     """
     t, cens = observations(times, censored)
-    positive("horizon", horizon)
+    number("horizon", horizon, above=0)
     last = float(t.max())
     if horizon > last and cens[t == last].any():
         raise SettingError(

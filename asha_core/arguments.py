@@ -42,7 +42,7 @@ def number(
     above: float | None = None,
     below: float | None = None,
 ) -> float:
-    """A finite number (one of numpy's, too; no bool) within limits: at least, at most, above, below.
+    """A finite number (one of numpy's, or its array of no dimension; no bool) within limits.
 
     >>> number("share", 0.5, above=0, most=1)
     0.5
@@ -57,9 +57,10 @@ def number(
         (below, operator.lt, "below"),
     ]
     found = math.nan
-    if isinstance(value, Real) and not isinstance(value, bool):
+    scalar = value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
+    if isinstance(scalar, Real) and not isinstance(scalar, bool):
         with suppress(OverflowError):  # an integer that no float holds
-            found = float(value)
+            found = float(scalar)
     if not (math.isfinite(found) and all(limit is None or holds(found, limit) for limit, holds, _ in limits)):
         told = " and ".join(f"{how} {limit:g}" for limit, _, how in limits if limit is not None)
         raise SettingError(f"{name} is {value!r}: it must be a finite number {told}".rstrip())

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from asha_core.errors import SettingError, nearest
+from asha_core.arguments import one_of
 from asha_core.launch.naming import default_directory, short_name
 from asha_core.launch.options import devices_and_budget
 from asha_core.launch.resolve import Parts, resolve
@@ -106,10 +106,7 @@ def _print_outcome(options: Mapping[str, Any], setup: Launch, result: Result, re
 
 def _set_up(options: Mapping[str, Any], parts: Parts, changes: Mapping[str, Any]) -> Launch:
     """The search with where it runs, when it stops and where it writes."""
-    if options["progress"] not in PROGRESS:
-        raise SettingError(
-            f"unknown --progress {options['progress']!r}{nearest(options['progress'], PROGRESS)}"
-        )
+    one_of("--progress", options["progress"], PROGRESS)
     scheduler, warm_start = parts.scheduler, parts.warm_start
     devices, budget = devices_and_budget(options)
     if options["results_dir"] is None:

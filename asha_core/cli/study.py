@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from asha_core.arguments import one_of
 from asha_core.errors import SettingError
 from asha_core.runtime.terminal.command import Parser, last_words, run_command
 
@@ -77,9 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _study(options: argparse.Namespace) -> int:
     from asha_core.study.directory import StudyDirectory
-    from asha_core.study.progress_view import check_progress
+    from asha_core.study.progress_view import PROGRESS
 
-    check_progress(options.progress)
+    one_of("--progress", options.progress, PROGRESS)
     if options.json and not options.dry_run:
         raise SettingError("--json goes with --dry-run: the results of a study are in its directory")
     name = _read(options).name

@@ -115,7 +115,7 @@ def _key_values(value: Any, source: str) -> dict[str, Any]:
         return {str(key): item for key, item in value.items()}
     import yaml
 
-    from asha_core.launch.yaml_text import read_yaml
+    from asha_core.launch.yaml_files import read_yaml
 
     options = {}
     for text in value if isinstance(value, list) else [value]:
@@ -134,34 +134,19 @@ def _key_values(value: Any, source: str) -> dict[str, Any]:
 
 
 def _read_config(path: Path) -> dict[str, Any]:
-    import yaml
+    from asha_core.launch.yaml_files import read_yaml_file, with_python_names
 
-    from asha_core.launch.yaml_text import read_yaml
-
-    try:
-        content = read_yaml(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingError(f"--config {path} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingError(f"--config {path} is not YAML: {' '.join(str(error).split())}") from None
+    content = read_yaml_file(path, f"--config {path}")
     if content is None:
         return {}
     if not isinstance(content, dict):
         raise SettingError(f"--config {path} holds a {type(content).__name__}: it must map options to values")
-    values, seen = {}, set[str]()
-    for key, value in content.items():
-        name = str(key).replace("-", "_")
-        if name in seen:
-            raise SettingError(
-                f"--config {path}: {name} is there twice, with a hyphen and without: give it once"
-            )
-        seen.add(name)
+    values = with_python_names(content, f"--config {path}")
+    for name, key in zip(values, content, strict=True):
         if name not in BY_KEY or name == "config":
             names = (option.name for option in OPTIONS if option.name != "config")
             raise SettingError(f"--config {path}: unknown key {key!r}{nearest(str(key), names)}")
-        if value is not None:
-            values[name] = value
-    return values
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def devices_and_budget(options: Mapping[str, Any]) -> tuple[Devices, Budget]:

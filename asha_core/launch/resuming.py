@@ -10,9 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from asha_core.errors import ResultsError, SettingError
+from asha_core.launch.naming import run_stem, short_name
 from asha_core.launch.option_table import Scope, keys_of
 from asha_core.launch.options import parse_arguments
+from asha_core.launch.resolve import split_variation
+from asha_core.runtime.resume import changed_settings
+from asha_core.runtime.storage.journal import read_resumptions
+from asha_core.runtime.storage.json_files import read_json
 from asha_core.runtime.storage.run_directory import RunDirectory
+from trials.tasks import task_target
 
 _ODD = {".inf": math.inf, "-.inf": -math.inf, ".nan": math.nan}  # as YAML writes what JSON cannot
 _OF_A_SESSION = keys_of(Scope.SESSION)
@@ -54,10 +60,6 @@ def _asks_to_go_on(directory: RunDirectory) -> bool:
 
 def _newest(options: Mapping[str, Any]) -> Path:
     """The newest directory under results/ of a search that would have the same name."""
-    from asha_core.launch.naming import run_stem, short_name
-    from asha_core.launch.resolve import split_variation
-    from trials.tasks import task_target
-
     scheduler, variation = split_variation(options["variation"], options["scheduler"])
     stem = run_stem(short_name(task_target(options["task"])), scheduler, variation, options["seed"])
     found = sorted(path.parent for path in Path("results").glob(f"{stem}-*/run.json"))
@@ -93,10 +95,6 @@ def _settings(directory: RunDirectory) -> dict[str, Any]:
     Raises:
         AshaError: manifest or journal are damaged.
     """
-    from asha_core.runtime.resume import changed_settings
-    from asha_core.runtime.storage.journal import read_resumptions
-    from asha_core.runtime.storage.json_files import read_json
-
     manifest = read_json(directory.manifest)
     settings = manifest.get("settings")
     if not isinstance(settings, dict):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from asha_core.errors import SettingError
+from asha_core.launch.yaml_files import read_yaml_file
 
 
 def read_start_points(path: Path) -> list[dict[str, Any]]:
@@ -14,18 +15,9 @@ def read_start_points(path: Path) -> list[dict[str, Any]]:
     Raises:
         SettingError: it cannot be read, or holds something else.
     """
-    import yaml
-
-    from asha_core.launch.yaml_text import read_yaml
-
     file = path / "results.json" if path.is_dir() else path
-    try:
-        content = read_yaml(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        hint = " (a results directory has it after its search has ended)" if path.is_dir() else ""
-        raise SettingError(f"--start-points {file} cannot be read: {error.strerror}{hint}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingError(f"--start-points {file} is not YAML: {' '.join(str(error).split())}") from None
+    hint = " (a results directory has it after its search has ended)" if path.is_dir() else ""
+    content = read_yaml_file(file, f"--start-points {file}", hint=hint)
     if isinstance(content, dict) and isinstance(content.get("top"), list):
         content = [
             entry.get("configuration") if isinstance(entry, dict) else None for entry in content["top"]

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from asha_core.arguments import integer, one_of, true_or_false
 from asha_core.errors import SettingError, nearest
 from asha_core.launch.option_table import MAPPINGS, OPTIONS, Scope
 from asha_core.launch.options import read_option
@@ -55,14 +56,12 @@ def study_from(
     """
     top = mapping_of(content, source)
     _check_keys(top, (*_OF_THE_STUDY, *_OF_A_LEVEL, *_OPTIONS), source)
-    measure = _one_of(top.get("measure", "seconds"), MEASURES, f"{source}: measure")
-    keep = _one_of(top.get("keep_checkpoints", "best"), _KEEP, f"{source}: keep_checkpoints")
+    measure = one_of(f"{source}: measure", top.get("measure", "seconds"), MEASURES)
+    keep = one_of(f"{source}: keep_checkpoints", top.get("keep_checkpoints", "best"), _KEEP)
     gpus = top.get("gpus_per_run")
-    if gpus is not None and (isinstance(gpus, bool) or not isinstance(gpus, int) or gpus < 1):
-        raise SettingError(f"{source}: gpus_per_run is {gpus!r}: it must be an integer of at least 1")
-    test = top.get("test", True)
-    if not isinstance(test, bool):
-        raise SettingError(f"{source}: test is {test!r}: it must be true or false")
+    if gpus is not None:
+        gpus = integer(f"{source}: gpus_per_run", gpus, least=1)
+    test = true_or_false(f"{source}: test", top.get("test", True))
     named = one_name(top.get("name", name), f"{source}: name")
     baseline = str(top.get("baseline", "baseline"))
     common = {key: value for key, value in top.items() if key not in _OF_THE_STUDY}
@@ -279,9 +278,3 @@ def _check_keys(given: Iterable[str], known: Sequence[str], place: str) -> None:
     for key in given:
         if key not in known:
             raise SettingError(f"{place}: unknown key {key!r}{nearest(key, known)}")
-
-
-def _one_of(value: Any, allowed: Sequence[str], source: str) -> str:
-    if value not in allowed:
-        raise SettingError(f"{source} is {value!r}{nearest(str(value), allowed)}")
-    return str(value)

@@ -7,11 +7,10 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
-from asha_core.errors import SettingError, nearest
+from asha_core.arguments import one_of
 from asha_core.runtime.units import counted, format_duration
 from asha_core.study.runs import PlannedRun
 
@@ -210,7 +209,7 @@ def make_view(progress: str, total: int, done: int) -> View:
     Raises:
         SettingError: another name.
     """
-    check_progress(progress)
+    one_of("progress", progress, PROGRESS)
     if progress == "auto":
         import os
 
@@ -218,9 +217,3 @@ def make_view(progress: str, total: int, done: int) -> View:
         progress = "rich" if live else "plain"
     kinds: dict[str, type[View]] = {"rich": RichView, "plain": PlainView, "none": View}
     return kinds[progress](total, done)
-
-
-def check_progress(progress: str, known: Sequence[str] = PROGRESS) -> None:
-    """Raise ``SettingError`` for a view that there is not."""
-    if progress not in known:
-        raise SettingError(f"progress is {progress!r}{nearest(progress, known)}")

@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from asha_core.errors import SettingError
+from asha_core.launch.yaml_files import read_yaml_file, with_python_names
 
 _MOST_SEEDS = 100_000
 _ONE = re.compile(r"[0-9]{1,18}")
@@ -21,29 +24,13 @@ def read_file(path: Path) -> Any:
     Raises:
         SettingError: it cannot be read, is not YAML, gives a key twice, or is nested without end.
     """
-    import yaml
-
-    from asha_core.launch.yaml_text import read_yaml
-
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise SettingError(f"{path} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise SettingError(f"{path} is not YAML: {error}") from None
-    try:
-        _check_node(yaml.compose(text, yaml.SafeLoader), path, {})
-        return read_yaml(text)
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2026-13-01
-        raise SettingError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    except RecursionError:
-        raise SettingError(f"{path} is nested too deeply for a study") from None
+    return read_yaml_file(
+        path, str(path), check=lambda text: _check_node(yaml.compose(text, yaml.SafeLoader), path, {})
+    )
 
 
 def _check_node(node: Any, path: Path, seen: dict[int, bool]) -> None:
     """Refuse 1:30, which YAML takes for 90, and what contains itself."""
-    import yaml
-
     if node is None:
         return
     where = f"{path}: line {node.start_mark.line + 1}"
@@ -76,13 +63,7 @@ def mapping_of(content: Any, place: str) -> dict[str, Any]:
         raise SettingError(
             f"{place} holds {kind}: it must map keys such as tasks, variations and seeds to values"
         )
-    found: dict[str, Any] = {}
-    for key, value in content.items():
-        name = str(key).replace("-", "_")
-        if name in found:
-            raise SettingError(f"{place}: {name} is there twice, with a hyphen and without: give it once")
-        found[name] = value
-    return found
+    return with_python_names(content, place)
 
 
 def storable_value(value: Any, place: str) -> Any:

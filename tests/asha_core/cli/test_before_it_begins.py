@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from asha_core.cli.run import main
-from asha_core.launch.yaml_text import read_yaml
+from asha_core.launch.yaml_files import read_yaml
 from tests.asha_core.cli import odd_tasks
 from trials.spec import TaskSpec
 

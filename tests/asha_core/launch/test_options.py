@@ -104,7 +104,7 @@ BAD = [
     (["--gpus", "0,x"], "give numbers such as 0,1,2,3"),
     (["--gpus", "99"], "GPU 99 is not there"),
     (["--workers-per-gpu", "0"], "--workers-per-gpu is '0'"),
-    (["--progress", "fancy"], "unknown --progress 'fancy'"),
+    (["--progress", "fancy"], "--progress is 'fancy'"),
     (["--config", "no-such-file.yaml"], "--config no-such-file.yaml cannot be read"),
 ]
 
@@ -142,6 +142,8 @@ def test_bad_input_is_one_line_and_status_2_and_leaves_nothing(
         ("seed: true", "seed is True"),
         ("- a\n- b", "holds a list"),
         ("a: [", "is not YAML"),
+        ("budget: 2026-13-01", "is not YAML"),  # a date, to YAML, and none
+        ("[" * 5000, "is nested too deeply"),
     ],
 )
 def test_a_bad_file_is_one_line_with_its_name(

@@ -48,7 +48,7 @@ def launch(setup: Launch, *, then_exit: bool = False) -> Result:
         _prepare(setup.built)
         token = secrets.token_hex(8)
         with held_directory(setup, token), begun_session(setup) as session:
-            _say_notes(setup, session.earlier)
+            _print_notes(setup, session.earlier)
             return _run(setup, session, stop, token)
 
 
@@ -56,7 +56,7 @@ def _run(setup: Launch, session: Session, stop: StopSignal, token: str) -> Resul
     leaderboard = Leaderboard(setup.built.mode)
     target = None if setup.target is None else TargetWatch(setup.target, leaderboard, session.held)
     own = [leaderboard] if target is None else [leaderboard, target]
-    observers = [*own, *_keepers(setup), *_displays(setup), *setup.observers]
+    observers = [*own, *_checkpoint_pruners(setup), *_displays(setup), *setup.observers]
     with closing(_executor(setup, token)) as executor:
         search = Search(
             setup.scheduler,
@@ -83,7 +83,7 @@ def _run(setup: Launch, session: Session, stop: StopSignal, token: str) -> Resul
     return Result(setup.scheduler.best, outcome, setup.directory.path, summary, reached)
 
 
-def _say_notes(setup: Launch, earlier: EarlierSessions | None) -> None:
+def _print_notes(setup: Launch, earlier: EarlierSessions | None) -> None:
     if setup.progress in ("json", "none"):
         return
     notes = [setup.devices.note, *setup.notes]
@@ -113,7 +113,7 @@ def _displays(setup: Launch) -> list[Observer]:
     return [console, SmallBudget()]
 
 
-def _keepers(setup: Launch) -> list[Observer]:
+def _checkpoint_pruners(setup: Launch) -> list[Observer]:
     budget = setup.safety.checkpoint_budget
     if budget is None:
         return []

@@ -42,7 +42,7 @@ def read_options(arguments: Sequence[str] | None) -> tuple[dict[str, Any], dict[
     before: dict[str, Any] = {}
     if directory.begun:
         before = _options_before(directory, options["task"])
-        options = parse_arguments(arguments, _of_mappings(_restored, before))
+        options = parse_arguments(arguments, _in_mappings(_restored, before))
     elif parse_arguments(arguments, {"task": ""})["task"] == "":  # it was not given
         raise SettingError(f"--resume: there is no search in {directory.path}")
     now = storable(options)
@@ -109,29 +109,27 @@ def _settings(directory: RunDirectory) -> dict[str, Any]:
 
 def storable(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options as the manifest keeps them, so that ``--resume`` gets them back from JSON as they were."""
-    return _of_mappings(_stored, options)
+    return _in_mappings(_stored, options)
 
 
-def _of_mappings(convert: Callable[[Any], Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options, with ``convert`` applied to those that are mappings."""
-    return {key: convert(value) if isinstance(value, dict) else value for key, value in options.items()}
+def _in_mappings(convert: Callable[[Any], Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options, with ``convert`` applied to every value in those that are mappings."""
+
+    def within(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {str(key): within(item) for key, item in value.items()}
+        return [within(item) for item in value] if isinstance(value, list) else convert(value)
+
+    return {key: within(value) if isinstance(value, dict) else value for key, value in options.items()}
 
 
 def _stored(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _stored(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_stored(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
     return value
 
 
 def _restored(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _restored(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_restored(item) for item in value]
     return _ODD.get(value, value) if isinstance(value, str) else value
 
 

@@ -68,7 +68,7 @@ def study_from(
     runs: list[PlannedRun] = []
     waiting: dict[str, str] = {}
     for place, level in _experiments(top, source):
-        known = _resolved(level, place, runs, baseline, best or {}, waiting)
+        known = _with_best(level, place, runs, baseline, best or {}, waiting)
         runs += _runs(common, known, place, seeds)
     if not runs:
         raise SettingError(f"{source}: it asks for no runs: give tasks, variations and seeds")
@@ -111,7 +111,7 @@ def _experiments(top: Mapping[str, Any], source: str) -> Iterator[tuple[str, dic
         yield place, level
 
 
-def _resolved(
+def _with_best(
     level: Mapping[str, Any],
     place: str,
     runs: Sequence[PlannedRun],

@@ -34,10 +34,12 @@ def measure(directory: StudyDirectory, runs: Sequence[PlannedRun], view: View, d
 
     for number, run in enumerate(runs, 1):
         try:
-            told = measure_on_test_data(directory.run(run).path, task=task_target(run.task), device=device)
+            found = measure_on_test_data(directory.run(run).path, task=task_target(run.task), device=device)
         except Exception as error:  # whatever a task does: the other runs are measured all the same
             why = str(error) if isinstance(error, AshaError) else f"{type(error).__name__}: {error}"
             view.show(f"{run.id} could not be measured on test data: {why}", loud=True)
             continue
-        view.show(f"[{number}/{len(runs)}] {run.id}: {told.metric} {told.value:.4f} on test data", loud=True)
+        view.show(
+            f"[{number}/{len(runs)}] {run.id}: {found.metric} {found.value:.4f} on test data", loud=True
+        )
         view.tick()

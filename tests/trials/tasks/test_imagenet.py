@@ -24,7 +24,7 @@ from torchvision.transforms import functional
 
 from asha_core import Configuration, Failed, Job, Lost, RandomSearch, Report
 from asha_core.errors import ResultsError, SettingError, TaskError
-from asha_core.runtime.resume import check_same
+from asha_core.runtime.resume import check_same_search
 from asha_core.runtime.storage.run_directory import RunDirectory
 from trials.data import class_folders
 from trials.data.batches import Batches, is_seeded
@@ -474,10 +474,10 @@ def test_what_describes_the_task_has_the_number_of_classes_wherever_it_is_asked(
     moved = own.rename(own.with_name("moved"))
     assert task.describe() == worker.describe() == given.describe()  # it was counted once
     assert "classes" not in ImageNet(data_dir=str(own)).describe()["options"]
-    check_same(manifest(task), manifest(ImageNet(data_dir=str(moved))), own)
+    check_same_search(manifest(task), manifest(ImageNet(data_dir=str(moved))), own)
     (moved / "train" / "emu").mkdir()
     with pytest.raises(ResultsError, match="another search: its task has options"):
-        check_same(manifest(task), manifest(ImageNet(data_dir=str(moved))), own)
+        check_same_search(manifest(task), manifest(ImageNet(data_dir=str(moved))), own)
 
 
 def test_a_task_that_does_not_take_the_number_is_not_told_it(made: Path) -> None:

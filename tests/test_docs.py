@@ -22,7 +22,7 @@ import trials
 import warmstart
 from asha_core.launch.options import parse_arguments
 from scripts import command_line_page
-from warmstart.registry import STRATEGIES
+from warmstart.registry import GROUP, STRATEGIES
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted(
@@ -107,6 +107,36 @@ def test_every_public_name_is_in_the_reference(package: ModuleType) -> None:
 def test_every_strategy_is_in_the_reference() -> None:
     text = (ROOT / "docs" / "reference" / "api" / "warmstart.md").read_text()
     assert not [name for name in STRATEGIES if f"| `{name}` |" not in text]
+
+
+PACKAGES = "asha_core|trials|warmstart|analysis"
+DOTTED = re.compile(rf"(?<![\w/.])(?:{PACKAGES})(?:\.\w+)+")
+FILE = re.compile(
+    rf"(?<![\w/.])(?:{PACKAGES}|tests|benchmarks|scripts|examples)/[\w./-]+\.(?:py|md|yaml|ipynb)"
+)
+
+
+def is_there(name: str) -> bool:
+    """Whether a dotted name is a module, or what a module has."""
+    module, attributes = name, []
+    while True:  # the package itself is there
+        try:
+            found = importlib.import_module(module)
+            break
+        except ModuleNotFoundError:
+            module, _, last = module.rpartition(".")
+            attributes.insert(0, last)
+    return all((found := getattr(found, attribute, None)) is not None for attribute in attributes)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_modules_and_files_that_a_page_names_are_there(page: Path) -> None:
+    """Under their names of today: an old import path warns, and warnings are errors."""
+    text = "" if page.name == "CHANGELOG.md" else page.read_text()
+    dotted = set(DOTTED.findall(text)) - {GROUP}
+    files = {path for path in FILE.findall(text) if "yours" not in path}
+    assert not [name for name in dotted if not is_there(name)]
+    assert not [path for path in files if not (ROOT / path).exists()]
 
 
 def test_every_decision_is_in_the_index() -> None:

@@ -34,13 +34,22 @@ ROOT = Path(__file__).resolve().parent.parent
 # -- tests that start processes --------------------------------------------------------------------
 
 # every test here starts some; elsewhere the tests that do carry the marker themselves
+WITHOUT_PROCESSES = "not processes"
 FOLDERS_OF_PROCESSES = ("faults", "integrations", "peers", "trials/executors", "trials/worker")
 
 
+def _of_processes(path: Path) -> bool:
+    return any(path.is_relative_to(ROOT / "tests" / name) for name in FOLDERS_OF_PROCESSES)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Where they are left out they are not even imported: that takes seconds of Ray and Lightning."""
+    return True if WITHOUT_PROCESSES in config.option.markexpr and _of_processes(collection_path) else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    folders = tuple(ROOT / "tests" / name for name in FOLDERS_OF_PROCESSES)
     for item in items:
-        if any(item.path.is_relative_to(folder) for folder in folders):
+        if _of_processes(item.path):
             item.add_marker(pytest.mark.processes)
 
 
@@ -80,7 +89,7 @@ class ProcessGuard:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if "not processes" in config.option.markexpr:
+    if WITHOUT_PROCESSES in config.option.markexpr:
         config.pluginmanager.register(ProcessGuard(), "process guard")
 
 

@@ -42,6 +42,7 @@ class ProcessPool:
             never.
         token: what the workers carry in their environment (``trials.worker.processes``), a new one for
             each pool.
+        restart_pause: seconds before the next start in a slot, after the first failed one; doubled with each.
         clock: monotonic; for the heartbeats.
     Raises:
         WorkerError: the task cannot be sent to another process. From ``wait``: no worker can be started
@@ -58,11 +59,15 @@ class ProcessPool:
         *,
         heartbeat_timeout: float | None = 60.0,
         token: str | None = None,
+        restart_pause: float = 0.5,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.search_token = token or secrets.token_hex(8)
         self._hang_detector = HangDetector(heartbeat_timeout, clock)
-        self._slots = [WorkerSlot(i, slot, settings, self.search_token) for i, slot in enumerate(slots)]
+        self._slots = [
+            WorkerSlot(index, place, settings, self.search_token, restart_pause)
+            for index, place in enumerate(slots)
+        ]
         self._pending: list[ExecutorEvent] = []  # for the next wait
         self._ever_ready = self._stopped = self._closed = False
         self._reaper = Reaper(self.search_token)

@@ -17,13 +17,17 @@ from trials.worker.main import WorkerIdentity
 from trials.worker.output import worker_log
 
 _START_TRIES = 3  # failed starts in a row that retire a slot
-_PAUSE = 0.5  # seconds before the next start, after the first failed one; doubled with each
 _NOTICE_SECONDS = 5.0  # of waiting for the memory of a dead worker: then people hear of it
 _RELEASE_SECONDS = 60.0  # then the slot is given up
 
 
 class WorkerSlot:
     """One slot.
+
+    Args:
+        settings: what every worker is told.
+        token: of the search.
+        restart_pause: seconds before the next start, after the first failed one; doubled with each.
 
     Attributes:
         index: its number.
@@ -37,11 +41,14 @@ class WorkerSlot:
             worker has shown that it can be.
     """
 
-    def __init__(self, index: int, place: Slot, settings: WorkerSettings, token: str) -> None:
+    def __init__(
+        self, index: int, place: Slot, settings: WorkerSettings, token: str, restart_pause: float
+    ) -> None:
         self.index = index
         self.place = place
         self._settings = settings
         self._token = token
+        self._restart_pause = restart_pause
         self.worker: Worker | None = None
         self.job: Job | None = None
         self.settling = False
@@ -139,7 +146,7 @@ class WorkerSlot:
         if self._failed_starts >= _START_TRIES:
             self.retire(reason)
         else:
-            self._start_at = time.monotonic() + _PAUSE * 2 ** (self._failed_starts - 1)
+            self._start_at = time.monotonic() + self._restart_pause * 2 ** (self._failed_starts - 1)
 
     def retire(self, reason: str) -> None:
         """Give the slot up."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -48,6 +49,60 @@ def maker(kind: str, tmp_path: Path) -> Iterator[Make]:
     yield build
     for executor in made:
         executor.close()
+
+
+class SharedPool:
+    """One pool of one worker for many tests, each with a function of its own; the worker is soon ready again.
+
+    Attributes:
+        directory: of its results; emptied for each test.
+        flag: a path that functions find in ASHA_TEST_FLAG; nothing is there when a test begins.
+    """
+
+    def __init__(self, folder: Path, **options: Any) -> None:
+        self.directory = RunDirectory(folder / "run")
+        self.directory.create()
+        self.flag = folder / "flag"
+        self._name = folder / "function"
+        environment = {"ASHA_TEST_FLAG": str(self.flag), "ASHA_TEST_FUNCTION": str(self._name)}
+        self._pool = ProcessPool(
+            self._settings(jobs.whichever), [Slot("slot 0", "cpu", environment)], **options
+        )
+
+    def _settings(self, function: Callable[..., None]) -> WorkerSettings:
+        return WorkerSettings(jobs.function_task(function), str(self.directory.path), max_resource=9)
+
+    def inline(self, function: Callable[..., None]) -> InlineExecutor:
+        """Another executor, in this process, over the same results."""
+        return InlineExecutor(self._settings(function))
+
+    def running(self, function: Callable[..., None]) -> ProcessPool:
+        """The pool, with nothing to do; its worker is ready."""
+        pool = self._pool
+        [slot] = pool._slots
+        if slot.job is not None:
+            pool.kill(0, Lost(slot.job.trial, slot.job.attempt, "the test is over", "hung"))
+        if slot.worker is None or not slot.worker.ready or slot.worker.dead:
+            collect(pool, WorkerReady)
+        while pool.wait(0.0):
+            pass
+        shutil.rmtree(self.directory.trials)
+        shutil.rmtree(self.directory.checkpoints)
+        self.directory.make_rooms()
+        self.flag.unlink(missing_ok=True)
+        self._name.write_text(function.__name__)
+        return pool
+
+    def close(self) -> None:
+        """End it."""
+        self._pool.close()
+
+
+def shared_pool(folder: Path, **options: Any) -> Iterator[SharedPool]:
+    """For a fixture of a module's."""
+    shared = SharedPool(folder, **options)
+    yield shared
+    shared.close()
 
 
 def finish(executor: Executor, job: Job, slot: int = 0) -> list[Event]:

@@ -17,13 +17,28 @@ from asha_core.messages import Failed, Lost, Report
 from asha_core.runtime.executor import WorkerReady
 from asha_core.runtime.storage.run_directory import RunDirectory
 from tests.trials import jobs
-from tests.trials.executors.pools import Make, collect, finish, maker, pids
+from tests.trials.executors.pools import Make, SharedPool, collect, finish, gone, maker, pids, shared_pool
 from trials.checkpoints.files import load_checkpoint
 from trials.executors.inline import InlineExecutor
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedPool]:
+    yield from shared_pool(tmp_path_factory.mktemp("shared"))
+
+
+@pytest.fixture(params=["inline", "pool"])
+def running(request: pytest.FixtureRequest, shared: SharedPool, tmp_path: Path) -> Iterator[Make]:
+    """Gives an executor, which is shared with other tests, for a function."""
+    if request.param == "pool":
+        yield shared.running
+    else:
+        yield from maker("inline", tmp_path)
+
+
 @pytest.fixture(params=["inline", "pool"])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
+    """Makes an executor of the test's own."""
     yield from maker(request.param, tmp_path)
 
 
@@ -32,8 +47,8 @@ def make_pool(tmp_path: Path) -> Iterator[Make]:
     yield from maker("pool", tmp_path)
 
 
-def test_a_job_reports_every_unit_in_order_and_frees_its_slot(make: Make) -> None:
-    executor = make(jobs.work)
+def test_a_job_reports_every_unit_in_order_and_frees_its_slot(running: Make) -> None:
+    executor = running(jobs.work)
     assert list(executor.free()) == [0]
     events = finish(executor, jobs.job(until=3))
     assert [(e.resource, e.value, e.metrics["doubled"]) for e in events if isinstance(e, Report)] == [
@@ -44,28 +59,55 @@ def test_a_job_reports_every_unit_in_order_and_frees_its_slot(make: Make) -> Non
     assert list(executor.free()) == [0]
 
 
-def test_a_job_goes_on_from_the_checkpoint_of_the_last(make: Make) -> None:
-    executor = make(jobs.work)
+def test_a_job_goes_on_from_the_checkpoint_of_the_last(running: Make) -> None:
+    executor = running(jobs.work)
     finish(executor, jobs.job(until=1))
     events = finish(executor, jobs.job(start=1, until=3))
     assert [(e.resource, e.value) for e in events if isinstance(e, Report)] == [(2, 0.5), (3, 0.75)]
 
 
-def test_a_checkpoint_saved_after_the_last_report_is_there_for_the_next_job(make: Make) -> None:
-    executor = make(jobs.saves_late)
+def test_a_checkpoint_saved_after_the_last_report_is_there_for_the_next_job(running: Make) -> None:
+    executor = running(jobs.saves_late)
     finish(executor, jobs.job(until=1))
     events = finish(executor, jobs.job(start=1, until=2))
     assert [(e.resource, e.value) for e in events if isinstance(e, Report)] == [(2, 2.0)]
 
 
+def test_a_trial_resumes_on_another_worker(shared: SharedPool, tmp_path: Path) -> None:
+    pool = shared.running(jobs.work)
+    finish(shared.inline(jobs.work), jobs.job(until=1))
+    events = finish(pool, jobs.job(start=1, until=2))
+    assert [(e.resource, e.value) for e in events if isinstance(e, Report)] == [(2, 0.5)]
+
+
+def test_a_worker_keeps_a_checkpoint_that_the_journal_knows_of(shared: SharedPool) -> None:
+    """What ``wait`` gave is journalled by its next call; if the engine dies before that, it never was."""
+    pool, directory = shared.running(jobs.hurries), shared.directory
+    pool.submit(jobs.job(until=9), 0)
+    seen = 0
+    deadline = time.monotonic() + 60
+    while seen < 9 and time.monotonic() < deadline:
+        events = pool.wait(1.0)
+        time.sleep(0.05)  # the engine is slow, or dead
+        kept = [
+            load_checkpoint(path)["resource"]
+            for kind in ("last", "previous")
+            if (path := directory.trial_checkpoint(0, kind)).exists()
+        ]
+        assert not seen or min(kept) <= seen
+        seen += sum(isinstance(event, Report) for event in events)
+    assert seen == 9
+
+
 def test_a_raised_exception_is_failed_with_its_traceback_and_the_slot_lives_on(
-    make: Make, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    running: Make, shared: SharedPool, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    executor = make(jobs.fails_at_unit_two)
+    executor = running(jobs.fails_at_unit_two)
     *_, last = finish(executor, jobs.job(trial=4, until=3))
     assert isinstance(last, Failed)
     assert last.error == "ValueError: no such luck"
-    log = tmp_path / "run" / "trials" / "4" / "log.txt"
+    inline = isinstance(executor, InlineExecutor)
+    log = RunDirectory(tmp_path / "run" if inline else shared.directory.path).trial_log(4)
     text = log.read_text() + "".join(capfd.readouterr())
     assert "about to fail" in text
     assert "Traceback" in text
@@ -83,14 +125,14 @@ def test_a_raised_exception_is_failed_with_its_traceback_and_the_slot_lives_on(
         (jobs.reports_text, "value is 'good': report a number"),
     ],
 )
-def test_a_task_that_breaks_the_rules_is_told_so(make: Make, function: Any, message: str) -> None:
-    *_, last = finish(make(function), jobs.job(until=3))
+def test_a_task_that_breaks_the_rules_is_told_so(running: Make, function: Any, message: str) -> None:
+    *_, last = finish(running(function), jobs.job(until=3))
     assert isinstance(last, Failed)
     assert message in last.error
 
 
-def test_a_busy_slot_refuses_a_second_job(make: Make) -> None:
-    executor = make(jobs.sleeps)
+def test_a_busy_slot_refuses_a_second_job(running: Make) -> None:
+    executor = running(jobs.sleeps)
     executor.submit(jobs.job(), 0)
     assert list(executor.free()) == []
     with pytest.raises(ValueError, match="slot 0 is not free"):
@@ -103,53 +145,32 @@ def test_closing_twice_is_fine(make: Make) -> None:
     executor.close()
 
 
-def test_a_trial_resumes_on_another_worker(make_pool: Make) -> None:
-    pool = make_pool(jobs.work, slots=2)
-    finish(pool, jobs.job(until=1), slot=0)
-    events = finish(pool, jobs.job(start=1, until=2), slot=1)
-    assert [(e.resource, e.value) for e in events if isinstance(e, Report)] == [(2, 0.5)]
-
-
-def test_a_killed_worker_is_lost_once_replaced_and_its_job_can_go_on(make_pool: Make, tmp_path: Path) -> None:
-    pool = make_pool(jobs.kills_itself_once, environment={"ASHA_TEST_FLAG": str(tmp_path / "flag")})
-    events = finish(pool, jobs.job(until=4))
-    assert isinstance(events[-1], Lost)
-    assert "SIGKILL" in events[-1].reason
-    # reports that left the worker before it died are not lost with it
-    assert [e.resource for e in events[:-1] if isinstance(e, Report)] == [1, 2]
-    again = finish(pool, jobs.job(start=2, until=4, attempt=1))
-    assert [e.resource for e in again if isinstance(e, Report)] == [3, 4]
-
-
 def test_a_killed_worker_is_noticed_though_its_child_lives_on_and_the_child_is_ended(
-    make_pool: Make, tmp_path: Path
+    shared: SharedPool,
 ) -> None:
     """A forked child holds the worker's pipes open, as a data loader's would."""
-    pool = make_pool(jobs.dies_with_a_child, environment={"ASHA_TEST_FLAG": str(tmp_path / "child")})
+    pool = shared.running(jobs.dies_with_a_child)
     began = time.monotonic()
     *_, last = finish(pool, jobs.job())
     assert isinstance(last, Lost)
     assert time.monotonic() - began < 30  # the child would sleep for 300
-    child = int((tmp_path / "child").read_text())
-    patience = time.monotonic() + 10
-    while jobs.alive(child) and time.monotonic() < patience:
-        time.sleep(0.1)
-    assert not jobs.alive(child)
+    child = int(shared.flag.read_text())
+    assert gone(lambda: jobs.alive(child))
 
 
-@pytest.mark.parametrize("until", [1, 3])
-def test_a_worker_killed_between_save_and_report_costs_that_unit_alone(
-    until: int, make_pool: Make, tmp_path: Path
+def test_a_killed_worker_is_lost_once_and_costs_the_unit_between_save_and_report_alone(
+    shared: SharedPool,
 ) -> None:
-    pool = make_pool(
-        jobs.killed_between_save_and_report, environment={"ASHA_TEST_FLAG": str(tmp_path / "flag")}
-    )
-    *reports, lost = finish(pool, jobs.job(until=until))
+    pool = shared.running(jobs.killed_between_save_and_report)
+    [first] = pids(pool)
+    *reports, lost = finish(pool, jobs.job(until=3))
     assert isinstance(lost, Lost)
-    told = [e.resource for e in reports if isinstance(e, Report)]
-    assert told == list(range(1, until))
-    again = finish(pool, jobs.job(start=until - 1, until=until, attempt=1))
-    assert [(e.resource, e.value) for e in again if isinstance(e, Report)] == [(until, 0.25 * until)]
+    assert "SIGKILL" in lost.reason
+    # reports that left the worker before it died are not lost with it
+    assert [e.resource for e in reports if isinstance(e, Report)] == [1, 2]
+    again = finish(pool, jobs.job(start=2, until=3, attempt=1))
+    assert [(e.resource, e.value) for e in again if isinstance(e, Report)] == [(3, 0.75)]
+    assert pids(pool) != [first]
 
 
 def test_a_task_that_cannot_be_sent_to_a_worker_is_explained(make_pool: Make) -> None:
@@ -157,9 +178,8 @@ def test_a_task_that_cannot_be_sent_to_a_worker_is_explained(make_pool: Make) ->
         make_pool(lambda trial: None)
 
 
-def test_a_worker_killed_while_idle_is_replaced_without_a_word(make_pool: Make) -> None:
-    pool = make_pool(jobs.work)
-    finish(pool, jobs.job(until=1))
+def test_a_worker_killed_while_idle_is_replaced_without_a_word(shared: SharedPool) -> None:
+    pool = shared.running(jobs.reports)
     [victim] = pids(pool)
     os.kill(victim, signal.SIGKILL)
     patience = time.monotonic() + 30
@@ -207,8 +227,8 @@ def test_an_exception_in_set_up_is_one_line_with_its_place(make_pool: Make) -> N
         finish(pool, jobs.job())
 
 
-def test_an_impossible_configuration_is_invalid(make: Make) -> None:
-    *_, last = finish(make(jobs.refuses), jobs.job())
+def test_an_impossible_configuration_is_invalid(running: Make) -> None:
+    *_, last = finish(running(jobs.refuses), jobs.job())
     assert isinstance(last, Failed)
     assert (last.kind, last.error) == ("invalid", "x is too small")
 
@@ -216,7 +236,7 @@ def test_an_impossible_configuration_is_invalid(make: Make) -> None:
 def test_a_worker_that_dies_while_starting_is_tried_again_and_then_reported(
     make_pool: Make, tmp_path: Path
 ) -> None:
-    pool = make_pool(jobs.DiesInSetUp())
+    pool = make_pool(jobs.DiesInSetUp(), restart_pause=0.05)
     with pytest.raises(WorkerError, match="worker 0 exited with status 3 while starting: a driver crashed"):
         finish(pool, jobs.job())
     assert (tmp_path / "run" / "workers" / "0.log").read_text().count("a driver crashed") == 3
@@ -243,10 +263,10 @@ def test_a_job_in_its_last_unit_when_the_search_stops_ends_as_ever(make: Make) -
     executor = make(jobs.long_unit)
     executor.submit(jobs.job(until=1), 0)
     if isinstance(executor, InlineExecutor):
-        threading.Timer(0.3, executor.stop).start()
+        threading.Timer(0.2, executor.stop).start()
     else:
         collect(executor, WorkerReady)
-        time.sleep(0.3)
+        time.sleep(0.2)
         executor.stop()
     assert collect(executor, Report)[-1].resource == 1
 
@@ -264,7 +284,7 @@ def test_a_job_that_did_not_begin_before_the_stop_is_closed_at_once(make: Make) 
 
 
 def test_a_job_that_did_not_begin_is_closed_by_kill(make: Make) -> None:
-    executor = make(jobs.work)
+    executor = make(jobs.reports)
     executor.submit(jobs.job(), 0)
     event = Failed(0, 0, "too long", "timeout")
     executor.kill(0, event)
@@ -284,8 +304,8 @@ def test_a_job_that_did_not_begin_is_closed_by_kill(make: Make) -> None:
         (jobs.stops_oddly, "error", "Odd: \\udc80"),
     ],
 )
-def test_what_an_exception_means_for_the_search(make: Make, function: Any, kind: str, words: str) -> None:
-    executor = make(function)
+def test_what_an_exception_means_for_the_search(running: Make, function: Any, kind: str, words: str) -> None:
+    executor = running(function)
     *_, last = finish(executor, jobs.job())
     assert isinstance(last, Lost if kind == "disk" else Failed)
     assert last.kind == kind
@@ -301,23 +321,3 @@ def test_a_warm_start_that_gives_what_no_journal_can_hold_is_named(tmp_path: Pat
         assert isinstance(last, Failed)
         assert last.kind == "setup"
         assert "warm start 'odd': diagnostics['what'] is of type object, which JSON cannot hold" in last.error
-
-
-def test_a_worker_keeps_a_checkpoint_that_the_journal_knows_of(make_pool: Make, tmp_path: Path) -> None:
-    """What ``wait`` gave is journalled by its next call; if the engine dies before that, it never was."""
-    pool = make_pool(jobs.hurries)
-    directory = RunDirectory(tmp_path / "run")
-    pool.submit(jobs.job(until=9), 0)
-    seen = 0
-    deadline = time.monotonic() + 60
-    while seen < 9 and time.monotonic() < deadline:
-        events = pool.wait(1.0)
-        time.sleep(0.1)  # the engine is slow, or dead
-        kept = [
-            load_checkpoint(path)["resource"]
-            for kind in ("last", "previous")
-            if (path := directory.trial_checkpoint(0, kind)).exists()
-        ]
-        assert not seen or min(kept) <= seen
-        seen += sum(isinstance(event, Report) for event in events)
-    assert seen == 9

@@ -19,7 +19,7 @@ from asha_core.errors import ReportError, TaskError, WorkerError
 from asha_core.messages import Failed, Lost, Report
 from asha_core.runtime.executor import Retired, WorkerReady
 from tests.trials import jobs
-from tests.trials.executors.pools import Make, collect, finish, gone, maker, pids
+from tests.trials.executors.pools import Make, SharedPool, collect, finish, gone, maker, pids, shared_pool
 from trials.worker import memory, processes
 from trials.worker.failures import closing_event
 from trials.worker.heartbeat import EventSender
@@ -27,43 +27,43 @@ from trials.worker.heartbeat import EventSender
 pytestmark = pytest.mark.skipif(not processes.HAVE_PROC, reason="there is no /proc here")
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedPool]:
+    yield from shared_pool(tmp_path_factory.mktemp("shared"))
+
+
 @pytest.fixture
 def make_pool(tmp_path: Path) -> Iterator[Make]:
     yield from maker("pool", tmp_path)
 
 
-def test_a_frozen_worker_is_hung_ended_and_replaced(make_pool: Make, tmp_path: Path) -> None:
+def test_silent_workers_are_hung_ended_and_replaced_unless_they_compute(
+    make_pool: Make, tmp_path: Path
+) -> None:
+    """One is stopped with a child of its own, one sleeps with Python's lock, one computes with it; one is
+    stopped while it starts. The limit is 2 s.
+    """
     flag = tmp_path / "flag"
-    pool = make_pool(jobs.freezes_once, environment={"ASHA_TEST_FLAG": str(flag)}, heartbeat_timeout=2.0)
-    *reports, lost = finish(pool, jobs.job(until=3))
-    assert [event.resource for event in reports] == [1]
-    assert lost == Lost(0, 0, "worker 0 gave no sign of life for 2 s (state T: stopped)", "hung")
-    assert lost.counts
+    pool = make_pool(
+        jobs.silent_by_number, slots=4, environment={"ASHA_TEST_FLAG": str(flag)}, heartbeat_timeout=2.0
+    )
+    first = pids(pool)
+    os.kill(first[3], signal.SIGSTOP)
+    for number in range(4):
+        pool.submit(jobs.job(trial=number, until=3 if number == 0 else 1), number)
+    ended: dict[int, Any] = {}
+    while len(ended) < 4:
+        for event in pool.wait(1.0):
+            if isinstance(event, Lost) or (isinstance(event, Report) and event.trial):
+                ended[event.trial] = event
+    assert ended[0] == Lost(0, 0, "worker 0 gave no sign of life for 2 s (state T: stopped)", "hung")
+    assert ended[0].counts
     assert not any(jobs.alive(int(pid)) for pid in flag.read_text().split())
+    assert (ended[1].kind, ended[1].reason[-18:]) == ("hung", "(state S: waiting)")
+    assert ended[2].seconds > 2.5  # well over the limit
+    assert isinstance(ended[3], Report)  # by the next worker
+    assert not jobs.alive(first[3])
     assert isinstance(finish(pool, jobs.job(start=1, until=3, attempt=1))[-1], Report)
-
-
-def test_a_worker_asleep_with_the_lock_in_its_hands_is_hung(make_pool: Make) -> None:
-    pool = make_pool(jobs.deadlocks, heartbeat_timeout=2.0)
-    *_, lost = finish(pool, jobs.job())
-    assert isinstance(lost, Lost)
-    assert (lost.kind, lost.reason[-18:]) == ("hung", "(state S: waiting)")
-
-
-def test_a_worker_that_computes_without_a_sign_of_life_is_left_alone(make_pool: Make) -> None:
-    pool = make_pool(jobs.computes_in_c, heartbeat_timeout=1.2)
-    events = finish(pool, jobs.job(until=1))
-    assert [type(event) for event in events] == [Report]
-    assert events[0].seconds > 2  # well over the limit
-
-
-def test_a_worker_frozen_while_starting_is_replaced(make_pool: Make) -> None:
-    pool = make_pool(jobs.reports, heartbeat_timeout=2.0)
-    [first] = pids(pool)
-    os.kill(first, signal.SIGSTOP)
-    assert [type(event) for event in finish(pool, jobs.job(until=1))] == [Report]
-    assert pids(pool) != [first]
-    assert not jobs.alive(first)
 
 
 def test_when_the_engine_was_frozen_no_worker_is_to_blame(make_pool: Make) -> None:
@@ -83,8 +83,8 @@ def test_when_the_engine_was_frozen_no_worker_is_to_blame(make_pool: Make) -> No
     assert isinstance(finish(pool, jobs.job(until=1))[-1], Report)
 
 
-def test_kill_ends_a_worker_and_closes_its_job_with_the_event(make_pool: Make) -> None:
-    pool = make_pool(jobs.slow_units)
+def test_kill_ends_a_worker_and_closes_its_job_with_the_event(shared: SharedPool) -> None:
+    pool = shared.running(jobs.slow_units)
     pool.submit(jobs.job(until=100_000), 0)
     collect(pool, Report)
     [first] = pids(pool)
@@ -99,12 +99,11 @@ def test_kill_ends_a_worker_and_closes_its_job_with_the_event(make_pool: Make) -
     assert isinstance(finish(pool, jobs.job(trial=1, until=1))[-1], Report)
 
 
-def test_kill_leaves_a_worker_alone_whose_job_has_closed(make_pool: Make) -> None:
-    pool = make_pool(jobs.reports)
-    finish(pool, jobs.job(until=1))
+def test_kill_leaves_a_worker_alone_whose_job_has_closed(shared: SharedPool) -> None:
+    pool = shared.running(jobs.reports)
     [worker] = pids(pool)
     pool.submit(jobs.job(trial=1, until=1), 0)
-    time.sleep(1.0)  # it has closed, and nobody has heard of it
+    time.sleep(0.3)  # it has closed, and nobody has heard of it
     pool.kill(0, Failed(1, 0, "it took too long", "timeout"))
     [report] = pool.wait(1.0)
     assert isinstance(report, Report)
@@ -114,8 +113,8 @@ def test_kill_leaves_a_worker_alone_whose_job_has_closed(make_pool: Make) -> Non
     assert isinstance(finish(pool, jobs.job(trial=2, until=1))[-1], Report)
 
 
-def test_sigterm_lets_a_worker_finish_its_unit_and_is_no_fault_of_its_trial(make_pool: Make) -> None:
-    pool = make_pool(jobs.slow_units_saved)
+def test_sigterm_lets_a_worker_finish_its_unit_and_is_no_fault_of_its_trial(shared: SharedPool) -> None:
+    pool = shared.running(jobs.slow_units_saved)
     pool.submit(jobs.job(until=100_000), 0)
     collect(pool, Report)
     [worker] = pids(pool)
@@ -124,15 +123,16 @@ def test_sigterm_lets_a_worker_finish_its_unit_and_is_no_fault_of_its_trial(make
     *reports, lost = [event for event in events if not isinstance(event, WorkerReady)]
     assert lost == Lost(0, 0, "worker 0 was asked to leave (SIGTERM)", "stopped")
     assert gone(lambda: jobs.alive(worker))
-    again = finish(pool, jobs.job(start=len(reports) + 1, until=len(reports) + 2, attempt=1))
+    inline = shared.inline(jobs.slow_units_saved)
+    again = finish(inline, jobs.job(start=len(reports) + 1, until=len(reports) + 2, attempt=1))
     assert [event.resource for event in again] == [len(reports) + 2]
 
 
-def test_sigterm_to_idle_workers_time_and_again_is_no_failed_start(make_pool: Make) -> None:
-    pool = make_pool(jobs.reports)
-    for _ in range(4):
-        collect(pool, WorkerReady)
+def test_sigterm_to_idle_workers_time_and_again_is_no_failed_start(shared: SharedPool) -> None:
+    pool = shared.running(jobs.reports)
+    for _ in range(3):  # as many as would retire the slot
         os.kill(pids(pool)[0], signal.SIGTERM)
+        collect(pool, WorkerReady)
     assert isinstance(finish(pool, jobs.job(until=1))[-1], Report)
 
 
@@ -146,14 +146,13 @@ def test_sigterm_ends_a_worker_at_once_while_it_is_set_up(make_pool: Make, tmp_p
     assert isinstance(finish(pool, jobs.job(until=1))[-1], Report)
 
 
-def test_a_forked_child_of_a_worker_ends_with_sigterm(make_pool: Make) -> None:
-    [report] = finish(make_pool(jobs.forks), jobs.job(until=1))
+def test_a_forked_child_of_a_worker_ends_with_sigterm(shared: SharedPool) -> None:
+    [report] = finish(shared.running(jobs.forks), jobs.job(until=1))
     assert report.value == 1.0
 
 
-def test_a_job_that_finds_its_worker_gone_is_the_next_one_s(make_pool: Make) -> None:
-    pool = make_pool(jobs.reports)
-    collect(pool, WorkerReady)
+def test_a_job_that_finds_its_worker_gone_is_the_next_one_s(shared: SharedPool) -> None:
+    pool = shared.running(jobs.reports)
     [worker] = pids(pool)
     os.kill(worker, signal.SIGTERM)
     assert gone(lambda: jobs.alive(worker))
@@ -161,8 +160,8 @@ def test_a_job_that_finds_its_worker_gone_is_the_next_one_s(make_pool: Make) -> 
     assert [type(e) for e in collect(pool, Report) if not isinstance(e, WorkerReady)] == [Report]
 
 
-def test_a_worker_that_closes_its_files_and_lives_on_holds_up_nobody(make_pool: Make) -> None:
-    pool = make_pool(jobs.closes_its_files)
+def test_a_worker_that_closes_its_files_and_lives_on_holds_up_nobody(shared: SharedPool) -> None:
+    pool = shared.running(jobs.closes_its_files)
     pool.submit(jobs.job(), 0)
     began = time.monotonic()
     collect(pool, Lost)
@@ -209,8 +208,8 @@ def test_workers_outlive_the_thread_that_started_them(make_pool: Make) -> None:
     assert pids(pool) == [worker]
 
 
-def test_what_cannot_be_read_here_fails_its_trial_and_not_the_search(make_pool: Make) -> None:
-    pool = make_pool(jobs.sends_what_cannot_be_read)
+def test_what_cannot_be_read_here_fails_its_trial_and_not_the_search(shared: SharedPool) -> None:
+    pool = shared.running(jobs.sends_what_cannot_be_read)
     *_, failed = finish(pool, jobs.job())
     assert isinstance(failed, Failed)
     assert "worker 0 sent what cannot be read here: ZeroDivisionError" in failed.error
@@ -247,7 +246,7 @@ HOWS = [
 
 @pytest.mark.parametrize(("how", "reason"), HOWS)
 def test_a_slot_without_a_worker_retires_and_the_others_go_on(how: str, reason: str, make_pool: Make) -> None:
-    pool = make_pool(jobs.DiesWhere(), environment=[{}, {"ASHA_TEST_HOW": how}])
+    pool = make_pool(jobs.DiesWhere(), environment=[{}, {"ASHA_TEST_HOW": how}], restart_pause=0.05)
     pool.submit(jobs.job(trial=5, until=1), 1)
     events = collect(pool, WorkerReady, Retired, Lost)
     assert [event for event in events if isinstance(event, Retired)] == [Retired(1, reason)]
@@ -261,7 +260,7 @@ def test_a_slot_without_a_worker_retires_and_the_others_go_on(how: str, reason: 
 def test_an_exception_in_set_up_is_tried_again_where_others_can_be_set_up(
     make_pool: Make, tmp_path: Path
 ) -> None:
-    pool = make_pool(jobs.DiesWhere(), environment=[{}, {"ASHA_TEST_HOW": "exception"}])
+    pool = make_pool(jobs.DiesWhere(), environment=[{}, {"ASHA_TEST_HOW": "exception"}], restart_pause=0.05)
     *_, retired = collect(pool, Retired)
     assert retired.slot == 1
     assert "the task cannot be set up: RuntimeError: no memory yet (jobs.py, line" in retired.reason
@@ -280,7 +279,7 @@ def test_an_exception_in_set_up_is_tried_again_where_others_can_be_set_up(
 def test_when_no_slot_is_left_the_search_ends(
     how: str, error: type[Exception], match: str, make_pool: Make
 ) -> None:
-    pool = make_pool(jobs.DiesWhere(), slots=2, environment={"ASHA_TEST_HOW": how})
+    pool = make_pool(jobs.DiesWhere(), slots=2, environment={"ASHA_TEST_HOW": how}, restart_pause=0.05)
     pool.submit(jobs.job(), 0)
     pool.submit(jobs.job(trial=1), 1)
     with pytest.raises(error, match=match):
@@ -288,8 +287,8 @@ def test_when_no_slot_is_left_the_search_ends(
             pool.wait(0.5)
 
 
-def test_a_kill_minus_nine_is_called_what_it_probably_was(make_pool: Make) -> None:
-    *_, lost = finish(make_pool(jobs.always_dies), jobs.job())
+def test_a_kill_minus_nine_is_called_what_it_probably_was(shared: SharedPool) -> None:
+    *_, lost = finish(shared.running(jobs.always_dies), jobs.job())
     assert isinstance(lost, Lost)
     assert (
         "was killed by SIGKILL (nobody here sent it: an out-of-memory kill by a container, or" in lost.reason

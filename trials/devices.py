@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from asha_core.arguments import integer
 from asha_core.errors import DeviceError, SettingError
 
 
@@ -27,8 +28,10 @@ class Gpu:
 class Slot:
     """Where one worker runs.
 
-    label: for people ("gpu 2", "cpu"). device: for torch, inside the worker ("cuda:0", "cpu").
-    environment: set before the worker starts.
+    Attributes:
+        label: for people ("gpu 2", "cpu").
+        device: for torch, inside the worker ("cuda:0", "cpu").
+        environment: set before the worker starts.
     """
 
     label: str
@@ -40,8 +43,11 @@ class Slot:
 class Devices:
     """What a search runs on.
 
-    slots: one worker each. held: devices that are billed (GPUs, or worker processes on a CPU).
-    names: the GPUs' product names. note: one line for the user, if the choice needs one.
+    Attributes:
+        slots: one worker each.
+        held: devices that are billed (GPUs, or worker processes on a CPU).
+        names: the GPUs' product names.
+        note: one line for the user, if the choice needs one.
     """
 
     slots: tuple[Slot, ...]
@@ -106,8 +112,8 @@ def parse_devices(gpus: str, workers_per_gpu: int | None = None) -> Devices:
     Raises:
         DeviceError: a GPU that is not there. SettingError: not a list of GPUs.
     """
-    if workers_per_gpu is not None and workers_per_gpu < 1:
-        raise SettingError(f"workers-per-gpu is {workers_per_gpu}: it must be at least 1")
+    if workers_per_gpu is not None:
+        integer("workers-per-gpu", workers_per_gpu, 1)
     if gpus == "inline":
         return INLINE
     if gpus == "cpu":

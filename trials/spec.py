@@ -20,8 +20,10 @@ from trials.task import Task
 class TaskSpec:
     """How to build a task, here or in a worker: an import path and options.
 
-    target: "package.module:ClassName". options: keyword arguments of the class, JSON-able.
-    frozen: dimensions of its search space that are held at one value.
+    Attributes:
+        target: "package.module:ClassName".
+        options: keyword arguments of the class, JSON-able.
+        frozen: dimensions of its search space that are held at one value.
     """
 
     target: str

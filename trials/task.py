@@ -24,7 +24,8 @@ class Task(ABC):
 
     Class attributes that a task may set:
         space: the search space (required).
-        metric: name of what ``trial.report`` reports. mode: "max" or "min".
+        metric: name of what ``trial.report`` reports.
+        mode: "max" or "min".
         unit: name of one unit of resource.
         min_resource, max_resource, reduction_factor: defaults for the scheduler.
 
@@ -145,7 +146,9 @@ class FunctionTask(Task):
 
     Args:
         function: defined at the top level of a module, so that worker processes can import it.
-        space: its search space. metric, mode: what it reports.
+        space: its search space.
+        metric: name of what it reports.
+        mode: "max" or "min".
     """
 
     def __init__(

@@ -31,8 +31,10 @@ from warmstart.base import Losses, Network
 class KnownFlops:
     """What has been counted of one strategy's refinements.
 
-    after: operations of a call, by kind. estimates: (operations, forward passes, held-out passes) by kind.
-    networks: those of which a refinement was counted.
+    Attributes:
+        after: operations of a call, by kind.
+        estimates: (operations, forward passes, held-out passes) by kind.
+        networks: those of which a refinement was counted.
     """
 
     after: dict[Hashable, float] = field(default_factory=dict)

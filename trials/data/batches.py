@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset, default_collate
 
-from asha_core.errors import AshaError, SettingError, TaskError
+from asha_core.arguments import integer
+from asha_core.errors import AshaError, TaskError
 from asha_core.streams import stream_seed
 from warmstart.problem.randomness import own_randomness
 
@@ -71,10 +72,8 @@ class Batches:
     """
 
     def __init__(self, source: Source, device: str, workers: int = 0) -> None:
-        if workers < 0:
-            raise SettingError(f"loader workers are {workers}: they must be at least 0 (none)")
         self.device = torch.device(device)
-        self.workers = workers
+        self.workers = integer("loader_workers", workers, 0)
         self._tensors: Pair | None = None
         self._dataset: Dataset[Any] | None = None
         if isinstance(source, tuple):

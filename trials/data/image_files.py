@@ -26,7 +26,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from asha_core.errors import SettingError, TaskError, nearest
+from asha_core.arguments import one_of
+from asha_core.errors import TaskError
 from trials.data import npz_images
 from trials.data.image_downloads import DownloadError, fetch
 from trials.data.image_sets import IMAGE_SETS, ImageSet
@@ -99,8 +100,7 @@ def read(name: str, data_dir: Path, part: Part) -> Images:
         SettingError: no such data set or part.
     """
     kind = _kind(name)
-    if part not in ("train", "test"):
-        raise SettingError(f"{kind.title} has no part {part!r}{nearest(part, ('train', 'test'))}")
+    one_of(f"part of {kind.title}", part, ("train", "test"))
     home, archive = _located(kind, data_dir)
     if archive is not None:
         return npz_images.read(kind, archive, part)
@@ -129,9 +129,7 @@ def _from_pickles(kind: ImageSet, contents: Iterable[bytes]) -> Images:
 
 
 def _kind(name: str) -> ImageSet:
-    if name not in IMAGE_SETS:
-        raise SettingError(f"unknown image data set {name!r}{nearest(name, IMAGE_SETS)}")
-    return IMAGE_SETS[name]
+    return IMAGE_SETS[one_of("image data set", name, IMAGE_SETS)]
 
 
 def _mode(path: Path) -> int:

@@ -39,7 +39,8 @@ class ImageFiles:
     """The images below a folder which has one folder a class.
 
     Attributes:
-        root: the folder. classes: the names of its folders, sorted.
+        root: the folder.
+        classes: the names of its folders, sorted.
         names: (N,) of each file below ``root``, as bytes: 1.3 million of them are one block of memory, which
             the processes of a loader share. As Python objects they would be copied, page by page, as they are
             looked at.

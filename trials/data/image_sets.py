@@ -16,9 +16,13 @@ class ImageSet:
     """One data set: what its images are, and what its official files are called.
 
     Attributes:
-        name: as IMAGE_SETS and an ``.npz`` call it. title: as people do.
-        classes, channels: how many. size: height and width, pixels.
-        train, test: name of each official file of that part -> MD5 of its uncompressed content.
+        name: as IMAGE_SETS and an ``.npz`` call it.
+        title: as people call it.
+        classes: how many.
+        channels: how many.
+        size: height and width, pixels.
+        train: name of each official file of that part -> MD5 of its uncompressed content.
+        test: likewise.
         folder: where torchvision keeps them, below the data directory.
         loader: torchvision's class, which can download them.
         url: the official archive; or, for loose idx files, the folder that they are downloaded from.

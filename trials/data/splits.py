@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from asha_core.arguments import integer, number
 from asha_core.errors import SettingError, TaskError
 
 Rows = NDArray[np.int64]
+_LARGEST_SEED = 2**32 - 1
 
 
 def stratified_split(labels: ArrayLike, validation: float, subset: float, seed: int) -> tuple[Rows, Rows]:
@@ -33,9 +35,8 @@ def stratified_split(labels: ArrayLike, validation: float, subset: float, seed: 
     """
     from sklearn.model_selection import train_test_split
 
-    if not 0 < validation < 1:
-        raise SettingError(f"validation is {validation!r}: it must be a share between 0 and 1, such as 0.1")
-    _check_seed(seed)
+    number("validation", validation, above=0, below=1)
+    integer("seed", seed, 0, _LARGEST_SEED)
     need = math.ceil(max(1 / validation, 1 / (1 - validation)))  # for one example on either side
     classes = np.asarray(labels)
     rows = _subset(classes, subset, seed, need)
@@ -63,11 +64,9 @@ def symmetric_noise(labels: ArrayLike, share: float, classes: int, seed: int) ->
         right one included, so that a "50%" of 10 classes is 45% of wrong labels: Li et al. 2020,
         arXiv:2002.07394, section 4.1, report both.
     """
-    if not 0 <= share < 1:
-        raise SettingError(f"the share of wrong labels is {share!r}: it must be at least 0 and below 1")
-    if classes < 2:
-        raise SettingError(f"labels of {classes!r} classes cannot be made wrong: there must be at least 2")
-    _check_seed(seed)
+    number("share of wrong labels", share, least=0, below=1)
+    integer("classes", classes, 2)
+    integer("seed", seed, 0, _LARGEST_SEED)
     wrong = np.array(labels, dtype=np.int64)
     if len(wrong) and not 0 <= wrong.min() <= wrong.max() < classes:
         raise TaskError(f"labels go from {wrong.min()} to {wrong.max()}: they must be 0 to {classes - 1}")
@@ -89,11 +88,6 @@ def check_batch(batch_size: int, images: int, subset: float) -> None:
         )
 
 
-def _check_seed(seed: int) -> None:
-    if not 0 <= seed < 2**32:
-        raise SettingError(f"a split's or noise's seed is {seed!r}: it must be from 0 to {2**32 - 1}")
-
-
 def _subset(classes: NDArray[Any], subset: float, seed: int, need: int) -> Rows:
     """Rows of a share of all examples, by class, at least ``need`` of each.
 
@@ -102,8 +96,7 @@ def _subset(classes: NDArray[Any], subset: float, seed: int, need: int) -> Rows:
     """
     from sklearn.model_selection import train_test_split
 
-    if not 0 < subset <= 1:  # refuses NaN, too
-        raise SettingError(f"subset is {subset!r}: it must be a share above 0 and at most 1")
+    number("subset", subset, above=0, most=1)
     values, counts = np.unique(classes, return_counts=True)
     total, rarest = len(classes), int(counts.min(initial=len(classes)))
     wanted = f"at least {need} are needed, so that one can be on either side of the split"

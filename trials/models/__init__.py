@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from asha_core.arguments import integer, one_of
 from asha_core.errors import SettingError, nearest
 
 if TYPE_CHECKING:
@@ -26,19 +26,6 @@ MODELS = {
 _SHAPE = ("classes", "channels", "size")
 
 
-def check(name: str, known: Sequence[str], task: str) -> None:
-    """Refuse a network that a task does not take, without loading torch.
-
-    Args:
-        name: what the user wrote. known: the names that the task takes. task: its name, for the message.
-
-    Raises:
-        SettingError: ``name`` is not among ``known``; it says the nearest, and all of them.
-    """
-    if name not in known:
-        raise SettingError(f"{task} model {name!r} is unknown{nearest(str(name), known)}")
-
-
 def build(name: str, *, classes: int, channels: int, size: int, **settings: Any) -> nn.Module:
     """A network with fresh weights from torch's global generator: (B, channels, size, size) -> (B, classes).
 
@@ -51,12 +38,10 @@ def build(name: str, *, classes: int, channels: int, size: int, **settings: Any)
     Raises:
         SettingError: a name, a size or a setting that is not known or not possible.
     """
-    if name not in MODELS:
-        raise SettingError(f"model {name!r} is unknown{nearest(str(name), MODELS)}")
+    one_of("model", name, MODELS)
     shape = {"classes": classes, "channels": channels, "size": size}
     for what, value in shape.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise SettingError(f"{what} of model {name} is {value!r}: it must be a whole number from 1")
+        integer(f"{what} of model {name}", value, 1)
     module, _, function = MODELS[name].partition(":")
     builder = getattr(importlib.import_module(module), function)
     takes = [each for each in inspect.signature(builder).parameters if each not in _SHAPE]

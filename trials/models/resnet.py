@@ -12,7 +12,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from asha_core.errors import SettingError, nearest
+from asha_core.arguments import one_of
 from trials.models import check_size
 
 SHORTCUTS = ("identity", "projection")
@@ -62,8 +62,7 @@ class CifarResNet(nn.Module):
 
     def __init__(self, n: int = 3, classes: int = 10, channels: int = 3, shortcut: str = "identity") -> None:
         super().__init__()
-        if shortcut not in SHORTCUTS:
-            raise SettingError(f"shortcut {shortcut!r} is unknown{nearest(str(shortcut), SHORTCUTS)}")
+        one_of("shortcut", shortcut, SHORTCUTS)
         self.conv = nn.Conv2d(channels, 16, 3, padding=1, bias=False)
         self.bn = nn.BatchNorm2d(16)
         blocks: list[nn.Module] = []

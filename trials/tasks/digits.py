@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from asha_core.errors import SettingError, nearest
+from asha_core.arguments import one_of
 from asha_core.space import Configuration, Float, SearchSpace
 from trials.torch_task.torch_task import TorchTask
 
@@ -45,9 +45,7 @@ class Digits(TorchTask):
     max_resource = 27
 
     def __init__(self, model: str = "cnn") -> None:
-        if model not in ("cnn", "mlp"):
-            raise SettingError(f"digits model {model!r} is unknown{nearest(model, ('cnn', 'mlp'))}")
-        self.network = model
+        self.network = one_of("digits model", model, ("cnn", "mlp"))
 
     def model(self, config: Configuration) -> nn.Module:
         """The network, freshly initialised."""

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from asha_core.arguments import integer, number, one_of, true_or_false
 from asha_core.errors import SettingError, TaskError
 from asha_core.space import Configuration
 from trials.data.class_folders import (
@@ -24,9 +25,8 @@ from trials.data.class_folders import (
 )
 from trials.data.splits import check_batch
 from trials.devices import cores
-from trials.models import build, check
+from trials.models import build
 from trials.spec import option_names
-from trials.tasks.arguments import flag, share, whole
 from trials.tasks.images import SPACE
 from trials.torch_task.options import check_speed
 from trials.torch_task.torch_task import TorchTask
@@ -87,24 +87,23 @@ class ImageNet(TorchTask):
         data_seed: int = 0,
         deterministic: bool = False,
     ) -> None:
-        check(model, MODELS, "imagenet")
-        self.network = model
+        self.network = one_of("imagenet model", model, MODELS)
         self.data_dir = Path(data_dir)
-        self.size = whole("size", size, _SMALLEST, _LARGEST)
+        self.size = integer("size", size, _SMALLEST, _LARGEST)
         if size % _STEP:
             raise SettingError(f"size is {size}: it must be a multiple of {_STEP} pixels, such as 224")
-        self.batch_size = whole("batch_size", batch_size, 1)
+        self.batch_size = integer("batch_size", batch_size, 1)
         self._share = workers is None
-        self.loader_workers = _fair_share() if workers is None else whole("workers", workers, 0)
+        self.loader_workers = _fair_share() if workers is None else integer("workers", workers, 0)
         check_speed(compile, precision)
         self.compile = compile
         self.precision = precision
-        self.classes = None if classes is None else whole("classes", classes, 1)
+        self.classes = None if classes is None else integer("classes", classes, 1)
         self._counted: int | None = None
-        self.subset = share("subset", subset, 0.001, 1)
-        self.label_noise = share("label_noise", label_noise, 0, 0.99)
-        self.data_seed = whole("data_seed", data_seed, 0, 2**32 - 1)
-        self.deterministic = flag("deterministic", deterministic)
+        self.subset = number("subset", subset, least=0.001, most=1)
+        self.label_noise = number("label_noise", label_noise, least=0, most=0.99)
+        self.data_seed = integer("data_seed", data_seed, 0, 2**32 - 1)
+        self.deterministic = true_or_false("deterministic", deterministic)
 
     def prepare(self) -> None:
         """Check the folders, and that they hold images enough; nothing can be downloaded."""

@@ -10,10 +10,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from asha_core.errors import SettingError, nearest
+from asha_core.arguments import integer, number, one_of, true_or_false
+from asha_core.errors import SettingError
 from asha_core.space import Configuration, Float, SearchSpace
-from trials.models import build, check
-from trials.tasks.arguments import flag, share, whole
+from trials.models import build
 from trials.torch_task.options import check_speed
 from trials.torch_task.torch_task import TorchTask
 
@@ -95,30 +95,24 @@ class ImageTask(TorchTask):
         from trials.data.image_files import IMAGE_SETS
 
         self._set = IMAGE_SETS[self.images]
-        self.network = self.models[0] if model is None else model
-        check(self.network, self.models, self.images)
+        self.network = one_of(f"{self.images} model", self.models[0] if model is None else model, self.models)
         self._network_settings = _shortcut(self.network, shortcut)
         if not isinstance(data_dir, str | Path):
             raise SettingError(f"data_dir is {data_dir!r}: it must be a path")
         self.data_dir = Path(data_dir)
-        self.subset = share("subset", subset, 0.001, 1)
-        self.download = flag("download", download)
-        self.label_noise = share("label_noise", label_noise, 0, 0.99)
-        self.data_seed = whole("data_seed", data_seed, 0, 2**32 - 1)
+        self.subset = number("subset", subset, least=0.001, most=1)
+        self.download = true_or_false("download", download)
+        self.label_noise = number("label_noise", label_noise, least=0, most=0.99)
+        self.data_seed = integer("data_seed", data_seed, 0, 2**32 - 1)
         side = self._set.size
-        self.cutout = whole("cutout", self.default_cutout if cutout is None else cutout, 0, side)
-        if normalization not in NORMALIZATIONS:
-            raise SettingError(
-                f"normalization is {normalization!r}: it must be per-image or per-channel"
-                f"{nearest(str(normalization), NORMALIZATIONS)}"
-            )
-        self.normalization = normalization
+        self.cutout = integer("cutout", self.default_cutout if cutout is None else cutout, 0, side)
+        self.normalization = one_of("normalization", normalization, NORMALIZATIONS)
         if batch_size is not None:
-            self.batch_size = whole("batch_size", batch_size, 1)
+            self.batch_size = integer("batch_size", batch_size, 1)
         check_speed(compile, precision)
         self.compile = compile
         self.precision = precision
-        self.deterministic = flag("deterministic", deterministic)
+        self.deterministic = true_or_false("deterministic", deterministic)
 
     def prepare(self) -> None:
         """Check the files, downloading them first if that is allowed; and that there are images enough."""
@@ -208,10 +202,7 @@ def _shortcut(network: str, shortcut: str | None) -> dict[str, Any]:
     """What ``build`` is told about it."""
     if shortcut is None:
         return {}
-    if shortcut not in SHORTCUTS:
-        raise SettingError(
-            f"shortcut is {shortcut!r}: it must be identity or projection{nearest(str(shortcut), SHORTCUTS)}"
-        )
+    one_of("shortcut", shortcut, SHORTCUTS)
     if not network.startswith("resnet") or network == "resnet50":
         raise SettingError(f"shortcut is {shortcut!r}, and {network} has none to choose: leave it out")
     return {"shortcut": shortcut}

@@ -30,11 +30,19 @@ _MOST_CLASSES = 2000  # of a confusion matrix, whose size is their square
 class Final:
     """What the chosen configuration does on test data.
 
-    value, loss: as in a validation. count: samples. metric: what ``value`` is.
-    confusion: (classes, classes) counts, a row for each true class; None where outputs are no classes.
-    configuration, resource: whose checkpoint it is, and after how many units. unit: what these are.
-    trial, validation: its number, and its value in the search; None if there is no results.json that says so.
-    measured: when, ISO 8601, UTC. again: it is the one that was measured then.
+    Attributes:
+        metric: what ``value`` is.
+        value: as in a validation.
+        loss: likewise.
+        count: samples.
+        confusion: (classes, classes) counts, a row for each true class; None where outputs are no classes.
+        configuration: whose checkpoint it is.
+        resource: after how many units.
+        unit: what these are.
+        trial: its number; None if there is no results.json that says so.
+        validation: its value in the search; likewise.
+        measured: when, ISO 8601, UTC.
+        again: it is the one that was measured then.
     """
 
     metric: str
@@ -105,15 +113,15 @@ def _look(rooms: RunDirectory, built: TorchTask, model: Any, which: dict[str, An
         )
     trial, validation = _in_the_search(rooms, which["resource"])
     about = {**which, "unit": built.unit, "trial": trial, "validation": validation}
-    told = _measured(built, model, source, device, about)
+    final = _measured(built, model, source, device, about)
     try:
-        write_json(rooms.test, {"schema": _SCHEMA, **fields(told)})
+        write_json(rooms.test, {"schema": _SCHEMA, **fields(final)})
     except OSError as error:
         raise ResultsError(
-            f"the test data gave {told.metric} {told.value:.6g}, loss {told.loss:.6g}, and this cannot be "
+            f"the test data gave {final.metric} {final.value:.6g}, loss {final.loss:.6g}, and this cannot be "
             f"kept: {error}"
         ) from error
-    return told
+    return final
 
 
 def _in_the_search(rooms: RunDirectory, resource: int) -> tuple[int | None, float | None]:
@@ -163,9 +171,9 @@ def _as_json(values: dict[str, Any]) -> Any:
     return json.loads(to_json(values))
 
 
-def fields(told: Final) -> dict[str, Any]:
+def fields(final: Final) -> dict[str, Any]:
     """As ``test.json`` holds them."""
-    return {name: getattr(told, name) for name in Final.__slots__ if name != "again"}
+    return {name: getattr(final, name) for name in Final.__slots__ if name != "again"}
 
 
 def _kept(path: Path) -> Final | None:
@@ -178,16 +186,18 @@ def _kept(path: Path) -> Final | None:
             raise ValueError("of another schema")
         validation = content.pop("validation")
         value, loss = float(content.pop("value")), float(content.pop("loss"))  # "nan" is text in JSON
-        told = Final(
+        final = Final(
             **content,
             value=value,
             loss=loss,
             validation=None if validation is None else float(validation),
             again=True,
         )
-        if not (isinstance(told.metric, str) and isinstance(told.measured, str) and dict(told.configuration)):
+        if not (
+            isinstance(final.metric, str) and isinstance(final.measured, str) and dict(final.configuration)
+        ):
             raise ValueError("of other types")
-        return told
+        return final
     except (ResultsError, ValueError, TypeError, KeyError) as error:
         raise ResultsError(
             f"{path} is damaged ({type(error).__name__}): it says what was measured on the test data; remove "

@@ -93,7 +93,7 @@ BAD = [
     (["--task", "nowhere:Task"], "No module named 'nowhere'"),
     (["--task", "tests.trials.broken_space:Broken"], "lower must be smaller than upper (are they swapped?)"),
     (["--task-option", "model"], "KEY=VALUE"),
-    (["--task-option", "model=vgg"], "digits model 'vgg' is unknown"),
+    (["--task-option", "model=vgg"], "digits model is 'vgg'"),
     (["--task-option", "size=3"], "takes no option 'size'"),
     (["--data-dir", "/tmp"], "task digits takes no data directory"),
     (["--subset", "0.5"], "--subset 0.5: task digits takes no option 'subset'"),

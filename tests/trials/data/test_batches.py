@@ -282,7 +282,7 @@ def test_tensors_go_on_where_they_were_left_too() -> None:
 
 
 def test_a_number_of_processes_below_none_is_refused() -> None:
-    with pytest.raises(SettingError, match="loader workers are -1"):
+    with pytest.raises(SettingError, match="loader_workers is -1"):
         Batches(Plain(), "cpu", -1)
 
 

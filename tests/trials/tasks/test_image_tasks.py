@@ -286,13 +286,16 @@ def test_label_noise_is_of_the_training_images_alone_and_the_same_every_time(fol
 # -- bad input -------------------------------------------------------------------------------------
 
 BAD = [
-    ({"model": "resnet-20"}, 'did you mean "resnet20"'),
+    (
+        {"model": "resnet-20"},
+        "cifar10 model is 'resnet-20'; did you mean \"resnet20\"? known: resnet110, resnet20",
+    ),
     ({"model": 20}, "model"),
-    ({"subset": 0}, "subset is 0: it must be a share between 0.001 and 1"),
+    ({"subset": 0}, "subset is 0: it must be a finite number of at least 0.001 and at most 1"),
     ({"subset": "half"}, "subset is 'half'"),
     ({"label_noise": 1.0}, "label_noise is 1.0"),
     ({"label_noise": -0.1}, "label_noise is -0.1"),
-    ({"cutout": 33}, "cutout is 33: it must be a whole number of at least 0, at most 32"),
+    ({"cutout": 33}, "cutout is 33: it must be an integer of at least 0 and at most 32"),
     ({"cutout": 1.5}, "cutout is 1.5"),
     ({"normalization": "per-chanel"}, 'did you mean "per-channel"'),
     ({"shortcut": "projektion"}, 'did you mean "projection"'),
@@ -301,7 +304,7 @@ BAD = [
     ({"batch_size": "many"}, "batch_size is 'many'"),
     ({"data_seed": 0.5}, "data_seed is 0.5"),
     ({"compile": "reduce"}, 'did you mean "reduce-overhead"'),
-    ({"precision": "float8"}, "precision is 'float8', which is none; did you mean"),
+    ({"precision": "float8"}, "precision is 'float8'; did you mean"),
     ({"deterministic": "yes"}, "deterministic is 'yes': it must be true or false"),
     ({"download": "n"}, "download is 'n': it must be true or false"),
     ({"data_dir": None}, "data_dir is None: it must be a path"),

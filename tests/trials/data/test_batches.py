@@ -19,7 +19,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset, random_split
 
 from asha_core.errors import ConfigurationError, SettingError, TaskError
-from trials.data.batches import Batches, is_seeded
+from trials.data.batches import Batches
+from trials.data.sample_reader import is_seeded
 from trials.worker.processes import stat
 from warmstart.problem.randomness import own_randomness
 

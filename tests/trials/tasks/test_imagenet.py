@@ -27,9 +27,10 @@ from asha_core.errors import ResultsError, SettingError, TaskError
 from asha_core.runtime.resume import check_same_search
 from asha_core.runtime.storage.run_directory import RunDirectory
 from trials.data import class_folders
-from trials.data.batches import Batches, is_seeded
+from trials.data.batches import Batches
 from trials.data.class_folders import EXTENSIONS
 from trials.data.image_folder import ImageFiles, ImageFolderData, RandomCrops, decoded, random_box
+from trials.data.sample_reader import is_seeded
 from trials.tasks import imagenet
 from trials.tasks.imagenet import DEVIATION, MEAN, ImageNet
 from trials.torch_task.final_test import measure_on_test_data

@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import replace
 from email.message import Message
 from pathlib import Path
@@ -555,14 +554,10 @@ def test_files_are_checked_and_read_without_torch(tmp_path: Path) -> None:
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == 0
 
 
-@pytest.mark.parametrize(
-    ("subset", "batch", "said"), [(0.003, None, ""), (0.002, 64, ""), (0.002, None, "90 tr")]
-)
-def test_the_smallest_subsets_of_the_page_on_image_data(
-    tmp_path: Path, subset: float, batch: int | None, said: str
-) -> None:
+def test_the_smallest_subsets_of_the_page_on_image_data(tmp_path: Path) -> None:
     images, labels = np.zeros((50_000, 32, 32, 3), np.uint8), np.arange(50_000) % 10
     np.savez_compressed(tmp_path / "cifar10.npz", train_images=images, train_labels=labels)
-    task = Cifar10(str(tmp_path), subset=subset, batch_size=batch)
-    with pytest.raises(TaskError, match=said) if said else nullcontext():
-        task.prepare()
+    Cifar10(str(tmp_path), subset=0.003).prepare()
+    Cifar10(str(tmp_path), subset=0.002, batch_size=64).prepare()
+    with pytest.raises(TaskError, match="90 training images"):
+        Cifar10(str(tmp_path), subset=0.002).prepare()

@@ -207,10 +207,11 @@ def curve_of(task: TorchTask, path: Path, pieces: list[int], **settings: Any) ->
 def test_paused_at_rungs_on_fresh_workers_the_curve_is_bitwise_the_same(
     kind: type[Any], folder: Path, tmp_path: Path
 ) -> None:
-    task = Dummy() if kind is Dummy else small(kind, folder, label_noise=0.1)
-    again = Dummy() if kind is Dummy else small(kind, folder, label_noise=0.1)
+    task, again = (
+        Dummy() if kind is Dummy else small(kind, folder, label_noise=0.1, subset=0.5) for _ in range(2)
+    )
     whole = curve_of(task, tmp_path / "whole", [3])
-    assert curve_of(again, tmp_path / "paused", [1, 2, 3]) == whole
+    assert curve_of(again, tmp_path / "paused", [1, 3]) == whole
 
 
 @pytest.mark.parametrize("kind", [Cifar10, FashionMnist, Dummy])
@@ -218,7 +219,7 @@ def test_a_warm_start_of_size_zero_leaves_no_trace_on_them(
     kind: type[Any], folder: Path, tmp_path: Path
 ) -> None:
     def task() -> TorchTask:
-        return Dummy() if kind is Dummy else small(kind, folder)
+        return Dummy() if kind is Dummy else small(kind, folder, subset=0.5)
 
     plain = curve_of(task(), tmp_path / "plain", [1])
     nothing = {"warm_start": "hypergradient", "warm_start_settings": {"eta_h": 0.0}}

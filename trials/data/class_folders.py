@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from asha_core.errors import TaskError
+from asha_core.runtime.units import counted
 from trials.data.splits import check_batch
 
 # what torchvision's ImageFolder takes for an image, which cannot be imported without torch
@@ -79,7 +80,7 @@ def check_count(data_dir: Path, part: str, found: int, expected: int | None) -> 
     """Raise ``TaskError`` if the task is for another number of classes than there are folders."""
     if expected is not None and found != expected:
         raise TaskError(
-            f"classes is {expected}, and {data_dir / part} has {found} folder{'s' * (found != 1)}, one a "
+            f"classes is {expected}, and {data_dir / part} has {counted(found, 'folder')}, one a "
             "class: leave the option out, or name another folder with --data-dir"
         )
 

@@ -24,6 +24,7 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import functional
 
 from asha_core.errors import TaskError
+from asha_core.runtime.units import counted
 from asha_core.streams import stream_seed
 from trials.data.class_folders import images_held, images_used
 from trials.data.splits import symmetric_noise
@@ -102,7 +103,7 @@ class ImageFiles:
             count = end - first
             if count < 2:
                 raise TaskError(
-                    f"{self.root / name} has {count} image{'s' * (count != 1)}, and needs 2: one of them is "
+                    f"{self.root / name} has {counted(count, 'image')}, and needs 2: one of them is "
                     "held out for validation"
                 )
             held[_drawn(seed, f"held out of {name}", first, end)[: images_held(count, share)]] = True

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asha_core.errors import TaskError
+from asha_core.runtime.units import counted
 from trials.data.image_sets import ImageSet
 
 _NAMES = {
@@ -114,14 +115,12 @@ def _images(kind: ImageSet, where: str, array: NDArray[Any]) -> NDArray[np.uint8
         if pixels.shape[1:] == (channels, size, size):
             found = ": put the channels last, with .transpose(0, 2, 3, 1)"
         elif pixels.ndim == 4:
-            found = f": images of {pixels.shape[1]}x{pixels.shape[2]} with {_count(pixels.shape[3])}"
-            found += f", where {kind.title} has {size}x{size} with {_count(channels)}"
+            found = (
+                f": images of {pixels.shape[1]}x{pixels.shape[2]} with {counted(pixels.shape[3], 'channel')}"
+            )
+            found += f", where {kind.title} has {size}x{size} with {counted(channels, 'channel')}"
         raise TaskError(f"{where} has the shape {array.shape}, not {wanted}{found}")
     return pixels
-
-
-def _count(channels: int) -> str:
-    return f"{channels} channel{'s' * (channels != 1)}"
 
 
 def _labels(kind: ImageSet, where: str, array: NDArray[Any]) -> NDArray[np.int64]:

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from asha_core.arguments import integer, number
 from asha_core.errors import SettingError, TaskError
+from asha_core.runtime.units import counted
 
 Rows = NDArray[np.int64]
 _LARGEST_SEED = 2**32 - 1
@@ -102,7 +103,9 @@ def _subset(classes: NDArray[Any], subset: float, seed: int, need: int) -> Rows:
     wanted = f"at least {need} are needed, so that one can be on either side of the split"
     if rarest < need:
         name = f"class {values[counts.argmin()]}" if total else "the data set"
-        raise TaskError(f"{name} has {_examples(rarest)}, and {wanted}: add some, or leave the class out")
+        raise TaskError(
+            f"{name} has {counted(rarest, 'example')}, and {wanted}: add some, or leave the class out"
+        )
     rows = np.arange(total, dtype=np.int64)
     size = math.floor(subset * total)  # as sklearn rounds it
     if size == total:
@@ -120,13 +123,9 @@ def _subset(classes: NDArray[Any], subset: float, seed: int, need: int) -> Rows:
         enough = _smallest(-(-need * total // rarest), total, len(values))
         raise TaskError(
             f"subset is {subset!r}: that leaves class {values[kept.argmin()]} with "
-            f"{_examples(int(kept.min()))}, and {wanted}; use a subset of {enough:g} or more"
+            f"{counted(int(kept.min()), 'example')}, and {wanted}; use a subset of {enough:g} or more"
         )
     return rows
-
-
-def _examples(count: int) -> str:
-    return f"{count} example{'s' * (count != 1)}"
 
 
 def _smallest(size: int, total: int, classes: int) -> float:

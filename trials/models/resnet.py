@@ -9,6 +9,8 @@ ResNet-20 (n = 3) has 269,722 parameters and 8.75% test error on CIFAR-10 in the
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -87,33 +89,15 @@ class CifarResNet(nn.Module):
         return outputs
 
 
-def _resnet(layers: int, classes: int, channels: int, size: int, shortcut: str) -> CifarResNet:
+def _resnet(
+    layers: int, classes: int = 10, channels: int = 3, size: int = 32, shortcut: str = "identity"
+) -> CifarResNet:
     check_size(f"resnet{layers}", size, _LEAST)
     return CifarResNet((layers - 2) // 6, classes, channels, shortcut)
 
 
-def resnet20(classes: int = 10, channels: int = 3, size: int = 32, shortcut: str = "identity") -> CifarResNet:
-    """ResNet-20."""
-    return _resnet(20, classes, channels, size, shortcut)
-
-
-def resnet32(classes: int = 10, channels: int = 3, size: int = 32, shortcut: str = "identity") -> CifarResNet:
-    """ResNet-32."""
-    return _resnet(32, classes, channels, size, shortcut)
-
-
-def resnet44(classes: int = 10, channels: int = 3, size: int = 32, shortcut: str = "identity") -> CifarResNet:
-    """ResNet-44."""
-    return _resnet(44, classes, channels, size, shortcut)
-
-
-def resnet56(classes: int = 10, channels: int = 3, size: int = 32, shortcut: str = "identity") -> CifarResNet:
-    """ResNet-56."""
-    return _resnet(56, classes, channels, size, shortcut)
-
-
-def resnet110(
-    classes: int = 10, channels: int = 3, size: int = 32, shortcut: str = "identity"
-) -> CifarResNet:
-    """ResNet-110."""
-    return _resnet(110, classes, channels, size, shortcut)
+resnet20 = partial(_resnet, 20)
+resnet32 = partial(_resnet, 32)
+resnet44 = partial(_resnet, 44)
+resnet56 = partial(_resnet, 56)
+resnet110 = partial(_resnet, 110)

@@ -23,7 +23,7 @@ from trials.worker import processes
 from trials.worker.job_runner import WorkerSettings
 from trials.worker.journalled_count import JournalledCount
 from trials.worker.main import SetupFailed, WorkerIdentity, main
-from trials.worker.memory import oom_kills, rose
+from trials.worker.memory import has_risen, oom_kills
 
 _TICK = 0.005
 _LAST_WORDS = 1.0  # seconds between a closed pipe and the end of its process
@@ -163,7 +163,7 @@ class Worker:
             return f"exited with status {code}"
         if code != -signal.SIGKILL:
             return f"was killed by {_signal_name(-code)}"
-        if rose(self._oom_kills, oom_kills()):
+        if has_risen(self._oom_kills, oom_kills()):
             held = f" (it held {self.memory / 2**30:.1f} GiB at its last sign of life)" if self.memory else ""
             return (
                 f"was killed by SIGKILL, by the kernel's out-of-memory killer{held}: use fewer workers, or "

@@ -6,7 +6,6 @@ data beats; one that is stopped, or stuck with the lock in its hands, does not.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 
 from asha_core.errors import ReportError
 from asha_core.messages import Report
+from trials.worker.memory import resident_bytes
 
 _INTERVAL = 1.0
 
@@ -57,22 +57,13 @@ class EventSender:
             self.reports += isinstance(message, Report)
 
 
-def memory() -> int:
-    """Bytes of memory that this process holds; 0 if the system does not tell."""
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError):
-        return 0
-
-
 def start_heartbeat(sender: EventSender) -> None:
     """Send a ``Heartbeat`` now and once a second, as long as the process lives."""
 
     def beat() -> None:
         while True:
             try:
-                sender.send(Heartbeat(memory()))
+                sender.send(Heartbeat(resident_bytes()))
             except OSError:  # the engine is gone
                 return
             except (ReportError, MemoryError):  # this one could not be sent: perhaps the next one can

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -100,7 +101,7 @@ class JobRunner:
         closing = self._outcome(job, send)
         # the exception is gone, and with it the frames that held tensors: free them before the next job comes
         if isinstance(closing, Failed) and closing.kind == "oom":
-            memory.collect()
+            gc.collect()
         memory.release_gpu()
         works = not isinstance(closing, Failed) or memory.gpu_works()
         send(closing)

@@ -1,8 +1,8 @@
-"""Memory that runs out: giving it back after a job, and telling whether the kernel has killed for it."""
+"""Memory: how much is held, giving it back after a job, and telling whether the kernel has killed for it."""
 
 from __future__ import annotations
 
-import gc
+import os
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -12,9 +12,13 @@ from typing import Any
 _CGROUPS = Path("/sys/fs/cgroup")
 
 
-def collect() -> None:
-    """Free what only cycles hold, such as the frames of an exception."""
-    gc.collect()
+def resident_bytes() -> int:
+    """Bytes of memory that this process holds; 0 if the system does not tell."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
+        return 0
 
 
 def release_gpu() -> None:
@@ -51,7 +55,7 @@ def oom_kills() -> dict[str, int]:
     return counts
 
 
-def rose(before: Mapping[str, int], now: Mapping[str, int]) -> bool:
+def has_risen(before: Mapping[str, int], now: Mapping[str, int]) -> bool:
     """Whether the kernel has killed for memory in between."""
     return any(count > before.get(name, count) for name, count in now.items())
 

@@ -323,8 +323,8 @@ def test_a_worker_killed_for_memory_is_told_so(make_pool: Make, tmp_path: Path, 
 
 
 def test_counters_of_kills_for_memory() -> None:
-    assert not memory.rose({"a": 3}, {"a": 3, "b": 5})  # b was not there to be compared with
-    assert memory.rose({"a": 3}, {"a": 4})
+    assert not memory.has_risen({"a": 3}, {"a": 3, "b": 5})  # b was not there to be compared with
+    assert memory.has_risen({"a": 3}, {"a": 4})
     if "oom_kill " in Path("/proc/vmstat").read_text():
         assert "/proc/vmstat" in memory.oom_kills()
 

@@ -271,7 +271,7 @@ def test_a_subset_with_a_way_of_its_own_is_not_looked_through() -> None:
 @pytest.mark.parametrize("part", [Subset, Halved])
 def test_a_drawn_batch_does_not_depend_on_the_number_of_processes(part: Any) -> None:
     for source in (Plain(), ByBatches(), part(Plain(), range(20)), part(ByBatches(), range(20))):
-        one, *others = (Batches(source, "cpu", workers).draw(7, generator()) for workers in (1, 2, 3))
+        one, *others = (Batches(source, "cpu", workers).draw(7, generator()) for workers in (1, 3))
         for other in others:
             assert same([one], [other])
 

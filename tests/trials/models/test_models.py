@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -467,12 +465,3 @@ def test_what_a_network_cannot_take_is_refused(name: str, changed: dict[str, Any
 def test_a_class_refuses_a_shortcut_itself() -> None:
     with pytest.raises(SettingError, match="known: identity, projection"):
         CifarResNet(shortcut="none")
-
-
-@pytest.mark.processes
-def test_names_are_checked_without_torch() -> None:
-    code = (
-        "import sys, trials.models as m; m.check('resnet20', list(m.MODELS), 'cifar10'); "
-        "sys.exit('torch' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

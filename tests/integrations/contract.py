@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import os
 import subprocess
 import sys
@@ -52,14 +51,6 @@ def check_added_lines(name: str) -> None:
     assert {module.partition(".")[0] for module in imports} == {"warmstart"}
 
 
-def results_of(name: str, folder: Path, *ways: str) -> dict[str, list[dict[str, Any]]]:
-    """The trials of each way in which the driver runs an example."""
-    out = folder / f"{name}.json"
-    run_module("-m", "tests.integrations.driver", name, str(out), *ways)
-    runs: dict[str, list[dict[str, Any]]] = json.loads(out.read_text())
-    return runs
-
-
 def check_moved(trials: list[dict[str, Any]]) -> list[bool]:
     """Which trials have another lr: some, and nothing else is different in them."""
     for trial in trials:
@@ -69,9 +60,8 @@ def check_moved(trials: list[dict[str, Any]]) -> list[bool]:
     return moved
 
 
-def check_runs(name: str, folder: Path) -> None:
+def check_runs(runs: dict[str, list[dict[str, Any]]]) -> None:
     """Without the warm start nothing is changed; with a step of length 0 nothing is; with one, lr is."""
-    runs = results_of(name, folder)
     stripped, warm = runs["stripped"], runs["warm"]
     assert runs["without"] == stripped
     assert runs["zero"] == stripped  # to the last bit: losses, and so weights and the order of batches

@@ -1,26 +1,26 @@
-"""Runs an example four ways in a process of its own, and writes what came out of its trials as JSON.
+"""Runs an example four ways, and gives what came out of its trials.
 
-    python -m tests.integrations.driver plain_loop OUT.json             without the added lines (which is to
-        say, without warmstart), with them and --without, with a step of length 0, and as it is
-    python -m tests.integrations.driver plain_loop OUT.json warm        only as it is
+"stripped": without the added lines, where warmstart cannot be imported. "without": with them, and --without.
+"zero": with a step of length 0. "warm": as it is.
 
-Its own process: the libraries warn in ways that are errors in pytest, and "warmstart was never imported" can
-be seen only where it never was.
+Ray is started in a process of its own, which writes JSON:
+
+    python -m tests.integrations.driver ray_tune OUT.json
 """
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import json
 import logging
-import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "warm_start"
-VARIATION = {"stripped": (None,), "without": (None,), "zero": ("hypergradient",), "warm": ()}
 BEGIN, END = "# warm start: begin", "# warm start: end"
 
 
@@ -35,6 +35,20 @@ def split(name: str) -> tuple[list[str], list[str]]:
             (added if inside else kept).append(line)
     assert not inside
     return kept, added
+
+
+def example(name: str, stripped_in: Path | None = None) -> Any:
+    """An example as a module of its own; as it is, or without the added lines, in a file in a folder."""
+    path = EXAMPLES / f"{name}.py"
+    if stripped_in is not None:
+        path = stripped_in / f"stripped_{name}.py"
+        path.write_text("\n".join(split(name)[0]) + "\n")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def plain_loop(module: Any, *variation: Any, **settings: Any) -> list[dict[str, Any]]:
@@ -78,22 +92,35 @@ def lightning_callback(module: Any, *variation: Any, **settings: Any) -> list[di
     return [{**result, "proposed": {**result["config"], "lr": result["proposed"]}} for result in results]
 
 
-def main(name: str, out: str, *ways: str) -> None:
+def results(name: str, folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """The trials of each way in which an example can be run.
+
+    Args:
+        folder: where the stripped example is written to.
+    """
     run = globals()[name]
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / f"stripped_{name}.py").write_text("\n".join(split(name)[0]) + "\n")
-        for path in (folder, str(EXAMPLES)):  # Ray's workers import the modules, too
-            sys.path.insert(0, path)
-            os.environ["PYTHONPATH"] = f"{path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
-        results = {}
-        for way in ways or ("stripped", "without", "zero", "warm"):
-            module = importlib.import_module(f"stripped_{name}" if way == "stripped" else name)
-            settings = {"eta_h": 0.0} if way == "zero" else {}
-            results[way] = run(module, *VARIATION[way], **settings)
-            if way == "stripped":
-                assert not any(module.partition(".")[0] == "warmstart" for module in sys.modules)
-        Path(out).write_text(json.dumps(results))
+    with without_warmstart():
+        found = {"stripped": run(example(name, folder))}
+    module = example(name)
+    return found | {
+        "without": run(module, None),
+        "zero": run(module, "hypergradient", eta_h=0.0),
+        "warm": run(module),
+    }
+
+
+@contextmanager
+def without_warmstart() -> Iterator[None]:
+    """To import it is an error inside."""
+    kept = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "warmstart"}
+    sys.modules.update(dict.fromkeys([*kept, "warmstart"]))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        del sys.modules["warmstart"]
+        sys.modules.update(kept)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    with tempfile.TemporaryDirectory() as scratch:
+        Path(sys.argv[2]).write_text(json.dumps(results(sys.argv[1], Path(scratch))))

@@ -2,71 +2,123 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
-import json
+import logging
+import pickle
+import sys
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.integrations.contract import check_added_lines, check_runs, run_module
-from tests.integrations.driver import EXAMPLES
+import warmstart.integrations
+from tests.integrations.contract import check_added_lines, check_runs
+from tests.integrations.driver import results
 
 if importlib.util.find_spec("lightning") is None:
     pytest.skip("Lightning is not installed: pip install -e '.[test]'", allow_module_level=True)
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of Lightning itself
+
+
+@pytest.fixture(scope="module")
+def cases() -> Iterator[Any]:
+    """``lightning_modules``: imported when a test wants it, for Lightning takes seconds."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        modules = importlib.import_module("tests.integrations.lightning_modules")
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    yield modules
+    logger.setLevel(level)
 
 
 def test_the_example_adds_at_most_twenty_lines() -> None:
     check_added_lines("lightning_callback")
 
 
+@pytest.mark.usefixtures("cases")
 def test_the_example_runs_and_only_lr_is_changed(tmp_path: Path) -> None:
-    check_runs("lightning_callback", tmp_path)
+    check_runs(results("lightning_callback", tmp_path))
 
 
-def test_resuming_precisions_and_mistakes(tmp_path: Path) -> None:
-    """One process for all: Lightning takes seconds to import."""
-    out = tmp_path / "out.json"
-    run_module("-m", "tests.integrations.lightning_cases", str(out), path=EXAMPLES)
-    found = json.loads(out.read_text())
+def test_a_resumed_fit_and_a_second_one_keep_the_refined_values(cases: Any, tmp_path: Path) -> None:
+    first = cases.callback()
+    checkpoints = cases.ModelCheckpoint(dirpath=tmp_path, save_top_k=-1, filename="{epoch}")
+    module, _ = cases.fit(tmp_path, first, checkpoints)
+    refined = dict(first.outcome.configuration)
+    assert refined["lr"] > cases.LR
+    path = tmp_path / "epoch=0.ckpt"
+    assert dict(cases.EXAMPLE.Digits.load_from_checkpoint(path).hparams) == refined
+    again = cases.callback()
+    resumed, trainer = cases.fit(tmp_path, again, ckpt=path)
+    assert dict(resumed.hparams) == refined
+    assert trainer.optimizers[0].param_groups[0]["max_lr"] == pytest.approx(refined["lr"])
+    assert again.outcome is None  # it was not refined again
+    cases.fit(tmp_path, first, module=module)
+    assert dict(module.hparams) == refined
+    accumulated, _ = cases.fit(tmp_path, cases.callback(), accumulate_grad_batches=4)
+    assert accumulated.hparams.lr == refined["lr"]
 
-    resuming = found["resuming"]
-    assert resuming["refined"]["lr"] > 0.001
-    for what in ("hparams in the checkpoint", "resumed", "after a second fit"):
-        assert resuming[what] == resuming["refined"], what
-    assert resuming["resumed rate"] == pytest.approx(resuming["refined"]["lr"])
-    assert not resuming["refined again"]
 
-    exact = found["precisions"]["64-true"]
+def test_the_derivative_is_the_same_in_every_precision(cases: Any, tmp_path: Path) -> None:
+    found = {}
+    for precision in ("32-true", "64-true", "bf16-mixed"):
+        one = cases.callback(name="ohgw-1step")
+        cases.fit(tmp_path, one, precision=precision)
+        found[precision] = one.outcome.diagnostics["gradient"]["lr"]
+    exact = found["64-true"]
     assert exact != 0
-    assert found["precisions"]["32-true"] == pytest.approx(exact, rel=1e-3)
-    assert found["precisions"]["bf16-mixed"] == pytest.approx(exact, rel=0.1)
-
-    late, peak = found["late"]
-    assert late == peak > 0.001
-    assert found["processes"] is True
-    assert found["accumulated"] == resuming["refined"]["lr"]
-    assert found["pickled"] == "WarmStart"
-
-    mistakes = found["mistakes"]
-    assert "configure_optimizers gave 2 optimisers" in mistakes["two optimisers"]
-    assert "hparams lack lr, label_smoothing: call self.save_hyperparameters()" in mistakes["no hparams"]
-    assert "training data come from a dict: give WarmStart data=" in mistakes["no loader"]
-    assert "lr is 30.0: it must be in [0.0001, 3.0]" in mistakes["outside"]
-    assert "float16" in mistakes["float16"]
+    assert found["32-true"] == pytest.approx(exact, rel=1e-3)
+    assert found["bf16-mixed"] == pytest.approx(exact, rel=0.1)
 
 
-def test_without_the_library_the_error_names_the_command(tmp_path: Path) -> None:
-    """In a process where Lightning cannot be imported; the module itself can."""
-    script = tmp_path / "absent.py"
-    script.write_text(
-        "import sys\n"
-        "for name in ('lightning', 'lightning.pytorch', 'pytorch_lightning'):\n"
-        "    sys.modules[name] = None\n"
-        "from warmstart import Float, SearchSpace\n"
-        "from warmstart.integrations.lightning import WarmStart\n"
-        "try:\n"
-        "    WarmStart(SearchSpace({'lr': Float(0.1, 1.0)}), loss=max)\n"
-        "except ImportError as error:\n"
-        "    print(error)\n"
-    )
-    assert "pip install 'asha-core[lightning]'" in run_module(str(script))
+def test_a_late_network_and_a_warm_up_are_refined_at_the_peak_rate(cases: Any, tmp_path: Path) -> None:
+    late, trainer = cases.fit(tmp_path, cases.callback(), module=cases.made(cases.Late))
+    assert late.hparams.lr == trainer.optimizers[0].param_groups[0]["initial_lr"] > cases.LR
+
+
+@pytest.mark.processes
+def test_the_order_of_a_loader_with_processes_is_not_touched(cases: Any, tmp_path: Path) -> None:
+    plain, _ = cases.fit(tmp_path, data=cases.Processes())
+    zero = cases.callback(name="hypergradient", eta_h=0.0)
+    nudged, _ = cases.fit(tmp_path, zero, data=cases.Processes())
+    weights = [[p.tolist() for p in module.parameters()] for module in (plain, nudged)]
+    assert weights[0] == weights[1]
+
+
+def test_a_callback_can_be_pickled(cases: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lightning_callback", cases.EXAMPLE)
+    assert type(pickle.loads(pickle.dumps(cases.callback(seed=3)))).__name__ == "WarmStart"
+
+
+def test_what_cannot_be_refined_is_refused_in_words(cases: Any, tmp_path: Path) -> None:
+    for options, message in (
+        ({"module": cases.made(cases.Two)}, "configure_optimizers gave 2 optimisers"),
+        (
+            {"module": cases.made(cases.Silent)},
+            r"hparams lack lr, label_smoothing: call self.save_hyperparameters\(\)",
+        ),
+        ({"data": cases.Dictionary()}, "training data come from a dict: give WarmStart data="),
+        ({"module": cases.made(lr=30.0)}, r"lr is 30.0: it must be in \[0.0001, 3.0\]"),
+        ({"precision": "16-true"}, "float16"),
+    ):
+        with pytest.raises(Exception, match=message):
+            cases.fit(tmp_path, cases.callback(), **options)
+
+
+def test_without_the_library_the_error_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Lightning cannot be imported, the module itself can."""
+    for name in ("lightning", "lightning.pytorch", "pytorch_lightning"):
+        monkeypatch.setitem(sys.modules, name, None)
+    name = "warmstart.integrations.lightning"
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setattr(warmstart.integrations, "lightning", None, raising=False)
+    absent = importlib.import_module(name)
+    monkeypatch.setitem(sys.modules, name, absent)  # which is put back, or taken away, after the test
+    with pytest.raises(ImportError, match=r"pip install 'asha-core\[lightning\]'"):
+        absent.WarmStart(warmstart.SearchSpace({"lr": warmstart.Float(0.1, 1.0)}), loss=max)

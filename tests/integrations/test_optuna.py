@@ -12,6 +12,7 @@ import pytest
 from asha_core.errors import SettingError
 from asha_core.space.dimensions import Constant
 from tests.integrations.contract import check_added_lines, check_runs
+from tests.integrations.driver import results
 from warmstart import BlackBox, Float, SearchSpace
 from warmstart.integrations.optuna import search_space, warm_start
 
@@ -31,7 +32,7 @@ def test_the_example_adds_at_most_twenty_lines() -> None:
 
 
 def test_the_example_runs_and_only_lr_is_changed(tmp_path: Path) -> None:
-    check_runs("optuna_objective", tmp_path)
+    check_runs(results("optuna_objective", tmp_path))
 
 
 def suggest(trial: Any) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import runpy
+import sys
 import tomllib
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 
 from tests.integrations.contract import ROOT, run_module
 from tests.integrations.driver import EXAMPLES, split
-from warmstart import variation
+from warmstart import BlackBox, Float, SearchSpace, refine, registry, variation
 
 PAGE = (ROOT / "docs" / "how-to" / "warm-start-elsewhere.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
@@ -50,8 +52,17 @@ def _rates(lines: list[str]) -> list[str]:
     return [line.partition(":")[0] for line in lines if line.startswith("lr ")]
 
 
-def test_the_plain_example_runs_and_proposes_what_the_page_says() -> None:
-    printed = run_module("examples/warm_start/plain_loop.py").splitlines()
+def _printed(path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What a script prints that is run in this process."""
+    monkeypatch.setattr(sys, "argv", [str(path)])
+    runpy.run_path(str(path), run_name="__main__")
+    return capsys.readouterr().out.splitlines()
+
+
+def test_the_plain_example_runs_and_proposes_what_the_page_says(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed = _printed(EXAMPLES / "plain_loop.py", capsys, monkeypatch)
     proposed, shown = (
         [rate.partition(" ->")[0] for rate in _rates(lines)]
         for lines in (printed, _outputs("python examples/warm_start/plain_loop.py"))
@@ -66,6 +77,7 @@ def test_the_cost_is_the_variations() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.processes
 @pytest.mark.parametrize("switch", [[], ["--without"]], ids=["with", "without"])
 @pytest.mark.parametrize("name", NAMES)
 def test_every_example_runs_as_a_script(name: str, switch: list[str]) -> None:
@@ -75,16 +87,21 @@ def test_every_example_runs_as_a_script(name: str, switch: list[str]) -> None:
     assert any(changed) == (not switch)
 
 
-def test_a_black_box_is_warm_started(tmp_path: Path) -> None:
+@pytest.mark.filterwarnings("ignore:warm start. finite differences:UserWarning")
+def test_a_black_box_is_warm_started(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     script = tmp_path / "boosting.py"
     script.write_text(SCRIPTS["boosting.py"])
-    (printed,), (shown,) = run_module(str(script)).splitlines(), _outputs("python boosting.py")
+    (printed,), (shown,) = _printed(script, capsys, monkeypatch), _outputs("python boosting.py")
     before, after = map(float, printed.split(" -> "))
     assert before == float(shown.partition(" ")[0])
     assert before < after <= 1.0  # how far it goes is the strategy's affair
 
 
-def test_a_strategy_of_ones_own_is_found_by_its_entry_point(tmp_path: Path) -> None:
+def test_a_strategy_of_ones_own_is_found_by_its_entry_point(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (toml,) = (code for language, code in BLOCKS if language == "toml")
     ((group, points),) = tomllib.loads(toml)["project"]["entry-points"].items()
     (tmp_path / "cautious.py").write_text(SCRIPTS["cautious.py"])
@@ -93,11 +110,14 @@ def test_a_strategy_of_ones_own_is_found_by_its_entry_point(tmp_path: Path) -> N
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: cautious\nVersion: 1.0\n")
     lines = [f"{name} = {value}" for name, value in points.items()]
     (info / "entry_points.txt").write_text("\n".join([f"[{group}]", *lines, ""]))
-    script = tmp_path / "use.py"
-    script.write_text(
-        "from warmstart import BlackBox, Float, SearchSpace, refine\n"
-        "problem = BlackBox(SearchSpace({'lr': Float(1e-4, 1.0, log=True)}), lambda config, draw: 0.0)\n"
-        "print(refine('cautious', problem, {'lr': 0.3}, factor=3.0).configuration['lr'])\n"
-        "print(refine('random+cautious', problem, {'lr': 1e-4}).configuration['lr'])\n"
-    )
-    assert run_module(str(script), path=tmp_path).split() == ["0.09999999999999999", "0.0001"]
+    monkeypatch.syspath_prepend(str(tmp_path))
+    registry._registered.cache_clear()
+    try:
+        space = SearchSpace({"lr": Float(1e-4, 1.0, log=True)})
+        problem = BlackBox(space, lambda config, draw: 0.0)
+        alone = refine("cautious", problem, {"lr": 0.3}, factor=3.0)
+        assert alone.configuration["lr"] == pytest.approx(0.1)
+        assert refine("random+cautious", problem, {"lr": 1e-4}).configuration["lr"] == 1e-4
+    finally:
+        registry._registered.cache_clear()
+        sys.modules.pop("cautious", None)

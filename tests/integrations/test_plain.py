@@ -13,6 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from tests.integrations.contract import check_added_lines, check_runs
+from tests.integrations.driver import results
 from warmstart import Float, ModelProblem, SearchSpace, refine
 
 SPACE = SearchSpace({"lr": Float(1e-4, 3.0, log=True), "momentum": Float(0.0, 0.99)})
@@ -23,7 +24,7 @@ def test_the_example_adds_at_most_twenty_lines() -> None:
 
 
 def test_the_example_runs_and_only_lr_is_changed(tmp_path: Path) -> None:
-    check_runs("plain_loop", tmp_path)
+    check_runs(results("plain_loop", tmp_path))
 
 
 def _states() -> list[bytes]:

@@ -1,11 +1,11 @@
 """Ray Tune: the example, what is movable, and trials that come back from a checkpoint.
 
-Ray is started in processes of their own; what needs no cluster is tested without one.
+Ray itself is started by slow tests alone, in processes of their own; elsewhere a session stands in its place.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import io
 import json
 import sys
 import tempfile
@@ -16,11 +16,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from asha_core.errors import SettingError
 from asha_core.space.dimensions import Constant
-from tests.integrations.contract import check_added_lines, check_moved, check_runs, results_of, run_module
-from tests.integrations.driver import EXAMPLES, split
+from tests.integrations.contract import check_added_lines, check_runs, run_module
+from tests.integrations.driver import EXAMPLES, example
 from tests.peers.test_ray import leaving_the_process_as_it_was
 from warmstart import Float
 from warmstart.integrations.ray import search_space
@@ -38,14 +39,12 @@ def test_the_example_adds_at_most_twenty_lines() -> None:
     check_added_lines("ray_tune")
 
 
-@pytest.mark.timeout(600)  # Ray's start takes minutes where other programs keep the cores busy
-def test_the_example_runs_in_ray_and_only_lr_is_changed(tmp_path: Path) -> None:
-    check_moved(results_of("ray_tune", tmp_path, "warm")["warm"])
-
-
 @pytest.mark.slow
-def test_the_search_is_the_same_without_a_warm_start(tmp_path: Path) -> None:
-    check_runs("ray_tune", tmp_path)
+@pytest.mark.processes
+def test_the_example_runs_in_ray_and_only_lr_is_changed(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    run_module("-m", "tests.integrations.driver", "ray_tune", str(out), timeout=600)
+    check_runs(json.loads(out.read_text()))
 
 
 def test_only_uniform_ranges_at_the_top_level_may_move() -> None:
@@ -109,40 +108,33 @@ class Session:
             yield folder
 
 
-def example(folder: Path, *, stripped: bool = False) -> Any:
-    """The example as a module, with what it adds or without."""
-    path = EXAMPLES / "ray_tune.py"
-    if stripped:
-        path = folder / "stripped.py"
-        path.write_text("\n".join(split("ray_tune")[0]))
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module: Any = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 CONFIG = {"lr": 0.02, "momentum": 0.5, "width": 32}
 
 
-def test_without_a_warm_start_the_trainable_is_as_it_was(tmp_path: Path) -> None:
-    losses = []
-    for stripped, variation, settings in (
-        (True, None, {}),
-        (False, None, {}),
-        (False, "hypergradient", {"eta_h": 0.0}),
+def test_the_trainable_alone_is_changed_by_a_warm_start_in_lr_alone(
+    tmp_path: Path,
+) -> None:
+    """In the place of Ray, its session alone."""
+    runs = {}
+    for way, variation, settings in (
+        ("stripped", None, {}),
+        ("without", None, {}),
+        ("zero", "hypergradient", {"eta_h": 0.0}),
+        ("warm", "ohgw-trust", {}),
     ):
-        module = example(tmp_path, stripped=stripped)
+        module = example("ray_tune", tmp_path if way == "stripped" else None)
         module.tune = Session()
         module.trainable(CONFIG, 2, variation, settings)
-        losses.append([report["loss"] for report in module.tune.reports])
-    assert losses[0] == losses[1] == losses[2]
-    assert len(losses[0]) == 2
+        assert len(module.tune.reports) == 2
+        trained = torch.load(io.BytesIO(module.tune.state), weights_only=True).get("config", CONFIG)
+        assert module.tune.reports[-1].get("trained_lr", CONFIG["lr"]) == trained["lr"]
+        losses = [report["loss"] for report in module.tune.reports]
+        runs[way] = [{"proposed": CONFIG, "config": trained, "loss": losses}]
+    check_runs(runs)
 
 
 def test_a_trial_that_comes_back_has_the_refined_values_and_is_not_refined_again(tmp_path: Path) -> None:
-    module = example(tmp_path)
+    module = example("ray_tune")
     module.tune = Session(breaks_after=1)
     really, refined = module.warm_start, []
 
@@ -160,6 +152,7 @@ def test_a_trial_that_comes_back_has_the_refined_values_and_is_not_refined_again
 
 
 @pytest.mark.slow
+@pytest.mark.processes
 def test_rays_own_retry_goes_on_with_the_refined_values(tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     run_module("-m", "tests.integrations.ray_retry", str(out), path=EXAMPLES)

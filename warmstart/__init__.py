@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 
-_said: set[str] = set()  # hints that this process has given
+_hints_given: set[str] = set()  # by this process
 
 
 def refine(
@@ -63,7 +63,7 @@ def refine(
     whole = problem.space.configuration(dict(configuration))
     outcome = warm_start.refine(problem, whole, seed)
     outcome = accepted(warm_start.name, problem.space, whole, outcome)
-    for hint in new_hints(outcome.diagnostics, _said):
+    for hint in new_hints(outcome.diagnostics, _hints_given):
         warnings.warn(hint, stacklevel=2)
     return outcome
 

@@ -7,13 +7,12 @@ no trace: weights, iterators and global random states are as they were.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
-from asha_core.errors import ConfigurationError, SettingError, TaskError, nearest
-from asha_core.space import Configuration, Float, SearchSpace
+from asha_core.errors import ConfigurationError, TaskError
+from asha_core.space import Configuration, SearchSpace
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,19 +23,21 @@ Batch = Any  # whatever the problem's own losses take; a strategy only passes it
 Heldout = Literal["half", "validation", "same"]
 Coordinates = Literal["search", "unit"]
 
-HELDOUT: tuple[Heldout, ...] = ("half", "validation", "same")
+HELDOUT: tuple[Heldout, ...] = get_args(Heldout)
+COORDINATES: tuple[Coordinates, ...] = get_args(Coordinates)
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
     """A freshly initialised network as a function of its parameters, to be differentiated.
 
-    parameters: name -> tensor; an estimate leaves them as they were.
-    forward: (parameters, batch, configuration) -> outputs of the network for the training inputs, as the
-        configuration augments them; with the same randomness for the same batch.
-    criterion: (outputs, batch, configuration) -> training loss, a scalar (label smoothing acts here).
-    heldout_loss: (parameters, batch) -> scalar: plain, no smoothing, no augmentation.
-    groups: configuration -> the optimiser's parameter groups, at the peak of any schedule.
+    Attributes:
+        parameters: name -> tensor; an estimate leaves them as they were.
+        forward: (parameters, batch, configuration) -> outputs of the network for the training inputs, as the
+            configuration augments them; with the same randomness for the same batch.
+        criterion: (outputs, batch, configuration) -> training loss, a scalar (label smoothing acts here).
+        heldout_loss: (parameters, batch) -> scalar: plain, no smoothing, no augmentation.
+        groups: configuration -> the optimiser's parameter groups, at the peak of any schedule.
 
     What a function reads of the configuration is what it is taken to depend on, so each has to read it from
     the one that it is given.
@@ -59,12 +60,14 @@ class Network:
 class Losses:
     """What a strategy may measure of one configuration.
 
-    batches: (draw number, kind) -> (training samples, held-out samples). "half": two halves of one
-        mini-batch, different samples; "validation": a mini-batch, and one of validation data; "same": the
-        training half twice, which is biased, to show by how much.
-    after: (configuration, training batches, held-out samples) -> held-out loss after a real optimiser's
-        step on each of the training batches, from the initial weights. It works for whatever can be trained.
-    network: what can be differentiated; None: nothing can, and only ``after`` can be used.
+    Attributes:
+        batches: (draw number, kind) -> (training samples, held-out samples). "half": two halves of one
+            mini-batch, different samples; "validation": a mini-batch, and one of validation data; "same": the
+            training half twice, which is biased, to show by how much.
+        after: (configuration, training batches, held-out samples) -> held-out loss after a real optimiser's
+            step on each of the training batches, from the initial weights. It works for whatever can be
+            trained.
+        network: what can be differentiated; None: nothing can, and only ``after`` can be used.
     """
 
     batches: Callable[[int, Heldout], tuple[Batch, Batch]]
@@ -117,13 +120,26 @@ class BlackBox:
 class Outcome:
     """What a warm start made of a configuration.
 
-    diagnostics: JSON-able; at least "strategy", and "step" (name -> change in search coordinates). Where
-    they apply: "gradient" (nats per search coordinate, by name; a list of them for several estimates),
-    "route", "lookahead", "heldout_loss", "note" (why no more was done), "non_finite" (how many estimates
-    were not finite), "fallback" (why finite differences were taken), "ignored" (dimensions that nothing
-    depends on), "unmatched" (a mask that matches no dimension), "ratio" (the held-out loss after the virtual
-    steps over the one before), "rejected" (how many configurations were screened out), "acted" (how often
-    the brake slowed it down), "parts" (the diagnostics of each part of a chain).
+    Attributes:
+        configuration: the refined one.
+        diagnostics: JSON-able, for the journal. Always there:
+
+            - "strategy"
+            - "step": name -> change in search coordinates
+
+            and where they apply:
+
+            - "gradient": nats per search coordinate, by name; a list of them for several estimates
+            - "route", "lookahead", "heldout_loss"
+            - "note": why no more was done
+            - "non_finite": how many estimates were not finite
+            - "fallback": why finite differences were taken
+            - "ignored": dimensions that nothing depends on
+            - "unmatched": a mask that matches no dimension
+            - "ratio": the held-out loss after the virtual steps over the one before
+            - "rejected": how many configurations were screened out
+            - "acted": how often the brake slowed it down
+            - "parts": the diagnostics of each part of a chain
     """
 
     configuration: Configuration
@@ -133,7 +149,9 @@ class Outcome:
 class WarmStart(Protocol):
     """One strategy.
 
-    needs_losses: it asks the problem for its losses; a task without them is refused before a search.
+    Attributes:
+        name: as the registry has it.
+        needs_losses: it asks the problem for its losses; a task without them is refused before a search.
     """
 
     name: str
@@ -148,58 +166,6 @@ class WarmStart(Protocol):
             seed: the trial's seed; all randomness comes from streams of it.
         """
         ...
-
-
-def movable(space: SearchSpace, configuration: Mapping[str, Any]) -> dict[str, Float]:
-    """The dimensions that a warm start may move: the real ones, where they exist."""
-    return {name: d for name, d in space.items() if isinstance(d, Float) and name in configuration}
-
-
-def moved(
-    space: SearchSpace,
-    configuration: Configuration,
-    step: Mapping[str, float],
-    *,
-    coordinates: Coordinates = "search",
-    reflect: bool = False,
-) -> Configuration:
-    """The configuration after a step, inside the space's bounds.
-
-    Args:
-        step: name -> change; dimensions that are not named stay as they are. A step of exactly 0
-            leaves the value as it is, to the last bit.
-        coordinates: what the step is in: search coordinates (log10 of a logarithmic dimension), or the
-            unit cube.
-        reflect: what would leave the space comes back from the bound, instead of staying on it.
-    """
-    values = dict(configuration)
-    for name, dimension in movable(space, configuration).items():
-        change = step.get(name, 0.0)
-        if change != 0.0:
-            low, high = dimension.search_bounds
-            if coordinates == "unit":
-                change *= high - low
-            target = dimension.to_search(values[name]) + change
-            if reflect and math.isfinite(target):
-                target = _reflected(target, low, high)
-            values[name] = dimension.from_search(target)
-    return Configuration(tuple(values), tuple(values.values()))
-
-
-def _reflected(value: float, low: float, high: float) -> float:
-    """``value`` folded into [low, high] as by mirrors at both ends."""
-    span = high - low
-    offset = (value - low) % (2 * span)
-    return low + (offset if offset <= span else 2 * span - offset)
-
-
-def taken(space: SearchSpace, before: Configuration, after: Configuration) -> dict[str, float]:
-    """The step that was really taken, in search coordinates, after clamping."""
-    return {
-        name: dimension.to_search(after[name]) - dimension.to_search(before[name])
-        for name, dimension in movable(space, before).items()
-        if name in after
-    }
 
 
 def undone_if_refused(space: SearchSpace, before: Configuration, outcome: Outcome) -> Outcome:
@@ -231,26 +197,3 @@ def accepted(name: str, space: SearchSpace, before: Configuration, outcome: Any)
     if not isinstance(outcome.configuration, Configuration):
         outcome = Outcome(found, outcome.diagnostics)
     return undone_if_refused(space, before, outcome)
-
-
-def one_of(what: str, value: Any, allowed: Sequence[str]) -> None:
-    """Raise ``SettingError`` unless ``value`` is one of the allowed names."""
-    if value not in allowed:
-        raise SettingError(f"{what} is {value!r}{nearest(str(value), allowed)}")
-
-
-def at_least(what: str, value: Any, least: int) -> None:
-    """Raise ``SettingError`` unless ``value`` is an integer of at least ``least``."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise SettingError(f"{what} is {value!r}: it must be an integer of at least {least}")
-
-
-def number_in(what: str, value: Any, allowed: Callable[[float], bool], limits: str) -> None:
-    """Raise ``SettingError`` unless ``value`` is a finite number for which ``allowed`` holds.
-
-    Args:
-        limits: what is allowed, in words: "in [0, 1]".
-    """
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (is_number and math.isfinite(value) and allowed(value)):
-        raise SettingError(f"{what} is {value!r}: it must be a finite number {limits}")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from asha_core.errors import SettingError, TaskError, nearest
 from asha_core.space import Configuration, SearchSpace
-from warmstart.base import Losses, movable
+from warmstart.base import Losses
+from warmstart.moves import movable
+
+if TYPE_CHECKING:  # it loads torch
+    from warmstart.estimates.dependence import OptimizerSettings
 
 # of all optimisers that hyper-gradients look through; a copy, so that a mask is checked without torch
 OPTIMISER_SETTINGS = ("lr", "momentum", "dampening", "weight_decay", "beta1", "beta2", "eps")
@@ -33,36 +36,19 @@ def read_mask(mask: Any) -> tuple[str, ...]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Roles:
-    """What dimensions do in the optimiser.
+def optimizer_settings_of(
+    losses: Losses, space: SearchSpace, configuration: Configuration
+) -> OptimizerSettings | None:
+    """What all real dimensions do in the optimiser; None: there is no network, or no looking through it."""
+    if losses.network is None:
+        return None
+    from warmstart.estimates.dependence import optimizer_settings
 
-    moves: dimension -> the settings that it moves. late: the settings that the first step does not use.
-    Both are empty where there is no network, or where the optimiser cannot be looked through.
-    """
-
-    moves: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    late: frozenset[str] = frozenset()
-
-    def late_alone(self, name: str) -> bool:
-        """Whether a dimension acts from the second step on, and not before."""
-        moves = self.moves.get(name, frozenset())
-        return bool(moves) and moves <= self.late
-
-    @classmethod
-    def of(cls, losses: Losses, space: SearchSpace, configuration: Configuration) -> Roles:
-        """Those of one configuration's real dimensions."""
-        if losses.network is None:
-            return cls()
-        from warmstart.estimates.dependence import role_of, settings_slopes
-
+    try:
         names = list(movable(space, configuration))
-        try:
-            groups, dependence = settings_slopes(losses.network.groups, space, configuration, names)
-        except TaskError:  # an optimiser that cannot be looked through: said when it matters
-            return cls()
-        late = frozenset(setting for group in groups for setting in group.late)
-        return cls({name: frozenset(role_of(dependence, name)) for name in names}, late)
+        return optimizer_settings(losses.network.groups, space, configuration, names)
+    except TaskError:  # which an estimate raises again, if it needs them
+        return None
 
 
 def check_names(mask: Sequence[str], space: SearchSpace) -> None:
@@ -76,9 +62,15 @@ def check_names(mask: Sequence[str], space: SearchSpace) -> None:
 
 
 def masked(
-    mask: Sequence[str] | None, space: SearchSpace, configuration: Configuration, roles: Roles
+    mask: Sequence[str] | None,
+    space: SearchSpace,
+    configuration: Configuration,
+    settings: OptimizerSettings | None,
 ) -> list[str]:
     """The real dimensions that a mask lets a strategy move; None: all of them.
+
+    Args:
+        settings: what they do in the optimiser; None: nothing that is known.
 
     Raises:
         SettingError: the mask names what is neither a dimension nor a setting of an optimiser.
@@ -88,14 +80,14 @@ def masked(
         return names
     check_names(mask, space)
     wanted = set(mask)
-    return [name for name in names if name in wanted or roles.moves.get(name, frozenset()) & wanted]
+    return [name for name in names if name in wanted or (settings and settings.moved_by(name) & wanted)]
 
 
 def no_match(mask: Sequence[str] | None, space: SearchSpace, configuration: Configuration) -> dict[str, Any]:
     """What the diagnostics say where there is nothing to move."""
     if mask is None or not movable(space, configuration):
         return {"note": "nothing to move: the configuration has no real dimension"}
-    told: dict[str, Any] = {"note": f"nothing to move: the mask {','.join(mask)} matches no real dimension"}
+    found: dict[str, Any] = {"note": f"nothing to move: the mask {','.join(mask)} matches no real dimension"}
     if not set(mask) & set(space):  # else the dimension is there in other configurations, or is discrete
-        told["unmatched"] = list(mask)
-    return told
+        found["unmatched"] = list(mask)
+    return found

@@ -11,8 +11,9 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from asha_core.arguments import one_of
 from asha_core.errors import SettingError, nearest
-from warmstart.base import WarmStart, one_of
+from warmstart.base import WarmStart
 from warmstart.strategies.chain import Chain
 from warmstart.strategies.control import Control
 from warmstart.strategies.gradient_strategy import GradientStrategy

@@ -16,7 +16,7 @@ from tests.trials import jobs
 from trials.executors.inline import InlineExecutor
 from trials.task import FunctionTask
 from trials.worker.job_runner import WorkerSettings
-from warmstart.base import taken
+from warmstart.moves import step_taken
 
 NOTE = "the constraints refuse the nudge: no nudge"
 
@@ -65,7 +65,7 @@ def test_a_refused_nudge_is_undone_with_a_note_and_a_step_of_zero(tmp_path: Path
             undone += 1
         else:
             assert "note" not in refined.diagnostics
-            assert refined.diagnostics["step"] == taken(space(at_most_a_quarter), before, after)
+            assert refined.diagnostics["step"] == step_taken(space(at_most_a_quarter), before, after)
             assert refined.diagnostics["step"]["x"] < 0
         # what is trained is what was told
         values = [report.value for report in reports if isinstance(report, Report)]

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from asha_core.space import Configuration, SearchSpace
 from warmstart.base import Batch, Losses, Network
-from warmstart.estimates.dependence import Dependence, Watched, settings_slopes, wanted_names
+from warmstart.estimates.dependence import OptimizerSettings, Watched, optimizer_settings, wanted_names
 from warmstart.estimates.estimate import estimate
 from warmstart.estimates.optimizers import Group, State
 from warmstart.estimates.passes import differentiable, gradients, leaves_of, twice_differentiable
@@ -58,7 +58,7 @@ def reversed_steps(
     Args and Returns: as ``tangents.unrolled``.
     """
     wanted = wanted_names(space, configuration, only)
-    plain_groups, dependence = settings_slopes(network.groups, space, configuration, wanted)
+    settings = optimizer_settings(network.groups, space, configuration, wanted)
     psi = {
         name: torch.tensor(
             real_dimension(space, name).to_search(configuration[name]),
@@ -67,7 +67,7 @@ def reversed_steps(
         )
         for name in wanted
     }
-    groups = [_group(group, dependence, index, psi) for index, group in enumerate(plain_groups)]
+    groups = [_group(group, settings, index, psi) for index, group in enumerate(settings.groups)]
     native = Watched(_native(space, configuration, psi))
     theta: dict[str, Tensor] = leaves_of(network.parameters)
     state: dict[str, State] = {}
@@ -83,7 +83,7 @@ def reversed_steps(
     answer = {
         name: 0.0 if slope is None else slope.item() for name, slope in zip(wanted, slopes, strict=True)
     }
-    ignored = tuple(n for n in wanted if n not in native.reads and n not in dependence.settings)
+    ignored = tuple(n for n in wanted if n not in native.reads and n not in settings.slopes)
     return Estimate(answer, final.item(), "reverse", ignored)
 
 
@@ -95,11 +95,11 @@ def _native(space: SearchSpace, configuration: Configuration, psi: dict[str, Ten
     return Configuration(tuple(values), tuple(values.values()))
 
 
-def _group(group: Group, dependence: Dependence, index: int, psi: dict[str, Tensor]) -> Group:
+def _group(group: Group, optimizer: OptimizerSettings, index: int, psi: dict[str, Tensor]) -> Group:
     """The group with settings that depend on psi; to first order, which is all that a derivative needs."""
     settings: dict[str, Any] = {}
     for name, coordinate in psi.items():
-        for setting, slope in dependence.slope(name, index).items():
+        for setting, slope in optimizer.slope(name, index).items():
             if slope:
                 before = settings.get(setting, getattr(group, setting))
                 settings[setting] = before + slope * (coordinate - coordinate.detach())

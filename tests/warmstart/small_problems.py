@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from asha_core import Choice, Configuration, Constant, Float, Int, SearchSpace
-from warmstart import BlackBox, ModelProblem
+from warmstart import BlackBox, ModelProblem, build
 from warmstart.registry import STRATEGIES, VARIATIONS
 
 SPACE = SearchSpace(
@@ -26,10 +26,33 @@ SPACE = SearchSpace(
     conditions={"pull": {"kind": "fancy"}},
 )
 
+
+def settings_of(warm_start: Any) -> Any:
+    """What a strategy is made of: equal for two that do the same."""
+    if isinstance(warm_start, list):
+        return [settings_of(each) for each in warm_start]
+    if not hasattr(warm_start, "refine"):
+        return warm_start
+    return type(warm_start), {name: settings_of(value) for name, value in vars(warm_start).items()}
+
+
+def different(cases: dict[str, tuple[str, dict[str, Any]]]) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Those that no earlier one is the same as."""
+    found: dict[str, Any] = {}
+    for name, case in cases.items():
+        if settings_of(build(*case)) not in found.values():
+            found[name] = settings_of(build(*case))
+    return {name: cases[name] for name in found}
+
+
 # every strategy and variation there is, so that a new one is covered by itself, and some with settings
-CASES: dict[str, tuple[str, dict[str, Any]]] = {
-    **{name: (name, {}) for name in STRATEGIES},
-    **{name: (chosen.strategy, dict(chosen.settings)) for name, chosen in VARIATIONS.items()},
+CASES = {
+    **different(
+        {
+            **{name: (chosen.strategy, dict(chosen.settings)) for name, chosen in VARIATIONS.items()},
+            **{name: (name, {}) for name in STRATEGIES},
+        }
+    ),
     "two steps ahead": ("hypergradient", {"eta_h": 0.1, "lookahead": 2}),
     "far in the unit cube": ("hypergradient", {"eta_h": 30.0, "steps": 3, "coordinates": "unit"}),
     "every sign": ("trust", {"batches": 1, "threshold": 0.0, "delta": 1.0, "mask": None}),

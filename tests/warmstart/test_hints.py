@@ -21,7 +21,7 @@ LR = SearchSpace({"lr": Float(1e-4, 30.0, log=True)})
 
 @pytest.fixture(autouse=True)
 def nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(warmstart, "_said", set())
+    monkeypatch.setattr(warmstart, "_hints_given", set())
 
 
 def test_nothing_is_said_of_what_went_as_it_should() -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from asha_core.space import Configuration, SearchSpace
 from warmstart.base import Batch, Network
-from warmstart.estimates.dependence import Dependence, settings_slopes, wanted_names
+from warmstart.estimates.dependence import OptimizerSettings, optimizer_settings, wanted_names
 from warmstart.estimates.optimizers import Group
 from warmstart.estimates.passes import Tensors, leaves_of, loss_slope, training_pass
 from warmstart.estimates.stencils import LOSS_STEP, stencil_over
@@ -26,6 +26,7 @@ def one_step(
     *,
     only: Sequence[str] | None = None,
     loss_step: float = LOSS_STEP,
+    settings: OptimizerSettings | None = None,
 ) -> Estimate:
     """The hyper-gradient of one virtual step, in closed form.
 
@@ -34,19 +35,21 @@ def one_step(
         only: names of the coordinates that are wanted; None: all that can be moved.
         loss_step: the finite step along coordinates that act through the loss or the inputs, as a share of
             their range.
+        settings: of the optimiser under this configuration, where they are known already.
     Returns:
         The derivative of the held-out loss after the step, by coordinate.
 
     What the first step does not use (heavy-ball momentum, Adam's betas) has derivative exactly 0.
     """
     wanted = wanted_names(space, configuration, only)
-    groups, dependence = settings_slopes(network.groups, space, configuration, wanted)
+    settings = settings or optimizer_settings(network.groups, space, configuration, wanted)
+    groups = settings.groups
     theta = {name: value.detach() for name, value in network.parameters.items()}
     first = training_pass(network, theta, train, configuration, wanted)
     with torch.no_grad():
         leaves = leaves_of(_first_weights(groups, theta, first.gradient))
     loss = network.heldout_loss(leaves, heldout)
-    products = _Products(groups, dependence, wanted, theta, first.gradient)
+    products = _Products(settings, wanted, theta, first.gradient)
     direction: Tensors = {}  # g_v, then -lr * phi'(d) * g_v; kept only for what acts through the gradient
 
     def visit(found: Tensors) -> None:
@@ -75,7 +78,7 @@ def one_step(
             del loss
         if own:
             answer[name] += own * dot([first.gradient[each] for each in direction], list(direction.values()))
-    touched = {*dependence.settings, *first.through_loss, *first.through_inputs}
+    touched = {*settings.slopes, *first.through_loss, *first.through_inputs}
     return Estimate(answer, final, "closed", tuple(name for name in wanted if name not in touched))
 
 
@@ -125,8 +128,7 @@ class _Products:
 
     def __init__(
         self,
-        groups: Sequence[Group],
-        dependence: Dependence,
+        settings: OptimizerSettings,
         wanted: Sequence[str],
         theta: Tensors,
         gradient: Tensors,
@@ -135,10 +137,10 @@ class _Products:
         self.answer = dict.fromkeys(wanted, 0.0)
         # setting -> (coordinate, slope) of those that move it: each product is computed once a group
         self._moved: list[tuple[Group, dict[str, list[tuple[str, float]]]]] = []
-        for index, group in enumerate(groups):
+        for index, group in enumerate(settings.groups):
             by_setting: dict[str, list[tuple[str, float]]] = {}
             for name in wanted:
-                for setting, slope in dependence.slope(name, index).items():
+                for setting, slope in settings.slope(name, index).items():
                     if slope:
                         by_setting.setdefault(setting, []).append((name, slope))
             self._moved.append((group, by_setting))

@@ -7,15 +7,15 @@ watching what each function reads of the configuration; what nothing reads has d
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from asha_core.errors import TaskError
 from asha_core.space import Configuration, SearchSpace
-from warmstart.base import movable
 from warmstart.estimates.optimizers import SGD, Group
 from warmstart.estimates.stencils import SETTING_STEP, real_dimension, stencil
+from warmstart.moves import movable
 
 
 class Watched(Configuration):
@@ -49,33 +49,47 @@ class Watched(Configuration):
 
 
 @dataclass(frozen=True, slots=True)
-class Dependence:
-    """How the wanted coordinates act.
+class OptimizerSettings:
+    """The optimiser under a configuration, and how coordinates act through it.
 
     Attributes:
-        settings: coordinate -> (setting -> slope) of each parameter group; only those that move one.
+        groups: its parameter groups.
+        slopes: coordinate -> (setting -> slope) of each group; only coordinates that move one.
     """
 
-    settings: Mapping[str, list[dict[str, float]]]
+    groups: Sequence[Group]
+    slopes: Mapping[str, list[dict[str, float]]]
 
     def slope(self, coordinate: str, group: int) -> Mapping[str, float]:
         """Setting -> derivative by the coordinate, in one group."""
-        rows = self.settings.get(coordinate)
+        rows = self.slopes.get(coordinate)
         return rows[group] if rows is not None else {}
 
+    def moved_by(self, coordinate: str) -> set[str]:
+        """The settings that a coordinate moves."""
+        return {setting for row in self.slopes.get(coordinate, []) for setting, by in row.items() if by}
 
-def settings_slopes(
-    groups: Any, space: SearchSpace, configuration: Configuration, wanted: Sequence[str]
-) -> tuple[Sequence[Group], Dependence]:
-    """The groups' settings, and how they depend on each wanted coordinate.
+    def acts_late(self, coordinate: str) -> bool:
+        """Whether a coordinate moves settings that act from the second step on, and no others."""
+        late = {setting for group in self.groups for setting in group.late}
+        return bool(moved := self.moved_by(coordinate)) and moved <= late
+
+
+def optimizer_settings(
+    groups_at: Callable[[Configuration], Sequence[Group]],
+    space: SearchSpace,
+    configuration: Configuration,
+    wanted: Sequence[str],
+) -> OptimizerSettings:
+    """The optimiser's settings, and how they depend on each wanted coordinate.
 
     By central differences on plain numbers, so any mapping (lr = lr0 * batch/256, say) is right.
 
     Raises:
-        TaskError: the groups come and go along a coordinate.
+        TaskError: the groups come and go along a coordinate; or the optimiser cannot be looked through.
     """
     watched = Watched(configuration)
-    here: Sequence[Group] = groups(watched)
+    here = groups_at(watched)
     slopes: dict[str, list[dict[str, float]]] = {}
     begins = [False] * len(here)
     for name in wanted:
@@ -84,7 +98,7 @@ def settings_slopes(
         _, points = stencil(real_dimension(space, name), configuration, name, SETTING_STEP)
         rows = [dict.fromkeys(group.SETTINGS, 0.0) for group in here]
         for weight, there in points:
-            beside: Sequence[Group] = groups(there)
+            beside = groups_at(there)
             if [type(group) for group in beside] != [type(group) for group in here]:
                 raise TaskError(
                     f"a little beside this value of {name}, the optimiser has other parameter groups, or is "
@@ -97,11 +111,11 @@ def settings_slopes(
                     row[setting] += weight * (getattr(other, setting) - getattr(group, setting))
         if any(any(row.values()) for row in rows):
             slopes[name] = rows
-    here = [
+    groups = [
         replace(group, nesterov=True) if begin and isinstance(group, SGD) else group
         for group, begin in zip(here, begins, strict=True)
     ]
-    return here, Dependence(slopes)
+    return OptimizerSettings(groups, slopes)
 
 
 def _nesterov_begins(group: Group, other: Group) -> bool:
@@ -110,12 +124,6 @@ def _nesterov_begins(group: Group, other: Group) -> bool:
     At 0 both kinds are the same step, but the slope of what lies beside it is that of Nesterov's.
     """
     return isinstance(group, SGD) and isinstance(other, SGD) and group.momentum == 0.0 and other.nesterov
-
-
-def role_of(dependence: Dependence, name: str) -> Iterator[str]:
-    """The optimiser settings that a coordinate moves."""
-    for row in dependence.settings.get(name, []):
-        yield from (setting for setting, slope in row.items() if slope)
 
 
 def wanted_names(space: SearchSpace, configuration: Configuration, only: Sequence[str] | None) -> list[str]:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from asha_core.errors import SettingError
 from asha_core.space import Configuration, SearchSpace
 from warmstart.base import Batch, Losses
 from warmstart.estimates.types import Estimate, Route
+
+if TYPE_CHECKING:
+    from warmstart.estimates.dependence import OptimizerSettings
 
 
 def estimate(
@@ -21,6 +25,7 @@ def estimate(
     *,
     route: Route = "auto",
     only: Sequence[str] | None = None,
+    settings: OptimizerSettings | None = None,
 ) -> Estimate:
     """The derivative of the held-out loss after H = len(train) virtual steps, by coordinate.
 
@@ -31,6 +36,7 @@ def estimate(
             at H > 1, say). "first-order": as "auto", without Hessian-vector products, which is no
             derivative any more for H > 1, and half as dear.
         only: names of the coordinates that are wanted; None: all that can be moved.
+        settings: of the optimiser under this configuration, where they are known already.
     Raises:
         TaskError: the optimiser is not one that can be looked through, and ``route`` is not "differences".
         SettingError: a route that needs a network, and there is none; or "closed" with H > 1.
@@ -46,7 +52,7 @@ def estimate(
     if route == "closed" and len(train) > 1:
         raise SettingError(f'route "closed" looks 1 step ahead, and lookahead is {len(train)}: use "auto"')
     try:
-        return _differentiated(losses, space, configuration, train, heldout, route, only)
+        return _differentiated(losses, space, configuration, train, heldout, route, only, settings)
     except RuntimeError as error:
         import torch
 
@@ -65,6 +71,7 @@ def _differentiated(
     heldout: Batch,
     route: Route,
     only: Sequence[str] | None,
+    settings: OptimizerSettings | None,
 ) -> Estimate:
     from warmstart.estimates.closed_form import one_step
     from warmstart.estimates.passes import differentiable, twice_differentiable
@@ -77,5 +84,6 @@ def _differentiated(
     second = curvature and len(train) > 1  # derivatives of a gradient
     with differentiable(), twice_differentiable() if second else nullcontext():
         if closed:
-            return one_step(network, space, configuration, train[0], heldout, only=only)
-        return unrolled(network, space, configuration, train, heldout, only=only, curvature=curvature)
+            return one_step(network, space, configuration, train[0], heldout, only=only, settings=settings)
+        steps = network, space, configuration, train, heldout
+        return unrolled(*steps, only=only, curvature=curvature, settings=settings)

@@ -41,8 +41,9 @@ SUPPORTED = "torch.optim.SGD, Adam and AdamW"
 class SGD:
     """One parameter group of SGD.
 
-    parameters: the names of the group's parameters. decoupled: weight decay is applied to the weights
-    (l2) instead of to the gradient (l1).
+    Attributes:
+        parameters: the names of the group's parameters.
+        decoupled: weight decay is applied to the weights (l2) instead of to the gradient (l1).
     """
 
     SETTINGS: ClassVar = ("lr", "momentum", "dampening", "weight_decay")
@@ -125,7 +126,9 @@ class SGD:
 class Adam:
     """One parameter group of Adam (coupled weight decay) or AdamW (decoupled).
 
-    parameters: the names of the group's parameters.
+    Attributes:
+        parameters: the names of the group's parameters.
+        decoupled: AdamW's decay.
     """
 
     SETTINGS: ClassVar = ("lr", "beta1", "beta2", "eps", "weight_decay")

@@ -22,8 +22,12 @@ Tensors = dict[str, Tensor]
 class Pass:
     """One training gradient, and through what the wanted coordinates act on it.
 
-    outputs: of the network, with their graph if something acts through the loss.
-    through_inputs, through_loss: names of coordinates; none is in both.
+    Attributes:
+        leaves: the weights, as leaves of the graph.
+        outputs: of the network, with their graph if something acts through the loss.
+        gradient: of the training loss, by the weights.
+        through_inputs: names of the coordinates that act through the inputs or the network.
+        through_loss: names of those that act through the loss alone.
     """
 
     leaves: Tensors

@@ -8,8 +8,8 @@ import torch
 
 from asha_core.space import Configuration, SearchSpace
 from warmstart.base import Batch, Network
-from warmstart.estimates.dependence import Dependence, role_of, settings_slopes, wanted_names
-from warmstart.estimates.optimizers import Group, State
+from warmstart.estimates.dependence import OptimizerSettings, optimizer_settings, wanted_names
+from warmstart.estimates.optimizers import State
 from warmstart.estimates.passes import (
     Pass,
     Tensors,
@@ -43,6 +43,7 @@ def unrolled(
     only: Sequence[str] | None = None,
     loss_step: float = LOSS_STEP,
     curvature: bool = True,
+    settings: OptimizerSettings | None = None,
 ) -> Estimate:
     """The hyper-gradient through H = len(train) virtual steps, by forward tangents.
 
@@ -52,18 +53,19 @@ def unrolled(
             before: no Hessian-vector products. What is left is exact for H = 1, and says beyond that whether
             the way that was gone is still downhill where it ends. Where the rate alone is wanted, that way is
             theta_H - theta_0, and no tangent is carried.
+        settings: of the optimiser under this configuration, where they are known already.
     Returns:
         The derivative of the held-out loss after the last step, by coordinate. From H = 2 on,
         heavy-ball momentum and Adam's betas have one too.
     """
     wanted = wanted_names(space, configuration, only)
-    groups, dependence = settings_slopes(network.groups, space, configuration, wanted)
+    settings = settings or optimizer_settings(network.groups, space, configuration, wanted)
     tangents = [_Tangent(name) for name in wanted]
     theta: Tensors = {name: value.detach() for name, value in network.parameters.items()}
     start = dict(theta)
     state: dict[str, State] = {}
-    touched = set(dependence.settings)
-    rate_alone = not curvature and _through_rates(groups, dependence, wanted, theta)
+    touched = set(settings.slopes)
+    rate_alone = not curvature and _through_rates(settings, wanted, theta)
     for t, batch in enumerate(train, start=1):
         # Z is 0 before the first step, and so is its product with the Hessian
         twice = t > 1 and curvature
@@ -77,9 +79,9 @@ def unrolled(
         for tangent in [] if rate_alone else tangents:
             moving = _gradient_tangent(network, space, configuration, tangent, here, batch, plain, loss_step)
             with torch.no_grad():
-                _advance(tangent, groups, dependence, moving, plain, theta, state, t, curvature=curvature)
+                _advance(tangent, settings, moving, plain, theta, state, t, curvature=curvature)
         with torch.no_grad():
-            for group in groups:
+            for group in settings.groups:
                 for name in group.parameters:
                     theta[name], state[name] = group.step(plain[name], theta[name], state.get(name, ()), t)
         del here
@@ -87,29 +89,28 @@ def unrolled(
     loss = network.heldout_loss(leaves, heldout)
     g_v = gradients(loss, leaves)
     if rate_alone:
-        answer = _by_displacement(groups, dependence, wanted, start, theta, g_v)
+        answer = _by_displacement(settings, wanted, start, theta, g_v)
     else:
         answer = {t.name: dot([g_v[name] for name in t.z], list(t.z.values())) for t in tangents}
     ignored = tuple(name for name in wanted if name not in touched)
     return Estimate(answer, loss.item(), "tangents" if curvature else "first-order", ignored)
 
 
-def _through_rates(
-    groups: Sequence[Group], dependence: Dependence, wanted: Sequence[str], theta: Tensors
-) -> bool:
+def _through_rates(settings: OptimizerSettings, wanted: Sequence[str], theta: Tensors) -> bool:
     """Whether the wanted coordinates move learning rates and no other setting, by steps that rounding leaves.
 
     Weights of low precision swallow a step of a small rate, and with it what was to be read off it.
     """
-    moved = {setting for name in wanted for setting in role_of(dependence, name)}
+    moved = {setting for name in wanted for setting in settings.moved_by(name)}
     return moved <= {"lr"} and all(
-        group.lr > 100 * torch.finfo(theta[name].dtype).eps for group in groups for name in group.parameters
+        group.lr > 100 * torch.finfo(theta[name].dtype).eps
+        for group in settings.groups
+        for name in group.parameters
     )
 
 
 def _by_displacement(
-    groups: Sequence[Group],
-    dependence: Dependence,
+    settings: OptimizerSettings,
     wanted: Sequence[str],
     start: Tensors,
     theta: Tensors,
@@ -117,8 +118,8 @@ def _by_displacement(
 ) -> dict[str, float]:
     """dtheta_H/dlr is (theta_H - theta_0)/lr where every step is a rate times what does not depend on it."""
     answer = dict.fromkeys(wanted, 0.0)
-    for index, group in enumerate(groups):
-        slopes = {name: dependence.slope(name, index).get("lr", 0.0) for name in wanted}
+    for index, group in enumerate(settings.groups):
+        slopes = {name: settings.slope(name, index).get("lr", 0.0) for name in wanted}
         names = group.parameters if any(slopes.values()) else ()
         # a tensor at a time, so that no further copy of all weights is made
         parts = [(g_v[n] * (theta[n] - start[n])).sum(dtype=torch.float64) for n in names]
@@ -162,8 +163,7 @@ def _gradient_tangent(
 
 def _advance(
     tangent: _Tangent,
-    groups: Sequence[Group],
-    dependence: Dependence,
+    settings: OptimizerSettings,
     moving: Tensors,
     gradient: Tensors,
     theta: Tensors,
@@ -173,8 +173,8 @@ def _advance(
     curvature: bool,
 ) -> None:
     """One step of the tangent, of every parameter."""
-    for index, group in enumerate(groups):
-        slope = dependence.slope(tangent.name, index)
+    for index, group in enumerate(settings.groups):
+        slope = settings.slope(tangent.name, index)
         for name in group.parameters:
             zero = torch.zeros_like(theta[name])
             before = tangent.z.get(name, zero)

@@ -1,42 +1,20 @@
-"""Any PyTorch model, optimiser and loss as a problem for a warm start.
-
-Nothing of the caller's is touched: the model is copied (its weights are shared, and only read), its buffers
-are cloned for every pass, batches are drawn with generators of their own, and the global random generators
-are as before.
-"""
+"""Any PyTorch model, optimiser and loss as a problem for a warm start."""
 
 from __future__ import annotations
 
-import copy
-import weakref
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
-from asha_core.errors import SettingError, TaskError
+from asha_core.errors import SettingError
 from asha_core.space import Configuration, SearchSpace
-from asha_core.streams import stream_seed
-from warmstart.base import Heldout, Losses, Network, movable
-from warmstart.estimates.dependence import Watched
-from warmstart.estimates.optimizers import Group, groups_of
+from warmstart.base import Losses
 from warmstart.estimates.passes import differentiable
-from warmstart.problem.randomness import generator_for, own_randomness
+from warmstart.problem.model_losses import Ingredients, ModelLosses
 from warmstart.problem.samples import Data as Data  # noqa: PLC0414 - exported, and mypy wants it said
-from warmstart.problem.samples import Pair, check_data, count, mini_batch, part
-
-
-@dataclass(frozen=True, slots=True)
-class Samples:
-    """Part of a mini-batch, and the seed of all that is random about it."""
-
-    inputs: Any
-    targets: Any
-    seed: int
+from warmstart.problem.samples import check_data
 
 
 class ModelProblem:
@@ -94,229 +72,22 @@ class ModelProblem:
         if validation is not None:
             check_data("validation", validation)
         self.space = space
-        self._model = model
-        self._optimizer = optimizer
-        self._data = data
-        self._loss = loss
-        self._heldout_loss = heldout_loss
-        self._augment = augment
-        self._prepare = prepare
-        self._validation = validation
-        self._autocast = autocast
-        self._device = device
-        self._seed = seed
+        self._ingredients = Ingredients(
+            space,
+            model,
+            optimizer,
+            data,
+            loss,
+            heldout_loss,
+            augment,
+            prepare,
+            validation,
+            autocast,
+            device,
+            seed,
+        )
 
     def losses(self, configuration: Configuration) -> Losses:
         """The model under this configuration: what a strategy measures."""
         with differentiable():
-            return _Measured(self, configuration).losses()
-
-
-class _Measured:
-    """One configuration's model, and its losses."""
-
-    def __init__(self, problem: ModelProblem, configuration: Configuration) -> None:
-        self._p = problem
-        self._configuration = configuration
-        self._hooks: list[RemovableHandle] = []
-        weakref.finalize(self, _remove, self._hooks)  # the function's model may be the caller's own
-        watched = Watched(configuration)
-        self.model = self._skeleton(watched)
-        # what shapes the network itself: a dropout rate, say
-        self._inside = [n for n in movable(problem.space, configuration) if n in watched.reads]
-        trained = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
-        _check(trained)
-        # complex weights as pairs of real ones, which is how PyTorch's optimisers take them
-        self._complex = frozenset(name for name, value in trained.items() if value.is_complex())
-        self.parameters = {n: torch.view_as_real(p) if n in self._complex else p for n, p in trained.items()}
-        self.device = problem._device or str(next(iter(self.parameters.values())).device)
-
-    def losses(self) -> Losses:
-        network = Network(self.parameters, self.forward, self._criterion, self._heldout, self._groups)
-        return Losses(self.batches, self._after, network)
-
-    def _skeleton(self, configuration: Configuration) -> nn.Module:
-        """A model to be called with other weights; its own are the caller's, never written to."""
-        model = self._p._model
-        if isinstance(model, nn.Module):
-            made = _copied(model, share_weights=True)
-        else:
-            made = self._made(model, configuration)
-        self._hooks += [module.register_forward_pre_hook(_not_again) for module in made.modules()]
-        return _training(made)
-
-    def _made(self, model: Callable[[Configuration], nn.Module], configuration: Configuration) -> nn.Module:
-        """A model of the caller's function: the same weights each time, and no global generator advanced."""
-        device = self._p._device or ("cuda" if torch.cuda.is_initialized() else "cpu")  # type: ignore[no-untyped-call]
-        with own_randomness(stream_seed(self._p._seed, "warm-start-weights"), device):
-            return model(configuration)
-
-    def forward(self, theta: Mapping[str, Tensor], samples: Samples, config: Configuration) -> Any:
-        model = self.model
-        inside = [config[name] for name in self._inside]  # read, so that a watcher sees it
-        if any(
-            value is not self._configuration[name] for name, value in zip(self._inside, inside, strict=True)
-        ):
-            model = self._skeleton(config)
-        return self._outputs(model, theta, samples, config)
-
-    def _outputs(
-        self, model: nn.Module, theta: Mapping[str, Tensor], samples: Samples, config: Configuration
-    ) -> Any:
-        inputs = samples.inputs
-        with own_randomness(samples.seed, self.device), self._precision():
-            if self._p._augment is not None:
-                noise = torch.Generator(self.device).manual_seed(samples.seed)
-                inputs = self._p._augment(inputs, config, noise)
-            elif self._p._prepare is not None:
-                inputs = self._p._prepare(inputs)
-            return _called(model, self._weights(theta), inputs)
-
-    def _weights(self, theta: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """As the model has them."""
-        if not self._complex:
-            return theta
-        return {
-            name: torch.view_as_complex(value) if name in self._complex and not value.is_complex() else value
-            for name, value in theta.items()
-        }
-
-    def _criterion(self, outputs: Any, samples: Samples, config: Configuration) -> Tensor:
-        with own_randomness(samples.seed + 1, self.device), self._precision():
-            return self._p._loss(outputs, samples.targets, config)
-
-    def _heldout(self, theta: Mapping[str, Tensor], samples: Samples) -> Tensor:
-        with own_randomness(samples.seed, self.device), self._precision():
-            inputs = samples.inputs if self._p._prepare is None else self._p._prepare(samples.inputs)
-            outputs = _called(self.model, self._weights(theta), inputs)
-            if self._p._heldout_loss is not None:
-                return self._p._heldout_loss(outputs, samples.targets)
-            return self._p._loss(outputs, samples.targets, self._configuration)
-
-    def _groups(self, config: Configuration) -> list[Group]:
-        return groups_of(self._p._optimizer(self.model, config), self.model)
-
-    def _after(self, config: Configuration, train: Sequence[Samples], heldout: Samples) -> float:
-        with differentiable():
-            model = self._p._model
-            fresh = _copied(model) if isinstance(model, nn.Module) else self._made(model, config)
-            if fresh is self.model:
-                raise TaskError(
-                    "the function given as model gave the same model twice, which training would change: let "
-                    "it make a new one each time, or give the model itself"
-                )
-            _training(fresh)
-            theta = dict(fresh.named_parameters())
-            if train:
-                optimizer = self._p._optimizer(fresh, config)
-                for samples in train:
-                    closure: Any = self._closure(fresh, theta, samples, config, optimizer)
-                    optimizer.step(closure)
-            with torch.no_grad():
-                return self._heldout(theta, heldout).item()
-
-    def _closure(
-        self,
-        model: nn.Module,
-        theta: Mapping[str, Tensor],
-        samples: Samples,
-        config: Configuration,
-        optimizer: torch.optim.Optimizer,
-    ) -> Callable[[], Tensor]:
-        def closure() -> Tensor:  # some optimisers, such as LBFGS, call it more than once
-            optimizer.zero_grad()
-            loss = self._criterion(self._outputs(model, theta, samples, config), samples, config)
-            loss.backward()  # type: ignore[no-untyped-call]
-            return loss
-
-        return closure
-
-    def _precision(self) -> AbstractContextManager[Any]:
-        if self._p._autocast is None:
-            return nullcontext()
-        return torch.autocast(self.device.partition(":")[0], dtype=self._p._autocast)
-
-    def batches(self, draw: int, kind: Heldout) -> tuple[Samples, Samples]:
-        seed = self._p._seed
-        noise = stream_seed(seed, "warm-start-noise", draw)
-        inputs, targets = self._drawn(self._p._data, "warm-start-data", draw)
-        if kind == "validation":
-            if self._p._validation is None:
-                raise SettingError('heldout is "validation", and the problem has no validation data')
-            held = self._drawn(self._p._validation, "warm-start-validation", draw)
-            return Samples(inputs, targets, noise), Samples(*held, noise + 2)
-        whole = count((inputs, targets))
-        if whole < 2:
-            raise TaskError(
-                f"a warm start splits a mini-batch in halves, and this one has {whole} samples: give "
-                'at least 2, or validation samples and heldout="validation"'
-            )
-        half = whole // 2
-        train = Samples(part(inputs, 0, half), part(targets, 0, half), noise)
-        if kind == "same":
-            return train, train
-        return train, Samples(part(inputs, half, whole), part(targets, half, whole), noise + 2)
-
-    def _drawn(self, data: Data, stream: str, draw: int) -> Pair:
-        """One mini-batch, on the device."""
-        generator = generator_for(self._p._seed, stream, draw)
-        seed = stream_seed(self._p._seed, stream, draw)
-        with differentiable(), own_randomness(seed, self.device):  # a data set may draw
-            return mini_batch(data, draw, generator, self.device)
-
-
-def _called(model: nn.Module, theta: Mapping[str, Tensor], inputs: Any) -> Any:
-    """``model`` as a function of its parameters; buffers (batch-norm statistics) are clones, discarded."""
-    state = {**theta, **{name: buffer.clone() for name, buffer in model.named_buffers()}}
-    positional = inputs if isinstance(inputs, tuple | list) else () if isinstance(inputs, dict) else (inputs,)
-    try:
-        return torch.func.functional_call(
-            model, state, tuple(positional), inputs if isinstance(inputs, dict) else None
-        )
-    except ValueError as error:
-        if "more than 1 value per channel" not in str(error):
-            raise
-        raise TaskError(
-            f"half of the mini-batch is too small for batch norm ({error}): give at least 4 samples"
-        ) from None
-
-
-def _training(model: nn.Module) -> nn.Module:
-    """In train mode, unless it is: then parts of it may be in eval mode, and stay so."""
-    return model if model.training else model.train()
-
-
-def _not_again(module: nn.Module, inputs: Any) -> None:
-    """Refuse to run in a backward pass, where the model has its own weights again instead of those given."""
-    if torch._C._current_graph_task_id() != -1:
-        raise RuntimeError(
-            f"a layer ({type(module).__name__}) is run again in the backward pass, as activation "
-            "checkpointing does, and would have other weights there"
-        )
-
-
-def _remove(hooks: list[RemovableHandle]) -> None:
-    for hook in hooks:
-        hook.remove()
-
-
-def _copied(model: nn.Module, *, share_weights: bool = False) -> nn.Module:
-    memo = {id(parameter): parameter for parameter in model.parameters()} if share_weights else {}
-    try:
-        return copy.deepcopy(model, memo)
-    except Exception as error:
-        raise TaskError(
-            f"the model cannot be copied ({type(error).__name__}: {error}): give a function of the "
-            "configuration that makes it, as model=lambda configuration: Net()"
-        ) from error
-
-
-def _check(parameters: Mapping[str, Tensor]) -> None:
-    if not parameters:
-        raise TaskError("the model has no weight that is trained (requires_grad): nothing to differentiate")
-    halves = [name for name, value in parameters.items() if value.dtype == torch.float16]
-    if halves:
-        raise TaskError(
-            f"{halves[0]} is float16, whose gradients vanish without a gradient scaler: keep weights in "
-            "float32 (with autocast=torch.bfloat16 for mixed precision)"
-        )
+            return ModelLosses(self._ingredients, configuration).losses()

@@ -34,17 +34,17 @@ class Chain:
             outcome = accepted(part.name, problem.space, configuration, outcome)
             configuration = outcome.configuration
             parts.append(outcome.diagnostics)
-        told: dict[str, Any] = {}
+        whole: dict[str, Any] = {}
         steps: dict[str, float] = {}
-        for part_told in parts:
-            told |= part_told
-            for name, change in part_told.get("step", {}).items():
+        for own in parts:
+            whole |= own
+            for name, change in own.get("step", {}).items():
                 steps[name] = steps.get(name, 0.0) + change
         for count in _COUNTS:
-            if count in told:
-                told[count] = sum(part_told.get(count, 0) for part_told in parts)
-        told |= {"strategy": self.name, "step": steps, "parts": parts}
-        notes = [part_told["note"] for part_told in parts if "note" in part_told]
+            if count in whole:
+                whole[count] = sum(own.get(count, 0) for own in parts)
+        whole |= {"strategy": self.name, "step": steps, "parts": parts}
+        notes = [own["note"] for own in parts if "note" in own]
         if notes:
-            told["note"] = "; ".join(notes)
-        return Outcome(configuration, told)
+            whole["note"] = "; ".join(notes)
+        return Outcome(configuration, whole)

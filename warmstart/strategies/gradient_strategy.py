@@ -5,21 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from asha_core.arguments import integer, one_of
 from asha_core.space import Configuration, Float, SearchSpace
-from warmstart.base import (
-    HELDOUT,
-    Coordinates,
-    Heldout,
-    Outcome,
-    Problem,
-    at_least,
-    moved,
-    one_of,
-    taken,
-)
+from warmstart.base import COORDINATES, HELDOUT, Coordinates, Heldout, Outcome, Problem
 from warmstart.estimates.estimate import estimate
 from warmstart.estimates.types import ROUTES, Estimate, Route
-from warmstart.masks import Roles, masked, no_match, read_mask
+from warmstart.masks import masked, no_match, optimizer_settings_of, read_mask
+from warmstart.moves import move, step_taken
+
+BOUNDS = ("clamp", "reflect")
 
 
 class GradientStrategy:
@@ -49,18 +43,15 @@ class GradientStrategy:
         route: Route,
         bounds: str,
     ) -> None:
-        if lookahead is not None:
-            at_least("lookahead", lookahead, 1)
         one_of("heldout", heldout, HELDOUT)
-        one_of("coordinates", coordinates, ("search", "unit"))
+        one_of("coordinates", coordinates, COORDINATES)
         one_of("route", route, ROUTES)
-        one_of("bounds", bounds, ("clamp", "reflect"))
-        self.lookahead = lookahead
+        self.lookahead = None if lookahead is None else integer("lookahead", lookahead, 1)
         self.heldout: Heldout = heldout
         self.mask = None if mask is None else read_mask(mask)
         self.coordinates: Coordinates = coordinates
         self.route: Route = route
-        self.bounds = bounds
+        self.bounds = one_of("bounds", bounds, BOUNDS)
 
     def refine(self, problem: Problem, configuration: Configuration, seed: int) -> Outcome:
         """The configuration after the strategy's steps."""
@@ -84,10 +75,10 @@ class Measurements:
         self.space = problem.space
         self._before = configuration
         self._losses = problem.losses(configuration)
-        roles = Roles.of(self._losses, problem.space, configuration)
-        self.names = masked(strategy.mask, problem.space, configuration, roles)
+        self._settings = settings = optimizer_settings_of(self._losses, problem.space, configuration)
+        self.names = masked(strategy.mask, problem.space, configuration, settings)
         # the closed form looks one step ahead, and no further
-        late = strategy.route != "closed" and any(map(roles.late_alone, self.names))
+        late = strategy.route != "closed" and settings and any(map(settings.acts_late, self.names))
         self.lookahead = strategy.lookahead or (2 if late else 1)
         self._draw = 0
         self.gradients: list[dict[str, float]] = []
@@ -106,16 +97,17 @@ class Measurements:
             heldout,
             route=self._strategy.route,
             only=self.names,
+            settings=self._settings if configuration is self._before else None,
         )
         self.gradients.append(found.gradient)
         self.non_finite += not found.finite
         self._last = found
         return found
 
-    def moved(self, configuration: Configuration, step: dict[str, float]) -> Configuration:
+    def move(self, configuration: Configuration, step: dict[str, float]) -> Configuration:
         """The configuration after a step in the strategy's coordinates."""
         strategy = self._strategy
-        return moved(
+        return move(
             self.space,
             configuration,
             {name: strategy.sign * change for name, change in step.items()},
@@ -125,22 +117,22 @@ class Measurements:
 
     def diagnostics(self, name: str, after: Configuration) -> dict[str, Any]:
         """What the journal keeps of it."""
-        told: dict[str, Any] = {
+        diagnostics: dict[str, Any] = {
             "strategy": name,
             "lookahead": self.lookahead,
             "gradient": self.gradients if len(self.gradients) > 1 else (self.gradients or [{}])[0],
-            "step": taken(self.space, self._before, after),
+            "step": step_taken(self.space, self._before, after),
         }
         if not self.names:
-            told |= no_match(self._strategy.mask, self.space, self._before)
+            diagnostics |= no_match(self._strategy.mask, self.space, self._before)
         if self._last is not None:
-            told |= {"route": self._last.route, "heldout_loss": self._last.final}
+            diagnostics |= {"route": self._last.route, "heldout_loss": self._last.final}
             if self._last.fallback is not None:
-                told["fallback"] = self._last.fallback
+                diagnostics["fallback"] = self._last.fallback
             if self._last.ignored:
-                told["ignored"] = list(self._last.ignored)
+                diagnostics["ignored"] = list(self._last.ignored)
         if self.non_finite:
-            told["non_finite"] = self.non_finite
+            diagnostics["non_finite"] = self.non_finite
             back = "no nudge" if after == self._before else "back by one step"
-            told["note"] = f"non-finite hyper-gradient: {back}"
-        return told
+            diagnostics["note"] = f"non-finite hyper-gradient: {back}"
+        return diagnostics

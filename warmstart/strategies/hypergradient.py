@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from asha_core.arguments import integer, number
 from asha_core.space import Configuration
-from warmstart.base import Coordinates, Heldout, Outcome, Problem, at_least, number_in
+from warmstart.base import Coordinates, Heldout, Outcome, Problem
 from warmstart.estimates.types import Route
 from warmstart.strategies.gradient_strategy import GradientStrategy, Measurements
 
@@ -42,8 +43,6 @@ class HyperGradient(GradientStrategy):
         route: Route = "auto",
         bounds: str = "clamp",
     ) -> None:
-        number_in("eta_h", eta_h, lambda value: value >= 0, "of at least 0")
-        at_least("steps", steps, 1)
         super().__init__(
             lookahead=lookahead,
             heldout=heldout,
@@ -52,8 +51,8 @@ class HyperGradient(GradientStrategy):
             route=route,
             bounds=bounds,
         )
-        self.eta_h = eta_h
-        self.steps = steps
+        self.eta_h = number("eta_h", eta_h, least=0)
+        self.steps = integer("steps", steps, 1)
 
     def refine(self, problem: Problem, configuration: Configuration, seed: int) -> Outcome:
         """The configuration after the hyper-gradient steps; one whose gradient is not finite is not kept."""
@@ -68,5 +67,5 @@ class HyperGradient(GradientStrategy):
             step = {
                 n: -self.eta_h * slope * self.scale(problem.space, n) for n, slope in found.gradient.items()
             }
-            before, current = current, measurements.moved(current, step)
+            before, current = current, measurements.move(current, step)
         return Outcome(current, measurements.diagnostics(self.name, current))

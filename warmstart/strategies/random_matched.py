@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from asha_core.space import Configuration
-from warmstart.base import Outcome, Problem, moved, taken
+from warmstart.base import Outcome, Problem
+from warmstart.moves import move, step_taken
 from warmstart.strategies.control import Control
 from warmstart.strategies.random_step import normals
 
@@ -29,10 +30,10 @@ class RandomMatched(Control):
         direction = normals(seed, "random-matched", len(names))
         size = math.hypot(*direction, 0.0) or 1.0
         step = {n: length * d / size * scale[n] for n, d in zip(names, direction, strict=True)}
-        refined = moved(problem.space, configuration, step, reflect=self._inner.bounds == "reflect")
+        refined = move(problem.space, configuration, step, reflect=self._inner.bounds == "reflect")
         diagnostics = {
             **outcome.diagnostics,
             "strategy": self.name,
-            "step": taken(problem.space, configuration, refined),
+            "step": step_taken(problem.space, configuration, refined),
         }
         return Outcome(refined, diagnostics)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 
+from asha_core.arguments import number
 from asha_core.space import Configuration
 from asha_core.streams import uniforms
-from warmstart.base import Outcome, Problem, movable, moved, number_in, taken
+from warmstart.base import Outcome, Problem
+from warmstart.moves import movable, move, step_taken
 
 
 class RandomStep:
@@ -20,16 +22,15 @@ class RandomStep:
     needs_losses = False
 
     def __init__(self, sigma: float = 0.01) -> None:
-        number_in("sigma", sigma, lambda value: value > 0, "above 0")
-        self.sigma = sigma
+        self.sigma = number("sigma", sigma, above=0)
 
     def refine(self, problem: Problem, configuration: Configuration, seed: int) -> Outcome:
         """The configuration after one random step."""
         names = list(movable(problem.space, configuration))
         draws = normals(seed, "random-step", len(names))
         step = {name: self.sigma * draw for name, draw in zip(names, draws, strict=True)}
-        refined = moved(problem.space, configuration, step)
-        diagnostics = {"strategy": self.name, "step": taken(problem.space, configuration, refined)}
+        refined = move(problem.space, configuration, step)
+        diagnostics = {"strategy": self.name, "step": step_taken(problem.space, configuration, refined)}
         return Outcome(refined, diagnostics)
 
 

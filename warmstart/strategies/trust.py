@@ -17,8 +17,9 @@ import math
 from collections.abc import Sequence
 from statistics import fmean, stdev
 
+from asha_core.arguments import integer, number
 from asha_core.space import Configuration
-from warmstart.base import Heldout, Outcome, Problem, at_least, number_in
+from warmstart.base import Heldout, Outcome, Problem
 from warmstart.estimates.types import Route
 from warmstart.strategies.gradient_strategy import GradientStrategy, Measurements
 
@@ -51,16 +52,14 @@ class Trust(GradientStrategy):
         route: Route = "first-order",
         bounds: str = "clamp",
     ) -> None:
-        number_in("delta", delta, lambda value: 0 <= value <= 1, "in [0, 1]")
-        number_in("shrink", shrink, lambda value: 0 < value <= 1, "in (0, 1]")
-        number_in("threshold", threshold, lambda value: value >= 0, "of at least 0")
-        at_least("steps", steps, 1)
-        at_least("batches", batches, 1)
         super().__init__(
             lookahead=lookahead, heldout=heldout, mask=mask, coordinates="unit", route=route, bounds=bounds
         )
-        self.delta, self.steps, self.batches = delta, steps, batches
-        self.threshold, self.shrink = threshold, shrink
+        self.delta = number("delta", delta, least=0, most=1)
+        self.steps = integer("steps", steps, 1)
+        self.batches = integer("batches", batches, 1)
+        self.threshold = number("threshold", threshold, least=0)
+        self.shrink = number("shrink", shrink, above=0, most=1)
 
     def refine(self, problem: Problem, configuration: Configuration, seed: int) -> Outcome:
         """The configuration after the steps; one with a gradient that is not finite is not kept."""
@@ -83,7 +82,7 @@ class Trust(GradientStrategy):
                 step[name] = -lengths[name] * sign
             if not any(step.values()):
                 break
-            before, current = current, measurements.moved(current, step)
+            before, current = current, measurements.move(current, step)
         return Outcome(current, measurements.diagnostics(self.name, current))
 
     def _sign(self, slopes: list[float]) -> float:

@@ -92,7 +92,7 @@ BAD = [
     (["ohgw-1step", "eta_h=-1"], "eta_h is -1: it must be a finite number of at least 0"),
     (["ohgw-1step", "eta_h=fast"], "eta_h is 'fast': it must be a finite number"),
     (["ohgw-1step", "eta_h"], "--warm-start-option is 'eta_h': write it as KEY=VALUE, such as eta_h=3e-4"),
-    (["ohgw-trust", "delta=2"], "delta is 2: it must be a finite number in [0, 1]"),
+    (["ohgw-trust", "delta=2"], "delta is 2: it must be a finite number of at least 0 and at most 1"),
     (["screen+trust", "delta=0.05"], "'delta' is no part's setting: write it as PART.SETTING"),
     (["screen+trust", "trust=1"], "trust is 1: it is one of the parts"),
     (["screen+trust", "brake.delta=1"], "'brake' is no part's setting"),

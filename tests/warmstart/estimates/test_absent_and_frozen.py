@@ -13,7 +13,7 @@ from asha_core import Choice, Configuration, Constant, Float, Int, RandomSearch,
 from trials.task import PlainProblem
 from trials.tasks.digits import Digits
 from trials.torch_task.warm_start_problem import TrainingProblem
-from warmstart.base import movable, moved, taken
+from warmstart.moves import movable, move, step_taken
 from warmstart.strategies.hypergradient import HyperGradient
 from warmstart.strategies.random_step import RandomStep
 
@@ -45,11 +45,11 @@ def test_a_random_step_leaves_the_absent_absent_and_the_frozen_frozen(seed: int,
 @given(index=st.integers(0, 10**6), step=st.floats(-1, 1))
 def test_a_step_for_what_is_absent_or_frozen_moves_nothing(index: int, step: float) -> None:
     configuration = RandomSearch(HELD, 5).propose(index)
-    after = moved(HELD, configuration, {"dropout": step, "kind": step, "layers": step})
+    after = move(HELD, configuration, {"dropout": step, "kind": step, "layers": step})
     assert after == configuration
     if "momentum" not in configuration:
-        assert moved(HELD, configuration, {"momentum": step}) == configuration
-    assert set(taken(HELD, configuration, after).values()) == {0.0}
+        assert move(HELD, configuration, {"momentum": step}) == configuration
+    assert set(step_taken(HELD, configuration, after).values()) == {0.0}
 
 
 class Conditional(Digits):

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from asha_core import Choice, Configuration, Float, SearchSpace
 from asha_core.errors import TaskError
-from warmstart.estimates.dependence import Watched, role_of, settings_slopes, wanted_names
+from warmstart.estimates.dependence import Watched, optimizer_settings, wanted_names
 from warmstart.estimates.optimizers import SGD, Adam
 from warmstart.estimates.stencils import stencil
 
@@ -125,20 +125,20 @@ def settings(config: Mapping[str, Any]) -> list[SGD]:
 
 
 def test_slopes_of_settings_are_those_of_the_mapping() -> None:
-    here, dependence = settings_slopes(settings, SPACE, CONFIG, ["lr", "decay"])
-    assert here == settings(CONFIG)
+    optimizer = optimizer_settings(settings, SPACE, CONFIG, ["lr", "decay"])
+    assert optimizer.groups == settings(CONFIG)
     ln10, lr = math.log(10), 0.02
     expected = {"lr": lr * ln10, "momentum": -lr / 5 * ln10, "weight_decay": -0.2 / lr * ln10}
-    found = dependence.slope("lr", 0)
+    found = optimizer.slope("lr", 0)
     for setting, slope in expected.items():
         assert found[setting] == pytest.approx(slope, rel=1e-7)
     assert found["dampening"] == 0.0
-    assert dependence.slope("decay", 0) == pytest.approx({**dict.fromkeys(found, 0.0), "weight_decay": 50.0})
-    assert dependence.slope("lr", 1)["lr"] == pytest.approx(lr / 3 * ln10, rel=1e-7)
-    assert not any(dependence.slope("decay", 1).values())
-    assert dependence.slope("nothing", 0) == {}
-    assert set(role_of(dependence, "lr")) == {"lr", "momentum", "weight_decay"}
-    assert set(role_of(dependence, "nothing")) == set()
+    assert optimizer.slope("decay", 0) == pytest.approx({**dict.fromkeys(found, 0.0), "weight_decay": 50.0})
+    assert optimizer.slope("lr", 1)["lr"] == pytest.approx(lr / 3 * ln10, rel=1e-7)
+    assert not any(optimizer.slope("decay", 1).values())
+    assert optimizer.slope("nothing", 0) == {}
+    assert optimizer.moved_by("lr") == {"lr", "momentum", "weight_decay"}
+    assert optimizer.moved_by("nothing") == set()
 
 
 def test_settings_that_do_not_move_have_slopes_of_exactly_zero() -> None:
@@ -148,9 +148,9 @@ def test_settings_that_do_not_move_have_slopes_of_exactly_zero() -> None:
         values = dict(config)
         return [Adam(("w",), values["lr"], 0.9, 0.999, 1e-8)]
 
-    _, dependence = settings_slopes(reads_all, SPACE, CONFIG, ["lr", "decay"])
-    assert set(dependence.settings) == {"lr"}
-    assert [s for s, slope in dependence.slope("lr", 0).items() if slope] == ["lr"]
+    optimizer = optimizer_settings(reads_all, SPACE, CONFIG, ["lr", "decay"])
+    assert set(optimizer.slopes) == {"lr"}
+    assert optimizer.moved_by("lr") == {"lr"}
 
 
 def test_settings_in_float32_have_slopes_to_four_digits() -> None:
@@ -159,8 +159,8 @@ def test_settings_in_float32_have_slopes_to_four_digits() -> None:
     def rounded(config: Mapping[str, Any]) -> list[SGD]:
         return [SGD(("w",), float(torch.tensor(config["lr"])))]
 
-    _, dependence = settings_slopes(rounded, SPACE, CONFIG, ["lr"])
-    assert dependence.slope("lr", 0)["lr"] == pytest.approx(0.01 * math.log(10), rel=1e-3)
+    optimizer = optimizer_settings(rounded, SPACE, CONFIG, ["lr"])
+    assert optimizer.slope("lr", 0)["lr"] == pytest.approx(0.01 * math.log(10), rel=1e-3)
 
 
 def test_a_group_that_comes_or_goes_within_a_step_is_said_to() -> None:
@@ -169,9 +169,9 @@ def test_a_group_that_comes_or_goes_within_a_step_is_said_to() -> None:
         return [first, SGD(("b",), config["lr"])] if config["lr"] > 0.01 else [first]
 
     with pytest.raises(TaskError, match=r"lr.*other parameter groups.*route=differences"):
-        settings_slopes(groups, SPACE, CONFIG, ["lr"])
+        optimizer_settings(groups, SPACE, CONFIG, ["lr"])
     with pytest.raises(TaskError, match="other parameter groups"):
-        settings_slopes(
+        optimizer_settings(
             lambda c: [SGD(("w",), 0.1) if c["lr"] > 0.01 else Adam(("w",), 0.1)], SPACE, CONFIG, ["lr"]
         )
 

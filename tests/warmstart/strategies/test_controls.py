@@ -15,7 +15,7 @@ from tests.warmstart.small_problems import SPACE as SMALL
 from tests.warmstart.small_problems import Small, configuration
 from trials.task import PlainProblem
 from warmstart import build
-from warmstart.base import moved, taken
+from warmstart.moves import move, step_taken
 from warmstart.strategies.random_step import RandomStep
 
 MIXED = SearchSpace(
@@ -109,8 +109,8 @@ def test_random_steps_have_their_standard_deviation() -> None:
 @given(index=st.integers(0, 10**6), step=st.floats(-100, 100), reflect=st.booleans())
 def test_moves_stay_inside_and_are_told_as_they_were_taken(index: int, step: float, reflect: bool) -> None:
     before = RandomSearch(MIXED, 0).propose(index)
-    after = moved(MIXED, before, {"lr": step, "dropout": -step}, reflect=reflect)
+    after = move(MIXED, before, {"lr": step, "dropout": -step}, reflect=reflect)
     MIXED.configuration(after)
-    told = taken(MIXED, before, after)
+    told = step_taken(MIXED, before, after)
     assert abs(told["lr"]) <= abs(step) + 1e-9
-    assert moved(MIXED, before, {"lr": 0.0}) == before
+    assert move(MIXED, before, {"lr": 0.0}) == before

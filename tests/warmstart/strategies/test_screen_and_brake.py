@@ -11,7 +11,7 @@ from asha_core import Choice, Configuration, Float, RandomSearch, SearchSpace
 from tests.warmstart.small_problems import SPACE, Small, configuration
 from warmstart import BlackBox
 from warmstart.strategies.brake import Brake
-from warmstart.strategies.probe import Probe
+from warmstart.strategies.explosion import Probe
 from warmstart.strategies.screen import Screen
 
 

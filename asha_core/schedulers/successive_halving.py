@@ -15,7 +15,6 @@ from __future__ import annotations
 from typing import Any
 
 from asha_core.arguments import integer
-from asha_core.schedulers.brackets import Bracket
 from asha_core.schedulers.synchronous import SynchronousScheduler
 
 
@@ -48,14 +47,3 @@ class SuccessiveHalving(SynchronousScheduler):
 
     def _shape(self, index: int) -> tuple[int, int]:
         return 0, self.bracket_size
-
-    @property
-    def units_to_first_promotion(self) -> int:
-        """Units of resource before anybody goes on, if nothing fails."""
-        return min(self.bracket_size, self.trial_limit or self.bracket_size) * self.levels[0]
-
-    def brackets(self, trials: int) -> list[Bracket]:
-        """How ``trials`` configurations are expected to be spread over brackets."""
-        whole, rest = divmod(trials, self.bracket_size)
-        both = [Bracket(self.levels, self.bracket_size, whole), Bracket(self.levels, rest)]
-        return [bracket for bracket in both if bracket.trials and bracket.times]

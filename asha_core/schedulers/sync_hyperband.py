@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from asha_core.schedulers.brackets import Bracket
 from asha_core.schedulers.levels import bracket_levels, bracket_size
 from asha_core.schedulers.synchronous import SynchronousScheduler
 
@@ -40,6 +39,10 @@ class SynchronousHyperband(SynchronousScheduler):
         return first, bracket_size(count - 1 - first, count, self.reduction_factor)
 
     @property
+    def _round(self) -> int:
+        return len(self.levels)
+
+    @property
     def first_rungs(self) -> Sequence[int]:
         """The rungs at which trials begin: one a bracket."""
         return range(len(self.levels))
@@ -52,20 +55,3 @@ class SynchronousHyperband(SynchronousScheduler):
     def enough_trials(self, least: int) -> int:
         """Whole rounds, so that no bracket is cut short."""
         return -(-least // self.whole_bracket) * self.whole_bracket
-
-    @property
-    def units_to_first_promotion(self) -> int:
-        """Units of resource before anybody goes on, if nothing fails."""
-        size = self._shape(0)[1]
-        return min(size, self.trial_limit or size) * self.levels[0]
-
-    def brackets(self, trials: int) -> list[Bracket]:
-        """How ``trials`` configurations are expected to be spread over brackets."""
-        rounds, rest = divmod(trials, self.whole_bracket)
-        found = []
-        for index in range(len(self.levels)):
-            first, size = self._shape(index)
-            found.append(Bracket(self.levels[first:], size, rounds))
-            found.append(Bracket(self.levels[first:], min(size, rest)))
-            rest -= min(size, rest)
-        return [bracket for bracket in found if bracket.trials and bracket.times]

@@ -18,6 +18,7 @@ from bisect import insort
 from heapq import heappop, heappush
 
 from asha_core.schedulers.base import Scheduler
+from asha_core.schedulers.brackets import Bracket
 from asha_core.schedulers.rung import Rung
 from asha_core.schedulers.state import Status, TrialState
 
@@ -53,6 +54,28 @@ class SynchronousScheduler(Scheduler):
     @abstractmethod
     def _shape(self, index: int) -> tuple[int, int]:
         """(first rung, size) of the bracket that is opened as number ``index``."""
+
+    @property
+    def _round(self) -> int:
+        """How many brackets there are of different shapes; they are opened one after the other, in rounds."""
+        return 1
+
+    @property
+    def units_to_first_promotion(self) -> int:
+        """Units of resource before anybody goes on, if nothing fails."""
+        size = self._shape(0)[1]
+        return min(size, self.trial_limit or size) * self.levels[0]
+
+    def brackets(self, trials: int) -> list[Bracket]:
+        """How ``trials`` configurations are expected to be spread over brackets."""
+        shapes = [self._shape(index) for index in range(self._round)]
+        rounds, rest = divmod(trials, sum(size for _, size in shapes))
+        found = []
+        for first, size in shapes:
+            found.append(Bracket(self.levels[first:], size, rounds))
+            found.append(Bracket(self.levels[first:], min(size, rest)))
+            rest -= min(size, rest)
+        return [bracket for bracket in found if bracket.trials and bracket.times]
 
     def _begin(self) -> None:
         self._opened = 0

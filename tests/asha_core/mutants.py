@@ -215,6 +215,9 @@ MUTANTS = {
         ("return (max_resource,)", "return (min_resource, max_resource)", "one rung, R"),
     ],
     "schedulers.synchronous": [
+        ("Bracket(self.levels[first:], min(size, rest))", "Bracket(self.levels[first:], 0)",
+         "the rest is expected"),
+        ("rest -= min(size, rest)", "pass", "the rest is expected once"),
         ("if bracket.open.n < bracket.expected:", "if bracket.open.n < bracket.expected - 1:",
          "a rung closes when all have arrived"),
         ("            if self._may_begin():\n                return\n", "", "a bracket is filled first"),
@@ -250,13 +253,11 @@ MUTANTS = {
          "self.trial_limit or self._bracket_size or self.whole_bracket",
          "what is said goes first"),
         ('"bracket_size", bracket_size, 1', '"bracket_size", bracket_size, 0', "somebody is in a bracket"),
-        ("Bracket(self.levels, rest)]", "Bracket(self.levels, 0)]", "the rest is planned"),
     ],
     "schedulers.sync_hyperband": [
         ("first = index % count", "first = min(index, count - 1)", "rounds"),
         ("first = index % count", "first = -index % count", "s_max comes first"),
         ("bracket_size(count - 1 - first, count,", "bracket_size(count - 1 - first, count - 1,", "sizes"),
-        ("rest -= min(size, rest)", "pass", "the rest is planned once"),
     ],
     "runtime.resume": [
         ("held * max(t - earlier.t, 0.0)", "held * (t - earlier.t)", "time that went back counts nowhere"),

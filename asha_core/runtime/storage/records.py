@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from asha_core.messages import Event, Failed, Job, Lost, Refined, Rejected, Report
 from asha_core.runtime.executor import ExecutorEvent, Notice, Retired, WorkerReady
@@ -71,94 +71,51 @@ def job_record(job: Job, slot: int) -> Record:
     return record
 
 
+_EVENTS = {  # class: the record's type, and its fields in order
+    Report: ("report", ("trial", "attempt", "resource", "value", "seconds")),
+    Refined: ("refined", ("trial", "configuration", "seconds", "diagnostics")),
+    Rejected: ("rejected", ("trial", "reason", "seconds")),
+    Failed: ("failed", ("trial", "attempt", "kind", "error")),
+    Lost: ("lost", ("trial", "attempt", "kind", "reason")),
+    Notice: ("notice", ("slot", "trial", "text")),
+    Retired: ("retired", ("slot", "reason")),
+    WorkerReady: ("worker", ("slot", "pid", "device", "seconds")),
+}
+_OF_TRIALS: dict[str, type[Event]] = {_EVENTS[kind][0]: kind for kind in get_args(Event)}
+
+
 def event_record(event: ExecutorEvent) -> Record:
     """An event as the journal keeps it."""
-    match event:
-        case Report():
-            record: Record = {
-                "type": "report",
-                "trial": event.trial,
-                "attempt": event.attempt,
-                "resource": event.resource,
-                "value": event.value,
-                "seconds": round(event.seconds, 6),
-            }
-            if event.metrics:
-                record["metrics"] = dict(event.metrics)
-            if event.costs:
-                record["costs"] = dict(event.costs)
-            return record
-        case Refined():
-            record = {
-                "type": "refined",
-                "trial": event.trial,
-                "configuration": dict(event.configuration),
-                "seconds": round(event.seconds, 6),
-                "diagnostics": event.diagnostics,
-            }
-            if event.costs:
-                record["costs"] = dict(event.costs)
-            return record
-        case Rejected():
-            return {
-                "type": "rejected",
-                "trial": event.trial,
-                "reason": event.reason,
-                "seconds": round(event.seconds, 6),
-            }
-        case Failed():
-            return {
-                "type": "failed",
-                "trial": event.trial,
-                "attempt": event.attempt,
-                "kind": event.kind,
-                "error": event.error,
-            }
-        case Lost():
-            return {
-                "type": "lost",
-                "trial": event.trial,
-                "attempt": event.attempt,
-                "kind": event.kind,
-                "reason": event.reason,
-            }
-        case Notice():
-            return {"type": "notice", "slot": event.slot, "trial": event.trial, "text": event.text}
-        case Retired():
-            return {"type": "retired", "slot": event.slot, "reason": event.reason}
-        case WorkerReady():
-            return {
-                "type": "worker",
-                "slot": event.slot,
-                "pid": event.pid,
-                "device": event.device,
-                "seconds": round(event.seconds, 3),
-            }
+    kind, names = _EVENTS[type(event)]
+    record: Record = {"type": kind}
+    for name in names:
+        record[name] = getattr(event, name)
+    if "seconds" in record:
+        record["seconds"] = round(record["seconds"], 3 if kind == "worker" else 6)
+    if isinstance(event, Refined):
+        record["configuration"] = dict(event.configuration)
+    if isinstance(event, Report) and event.metrics:
+        record["metrics"] = dict(event.metrics)
+    if isinstance(event, Report | Refined) and event.costs:
+        record["costs"] = dict(event.costs)
+    return record
 
 
 def read_event(record: Record) -> Event | None:
     """The event of a record, for replay; None for records that are not events of a trial."""
-    trial = record.get("trial", -1)
-    match record["type"]:
-        case "report":
-            return Report(
-                trial,
-                record["attempt"],
-                record["resource"],
-                read_number(record["value"]),
-                read_number(record["seconds"]),
-                _read_numbers(record.get("metrics", {})),
-                _read_numbers(record.get("costs", {})),
-            )
-        case "refined":
-            values = record["configuration"]
-            configuration = Configuration(tuple(values), tuple(values.values()))
-            seconds, costs = read_number(record["seconds"]), _read_numbers(record.get("costs", {}))
-            return Refined(trial, configuration, seconds, record["diagnostics"], costs)
-        case "rejected":
-            return Rejected(trial, record["reason"], read_number(record["seconds"]))
-        case "failed":
-            return Failed(trial, record["attempt"], record["error"], record["kind"])
-        case "lost":
-            return Lost(trial, record["attempt"], record["reason"], record.get("kind", "died"))
-    return None
+    kind = _OF_TRIALS.get(record["type"])
+    if kind is None:
+        return None
+    if kind is Lost and "kind" not in record:  # of versions in which only workers were lost
+        record = {**record, "kind": "died"}
+    fields = {name: record[name] for name in _EVENTS[kind][1]}
+    for name in ("value", "seconds"):
+        if name in fields:
+            fields[name] = read_number(fields[name])
+    for name in ("metrics", "costs"):
+        if name in record:
+            fields[name] = _read_numbers(record[name])
+    if kind is Refined:
+        values = record["configuration"]
+        fields["configuration"] = Configuration(tuple(values), tuple(values.values()))
+    return kind(**fields)

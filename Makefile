@@ -1,6 +1,6 @@
 # make demo       a search and its report, from a bare clone
 # make docs       the documentation as a site, in build/site
-# make check      lint, types, layers, and the tests that start no process: before every commit
+# make check      lint, types, layers, and the tests that neither start processes nor take long: before every commit
 # make test       the same with the documentation and every test but the slow ones: before every push
 # make test-all   everything, with random examples that no run before had: what CI runs
 PYTHON ?= python3
@@ -47,7 +47,7 @@ docs: install-test
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 quick: install-test
-	$(PYTEST) -n auto --dist worksteal -m 'not slow and not processes'
+	$(PYTEST) -n auto --dist worksteal -m 'not slow and not long and not processes'
 
 pytest: install-test
 	$(PYTEST) -n auto --dist worksteal

@@ -66,6 +66,7 @@ PAGE, COLUMN = figures.SIZE, figures.COLUMN
 CASES = {"13-page": (THIRTEEN, PAGE), "1-column": (ONE, COLUMN), "13-column": (THIRTEEN, COLUMN)}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("names", "size"), CASES.values(), ids=CASES)
 @pytest.mark.parametrize("name", BY_NAME)
 def test_no_text_lies_on_another_or_leaves_the_figure(
@@ -76,6 +77,7 @@ def test_no_text_lies_on_another_or_leaves_the_figure(
     check_readable(BY_NAME[name](names), size, monkeypatch)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [figures.SIZE, figures.COLUMN], ids=["page", "column"])
 @pytest.mark.parametrize("name", OTHERS)
 def test_no_text_of_the_other_figures_lies_on_another(

@@ -198,6 +198,7 @@ def test_brackets_hold_every_trial_once(name: str, tmp_path: Path) -> None:
 # -- spaces ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_a_dimension_that_does_not_exist_is_a_dash(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -265,6 +266,7 @@ def test_the_bars_of_schedulers_with_different_rungs_stand_at_their_own(tmp_path
         assert not axes.lines  # no share that is common to both
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["asha", "hyperband"])
 def test_the_page_has_a_table_of_brackets_where_there_are_several(name: str, tmp_path: Path) -> None:
     write_search(tmp_path / "run", name)

@@ -55,6 +55,7 @@ class TestWilcoxon:
         assert result.exact
         assert result.note == ""
 
+    @pytest.mark.long
     @settings(max_examples=30)
     @given(st.lists(st.tuples(times, times), min_size=6, max_size=8))
     def test_it_is_scipys_exact_permutation_test_with_ties_and_zeros(self, rows: list) -> None:
@@ -134,6 +135,7 @@ class TestWilcoxon:
 magnitudes = st.lists(st.integers(0, 6), min_size=6, max_size=8)
 
 
+@pytest.mark.long
 @settings(max_examples=25)
 @given(magnitudes)
 def test_no_test_rejects_more_often_than_it_says(sizes: list[int]) -> None:
@@ -176,6 +178,7 @@ class TestPermutation:
         surely = permutation_restricted_mean(base, none, base / 100, none, 99, 99)
         assert (surely.p, surely.exact) == (0.01, False)
 
+    @pytest.mark.long
     @given(paired)
     def test_censored_before_the_horizon_it_is_a_test_of_kaplan_meier_areas(self, data: tuple) -> None:
         t0, c0, t1, c1 = data

@@ -146,6 +146,7 @@ def test_one_run_is_a_study(tmp_path: Path) -> None:
 # -- processes -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.processes
 def test_processes_read_what_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_study(tmp_path, seeds=range(3), skip=[("baseline", 1)])
     (where(tmp_path, ARM, 2) / "run.json").write_text("{")

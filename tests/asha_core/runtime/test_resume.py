@@ -69,6 +69,7 @@ def reports(path):
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", list(SCHEDULERS))
 def test_killed_after_every_record_in_turn_nothing_is_lost_or_reported_twice(name, tmp_path):
     def fresh():

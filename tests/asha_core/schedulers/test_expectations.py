@@ -24,6 +24,7 @@ def searched(name, trials, seed, **settings):
     return scheduler
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SCHEDULERS)
 @pytest.mark.parametrize("R", [81, 200])
 def test_500_trials_take_about_the_units_that_are_forecast(name, R):
@@ -54,6 +55,7 @@ def test_a_forecast_leaves_the_scheduler_alone_and_is_the_same_again(name):
     assert fingerprint(scheduler) == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SCHEDULERS)
 @pytest.mark.parametrize("units", [0, 0.5, 40, 1000, 20_000])
 def test_what_units_afford_costs_about_them_and_never_much_more(name, units):

@@ -146,6 +146,7 @@ class SchedulerMachine(RuleBasedStateMachine):
             self.duel.configurations_depend_on_seed_and_number_alone()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_each_decision_is_the_one_that_the_rules_ask_for(name):
     machine = type(f"{ORACLES[name].__name__}Machine", (SchedulerMachine,), {"name": name})
@@ -220,6 +221,7 @@ def a_walk(name: str, seed: int) -> Duel:
     return duel
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_and_so_it_is_on_long_random_walks(name):
     for seed in range(WALKS):

@@ -117,6 +117,7 @@ def brackets(draw):
     return eta, [Bracket(levels[start:], trials, times) for start, trials, times in found]
 
 
+@pytest.mark.long
 @quick
 @given(brackets())
 def test_brackets_add_up_level_by_level(made):

@@ -303,6 +303,7 @@ def test_what_is_needed_is_never_dropped_and_the_rest_can_be(name: str, seed: in
             assert given.get(trial.id, set()) == (set() if trial.id in running or going_on else expected)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "seed"), WALKS)
 def test_trials_go_in_the_order_of_what_can_become_of_them(name: str, seed: int) -> None:
     walk, draw = begin(name, seed)
@@ -331,6 +332,7 @@ def promotable(scheduler: Scheduler) -> set[int]:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "seed"), [walk for walk in WALKS if walk[0] in ("asha", "hyperband")])
 def test_who_could_be_promoted_next_goes_after_all_who_could_not(name: str, seed: int) -> None:
     walk, draw = begin(name, seed)

@@ -207,6 +207,7 @@ def test_mistakes_are_named_with_their_place(content: dict[str, Any], message: s
     assert str(caught.value).startswith("study.yaml")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -63,6 +63,7 @@ def saved(tmp_path: Path) -> tuple[Path, bytes]:
     return path, path.read_bytes()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(4))
 def test_a_flipped_bit_is_found_or_does_not_matter(seed: int, saved: tuple[Path, bytes]) -> None:
     path, content = saved

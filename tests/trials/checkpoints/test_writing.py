@@ -221,6 +221,7 @@ def test_what_is_written_beside_is_what_is_written_at_once(tmp_path: Path) -> No
     assert copy.tolist() == [1, 1]
 
 
+@pytest.mark.long
 def test_a_report_never_leaves_after_a_write_that_failed() -> None:
     """However the two threads take turns."""
     interval = sys.getswitchinterval()

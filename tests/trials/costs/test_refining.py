@@ -22,6 +22,7 @@ def digits() -> Digits:
     return task
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", VARIATIONS)
 def test_a_refinement_costs_what_pytorch_counts_of_it(name: str, digits: Digits) -> None:
     """The first one is counted, the others are concluded from their calls; none is left out, on digits."""
@@ -52,6 +53,7 @@ class Wider(Digits):
         return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.ReLU(), nn.Linear(width, 10))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["ohgw-1step", "ohgw-screen-trust"])
 def test_refinements_of_networks_of_every_width(name: str) -> None:
     task = Wider()

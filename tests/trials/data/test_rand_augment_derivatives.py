@@ -119,6 +119,7 @@ def change_and_integral(function: Callable[[Tensor], Tensor], low: float, high: 
     return ends[1] - ends[0], total
 
 
+@pytest.mark.long
 @settings(max_examples=8)
 @given(low=st.floats(0, 0.9), seed=st.integers(0, 2**31))
 def test_the_batchs_mean_changes_as_its_derivative_says(low: float, seed: int) -> None:

@@ -352,6 +352,7 @@ def test_every_network_is_tried() -> None:
     assert {form[0] for form in FORMS.values()} == set(MODELS)
 
 
+@pytest.mark.long
 def test_a_network_trains(made: Made) -> None:
     model = made.model.train()
     outputs = model(made.images)

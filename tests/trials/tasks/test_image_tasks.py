@@ -204,6 +204,7 @@ def curve_of(task: TorchTask, path: Path, pieces: list[int], **settings: Any) ->
     return reports
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", [Cifar10, FashionMnist, Dummy])
 def test_paused_at_rungs_on_fresh_workers_the_curve_is_bitwise_the_same(
     kind: type[Any], folder: Path, tmp_path: Path
@@ -215,6 +216,7 @@ def test_paused_at_rungs_on_fresh_workers_the_curve_is_bitwise_the_same(
     assert curve_of(again, tmp_path / "paused", [1, 3]) == whole
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", [Cifar10, FashionMnist, Dummy])
 def test_a_warm_start_of_size_zero_leaves_no_trace_on_them(
     kind: type[Any], folder: Path, tmp_path: Path

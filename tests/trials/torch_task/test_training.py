@@ -84,6 +84,7 @@ def same_state(a: RunDirectory, b: RunDirectory) -> bool:
     )
 
 
+@pytest.mark.long
 def test_pausing_and_resuming_gives_bitwise_the_same_curve(run: Run) -> None:
     whole, directory = run(Noisy(), [4])
     paused, other = run(Noisy(), [1, 3, 4])
@@ -168,6 +169,7 @@ def in_sittings(task: Task, folder: Path, until: int, stops: list[int]) -> tuple
     return directory, sent
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", [Restless, RestlessAdam, RestlessDataset])
 def test_a_unit_that_was_left_in_the_middle_is_bitwise_the_same(
     kind: type[TorchTask], tmp_path: Path

@@ -88,6 +88,7 @@ def task() -> Conditional:
 BASE = {"lr": 0.05, "weight_decay": 1e-3, "magnitude": 0.3}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("lookahead", [1, 2])
 @pytest.mark.parametrize("kind", ["plain", "sgd"])
 def test_a_hypergradient_step_leaves_the_absent_absent_and_the_frozen_frozen(

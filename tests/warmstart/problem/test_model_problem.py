@@ -28,6 +28,7 @@ from warmstart.problem.model_problem import ModelProblem
 ROUGH_TWICE = {"weight norm": 1e-2, "spectral norm": 0.2}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("steps", [1, 2])
 @pytest.mark.parametrize("kind", MODELS)
 def test_models_of_every_kind_agree_with_differences_through_the_real_optimiser(

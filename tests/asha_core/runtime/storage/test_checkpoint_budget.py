@@ -267,6 +267,7 @@ def test_events_of_no_trial_are_nothing_to_it(tmp_path: Path) -> None:
     assert isinstance(engine.pruner, Observer)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SCHEDULERS)
 @pytest.mark.parametrize("budget", [3, 8, 20])
 def test_in_every_search_the_budget_is_kept_or_only_what_is_needed_is_left(
@@ -314,6 +315,7 @@ class Reached(Observer):
             self.units.append((event.trial, event.resource))
 
 
+@pytest.mark.long
 def test_a_search_with_a_small_budget_ends_as_the_one_without(tmp_path: Path) -> None:
     """Trials whose checkpoints went are trained again, and what was reported before counts once."""
     results, reached = [], []

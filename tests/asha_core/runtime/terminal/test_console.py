@@ -282,6 +282,7 @@ def test_a_frame_fits_its_width(width):
         assert "worker 2 ready on cuda:2 after 3.0s" in text
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", [100, 60])
 def test_a_whole_search_is_drawn_and_leaves_one_line_behind(width):
     console = screen(width)

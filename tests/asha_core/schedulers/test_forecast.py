@@ -104,3 +104,7 @@ def test_pasha_says_how_far_it_is() -> None:
     assert scheduler.state() == {"unlocked": 3, "epsilon": 0.0}
     levels_reached(scheduler)
     assert scheduler.state()["unlocked"] in (3, 9, 27)
+
+
+def test_others_have_settled_nothing_for_themselves() -> None:
+    assert scheduler_of("asha").state() == {}

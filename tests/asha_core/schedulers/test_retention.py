@@ -377,3 +377,12 @@ def test_a_search_that_is_resumed_drops_in_the_same_order(name: str, seed: int) 
             else:
                 again.on_event(what)
         assert list(again.order(range(len(walk.scheduler.trials)))) == walk.order()
+
+
+def test_events_of_a_job_that_is_over_change_nothing() -> None:
+    scheduler = make("asha", max_resource=9, max_trials=3)
+    retention = Retention(scheduler)
+    job = scheduler.ask()
+    late = Report(job.trial, job.attempt, 1, 0.5, 0.0)
+    retention.on_event(late)  # nobody has told of its job
+    assert list(retention.order([job.trial])) == list(Retention(scheduler).order([job.trial]))

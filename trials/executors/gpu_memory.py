@@ -12,12 +12,11 @@ import time
 from collections.abc import Collection
 
 _QUERY = ("--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits")
-_INTERVAL = 1.0
 _ANSWER_SECONDS = 10.0
 
 
 class MemoryRelease:
-    """Watches for the release of the GPU memory of ``pids``.
+    """Watches for the release of the GPU memory of ``pids``, with a look every ``interval`` seconds.
 
     Attributes:
         since: when it began, by ``time.monotonic``.
@@ -25,8 +24,9 @@ class MemoryRelease:
         announced: whether people have been told; its owner's to set.
     """
 
-    def __init__(self, pids: Collection[int]) -> None:
+    def __init__(self, pids: Collection[int], interval: float = 1.0) -> None:
         self._pids = frozenset(pids)
+        self._interval = interval
         self._program = shutil.which("nvidia-smi")
         self._query: subprocess.Popen[str] | None = None
         self._asked = 0.0
@@ -40,7 +40,7 @@ class MemoryRelease:
             return True
         now = time.monotonic()
         if self._query is None:
-            if now - self._asked < _INTERVAL and self.held:
+            if now - self._asked < self._interval and self.held:
                 return False
             return not self._ask(now)
         if self._query.poll() is None:

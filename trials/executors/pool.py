@@ -20,7 +20,7 @@ from trials.devices import Slot
 from trials.executors import retirement
 from trials.executors.hang_detector import HangDetector
 from trials.executors.worker_process import Worker
-from trials.executors.worker_slot import WorkerSlot
+from trials.executors.worker_slot import USUAL_LIMITS, StartLimits, WorkerSlot
 from trials.worker import processes
 from trials.worker.heartbeat import Heartbeat
 from trials.worker.job_runner import WorkerSettings
@@ -42,7 +42,7 @@ class ProcessPool:
             never.
         token: what the workers carry in their environment (``trials.worker.processes``), a new one for
             each pool.
-        restart_pause: seconds before the next start in a slot, after the first failed one; doubled with each.
+        limits: when a slot gets its next worker.
         clock: monotonic; for the heartbeats.
     Raises:
         WorkerError: the task cannot be sent to another process. From ``wait``: no worker can be started
@@ -59,14 +59,13 @@ class ProcessPool:
         *,
         heartbeat_timeout: float | None = 60.0,
         token: str | None = None,
-        restart_pause: float = 0.5,
+        limits: StartLimits = USUAL_LIMITS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.search_token = token or secrets.token_hex(8)
         self._hang_detector = HangDetector(heartbeat_timeout, clock)
         self._slots = [
-            WorkerSlot(index, place, settings, self.search_token, restart_pause)
-            for index, place in enumerate(slots)
+            WorkerSlot(index, place, settings, self.search_token, limits) for index, place in enumerate(slots)
         ]
         self._pending: list[ExecutorEvent] = []  # for the next wait
         self._ever_ready = self._stopped = self._closed = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from asha_core.messages import Event, Job, Lost
@@ -17,8 +18,26 @@ from trials.worker.main import WorkerIdentity
 from trials.worker.output import worker_log
 
 _START_TRIES = 3  # failed starts in a row that retire a slot
-_NOTICE_SECONDS = 5.0  # of waiting for the memory of a dead worker: then people hear of it
-_RELEASE_SECONDS = 60.0  # then the slot is given up
+
+
+@dataclass(frozen=True, slots=True)
+class StartLimits:
+    """When a slot gets its next worker, in seconds.
+
+    Attributes:
+        pause: before the next start, after the first failed one; doubled with each.
+        memory_interval: between looks at the GPU memory that a dead worker still holds.
+        memory_notice: of waiting for it: then people hear of it.
+        memory_limit: then the slot is given up.
+    """
+
+    pause: float = 0.5
+    memory_interval: float = 1.0
+    memory_notice: float = 5.0
+    memory_limit: float = 60.0
+
+
+USUAL_LIMITS = StartLimits()
 
 
 class WorkerSlot:
@@ -27,7 +46,7 @@ class WorkerSlot:
     Args:
         settings: what every worker is told.
         token: of the search.
-        restart_pause: seconds before the next start, after the first failed one; doubled with each.
+        limits: when it gets its next worker.
 
     Attributes:
         index: its number.
@@ -42,13 +61,13 @@ class WorkerSlot:
     """
 
     def __init__(
-        self, index: int, place: Slot, settings: WorkerSettings, token: str, restart_pause: float
+        self, index: int, place: Slot, settings: WorkerSettings, token: str, limits: StartLimits
     ) -> None:
         self.index = index
         self.place = place
         self._settings = settings
         self._token = token
-        self._restart_pause = restart_pause
+        self._limits = limits
         self.worker: Worker | None = None
         self.job: Job | None = None
         self.settling = False
@@ -121,7 +140,7 @@ class WorkerSlot:
         self.worker = None
         self._start_at = 0.0
         if self.place.device.startswith("cuda"):
-            self._release = gpu_memory.MemoryRelease(family)
+            self._release = gpu_memory.MemoryRelease(family, self._limits.memory_interval)
 
     def stay_empty(self) -> None:
         """No worker is started here again."""
@@ -146,7 +165,7 @@ class WorkerSlot:
         if self._failed_starts >= _START_TRIES:
             self.retire(reason)
         else:
-            self._start_at = time.monotonic() + self._restart_pause * 2 ** (self._failed_starts - 1)
+            self._start_at = time.monotonic() + self._limits.pause * 2 ** (self._failed_starts - 1)
 
     def retire(self, reason: str) -> None:
         """Give the slot up."""
@@ -162,9 +181,9 @@ class WorkerSlot:
             return True, None
         waited = time.monotonic() - self._release.since
         held = f"the memory of ended processes of worker {self.index}: {self._release}"
-        if waited > _RELEASE_SECONDS:
+        if waited > self._limits.memory_limit:
             self.retire(f"{self.place.label} did not release {held}")
-        elif waited > _NOTICE_SECONDS and self._release.held and not self._release.announced:
+        elif waited > self._limits.memory_notice and self._release.held and not self._release.announced:
             self._release.announced = True
             return False, Notice(f"{self.place.label}: waiting for {held}", self.index)
         return False, None

@@ -20,6 +20,7 @@ from tests.trials import jobs
 from tests.trials.executors.pools import Make, SharedPool, collect, finish, gone, maker, pids, shared_pool
 from trials.checkpoints.files import load_checkpoint
 from trials.executors.inline import InlineExecutor
+from trials.executors.worker_slot import StartLimits
 
 
 @pytest.fixture(scope="module")
@@ -236,7 +237,7 @@ def test_an_impossible_configuration_is_invalid(running: Make) -> None:
 def test_a_worker_that_dies_while_starting_is_tried_again_and_then_reported(
     make_pool: Make, tmp_path: Path
 ) -> None:
-    pool = make_pool(jobs.DiesInSetUp(), restart_pause=0.05)
+    pool = make_pool(jobs.DiesInSetUp(), limits=StartLimits(pause=0.05))
     with pytest.raises(WorkerError, match="worker 0 exited with status 3 while starting: a driver crashed"):
         finish(pool, jobs.job())
     assert (tmp_path / "run" / "workers" / "0.log").read_text().count("a driver crashed") == 3

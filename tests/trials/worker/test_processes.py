@@ -16,7 +16,7 @@ from asha_core.messages import Lost, Report
 from asha_core.runtime.executor import Notice, Retired, WorkerReady
 from tests.trials import jobs
 from tests.trials.executors.pools import Make, collect, gone, maker, pids
-from trials.executors import gpu_memory, worker_slot
+from trials.executors.worker_slot import StartLimits
 from trials.worker import processes
 
 pytestmark = pytest.mark.skipif(not processes.HAVE_PROC, reason="there is no /proc here")
@@ -179,13 +179,10 @@ def gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "holders"
 
 
-def test_a_gpu_gets_its_next_worker_when_the_last_one_s_memory_is_free(
-    gpu: Path, make_pool: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(worker_slot, "_NOTICE_SECONDS", 0.6)
-    monkeypatch.setattr(gpu_memory, "_INTERVAL", 0.2)
+def test_a_gpu_gets_its_next_worker_when_the_last_one_s_memory_is_free(gpu: Path, make_pool: Make) -> None:
     gpu.write_text("")
-    pool = make_pool(jobs.reports, device="cuda:0")
+    limits = StartLimits(memory_interval=0.2, memory_notice=0.6)
+    pool = make_pool(jobs.reports, device="cuda:0", limits=limits)
     collect(pool, WorkerReady)
     [worker] = pids(pool)
     gpu.write_text(f"1, 17\n{worker}, 1234\n")
@@ -202,12 +199,9 @@ def test_a_gpu_gets_its_next_worker_when_the_last_one_s_memory_is_free(
     assert 3 <= len(asked) <= 14  # about once in each interval
 
 
-def test_a_gpu_that_never_releases_memory_retires_its_slot(
-    gpu: Path, make_pool: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(worker_slot, "_RELEASE_SECONDS", 0.5)
+def test_a_gpu_that_never_releases_memory_retires_its_slot(gpu: Path, make_pool: Make) -> None:
     gpu.write_text("")
-    pool = make_pool(jobs.reports, slots=2, device="cuda:0")
+    pool = make_pool(jobs.reports, slots=2, device="cuda:0", limits=StartLimits(memory_limit=0.5))
     events = collect(pool, WorkerReady)
     while len(events) < 2:
         events += pool.wait(1.0)

@@ -20,6 +20,7 @@ from asha_core.messages import Failed, Lost, Report
 from asha_core.runtime.executor import Retired, WorkerReady
 from tests.trials import jobs
 from tests.trials.executors.pools import Make, SharedPool, collect, finish, gone, maker, pids, shared_pool
+from trials.executors.worker_slot import StartLimits
 from trials.worker import memory, processes
 from trials.worker.failures import closing_event
 from trials.worker.heartbeat import EventSender
@@ -246,7 +247,9 @@ HOWS = [
 
 @pytest.mark.parametrize(("how", "reason"), HOWS)
 def test_a_slot_without_a_worker_retires_and_the_others_go_on(how: str, reason: str, make_pool: Make) -> None:
-    pool = make_pool(jobs.DiesWhere(), environment=[{}, {"ASHA_TEST_HOW": how}], restart_pause=0.05)
+    pool = make_pool(
+        jobs.DiesWhere(), environment=[{}, {"ASHA_TEST_HOW": how}], limits=StartLimits(pause=0.05)
+    )
     pool.submit(jobs.job(trial=5, until=1), 1)
     events = collect(pool, WorkerReady, Retired, Lost)
     assert [event for event in events if isinstance(event, Retired)] == [Retired(1, reason)]
@@ -260,7 +263,9 @@ def test_a_slot_without_a_worker_retires_and_the_others_go_on(how: str, reason: 
 def test_an_exception_in_set_up_is_tried_again_where_others_can_be_set_up(
     make_pool: Make, tmp_path: Path
 ) -> None:
-    pool = make_pool(jobs.DiesWhere(), environment=[{}, {"ASHA_TEST_HOW": "exception"}], restart_pause=0.05)
+    pool = make_pool(
+        jobs.DiesWhere(), environment=[{}, {"ASHA_TEST_HOW": "exception"}], limits=StartLimits(pause=0.05)
+    )
     *_, retired = collect(pool, Retired)
     assert retired.slot == 1
     assert "the task cannot be set up: RuntimeError: no memory yet (jobs.py, line" in retired.reason
@@ -279,7 +284,9 @@ def test_an_exception_in_set_up_is_tried_again_where_others_can_be_set_up(
 def test_when_no_slot_is_left_the_search_ends(
     how: str, error: type[Exception], match: str, make_pool: Make
 ) -> None:
-    pool = make_pool(jobs.DiesWhere(), slots=2, environment={"ASHA_TEST_HOW": how}, restart_pause=0.05)
+    pool = make_pool(
+        jobs.DiesWhere(), slots=2, environment={"ASHA_TEST_HOW": how}, limits=StartLimits(pause=0.05)
+    )
     pool.submit(jobs.job(), 0)
     pool.submit(jobs.job(trial=1), 1)
     with pytest.raises(error, match=match):

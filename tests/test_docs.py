@@ -20,6 +20,7 @@ import asha_core
 import asha_core.errors
 import trials
 import warmstart
+from asha_core.cli import run
 from asha_core.launch.options import parse_arguments
 from scripts import command_line_page
 from warmstart.registry import GROUP, STRATEGIES
@@ -71,6 +72,30 @@ def test_every_asha_run_in_a_page_is_understood(page: Path) -> None:
             if "asha-run: error" in block:
                 continue  # a page that shows what a mistake looks like
             parse_arguments(words)
+
+
+PLANS = [
+    pytest.param(command, shown, id=f"{page.stem}-{number}")
+    for page in PAGES
+    for block in blocks(page, "console")
+    for number, (command, shown) in enumerate(
+        re.findall(r"^\$ asha-run (.*--plan.*)\n((?:(?!\$ ).*\n)+)", block, re.MULTILINE)
+    )
+    if not {"--config", "--json"} & set(command.split()) and ":" not in command  # a page's own file or task
+]
+
+
+@pytest.mark.parametrize(("command", "shown"), PLANS)
+def test_a_plan_that_a_page_shows_is_the_one_that_is_printed(
+    command: str, shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run.main(shlex.split(command)) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert [line for line in shown.splitlines() if line and line != "..." and line not in printed] == []
+
+
+def test_many_pages_show_plans() -> None:
+    assert len(PLANS) >= 8
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)

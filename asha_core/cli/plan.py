@@ -210,7 +210,7 @@ def _expected(plan: dict[str, Any], unit: str, slots: int) -> list[str]:
     ]
     full = plan["trials"] * last["level"]
     if full > plan["units"]:
-        lines.append(f"(training all of them to {last['level']} {unit}s would take {full})")
+        lines.append(f"(training all of them to {last['level']} {unit}s would take {full:,})")
     if plan["seconds"] is not None:
         lines.append(f"about {format_duration(plan['seconds'])} on {counted(slots, 'slot')}")
     return lines

@@ -40,6 +40,7 @@ class SearchSpace(Mapping[str, Dimension]):
         SpaceError: empty, a name that is not a string, a value that is not a dimension, or a condition that
             can never hold.
 
+    >>> from asha_core import Choice, Float, Int, SearchSpace
     >>> space = SearchSpace({"lr": Float(1e-4, 1.0, log=True), "layers": Int(1, 4)})
     >>> space.from_unit([0.5, 0.99])["layers"]
     4
@@ -168,6 +169,7 @@ class SearchSpace(Mapping[str, Dimension]):
         Raises:
             ConfigurationError: an unknown dimension, or a value outside it.
 
+        >>> from asha_core import Float, Int, SearchSpace
         >>> space = SearchSpace({"lr": Float(1e-4, 1.0, log=True), "layers": Int(1, 4)})
         >>> space.freeze(layers=2).from_unit([0.5, 0.99])["layers"]
         2

@@ -221,7 +221,7 @@ def test_the_plan_of_every_scheduler_is_a_table(name: str, capsys: pytest.Captur
     assert re.search(r"about .+ on 2 slots", text)
     assert ("bracket from epoch" in text) == ("hyperband" in name)
     assert ("if the ranking stays stable" in text) == (name == "pasha")
-    assert ("would take 1080" in text) == (name != "random")
+    assert ("would take 1,080" in text) == (name != "random")
 
 
 def test_the_table_has_hyperbands_brackets(capsys: pytest.CaptureFixture[str]) -> None:

@@ -244,7 +244,7 @@ def read_replicate(planned: Planned) -> Replicate:
         warm_start=warm_start_summary(run),
         test=_number(test, "value"),
         test_loss=_number(test, "loss"),
-        status=_status(run.directory),
+        status=exit_status(run.directory),
         torn=run.torn,
         schema=run.schema,
         sessions=len(run.sessions),
@@ -271,6 +271,7 @@ def _number(content: Mapping[str, Any], key: str) -> float:
         return math.nan
 
 
-def _status(directory: Path) -> int | None:
+def exit_status(directory: Path) -> int | None:
+    """Of the run's process, by outcome.json; None if it says none."""
     status = read_optional_json(directory / "outcome.json").get("status")
     return status if type(status) is int else None

@@ -9,11 +9,10 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from analysis.journals.replicate import Planned, Replicate, read_replicate
+from analysis.journals.replicate import Planned, Replicate, exit_status, read_replicate
 from analysis.study.parallel import do_all
 from analysis.study.problems import Problem
 from asha_core.errors import AshaError
-from asha_core.runtime.storage.json_files import read_optional_json
 
 _ENOUGH = 40  # runs for which another process, which first loads numpy, is worth its while
 
@@ -35,18 +34,17 @@ def read_all(runs: Sequence[Planned], processes: int | None = None) -> tuple[lis
 def read(planned: Planned) -> Replicate | Problem:
     """One run, or why it cannot be read."""
     directory = planned.directory
-    status, line = _ended(directory)
-    if not (directory / "run.json").exists() and not (directory / "journal.jsonl").exists():
+    if not (directory / "journal.jsonl").exists():
+        status = exit_status(directory)
         if status not in (None, 0):
-            return Problem("failed", planned.id, f"asha-run ended with status {status}{line}", planned.group)
-        return Problem("missing", planned.id, "planned, and has not been run", planned.group)
+            text = f"asha-run ended with status {status}{last_line(directory)}"
+            return Problem("failed", planned.id, text, planned.group)
+        if not (directory / "run.json").exists():
+            return Problem("missing", planned.id, "planned, and has not been run", planned.group)
     try:
         with _uncollected():
             return read_replicate(planned)
     except (AshaError, OSError) as error:
-        begun = (directory / "journal.jsonl").exists()
-        if not begun and status not in (None, 0):
-            return Problem("failed", planned.id, f"asha-run ended with status {status}{line}", planned.group)
         return Problem("damaged", planned.id, f"cannot be read: {error}", planned.group)
 
 
@@ -61,15 +59,6 @@ def last_line(directory: Path) -> str:
         return ""
     told = [line.strip() for line in lines if line.strip()]
     return f": {told[-1][:300]}" if told else ""
-
-
-def _ended(directory: Path) -> tuple[int | None, str]:
-    """Exit status of the run's process by outcome.json, or None, and what it said last."""
-    outcome = read_optional_json(directory / "outcome.json")
-    if "status" not in outcome:
-        return None, ""
-    status = outcome["status"]
-    return (status if type(status) is int else None), last_line(directory)
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis import load_run, rung_survival
-from analysis.cli import main
 from analysis.journals.metrics import bracket_survival
 from analysis.journals.runs import Run, _assemble
-from analysis.report.run_figures import plot_rung_survival
+from analysis.report.run_figures import drawings_of, plot_rung_survival
+from analysis.report.run_page import run_page
 from analysis.report.run_report import summary_of
 from analysis.report.run_tables import best_table, brackets_table, text_tables
 from asha_core.errors import ResultsError
@@ -36,6 +38,7 @@ SPACE = SearchSpace(
     {"kind": Choice(["adam", "sgd"]), "lr": Float(1e-3, 1.0, log=True), "momentum": Float(0.0, 0.99)},
     conditions={"momentum": {"kind": "sgd"}},
 )
+Searched = Callable[[str], tuple[Scheduler, Run]]
 every_scheduler = pytest.mark.parametrize("name", SCHEDULERS)
 
 
@@ -76,7 +79,7 @@ def write_search(folder: Path, name: str, trials: int = 40) -> Scheduler:
     manifest |= {"space": SPACE.to_dict(), "scheduler": scheduler.describe()}
     write_json(folder / "run.json", manifest)
     (folder / "journal.jsonl").unlink()
-    writer, now = JournalWriter(folder / "journal.jsonl"), 0.0
+    writer, now = JournalWriter(folder / "journal.jsonl", sync=False), 0.0
     while (job := scheduler.ask()) is not None:
         writer.append(now, [job_record(job, 0)])
         for event in happens(job):
@@ -88,13 +91,28 @@ def write_search(folder: Path, name: str, trials: int = 40) -> Scheduler:
     return scheduler
 
 
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Searched:
+    """A search by a scheduler, and what was read of it: each is made once."""
+
+    @cache
+    def search(name: str) -> tuple[Scheduler, Run]:
+        folder = tmp_path_factory.mktemp(name)
+        return write_search(folder, name), load_run(folder)
+
+    return search
+
+
+def page_of(run: Run) -> str:
+    return run_page([run], [summary_of(run, [])], [], Path())
+
+
 # -- trials ----------------------------------------------------------------------------------------
 
 
 @every_scheduler
-def test_trials_are_counted_as_the_scheduler_counts_them(name: str, tmp_path: Path) -> None:
-    scheduler = write_search(tmp_path / "run", name)
-    run = load_run(tmp_path / "run")
+def test_trials_are_counted_as_the_scheduler_counts_them(name: str, searched: Searched) -> None:
+    scheduler, run = searched(name)
     summary = summary_of(run, [])
     assert summary["rejected"] == scheduler.rejected > 0
     assert summary["failed"] == scheduler.failures > 0
@@ -167,9 +185,8 @@ def test_whatever_happens_the_journal_tells_each_trials_state(
         check_max_trials(records, most - 1, Path())
 
 
-def test_what_proves_invalid_is_rejected_before_its_first_report_and_failed_after(tmp_path: Path) -> None:
-    scheduler = write_search(tmp_path / "run", "hyperband")
-    run = load_run(tmp_path / "run")
+def test_what_proves_invalid_is_rejected_before_its_first_report_and_failed_after(searched: Searched) -> None:
+    scheduler, run = searched("hyperband")
     failed = {trial.id for trial in scheduler.trials if trial.status == Status.FAILED}
     rejected = {trial.id for trial in scheduler.trials if trial.status == Status.REJECTED}
     assert failed
@@ -180,9 +197,8 @@ def test_what_proves_invalid_is_rejected_before_its_first_report_and_failed_afte
 
 
 @every_scheduler
-def test_brackets_hold_every_trial_once(name: str, tmp_path: Path) -> None:
-    scheduler = write_search(tmp_path / "run", name)
-    run = load_run(tmp_path / "run")
+def test_brackets_hold_every_trial_once(name: str, searched: Searched) -> None:
+    scheduler, run = searched(name)
     assert run.brackets == [scheduler.levels[first] for first in scheduler.first_rungs]
     shares = bracket_survival(run)
     assert sum(share.trials for share in shares) == 40
@@ -198,19 +214,14 @@ def test_brackets_hold_every_trial_once(name: str, tmp_path: Path) -> None:
 # -- spaces ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.long
-def test_a_dimension_that_does_not_exist_is_a_dash(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    write_search(tmp_path / "run", "asha")
-    run = load_run(tmp_path / "run")
+def test_a_dimension_that_does_not_exist_is_a_dash(searched: Searched) -> None:
+    _, run = searched("asha")
     table = best_table(run, summary_of(run, []), 10)
     header, rows = table.header, table.rows
     assert header[-3:] == ["kind", "lr", "momentum"]
     assert {(row[-3], row[-1] == "-") for row in rows} == {("adam", True), ("sgd", False)}
-    assert main([str(tmp_path / "run")]) == 0
-    assert " -\n" in capsys.readouterr().out
-    assert "<td>-</td>" in (tmp_path / "run" / "report.html").read_text()
+    assert " -\n" in text_tables([run], [summary_of(run, [])])
+    assert "<td>-</td>" in page_of(run)
 
 
 def test_a_manifest_of_before_conditions_is_read_as_it_was(tmp_path: Path) -> None:
@@ -220,12 +231,13 @@ def test_a_manifest_of_before_conditions_is_read_as_it_was(tmp_path: Path) -> No
     assert run.brackets == [1]
     assert [share.trials for share in bracket_survival(run)] == [3]
     assert "lr" in text_tables([run], [summary_of(run, [])])
-    assert main([str(tmp_path / "run")]) == 0
+    assert "lr" in page_of(run)
+    for drawing in drawings_of([run], [summary_of(run, [])], None):
+        drawing.draw(Figure().add_subplot())
 
 
-def test_a_manifest_of_now_names_its_dimensions_and_brackets(tmp_path: Path) -> None:
-    write_search(tmp_path / "run", "hyperband")
-    run = load_run(tmp_path / "run")
+def test_a_manifest_of_now_names_its_dimensions_and_brackets(searched: Searched) -> None:
+    _, run = searched("hyperband")
     assert list(run.dimensions) == ["kind", "lr", "momentum"]
     assert run.dimensions["momentum"]["when"] == {"kind": ["sgd"]}
     assert run.brackets == [1, 3, 9]
@@ -245,17 +257,14 @@ def told(axes: Axes) -> list[str]:
 
 
 @every_scheduler
-def test_the_ideal_share_is_drawn_where_there_is_one_bracket(name: str, tmp_path: Path) -> None:
-    write_search(tmp_path / "run", name)
-    axes = survival(load_run(tmp_path / "run"))
+def test_the_ideal_share_is_drawn_where_there_is_one_bracket(name: str, searched: Searched) -> None:
+    axes = survival(searched(name)[1])
     assert ("one in 3 of the rung before" in told(axes)) == ("hyperband" not in name)
     assert len(axes.lines) == ("hyperband" not in name)
 
 
-def test_the_bars_of_schedulers_with_different_rungs_stand_at_their_own(tmp_path: Path) -> None:
-    for name in ("asha", "random"):
-        write_search(tmp_path / name, name)
-    asha, full = load_run(tmp_path / "asha"), load_run(tmp_path / "random")
+def test_the_bars_of_schedulers_with_different_rungs_stand_at_their_own(searched: Searched) -> None:
+    asha, full = searched("asha")[1], searched("random")[1]
     assert (asha.levels, full.levels) == ([1, 3, 9], [9])
     for runs in ((asha, full), (full, asha)):
         axes = survival(*runs)
@@ -266,10 +275,6 @@ def test_the_bars_of_schedulers_with_different_rungs_stand_at_their_own(tmp_path
         assert not axes.lines  # no share that is common to both
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("name", ["asha", "hyperband"])
-def test_the_page_has_a_table_of_brackets_where_there_are_several(name: str, tmp_path: Path) -> None:
-    write_search(tmp_path / "run", name)
-    assert main([str(tmp_path / "run")]) == 0
-    page = (tmp_path / "run" / "report.html").read_text()
-    assert ("<h3>Brackets</h3>" in page) == (name == "hyperband")
+def test_the_page_has_a_table_of_brackets_where_there_are_several(name: str, searched: Searched) -> None:
+    assert ("<h3>Brackets</h3>" in page_of(searched(name)[1])) == (name == "hyperband")

@@ -139,11 +139,13 @@ magnitudes = st.lists(st.integers(0, 6), min_size=6, max_size=8)
 @settings(max_examples=25)
 @given(magnitudes)
 def test_no_test_rejects_more_often_than_it_says(sizes: list[int]) -> None:
-    """Over all 2^n assignments of signs, which "no difference" makes equally likely."""
+    """Over all 2^n assignments of signs, which "no difference" makes equally likely; those that mirror one
+    another have one p, and half of them are enough.
+    """
     size = np.array(sizes, float)
     none = np.zeros(len(size), bool)
     found: list[list[float]] = [[], [], []]
-    for signs in itertools.product((-1, 1), repeat=len(size)):
+    for signs in itertools.product((1,), *[(-1, 1)] * (len(size) - 1)):
         base, other = 20 + size * signs, 20 - size * signs
         found[0].append(wilcoxon_log(np.exp(base / 9), np.exp(other / 9)).p or 0)
         found[1].append(permutation_restricted_mean(base, none, other, none, 99).p or 0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import CensoredData, ecdf
+from scipy.stats import CensoredData, ecdf, logrank
 
 from analysis.stats.resampling import weighted_curves
 from analysis.stats.survival import kaplan_meier, log_rank, log_rank_many, restricted_mean
@@ -80,6 +80,13 @@ def test_log_rank_statistics_are_the_published_ones() -> None:
         32.98664902, rel=1e-9
     )  # lifelines 0.30.3, multivariate_logrank_test
     assert four.p == pytest.approx(3.2416248e-07, rel=1e-6)
+
+
+@pytest.mark.parametrize("groups", [(SIX_MP, PLACEBO), (MAINTAINED, NOT), (NOT, PLACEBO)])
+def test_the_log_rank_test_of_two_groups_is_scipys(groups: tuple[tuple[list[int], list[int]], ...]) -> None:
+    ours = log_rank(*groups[0], *groups[1])
+    theirs = logrank(*(CensoredData.right_censored(times, censored) for times, censored in groups))
+    assert (ours.statistic, ours.p) == pytest.approx((theirs.statistic**2, theirs.pvalue), rel=1e-9)
 
 
 def test_restricted_means_are_those_of_lifelines() -> None:

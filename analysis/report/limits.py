@@ -6,9 +6,8 @@ from collections.abc import Iterable
 
 from analysis.comparison.criteria import LEAST_PAIRS
 from analysis.comparison.schema import Comparison, Group
-from analysis.wording import few, number, target_name
-
-_UNITS = {"seconds": "s", "gpu_hours": "GPU-hours"}
+from analysis.report.measures import measure_name, on_gpu, scale
+from analysis.wording import few, target_name
 
 
 def limits(comparison: Comparison) -> Iterable[str]:
@@ -60,16 +59,17 @@ def _horizon(comparison: Comparison, group: Group) -> Iterable[str]:
     tau = target_name(group.primary, group.metric, group.mode)
     censored = [each for arm in group.arms for each in arm.at(group.primary, comparison.measure).censored]
     horizon = group.horizon(comparison.measure, group.primary)
-    unit = _UNITS.get(comparison.measure, f"{group.unit}s")
+    unit = scale(comparison, group, comparison.measure)
+    until = f"{unit(horizon.value)} {unit.unit}, which is {horizon.words}"
     if all(censored):
         yield (
-            f"{group.name}: no search had reached {tau} by {number(horizon.value, 1)} {unit}, which is "
-            f"{horizon.words}, so that nothing can be said about the time to it."
+            f"{group.name}: no search had reached {tau} by {until}, so that nothing can be said about the "
+            "time to it."
         )
     elif any(censored):
         yield (
-            f"{group.name}: {sum(censored)} of {len(censored)} searches had not reached {tau} by "
-            f"{number(horizon.value, 1)} {unit}, which is {horizon.words}. They stay in, as censored."
+            f"{group.name}: {sum(censored)} of {len(censored)} searches had not reached {tau} by {until}. "
+            "They stay in, as censored."
         )
 
 
@@ -82,7 +82,8 @@ def _measure(comparison: Comparison) -> Iterable[str]:
             "beside them; on a machine that did other work as well they are noisy."
         )
     elif comparison.measure == "gpu_hours":
-        yield "Times are told in GPU-hours: devices held times wall-clock (on a CPU: worker processes)."
+        held = "devices held" if on_gpu(comparison) else "worker processes"
+        yield f"Times are told in {measure_name(comparison, 'gpu_hours')}: {held} times wall-clock."
     else:
         yield "Times are wall-clock seconds: on a machine that did other work as well they are noisy."
 

@@ -31,7 +31,7 @@ def scale(comparison: Comparison, group: Group, measure: str) -> Scale:
     least = min((value for value in usual if value > 0), default=1.0)
     unit, size = f"{group.unit}s", 1.0
     if measure == "gpu_hours":
-        unit = "GPU-hours" if on_gpu(comparison) else "worker-hours"
+        unit = device_hours(gpu=on_gpu(comparison))
     elif measure == "seconds":
         longest = max((each.value for each in group.horizons if each.measure == measure), default=0.0)
         size, unit = time_unit(longest)
@@ -43,7 +43,12 @@ def on_gpu(comparison: Comparison) -> bool:
     return any(source.hardware.get("gpus") for source in comparison.sources)
 
 
+def device_hours(*, gpu: bool) -> str:
+    """What hours of device time are called."""
+    return "GPU-hours" if gpu else "worker-hours"
+
+
 def measure_name(comparison: Comparison, measure: str) -> str:
     """A measure for people."""
-    hours = "GPU-hours" if on_gpu(comparison) else "worker-hours"
+    hours = device_hours(gpu=on_gpu(comparison))
     return {"seconds": "wall-clock time", "gpu_hours": hours, "units": "units of training"}[measure]

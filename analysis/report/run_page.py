@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.journals.metrics import describe_sessions
 from analysis.journals.runs import Run, labels, unlike
+from analysis.report.measures import device_hours
 from analysis.report.page import render
-from analysis.report.run_tables import device_hours, in_words, tables_of
+from analysis.report.run_tables import in_words, tables_of
 from asha_core.runtime.units import counted, format_duration
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def _numbers(run: Run, summary: dict[str, Any]) -> list[tuple[str, str]]:
         (str(summary["trials"]), "configurations"),
         (str(summary["units"]), f"{run.unit}s trained"),
         (format_duration(run.end), "wall-clock"),
-        (f"{summary['gpu_hours']:.3g}", device_hours(run)),
+        (f"{summary['gpu_hours']:.3g}", device_hours(gpu=run.on_gpu)),
     ]
     if area is not None:
         numbers.append((f"{area:.4f}", "mean best-so-far over the run (AUC)"))

@@ -8,6 +8,7 @@ from typing import Any
 
 from analysis.journals.metrics import TimeToTarget
 from analysis.journals.runs import Run, labels, unlike
+from analysis.report.measures import device_hours
 from analysis.report.tables import Column, Table, tabulate, text
 from asha_core.runtime.observers import short
 from asha_core.runtime.units import counted, format_duration
@@ -123,18 +124,13 @@ def targets_table(run: Run, summary: dict[str, Any]) -> Table:
     columns = [
         Column[TimeToTarget](f"{run.metric} target", lambda t: f"{t.target:g}"),
         Column("time", lambda t: at_least(t, format_duration(t.seconds))),
-        Column(device_hours(run), lambda t: at_least(t, f"{t.gpu_hours:.3g}")),
+        Column(device_hours(gpu=run.on_gpu), lambda t: at_least(t, f"{t.gpu_hours:.3g}")),
         Column(f"{run.unit}s", lambda t: at_least(t, str(t.units))),
         Column("", lambda t: "not reached" if t.censored else "reached"),
     ]
     note = "" if summary["targets_named"] else " (90, 95 and 99% of the best value)"
     reached = [TimeToTarget(**entry) for entry in summary["time_to_target"]]
     return tabulate("targets", f"Time to target{note}", reached, columns)
-
-
-def device_hours(run: Run) -> str:
-    """What device time is called."""
-    return "GPU-hours" if run.on_gpu else "worker-hours"
 
 
 def rungs_table(run: Run, summary: dict[str, Any]) -> Table:

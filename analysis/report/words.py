@@ -8,6 +8,7 @@ from analysis.comparison.arms import Against, TimeEffect
 from analysis.comparison.criteria import ALPHA, LEAST_PAIRS, TIME, shown
 from analysis.comparison.schema import Comparison, Group, Overall
 from analysis.report.limits import limits
+from analysis.report.measures import on_gpu, scale
 from analysis.study.problems import KINDS, UNUSED, Problem
 from analysis.wording import (
     between,
@@ -107,12 +108,13 @@ def _arms(comparison: Comparison) -> Iterable[str]:
             if not against.seeds:
                 told = [f"{against.arm} has no pair with {against.baseline}: nothing can be compared."]
             elif group.primary is not None:
-                told.insert(0, _effect(group, against, against.at(group.primary, comparison.measure)))
+                told.insert(0, _effect(comparison, group, against, group.primary))
             yield where + " ".join(told)
 
 
-def _effect(group: Group, against: Against, effect: TimeEffect) -> str:
-    """The effect on the time to the primary target, and how sure that is."""
+def _effect(comparison: Comparison, group: Group, against: Against, target: float) -> str:
+    """The effect on the time to a target, and how sure that is."""
+    effect = against.at(target, comparison.measure)
     tau = target_name(effect.target, group.metric, group.mode)
     reached = effect.base_reached + effect.reached
     if not reached:
@@ -122,9 +124,8 @@ def _effect(group: Group, against: Against, effect: TimeEffect) -> str:
             "can be compared."
         )
     ratio = effect.ratio
-    spent = {"seconds": "time", "gpu_hours": "number of GPU-hours"}.get(
-        effect.measure, f"number of {group.unit}s"
-    )
+    unit = scale(comparison, group, effect.measure).unit
+    spent = "time" if effect.measure == "seconds" else f"number of {unit}"
     what = (
         f"median {spent} to {tau}" if ratio.of == "medians" else f"mean {spent} to {tau}, up to the horizon,"
     )
@@ -214,6 +215,6 @@ def _cannot(comparison: Comparison) -> Iterable[str]:
         f"This is about {few(tasks)}, at this budget and in this search space: other tasks, schedulers, "
         "budgets and spaces may come out otherwise"
     )
-    if not any(source.hardware.get("gpus") for source in comparison.sources):
+    if not on_gpu(comparison):
         text += "; there was no GPU, so what warm starts cost there in time and memory is not known"
     yield f"{text}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -136,12 +137,23 @@ def test_units_are_called_by_their_name() -> None:
     [
         ("seconds", "Times are wall-clock seconds: on a machine that did other work as well they are noisy."),
         ("units", "Seconds stand beside them; on a machine that did other work as well they are noisy."),
-        ("gpu_hours", "Times are told in GPU-hours"),
+        ("gpu_hours", "Times are told in worker-hours: worker processes times wall-clock."),
     ],
 )
 def test_what_times_are_measured_in_is_said(measure: str, said: str) -> None:
     base = times(7, 0.3)
     assert said in text(told(base, 0.5 * base, measure=measure))
+
+
+def test_hours_are_of_gpus_where_there_are_some_and_else_of_workers() -> None:
+    base, never = times(7, 0.3), [INFINITE] * 6 + [40.0]
+    for hardware, hours in ((None, "worker-hours"), (GPU, "GPU-hours")):
+        own = {} if hardware is None else {"hardware": hardware}
+        found = text(told(base, 0.5 * base, measure="gpu_hours", **own))
+        assert f"With ohgw-1step the median number of {hours} to accuracy 95% was 0.50" in found
+        assert f"Times are told in {hours}" in found
+        late = text(told(never, never, measure="gpu_hours", **own))
+        assert re.search(rf"12 of 14 searches had not reached accuracy 95% by [0-9.]+ {hours}, which", late)
 
 
 def test_unequal_censoring_that_the_permutation_test_does_not_bear_out_is_said() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from analysis.journals.finding import find_runs
 from analysis.journals.metrics import (
     TimeSplit,
     TimeToTarget,
@@ -12,7 +13,7 @@ from analysis.journals.metrics import (
     time_to_target,
 )
 from analysis.journals.replicate import Replicate
-from analysis.journals.runs import Run, TrialHistory, find_runs, load_run
+from analysis.journals.runs import Run, TrialHistory, load_run
 from analysis.study.loading import PairedTimes, Study, load_study
 from analysis.study.problems import Problem
 from analysis.study.tidy import Tables, load

@@ -99,8 +99,9 @@ def _writing(output: Path) -> Iterator[None]:
 
 
 def _report_runs(options: argparse.Namespace) -> int:
+    from analysis.journals.finding import find_runs
     from analysis.journals.metrics import describe_sessions
-    from analysis.journals.runs import find_runs, labels, load_run
+    from analysis.journals.runs import labels, load_run
     from analysis.report.run_report import write_report
     from analysis.report.run_tables import text_tables
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.comparison import Comparison
 from analysis.comparison.building import compare
-from analysis.journals.runs import load_run, problem_of, run_directories
+from analysis.journals.finding import run_directories
+from analysis.journals.runs import load_run, problem_of
 from analysis.report.measures import scale
 from analysis.report.study_contents import criteria_table, tables_of
 from analysis.report.study_page import Section, study_page

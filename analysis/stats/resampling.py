@@ -29,12 +29,12 @@ def bootstrap_weights(n: int, draws: int, seed: int) -> Floats:
 class Curves:
     """Kaplan-Meier curves of one sample under many weightings.
 
-    times: (n,) in order. survival: (draws, n) just after each. No grouping of tied times is needed: events
-    come first among them, and (n - d1) / n times (n - d1 - d2) / (n - d1) is (n - d1 - d2) / n.
+    No grouping of tied times is needed: events come first among them, and (n - d1) / n times
+    (n - d1 - d2) / (n - d1) is (n - d1 - d2) / n.
     """
 
-    times: Floats
-    survival: Floats
+    times: Floats  # (n,) in order
+    survival: Floats  # (draws, n) just after each
 
     def quantile(self, share: float) -> Floats:
         """(draws,) the smallest time by which ``share`` are there; infinite where it is never reached."""

@@ -29,7 +29,7 @@ CASES = {
     "schedulers.rung": of_schedulers("rung_by_hand"),
     "schedulers.levels": of_schedulers("levels_by_hand"),
     "schedulers.soft_ranking": of_schedulers("soft_ranking"),
-    "schedulers.brackets": of_schedulers("plan_by_hand"),
+    "schedulers.brackets": of_schedulers("brackets_by_hand"),
     "schedulers.attempts": of_schedulers("contract"),
     "messages": ["runtime/test_resume_laws.py"],
     "schedulers.base": of_schedulers("contract", "asha", "sync_hyperband", "stopping"),

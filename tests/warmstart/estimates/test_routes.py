@@ -8,9 +8,11 @@ import pytest
 import torch
 from torch import nn
 
+from asha_core import Float, SearchSpace
 from tests.warmstart.networks import SGD_PSI, SGD_SPACE, Toy, sgd_group
 from tests.warmstart.smoothing import cross_entropy
 from warmstart.base import Losses
+from warmstart.estimates.dependence import optimizer_settings
 from warmstart.estimates.estimate import estimate
 
 
@@ -36,6 +38,20 @@ def test_routes_by_name_through_one_door() -> None:
         found = estimate(losses, SGD_SPACE, SGD_PSI, *batches, route=route)  # type: ignore[arg-type]
         assert found.route == taken
         assert found.fallback is None
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.8])
+def test_settings_that_are_known_already_give_the_same_estimate(momentum: float) -> None:
+    """Measured of all coordinates, where one is wanted; and where Nesterov's momentum begins beside it."""
+    space = SearchSpace({**SGD_SPACE, "momentum": Float(0.0, 0.95)})
+    psi = space.configuration({**SGD_PSI, "momentum": momentum})
+    setup = Toy(space, psi, lambda config: sgd_group(config, nesterov=config["momentum"] > 0))
+    losses = Losses(no_batches, lambda *a: 0.0, setup.network())
+    settings = optimizer_settings(setup.groups, space, psi, setup.movable)
+    for route, steps in (("closed", 1), ("tangents", 3), ("first-order", 3)):
+        given = losses, space, psi, setup.batches[:steps], setup.batches[5]
+        found = estimate(*given, route=route, only=["lr"], settings=settings)  # type: ignore[arg-type]
+        assert found == estimate(*given, route=route, only=["lr"])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("shape", [(8, 5), (8, 5, 3)])

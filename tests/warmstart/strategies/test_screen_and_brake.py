@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 
 import pytest
+import torch
+from torch import nn
 
 from asha_core import Choice, Configuration, Float, RandomSearch, SearchSpace
-from tests.warmstart.small_problems import SPACE, Small, configuration
-from warmstart import BlackBox
+from tests.warmstart.small_problems import SPACE, Small, configuration, heavy_ball
+from warmstart import BlackBox, ModelProblem
 from warmstart.strategies.brake import Brake
 from warmstart.strategies.explosion import Probe
 from warmstart.strategies.screen import Screen
@@ -214,3 +217,24 @@ def test_a_fancy_configuration_may_become_a_plain_one() -> None:
         for seed in range(8)
     }
     assert len(names) == 2
+
+
+def test_the_network_is_made_once_to_be_measured_and_once_to_be_trained() -> None:
+    plain, makings = Small(), 0
+
+    def make(config: Configuration) -> nn.Module:
+        nonlocal makings
+        makings += 1
+        return copy.deepcopy(plain.module)
+
+    problem = ModelProblem(
+        SPACE,
+        model=make,
+        optimizer=heavy_ball,
+        data=(torch.ones(8, 3), torch.ones(8, 1)),
+        loss=lambda outputs, targets, config: outputs.mean(),
+    )
+    for strategy in (Screen(1e9), Brake(1e9)):
+        makings = 0
+        strategy.refine(problem, configuration(), 0)
+        assert makings == 2

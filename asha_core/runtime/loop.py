@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
-from typing import Protocol
 
 from asha_core.messages import Event, Job, Lost, Refined, Report
 from asha_core.runtime.budget import Budget
@@ -20,7 +19,7 @@ from asha_core.runtime.observers import Observer, Outcome, SearchView
 from asha_core.runtime.resume import EarlierSessions
 from asha_core.runtime.slots import Slots
 from asha_core.runtime.storage.disk import DiskWatch
-from asha_core.runtime.storage.journal import DiskFull
+from asha_core.runtime.storage.journal import DiskFull, Journal
 from asha_core.runtime.storage.records import Record, event_record, job_record
 from asha_core.runtime.trial_timeouts import Limits, TrialTimeouts
 from asha_core.schedulers.base import Scheduler
@@ -28,18 +27,6 @@ from asha_core.schedulers.base import Scheduler
 _TICK = 0.25
 _ALIVE = 30.0  # seconds without a record after which one says that time passed
 _GRACE = 5.0  # seconds in which running jobs may reach a place from which they can go on
-
-
-class Journal(Protocol):
-    """Where records go."""
-
-    def append(self, t: float, records: Iterable[Record]) -> None:
-        """Keep records that happened at ``t``."""
-        ...
-
-    def close(self) -> None:
-        """No more records."""
-        ...
 
 
 class Search:

@@ -6,6 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
+from asha_core.runtime.units import format_bytes
+
 _LEAST = 1 << 20
 _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 60.0
 
@@ -56,7 +58,7 @@ class DiskWatch:
 
     def describe(self) -> str:
         """For people: how much there is, and how much is wanted."""
-        return f"{self.free() / 1e6:.0f} MB free, {self._need / 1e6:.0f} MB wanted in {self._directory}"
+        return f"{format_bytes(self.free())} free, {format_bytes(self._need)} wanted in {self._directory}"
 
     def _largest_checkpoint(self) -> int:
         try:

@@ -23,6 +23,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 from asha_core.errors import JournalError
 from asha_core.runtime.storage.atomic import sync_directory
@@ -50,6 +51,18 @@ class JournalContents:
     size: int  # bytes up to the end of the last whole record
     crc: int  # that record's
     ended: bool = True  # its line has its end
+
+
+class Journal(Protocol):
+    """Where records go."""
+
+    def append(self, t: float, records: Iterable[Record]) -> None:
+        """Keep records that happened at ``t``."""
+        ...
+
+    def close(self) -> None:
+        """No more records."""
+        ...
 
 
 class JournalWriter:

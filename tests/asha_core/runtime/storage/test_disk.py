@@ -83,7 +83,7 @@ def test_a_pause_lasts_until_there_is_room_for_a_checkpoint_of_every_slot(tmp_pa
 def test_what_is_wanted_is_told(tmp_path):
     watch = Watch(tmp_path, room=5 * 10**6)
     watch.on_full(0.0)
-    assert watch.describe() == f"5 MB free, 1 MB wanted in {tmp_path}"
+    assert watch.describe() == f"5.0 MB free, 1.0 MB wanted in {tmp_path}"
 
 
 def test_the_room_is_that_of_the_disk(small_disk):  # noqa: F811
@@ -136,7 +136,7 @@ def test_a_job_that_found_the_disk_full_goes_again_when_there_is_room_and_nobody
     jobs = [record["t"] for record in journal.records if record["type"] == "job"]
     assert not [t for t in jobs if lost[0]["t"] < t < 20.0]
     texts = [event.text for event in heard.events if isinstance(event, Notice)]
-    assert all("the disk is full, no new jobs until there is room: 0 MB free" in text for text in texts[:-1])
+    assert all("the disk is full, no new jobs until there is room: 0 B free" in text for text in texts[:-1])
     assert texts[-1] == "there is room on the disk again: going on"
     assert [r["text"] for r in journal.records if r["type"] == "notice"] == texts
 

@@ -16,7 +16,7 @@ class InlineExecutor:
     Output stays on the terminal. A task that raises becomes ``Failed``, as in a worker process.
 
     Attributes:
-        listener: called with each event as it comes, so that it can be journalled while the job goes on; None:
+        listener: called with each event as it comes, so that it is journalled while the job goes on; None:
             ``wait`` returns them all at once.
     """
 

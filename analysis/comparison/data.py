@@ -112,8 +112,7 @@ def group_data(
 def horizon_of(runs: Sequence[Replicate], measure: Measure, target: float | None) -> Horizon:
     """Up to where searches can be compared, and what sets it."""
     value = horizon(runs, measure, target)
-    budget = min(each.budget(measure) for each in runs)
-    if math.isclose(value, budget, rel_tol=_AT_BUDGET):
+    if math.isclose(value, min(each.budget(measure) for each in runs), rel_tol=_AT_BUDGET):
         return Horizon(measure, target, value, "budget")
     never = [
         each for each in runs if target is None or first_reached(each.curve.value, target, each.mode) is None

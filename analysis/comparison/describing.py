@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from analysis.stats.resampling import bootstrap_weights
 from analysis.stats.summaries import interquartile_mean_band, success_rate
 from analysis.stats.survival import kaplan_meier, restricted_mean
 
+_RECORDED = {"train": "train", "evaluate": "evaluate", "checkpoint": "checkpoint", "build": "start"}
 _WARM = ("skipped", "fallbacks", "non_finite", "braked", "redrawn")
 
 
@@ -65,16 +67,15 @@ def scores(found: Iterable[tuple[int, float]]) -> Scores:
         return Scores((), (), *[math.nan] * 6)
     array = np.array(values)
     band = interquartile_mean_band(array[:, None], draws=DRAWS, confidence=CONFIDENCE)
-    sd = float(array.std(ddof=1)) if len(array) > 1 else math.nan
     return Scores(
         seeds,
         values,
-        float(array.mean()),
-        sd,
-        float(np.median(array)),
-        float(band.centre[0]),
-        float(band.low[0]),
-        float(band.high[0]),
+        mean=float(array.mean()),
+        sd=float(array.std(ddof=1)) if len(array) > 1 else math.nan,
+        median=float(np.median(array)),
+        iqm=float(band.centre[0]),
+        low=float(band.low[0]),
+        high=float(band.high[0]),
     )
 
 
@@ -88,19 +89,19 @@ def times_of(data: GroupData, runs: Sequence[Replicate], target: float, measure:
     return Times(
         target,
         measure,
-        tuple(each.seed for each in runs),
-        tuple(times.tolist()),
-        tuple(censored.tolist()),
-        limit,
-        success_rate(~censored, CONFIDENCE),
-        curve.median,
-        low,
-        high,
-        curve.quantile(0.25),
-        curve.quantile(0.75),
-        area,
-        error,
-        float(np.log(times).std(ddof=1)) if len(times) > 1 else math.nan,
+        seeds=tuple(each.seed for each in runs),
+        times=tuple(times.tolist()),
+        censored=tuple(censored.tolist()),
+        horizon=limit,
+        reached=success_rate(~censored, CONFIDENCE),
+        median=curve.median,
+        low=low,
+        high=high,
+        q25=curve.quantile(0.25),
+        q75=curve.quantile(0.75),
+        restricted_mean=area,
+        restricted_se=error,
+        sd_log=float(np.log(times).std(ddof=1)) if len(times) > 1 else math.nan,
     )
 
 
@@ -116,11 +117,11 @@ def overhead_of(runs: Sequence[Replicate]) -> Overhead:
     seconds = [(each.split.warm_start, each.split.total) for each in runs]
     flops = [flops_of(each) for each in runs]
     return Overhead(
-        *(mean_of(_over(part, whole) for part, whole in seconds),
-          mean_of(_over(part, whole - part) for part, whole in seconds)),
-        *(mean_of(_over(part, whole) for part, whole in flops),
-          mean_of(_over(part, whole - part) for part, whole in flops)),
-    )  # fmt: skip
+        seconds_share=mean_of(_over(part, whole) for part, whole in seconds),
+        seconds_extra=mean_of(_over(part, whole - part) for part, whole in seconds),
+        flops_share=mean_of(_over(part, whole) for part, whole in flops),
+        flops_extra=mean_of(_over(part, whole - part) for part, whole in flops),
+    )
 
 
 def _over(part: float, whole: float) -> float:
@@ -128,18 +129,14 @@ def _over(part: float, whole: float) -> float:
 
 
 def _phases(runs: Sequence[Replicate]) -> Phases:
-    def mean(name: str) -> float:
-        return float(np.mean([each.costs.get(name, math.nan) for each in runs]))
-
+    splits = [asdict(each.split) for each in runs]
+    recorded = {
+        name: [each.costs.get(f"{cost}_seconds", math.nan) for each in runs]
+        for name, cost in _RECORDED.items()
+    }
     return Phases(
-        training=float(np.mean([each.split.training for each in runs])),
-        warm_start=float(np.mean([each.split.warm_start for each in runs])),
-        starting=float(np.mean([each.split.starting for each in runs])),
-        waiting=float(np.mean([each.split.waiting for each in runs])),
-        train=mean("train_seconds"),
-        evaluate=mean("evaluate_seconds"),
-        checkpoint=mean("checkpoint_seconds"),
-        build=mean("start_seconds"),
+        **{part: float(np.mean([split[part] for split in splits])) for part in splits[0]},
+        **{name: float(np.mean(seconds)) for name, seconds in recorded.items()},
     )
 
 

@@ -24,10 +24,8 @@ def sweeps(data: GroupData) -> Iterable[Sweep]:
     families: dict[tuple[str, str, str], dict[str, float]] = {}
     for arm in data.others:
         each = data.runs[arm][0]
-        strategy, settings = (
-            str(each.manifest["variation"].get("strategy", each.variation)),
-            _flat(each.settings),
-        )
+        strategy = str(each.manifest["variation"].get("strategy", each.variation))
+        settings = _flat(each.settings)
         for name, value in settings.items():
             if isinstance(value, int | float) and not isinstance(value, bool):
                 rest = json.dumps(

@@ -23,7 +23,7 @@ from trials.tasks.digits import Digits
 
 PICTURES = Path(__file__).resolve().parent.parent / "docs" / "pictures"
 COMMAND = "asha-run --task digits --variation ohgw-1step --gpus cpu --max-trials 60"
-WIDTH, MARGIN, PAGE = 104, 16, (1280, 1436)  # columns of the terminal, its margin; pixels of the browser
+WIDTH, MARGIN, PAGE = 104, 16, (1280, 1562)  # columns of the terminal, its margin; pixels of the browser
 FONT = "ui-monospace, 'DejaVu Sans Mono', 'Liberation Mono', Menlo, Consolas, monospace"
 
 # rich's own has a window's buttons, and fetches a font

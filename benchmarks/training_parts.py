@@ -31,7 +31,8 @@ from trials.checkpoints.files import save_checkpoint
 from trials.checkpoints.writer import snapshot
 from trials.data.augmentation import cutout, random_crop_flip
 from trials.data.rand_augment import rand_augment
-from trials.torch_task import training
+from trials.torch_task.evaluation import evaluate
+from trials.torch_task.learner import Learner, load_data, training_inputs
 from warmstart.problem.randomness import generator_for
 
 Work = Callable[[], Any]
@@ -54,12 +55,12 @@ class Step:
         self.plan, self.device = plan, plan.device
         self.task = task_of(plan, Route("parts"))
         self.config = self.task.space.configuration(VALUES)
-        self.train, self.valid = training.load_data(self.task, self.device)
-        self.learner = training._Learner(self.task, self.config, 0, self.device)
+        self.train, self.valid = load_data(self.task, self.device)
+        self.learner = Learner(self.task, self.config, 0, self.device)
         self.noise = generator_for(0, "augmentation", 1, self.device)
         self.order = generator_for(0, "order", 1)
         self.raw, self.targets = self.read()
-        self.ready = training.training_inputs(self.task, self.raw, self.config, self.noise)
+        self.ready = training_inputs(self.task, self.raw, self.config, self.noise)
 
     def read(self) -> tuple[Tensor, Tensor]:
         return next(self.train.shuffled(self.plan.batch, self.order))
@@ -126,7 +127,7 @@ def _works(step: Step, folder: Path) -> list[tuple[str, str, int, Work]]:
         return lambda: default_collate([source[row] for row in rows])
 
     def validated() -> None:
-        training.evaluate(task, step.learner.model, step.valid)
+        evaluate(task, step.learner.model, step.valid)
 
     @torch.inference_mode()
     def in_small_batches() -> None:

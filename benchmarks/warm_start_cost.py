@@ -48,7 +48,7 @@ from tests.warmstart.smoothing import cross_entropy
 from trials import TorchTask
 from trials.tasks.cifar import Cifar10
 from trials.tasks.digits import Digits
-from trials.torch_task import training
+from trials.torch_task.learner import Learner, load_data, training_inputs
 from trials.torch_task.warm_start_problem import TrainingProblem
 from warmstart.estimates.estimate import estimate
 from warmstart.estimates.types import Route
@@ -139,9 +139,9 @@ class Loop:
 
     def __init__(self, task: TorchTask, config: Configuration, device: str) -> None:
         self.task, self.config = task, config
-        self.learner = training._Learner(task, config, 0, device)
+        self.learner = Learner(task, config, 0, device)
         self.learner.model.train()
-        self.batches = training.load_data(task, device)[0]
+        self.batches = load_data(task, device)[0]
         self.noise = generator_for(0, "augmentation", 1, device)
         self.pairs = self.endless()
         self.ready: Any = None  # a mini-batch, augmented
@@ -155,7 +155,7 @@ class Loop:
     def step(self) -> None:
         """As ``trials.torch_task.training`` does it."""
         inputs, targets = next(self.pairs)
-        self.ready = training.training_inputs(self.task, inputs, self.config, self.noise), targets
+        self.ready = training_inputs(self.task, inputs, self.config, self.noise), targets
         self.bare()
         self.ready = None
 
@@ -340,7 +340,7 @@ def measure(
         loop.bare()
 
     inputs, targets = next(loop.pairs)
-    prepared = training.training_inputs(case.task, inputs, case.config, loop.noise), targets
+    prepared = training_inputs(case.task, inputs, case.config, loop.noise), targets
     works["bare mini-batch"] = "bare", bare
     memory["bare mini-batch"] = peak
     skipped = ("tangents", "reverse H=2", "differences") if quick else ()

@@ -87,4 +87,4 @@ $(VENV)/.installed-test-$(STAMP): $(VENV)/.installed-$(STAMP)
 	touch $@
 
 clean:
-	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage

@@ -75,6 +75,7 @@ def test_a_plan_has_as_many_trials_as_the_nearest_limit_allows(
         assert made["seconds"] == made["units"] * unit_seconds / slots <= deadline
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["asha", "asha-stopping", "pasha", "hyperband"])
 def test_a_budget_buys_as_many_trials_as_are_expected_to_spend_it(name: str) -> None:
     made = plan(name, 800.0, 1.0, 2)

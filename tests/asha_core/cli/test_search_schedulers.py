@@ -22,7 +22,7 @@ from tests.asha_core.cli.searches import run
 from tests.asha_core.runtime.replay import replay
 
 # figures are drawn of every scheduler in tests/analysis/journals/test_every_scheduler.py
-pytestmark = pytest.mark.usefixtures("undrawn")
+pytestmark = [pytest.mark.usefixtures("undrawn"), pytest.mark.long]
 
 DIGITS = ("--task", "digits", "--task-option", "model=mlp")
 SMALL = ("--max-resource", "9", "--progress", "none", "--results-dir", "run")

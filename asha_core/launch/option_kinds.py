@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from asha_core.errors import SettingError
 from asha_core.runtime.units import parse_bytes, parse_duration
 
 
@@ -15,7 +14,7 @@ from asha_core.runtime.units import parse_bytes, parse_duration
 class Kind:
     """A kind of value."""
 
-    read: Callable[[Any], Any]  # raises ValueError or TypeError for what it does not take
+    read: Callable[[Any], Any]  # raises ValueError, TypeError or SettingError for what it does not take
     must_be: str  # for an error
 
 
@@ -25,35 +24,21 @@ def _integer(value: Any) -> int:
     return int(value)
 
 
-def _positive_integer(value: Any) -> int:
-    number = _integer(value)
-    if number < 1:
-        raise ValueError
-    return number
+def _at_least(least: int) -> Kind:
+    def read(value: Any) -> int:
+        number = _integer(value)
+        if number < least:
+            raise ValueError
+        return number
 
-
-def _natural(value: Any) -> int:
-    number = _integer(value)
-    if number < 0:
-        raise ValueError
-    return number
+    return Kind(read, f"an integer of at least {least}")
 
 
 def _time(value: Any) -> str:
     """A time as text, as it is kept in the manifest."""
     text = _text(value)
-    try:
-        parse_duration(text)
-    except SettingError:
-        raise ValueError from None
+    parse_duration(text)
     return text
-
-
-def _bytes(value: Any) -> int:
-    try:
-        return parse_bytes(value)
-    except SettingError:
-        raise ValueError from None
 
 
 def _number(value: Any) -> float:
@@ -93,10 +78,10 @@ PATH = Kind(_text, "a path")
 FILE = Kind(_text, "a file")
 GPU_LIST = Kind(_text, "a list of GPUs")
 INTEGER = Kind(_integer, "an integer")
-NATURAL = Kind(_natural, "an integer of at least 0")
-COUNT = Kind(_positive_integer, "an integer of at least 1")
-ETA = Kind(_integer, "an integer of at least 2")
+NATURAL = _at_least(0)
+COUNT = _at_least(1)
+ETA = _at_least(2)
 NUMBER = Kind(_number, "a number")
 POSITIVE = Kind(_positive, "a number above 0")
 TIME = Kind(_time, "a time above zero such as 30m or 1h30m")
-SIZE = Kind(_bytes, "a size such as 20GB or 500MB")
+SIZE = Kind(parse_bytes, "a size such as 20GB or 500MB")

@@ -98,7 +98,7 @@ def read_option(option: Option, value: Any, source: str) -> Any:
         return found
     try:
         return option.kind.read(value)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, SettingError):
         raise SettingError(f"{source} is {value!r}: it must be {option.kind.must_be}") from None
 
 

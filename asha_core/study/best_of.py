@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,32 +46,40 @@ def best_variation(
     """
     if not runs or any(directory.state(run) != "done" for run in runs):
         return None
-    import numpy as np
-
-    from analysis.study.loading import load_study
-
-    study = load_study(directory.path)
-    groups = {run.id: run.group for run in directory.read()}  # as the plan on the disk calls them
-    ratios: dict[str, list[float]] = {}
-    entries: dict[str, dict[str, Any]] = {}
-    arms: dict[tuple[str, str], list[PlannedRun]] = {}
-    for run in runs:
-        arms.setdefault((groups.get(run.id, run.group), run.arm), []).append(run)
-    for (group, arm), alike in sorted(arms.items()):
-        targets = study.targets(group)
-        if arm == baseline or not targets or arm not in study.arms(group):
-            continue
-        times = study.times(group, arm, targets[-1])
-        own = np.isin(times.seeds, [run.seed for run in alike])
-        options = dict(alike[0].options.get("warm_start_option", {}))
-        name = arm_name(alike[0].variation, options)
-        entries[name] = {"name": alike[0].variation} | ({"warm_start_option": options} if options else {})
-        own &= (times.times > 0) & (times.base > 0)  # a search that trained nothing has no time
-        ratios.setdefault(name, []).extend(np.log(times.times[own] / times.base[own]))
-    found = {name: float(np.mean(values)) for name, values in ratios.items() if values}
+    entries, ratios = _ratios(directory, runs, baseline)
+    found = {name: statistics.fmean(values) for name, values in ratios.items() if values}
     if not found:
         raise SettingError(
             f"best_of {runs[0].experiment}: no pair of its runs can be compared with {baseline}; asha-report "
             f"{directory.path} says why"
         )
     return entries[min(found, key=lambda name: (found[name], name))]
+
+
+def _ratios(
+    directory: StudyDirectory, runs: Sequence[PlannedRun], baseline: str
+) -> tuple[dict[str, dict[str, Any]], dict[str, list[float]]]:
+    """By the name of each variation its entry in a file, and log(T / T of the baseline) of its pairs."""
+    import numpy as np
+
+    from analysis.study.loading import load_study
+
+    study = load_study(directory.path)
+    groups = {run.id: run.group for run in directory.read()}  # as study.json calls them
+    arms: dict[tuple[str, str], list[PlannedRun]] = {}
+    for run in runs:
+        arms.setdefault((groups.get(run.id, run.group), run.arm), []).append(run)
+    entries: dict[str, dict[str, Any]] = {}
+    ratios: dict[str, list[float]] = {}
+    for (group, arm), alike in sorted(arms.items()):
+        targets = study.targets(group)
+        if arm == baseline or not targets or arm not in study.arms(group):
+            continue
+        options = dict(alike[0].options.get("warm_start_option", {}))
+        name = arm_name(alike[0].variation, options)
+        entries[name] = {"name": alike[0].variation} | ({"warm_start_option": options} if options else {})
+        times = study.times(group, arm, targets[-1])
+        own = np.isin(times.seeds, [run.seed for run in alike])
+        own &= (times.times > 0) & (times.base > 0)  # a search that trained nothing has no time
+        ratios.setdefault(name, []).extend(np.log(times.times[own] / times.base[own]).tolist())
+    return entries, ratios

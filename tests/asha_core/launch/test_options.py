@@ -85,7 +85,7 @@ BAD = [
     (["--budget", "-3h"], "--budget"),
     (["--gpu-hours", "nan"], "--gpu-hours is 'nan': it must be a number above 0"),
     (["--target", "inf"], "--target is 'inf'"),
-    (["--reduction-factor", "1"], "reduction_factor is 1: it must be an integer of at least 2"),
+    (["--reduction-factor", "1"], "--reduction-factor is '1': it must be an integer of at least 2"),
     (["--min-resource", "50", "--max-resource", "9"], "min_resource is 50 and max_resource is 9"),
     (["--variation", "ohgw-1stp"], "unknown variation 'ohgw-1stp'; did you mean \"ohgw-1step\""),
     (["--scheduler", "ahsa"], "unknown scheduler 'ahsa'; did you mean \"asha\""),

@@ -150,7 +150,10 @@ def test_without_a_reaper_the_workers_see_to_it(make_pool: Make, tmp_path: Path)
     assert gone(lambda: processes.marked(token), 10)
 
 
-_NO_REAPER = "type('None_', (), {'__init__': lambda *a: None, 'alive': False, 'release': lambda s: None})"
+_NOTHING = "lambda *a: None"
+_NO_REAPER = (
+    f"type('None_', (), dict(__init__={_NOTHING}, alive=False, renew={_NOTHING}, release={_NOTHING}))"
+)
 
 
 def test_file_descriptors_are_given_back(make_pool: Make) -> None:

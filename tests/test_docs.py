@@ -194,3 +194,22 @@ def test_the_version_to_cite_is_this_one() -> None:
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert cited["version"] == asha_core.__version__
     assert {"cff-version", "message", "title", "authors"} <= set(cited)
+
+
+def test_the_map_of_the_house_names_every_file() -> None:
+    (drawn,) = blocks(ROOT / "docs" / "explanation" / "architecture.md", "text")
+    named, rooms = [], list[tuple[int, str]]()
+    for line in drawn.splitlines():
+        indent, left = len(line) - len(line.lstrip()), re.split(r"  +", line.strip())[0]
+        rooms = [room for room in rooms if room[0] < indent]
+        if left.endswith("/"):
+            rooms.append((indent, left))
+        else:
+            named += ["".join(name for _, name in rooms) + name for name in left.split(", ")]
+    files = [
+        str(file.relative_to(ROOT).with_suffix(""))
+        for package in ("asha_core", "trials", "warmstart", "analysis")
+        for file in (ROOT / package).rglob("*.py")
+        if file.name != "__init__.py"
+    ]
+    assert sorted(named) == sorted(files)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from asha_core.moved import keep_old_paths
+from asha_core.old_paths import keep_old_paths
 
 __version__ = "0.1.0"
 

@@ -16,7 +16,7 @@ from unittest.mock import patch
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "command-line.md"
 COMMANDS = {
     "asha-run": "asha_core.cli.run",
-    "asha-test": "asha_core.cli.test",
+    "asha-test": "asha_core.cli.final_test",
     "asha-study": "asha_core.cli.study",
     "asha-report": "analysis.cli",
 }

@@ -21,7 +21,7 @@ import asha_core.errors
 import trials
 import warmstart
 from asha_core.cli import run
-from asha_core.launch.options import parse_arguments
+from asha_core.launch.option_parsing import parse_arguments
 from scripts import command_line_page
 from warmstart.registry import GROUP, STRATEGIES
 

@@ -39,9 +39,9 @@ from typing import Final
 from analysis.comparison.arms import Against, Estimate, TimeEffect
 from analysis.comparison.data import EFFECT
 from analysis.comparison.schema import Criteria, Group, Judgement, Overall, Verdict
+from analysis.number_formats import between, counted, listed, number, p_value, percent, target_name
 from analysis.stats.arrays import LEAST_ALPHA, least_pairs
 from analysis.stats.effects import Ratio
-from analysis.wording import between, counted, listed, number, p_value, percent, target_name
 
 TIME = EFFECT  # ratio of times to the primary target
 SCORE = 0.002  # that may be lost

@@ -154,7 +154,7 @@ class Comparison:
         """What comparison.json holds: NaN is null, infinite is "inf"; samples of trials are left out.
 
         Args:
-            words: the summary for people, as ``analysis.report.words.in_words`` has it.
+            words: the summary for people, as ``analysis.report.sentences.in_words`` has it.
         """
         return {"schema": SCHEMA, "words": list(words), **as_json(self)}
 

@@ -24,8 +24,8 @@ from matplotlib.ticker import NullLocator
 from matplotlib.transforms import Affine2D, ScaledTranslation, Transform, blended_transform_factory
 
 from analysis.figures.style import GREY, SIZE, Style
+from analysis.number_formats import time_unit
 from analysis.stats.arrays import Floats
-from analysis.wording import time_unit
 
 Align = Literal["axes", "figure"]
 

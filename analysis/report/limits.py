@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from analysis.comparison.criteria import LEAST_PAIRS
 from analysis.comparison.schema import Comparison, Group
+from analysis.number_formats import few, target_name
 from analysis.report.measures import measure_name, on_gpu, scale
-from analysis.wording import few, target_name
 
 
 def limits(comparison: Comparison) -> Iterable[str]:

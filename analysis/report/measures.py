@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from analysis.comparison import Comparison, Group
-from analysis.wording import significant, time_unit
+from analysis.number_formats import significant, time_unit
 
 MEASURES = ("seconds", "gpu_hours", "units")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from analysis.wording import significant
+from analysis.number_formats import significant
 from asha_core.runtime.units import counted
 
 

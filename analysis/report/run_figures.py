@@ -20,8 +20,8 @@ from analysis.figures.layout import headed, legend_below, nothing, plain, sample
 from analysis.figures.style import GREY, PALETTE, SIZE, styles
 from analysis.journals.metrics import best_so_far, rung_survival, time_split
 from analysis.journals.runs import Run, TrialHistory, best_value, labels
+from analysis.number_formats import time_unit
 from analysis.report.drawings import Drawing
-from analysis.wording import time_unit
 from asha_core.runtime.units import counted
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from analysis.comparison import Against, Arm, Comparison, Group, TimeEffect, Times, Verdict
 from analysis.comparison.criteria import CRITERIA, LEAST_PAIRS
+from analysis.number_formats import NONE, p_cell, significant, with_interval
 from analysis.report.measures import MEASURES, Scale, measure_name, scale
 from analysis.report.study_costs import (
     areas_table,
@@ -20,7 +21,6 @@ from analysis.report.study_costs import (
 )
 from analysis.report.tables import Column, Table, tabulate
 from analysis.stats.effects import Ratio
-from analysis.wording import NONE, p_cell, significant, with_interval
 
 _LATER = "\N{DAGGER}"
 _TIMES = (

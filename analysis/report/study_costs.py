@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from analysis.comparison import Against, Arm, Comparison, DimensionShift, Estimate, Group
+from analysis.number_formats import NONE, megabytes, p_cell, per_cent, significant, with_interval
 from analysis.report.measures import MEASURES, measure_name, scale
 from analysis.report.tables import Column, Table, tabulate
 from analysis.stats.paired import Difference
 from analysis.stats.sensitivity import Shift
-from analysis.wording import NONE, megabytes, p_cell, per_cent, significant, with_interval
 
 _BYTES = {
     "host_bytes": "host",

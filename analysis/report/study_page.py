@@ -12,9 +12,9 @@ from analysis.comparison.criteria import CRITERIA
 from analysis.journals.replicate import Replicate
 from analysis.report.measures import Scale, measure_name
 from analysis.report.page import render
+from analysis.report.sentences import in_words
 from analysis.report.study_contents import verdict_cell
 from analysis.report.tables import Table
-from analysis.report.words import in_words
 from analysis.study.problems import KINDS, UNUSED, Problem
 from asha_core.runtime.units import counted
 

@@ -16,15 +16,15 @@ from analysis.comparison import Comparison
 from analysis.comparison.building import compare
 from analysis.journals.finding import run_directories
 from analysis.journals.runs import load_run, problem_of
+from analysis.number_formats import slug
 from analysis.report.measures import scale
+from analysis.report.sentences import in_words
 from analysis.report.study_contents import criteria_table, tables_of
 from analysis.report.study_page import Section, study_page
 from analysis.report.tables import RENDERED, Table, text
-from analysis.report.words import in_words
 from analysis.study.loading import Study
 from analysis.study.parallel import do_all
 from analysis.study.problems import KINDS, UNUSED
-from analysis.wording import slug
 from asha_core.errors import AshaError, ResultsError
 from asha_core.runtime.storage.json_files import read_json, read_optional_json, write_json
 from asha_core.runtime.units import counted

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analysis.wording import counted
+from analysis.number_formats import counted
 from asha_core.arguments import integer, number
 from asha_core.errors import SettingError
 

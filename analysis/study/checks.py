@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from analysis.journals.replicate import Measure, Replicate
+from analysis.number_formats import counted, few
 from analysis.study.plan import Plan, settings_of
 from analysis.study.problems import Problem
 from analysis.study.reading import last_line
-from analysis.wording import counted, few
 
 _PLANNED = (  # of asha-run's options, what makes another search
     *("task", "model", "subset", "label_noise", "task_option", "warm_start_option", "freeze"),

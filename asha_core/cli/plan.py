@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
-from asha_core.launch.options import devices_and_budget
+from asha_core.launch.option_parsing import devices_and_budget
 from asha_core.runtime.storage.records import to_json
 from asha_core.runtime.terminal.console import format_table
 from asha_core.runtime.units import counted, format_bytes, format_duration

@@ -16,9 +16,9 @@ from typing import Any, TextIO
 
 from asha_core.arguments import one_of
 from asha_core.launch.naming import default_directory, short_name
-from asha_core.launch.options import devices_and_budget
+from asha_core.launch.option_parsing import devices_and_budget
 from asha_core.launch.resolve import Parts, resolve
-from asha_core.launch.resuming import read_options, resume_command, storable
+from asha_core.launch.resume_options import read_options, resume_command, storable
 from asha_core.launch.types import Launch, Result, SafetyLimits
 from asha_core.runtime.observers import short
 from asha_core.runtime.storage.records import to_json

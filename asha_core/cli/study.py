@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from asha_core.study.definition import Best
     from asha_core.study.device_groups import DeviceGroup
     from asha_core.study.directory import StudyDirectory
-    from asha_core.study.runs import PlannedRun, Study
+    from asha_core.study.planned_runs import PlannedRun, Study
 
 _FILES = Path(__file__).parents[1] / "study" / "files"
 _SHIPPED = ("smoke-test", "full-experiment")
@@ -211,9 +211,9 @@ def _run_and_test(
     Returns:
         False if it was interrupted; and the runs that failed, those from before among them.
     """
+    from asha_core.study.final_tests import measure, to_measure
     from asha_core.study.progress_view import make_view
-    from asha_core.study.runner import StudyRunner
-    from asha_core.study.test_data import measure, to_measure
+    from asha_core.study.study_runner import StudyRunner
 
     study = asked.study
     directory.write(study, asked.every, ["asha-study", *sys.argv[1:]])

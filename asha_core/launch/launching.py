@@ -16,7 +16,7 @@ from asha_core.runtime.executor import Executor
 from asha_core.runtime.interrupts import StopSignal, stop_signals
 from asha_core.runtime.loop import Search
 from asha_core.runtime.observers import Leaderboard, Observer, Outcome
-from asha_core.runtime.resume import EarlierSessions
+from asha_core.runtime.replay import EarlierSessions
 from asha_core.runtime.small_budget import SmallBudget
 from asha_core.runtime.storage.disk import DiskWatch
 from asha_core.runtime.storage.json_files import write_json

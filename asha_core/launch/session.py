@@ -11,7 +11,7 @@ from typing import Any
 from asha_core.errors import AshaError, HopelessError, ResultsError
 from asha_core.launch.types import Launch
 from asha_core.runtime.budget import Budget
-from asha_core.runtime.resume import (
+from asha_core.runtime.replay import (
     EarlierSessions,
     check_max_trials,
     check_same_search,

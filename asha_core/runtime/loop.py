@@ -16,7 +16,7 @@ from asha_core.runtime.early_abort import EarlyAbort
 from asha_core.runtime.executor import Executor, ExecutorEvent, Notice, Retired, WorkerReady
 from asha_core.runtime.interrupts import StopSignal
 from asha_core.runtime.observers import Observer, Outcome, SearchView
-from asha_core.runtime.resume import EarlierSessions
+from asha_core.runtime.replay import EarlierSessions
 from asha_core.runtime.slots import Slots
 from asha_core.runtime.storage.disk import DiskWatch
 from asha_core.runtime.storage.journal import DiskFull, Journal

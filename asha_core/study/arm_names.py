@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from asha_core.launch.option_table import Scope, keys_of
-from asha_core.study.runs import PlannedRun
+from asha_core.study.planned_runs import PlannedRun
 
 _LONGEST = 120  # bytes of a directory's name; file systems take 255
 _NOT_IN_NAMES = ("name", "targets", "target", "seeds", *keys_of(Scope.PLACE))

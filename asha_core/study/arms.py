@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asha_core.errors import AshaError, SettingError
-from asha_core.launch.options import parse_arguments
+from asha_core.launch.option_parsing import parse_arguments
 from asha_core.launch.resolve import resolve
-from asha_core.study.runs import PlannedRun, Study
+from asha_core.study.planned_runs import PlannedRun, Study
 
 if TYPE_CHECKING:
     from asha_core.schedulers.base import Scheduler

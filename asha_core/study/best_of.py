@@ -9,7 +9,7 @@ from typing import Any
 from asha_core.errors import SettingError
 from asha_core.study.arm_names import arm_name
 from asha_core.study.directory import StudyDirectory
-from asha_core.study.runs import PlannedRun
+from asha_core.study.planned_runs import PlannedRun
 
 
 def check_comparable(experiment: str, runs: Sequence[PlannedRun], baseline: str, place: str) -> None:

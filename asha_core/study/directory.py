@@ -22,7 +22,7 @@ from asha_core.runtime.storage.atomic import whole
 from asha_core.runtime.storage.json_files import read_json, read_optional_json, write_json
 from asha_core.runtime.storage.run_directory import RunDirectory
 from asha_core.study.arm_names import with_names_kept
-from asha_core.study.runs import PlannedRun, Study, group_labels
+from asha_core.study.planned_runs import PlannedRun, Study, group_labels
 
 State = Literal["new", "begun", "failed", "done"]
 _SCHEMA = 1

@@ -12,7 +12,7 @@ from asha_core.runtime.units import counted, parse_duration
 from asha_core.schedulers.forecast import Forecast
 from asha_core.study.arms import Arm
 from asha_core.study.directory import State, StudyDirectory
-from asha_core.study.runs import Study
+from asha_core.study.planned_runs import Study
 
 _STATES: tuple[State, ...] = ("done", "begun", "failed")
 _HEADER = ("arm", "seeds", "runs", *_STATES, "units a run", "GPU-hours a run", "hours left")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from asha_core.arguments import one_of
 from asha_core.runtime.units import counted, format_duration
-from asha_core.study.runs import PlannedRun
+from asha_core.study.planned_runs import PlannedRun
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

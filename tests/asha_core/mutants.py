@@ -259,7 +259,7 @@ MUTANTS = {
         ("first = index % count", "first = -index % count", "s_max comes first"),
         ("bracket_size(count - 1 - first, count,", "bracket_size(count - 1 - first, count - 1,", "sizes"),
     ],
-    "runtime.resume": [
+    "runtime.replay": [
         ("held * max(t - earlier.t, 0.0)", "held * (t - earlier.t)", "time that went back counts nowhere"),
         ("held * max(t - earlier.t, 0.0)", "max(t - earlier.t, 0.0)", "devices are counted"),
         ("earlier.t = max(t, earlier.t)", "earlier.t = t", "time does not go back"),

@@ -35,7 +35,7 @@ CASES = {
     "schedulers.base": of_schedulers("contract", "asha", "sync_hyperband", "stopping"),
     "schedulers.synchronous": of_schedulers("successive_halving", "sync_hyperband"),
     **{f"schedulers.{name}": of_schedulers(name) for name in SCHEDULERS},
-    "runtime.resume": ["runtime/test_resume_laws.py"],
+    "runtime.replay": ["runtime/test_resume_laws.py"],
 }
 FAST = tuple(
     f"schedulers.{name}" for name in ("levels", "brackets", "asha", "pasha", "full")

@@ -30,7 +30,7 @@ def test_importing_the_package_loads_nothing_heavy():
     modules = loaded_after("import asha_core; asha_core.__version__; dir(asha_core)")
     assert "asha_core" in modules
     assert modules.isdisjoint(HEAVY)
-    assert {name for name in modules if name.startswith("asha_core.")} == {"asha_core.moved"}
+    assert {name for name in modules if name.startswith("asha_core.")} == {"asha_core.old_paths"}
 
 
 @pytest.mark.processes

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from asha_core.errors import JournalError, ResultsError
-from asha_core.runtime.resume import replay
+from asha_core.runtime.replay import replay
 from asha_core.runtime.storage.journal import read_journal
 from asha_core.runtime.storage.records import Record
 from tests.faults import victim

@@ -18,7 +18,7 @@ from analysis.report.run_report import summary_of
 from asha_core.errors import JournalError
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.loop import Search
-from asha_core.runtime.resume import replay
+from asha_core.runtime.replay import replay
 from asha_core.runtime.storage.journal import JournalWriter, read_journal
 from asha_core.schedulers.state import RungCounts, Status
 from tests.asha_core.runtime.engine_doubles import FakeExecutor, ManualClock, eventful

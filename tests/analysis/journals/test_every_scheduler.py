@@ -23,7 +23,7 @@ from analysis.report.run_report import summary_of
 from analysis.report.run_tables import best_table, brackets_table, text_tables
 from asha_core.errors import ResultsError
 from asha_core.messages import Event, Failed, Job, Lost, Refined, Rejected, Report, closes
-from asha_core.runtime.resume import check_max_trials, replay
+from asha_core.runtime.replay import check_max_trials, replay
 from asha_core.runtime.storage.journal import JournalContents, JournalWriter
 from asha_core.runtime.storage.json_files import write_json
 from asha_core.runtime.storage.records import Record, event_record, job_record

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analysis.number_formats import p_cell, per_cent, significant, slug, with_interval
 from analysis.report.tables import Table, escaped, latex, markdown, text
-from analysis.wording import p_cell, per_cent, significant, slug, with_interval
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("C",)), max_size=20)
 

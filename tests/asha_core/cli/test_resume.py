@@ -18,9 +18,9 @@ import yaml
 from analysis.cli import main as report
 from asha_core.cli.run import main
 from asha_core.launch.option_kinds import FLAG
+from asha_core.launch.option_parsing import parse_arguments
 from asha_core.launch.option_table import OPTIONS
-from asha_core.launch.options import parse_arguments
-from asha_core.runtime.resume import EarlierSessions, changed_settings, replay
+from asha_core.runtime.replay import EarlierSessions, changed_settings, replay
 from asha_core.runtime.storage.journal import JournalWriter, read_journal
 from asha_core.schedulers import SCHEDULERS
 from tests.asha_core.cli.odd_tasks import Paced

@@ -16,7 +16,7 @@ from analysis import load_run
 from analysis.cli import main as report
 from analysis.report.run_report import summary_of
 from asha_core.cli.run import main as asha_run
-from asha_core.launch.options import parse_arguments
+from asha_core.launch.option_parsing import parse_arguments
 from asha_core.launch.resolve import resolve
 from tests.asha_core.cli.searches import run
 from tests.asha_core.runtime.replay import replay

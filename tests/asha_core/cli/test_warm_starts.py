@@ -11,7 +11,7 @@ import pytest
 from asha_core import ASHA, tune
 from asha_core.cli.run import main
 from asha_core.errors import AshaError, SettingError
-from asha_core.launch.options import parse_arguments
+from asha_core.launch.option_parsing import parse_arguments
 from asha_core.launch.resolve import resolve, split_variation
 from tests.asha_core.cli.odd_tasks import Opaque
 from tests.asha_core.cli.searches import records

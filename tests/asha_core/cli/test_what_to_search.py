@@ -11,7 +11,7 @@ import pytest
 
 from asha_core.cli.run import main
 from asha_core.errors import AshaError, SettingError
-from asha_core.launch.options import parse_arguments
+from asha_core.launch.option_parsing import parse_arguments
 from asha_core.launch.resolve import Parts, resolve, split_variation
 from asha_core.launch.start_points import read_start_points
 from asha_core.schedulers import SCHEDULERS

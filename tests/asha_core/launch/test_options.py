@@ -12,8 +12,8 @@ from asha_core import ASHA, Float, SearchSpace, tune
 from asha_core.cli.run import main
 from asha_core.errors import SettingError
 from asha_core.launch.option_kinds import FLAG
+from asha_core.launch.option_parsing import parse_arguments
 from asha_core.launch.option_table import OPTIONS, Option
-from asha_core.launch.options import parse_arguments
 from asha_core.launch.resolve import split_variation
 
 DIGITS = ["--task", "digits", "--gpus", "cpu"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from asha_core.launch.start_points import read_start_points
-from asha_core.runtime import resume
+from asha_core.runtime import replay as resume
 from asha_core.runtime.storage.journal import read_journal
 from asha_core.schedulers import scheduler_class
 from asha_core.schedulers.base import Scheduler

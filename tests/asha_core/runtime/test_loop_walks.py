@@ -16,7 +16,7 @@ from asha_core.runtime.budget import Budget
 from asha_core.runtime.interrupts import StopSignal
 from asha_core.runtime.loop import Search
 from asha_core.runtime.observers import Observer
-from asha_core.runtime.resume import replay
+from asha_core.runtime.replay import replay
 from asha_core.runtime.storage.records import read_event, to_json
 from asha_core.runtime.trial_timeouts import Limits
 from asha_core.schedulers import SCHEDULERS, scheduler_class

@@ -9,7 +9,7 @@ import pytest
 
 from asha_core.errors import JournalError, ResultsError
 from asha_core.messages import Failed, Job, Lost, Refined, Rejected, Report, closes
-from asha_core.runtime.resume import (
+from asha_core.runtime.replay import (
     EarlierSessions,
     changed_settings,
     check_max_trials,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from asha_core.errors import JournalError, ResultsError
-from asha_core.runtime.resume import check_max_trials
+from asha_core.runtime.replay import check_max_trials
 from tests.asha_core.runtime.test_resume_laws import five_begun
 
 

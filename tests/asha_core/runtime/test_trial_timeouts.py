@@ -8,7 +8,7 @@ from asha_core.messages import Failed, Job, Lost, Refined, Report
 from asha_core.runtime.executor import WorkerReady
 from asha_core.runtime.loop import Search
 from asha_core.runtime.observers import SlotView
-from asha_core.runtime.resume import replay
+from asha_core.runtime.replay import replay
 from asha_core.runtime.storage.journal import JournalWriter, NullJournal, read_journal
 from asha_core.runtime.trial_timeouts import Limits, TrialTimeouts
 from asha_core.schedulers.state import Status

@@ -12,7 +12,7 @@ import pytest
 
 from asha_core.errors import ReportError
 from asha_core.messages import Failed, Job, Lost, Refined, Rejected, Report
-from asha_core.runtime.resume import replay
+from asha_core.runtime.replay import replay
 from asha_core.runtime.storage.records import event_record, job_record, to_json
 from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.pasha import PASHA

@@ -13,7 +13,7 @@ from asha_core.errors import SettingError
 from asha_core.study.arm_names import directory_name
 from asha_core.study.definition import study_from
 from asha_core.study.directory import StudyDirectory
-from asha_core.study.runs import PlannedRun
+from asha_core.study.planned_runs import PlannedRun
 
 
 def study(**content: Any) -> Any:

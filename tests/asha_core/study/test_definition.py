@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from asha_core.errors import SettingError
 from asha_core.study.definition import read_study, study_from
-from asha_core.study.runs import PlannedRun, in_order
+from asha_core.study.planned_runs import PlannedRun, in_order
 from asha_core.study.yaml_file import read_seeds
 
 

@@ -108,7 +108,7 @@ def test_a_damaged_plan_is_named(tmp_path: Path, text: str) -> None:
 
 
 def test_the_configuration_is_what_asha_run_takes(tmp_path: Path) -> None:
-    from asha_core.launch.options import parse_arguments
+    from asha_core.launch.option_parsing import parse_arguments
 
     directory = StudyDirectory(tmp_path)
     variation = {"name": "ohgw-1step", "warm_start_option": {"eta_h": 1e-4}}

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 
 from analysis.study.loading import PairedTimes
-from asha_core.study import runner as conductor
+from asha_core.study import study_runner as conductor
 from asha_core.study.best_of import best_variation
 from asha_core.study.definition import study_from
 from asha_core.study.device_groups import DeviceGroup
 from asha_core.study.directory import StudyDirectory
+from asha_core.study.final_tests import measure
 from asha_core.study.progress_view import PlainView, RichView, View
-from asha_core.study.runner import StudyRunner
-from asha_core.study.test_data import measure
+from asha_core.study.study_runner import StudyRunner
 from tests.asha_core.cli.searches import environment
 from tests.asha_core.study.test_directory import finish
 from tests.asha_core.study.test_running import ASHA_STUDY, write

@@ -24,7 +24,7 @@ from torchvision.transforms import functional
 
 from asha_core import Configuration, Failed, Job, Lost, RandomSearch, Report
 from asha_core.errors import ResultsError, SettingError, TaskError
-from asha_core.runtime.resume import check_same_search
+from asha_core.runtime.replay import check_same_search
 from asha_core.runtime.storage.run_directory import RunDirectory
 from trials.data import class_folders
 from trials.data.batches import Batches

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from asha_core import ASHA, AshaError, tune
-from asha_core.cli.test import main
+from asha_core.cli.final_test import main
 from asha_core.runtime.storage.lock import RunLock
 from trials import load_model, measure_on_test_data
 from trials.tasks.digits import Digits

@@ -17,7 +17,7 @@ from asha_core.errors import JournalError
 from asha_core.messages import Failed, Job, Lost, Refined, Rejected, Report
 from asha_core.runtime.executor import Notice, Retired, WorkerReady
 from asha_core.runtime.loop import Search
-from asha_core.runtime.resume import replay
+from asha_core.runtime.replay import replay
 from asha_core.runtime.storage.journal import SCHEMA, JournalWriter, read_journal, read_resumptions
 from asha_core.runtime.storage.records import event_record, job_record, read_event, read_number, to_json
 from asha_core.space import Configuration

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from asha_core.errors import AshaError
 from asha_core.study.arms import Arm
 from asha_core.study.directory import StudyDirectory
+from asha_core.study.planned_runs import PlannedRun
 from asha_core.study.progress_view import View
-from asha_core.study.runs import PlannedRun
 
 
 def to_measure(directory: StudyDirectory, arms: Sequence[Arm]) -> list[PlannedRun]:

@@ -11,7 +11,7 @@ from asha_core.messages import Lost, Report
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.loop import Search
 from asha_core.runtime.observers import Leaderboard
-from asha_core.runtime.resume import replay
+from asha_core.runtime.replay import replay
 from asha_core.runtime.storage.journal import JournalWriter, read_journal
 from asha_core.schedulers import SCHEDULERS, scheduler_class
 from tests.asha_core.runtime.engine_doubles import SPACE, FakeExecutor, ManualClock, asha, eventful, train

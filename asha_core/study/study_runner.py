@@ -11,9 +11,9 @@ from asha_core.runtime.interrupts import stop_signals
 from asha_core.runtime.storage.json_files import read_optional_json
 from asha_core.study.device_groups import DeviceGroup
 from asha_core.study.directory import StudyDirectory
+from asha_core.study.planned_runs import PlannedRun, Study, in_order
 from asha_core.study.progress_view import View
 from asha_core.study.run_process import RunProcess
-from asha_core.study.runs import PlannedRun, Study, in_order
 
 _POLL = 0.05
 

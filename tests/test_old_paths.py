@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from asha_core.moved import MOVED
+from asha_core.old_paths import MOVED
 
 
 @pytest.mark.parametrize("old", MOVED)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from analysis.comparison import Comparison, compare
 from analysis.comparison.criteria import LEAST_PAIRS
-from analysis.report.words import SECTIONS, in_sections, in_words
+from analysis.report.sentences import SECTIONS, in_sections, in_words
 from analysis.study.loading import load_study
 from analysis.study.problems import KINDS, UNUSED, Problem
 from tests.analysis.studies import write_study

@@ -7,10 +7,7 @@ from collections.abc import Iterable
 from analysis.comparison.arms import Against, TimeEffect
 from analysis.comparison.criteria import ALPHA, LEAST_PAIRS, TIME, shown
 from analysis.comparison.schema import Comparison, Group, Overall
-from analysis.report.limits import limits
-from analysis.report.measures import on_gpu, scale
-from analysis.study.problems import KINDS, UNUSED, Problem
-from analysis.wording import (
+from analysis.number_formats import (
     between,
     counted,
     few,
@@ -20,6 +17,9 @@ from analysis.wording import (
     percent,
     target_name,
 )
+from analysis.report.limits import limits
+from analysis.report.measures import on_gpu, scale
+from analysis.study.problems import KINDS, UNUSED, Problem
 
 SECTIONS = ("found", "arms", "criteria", "limits", "left out", "cannot say")
 _DIRECTIONS = {

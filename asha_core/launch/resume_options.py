@@ -11,10 +11,10 @@ from typing import Any
 
 from asha_core.errors import ResultsError, SettingError
 from asha_core.launch.naming import run_stem, short_name
+from asha_core.launch.option_parsing import parse_arguments
 from asha_core.launch.option_table import Scope, keys_of
-from asha_core.launch.options import parse_arguments
 from asha_core.launch.resolve import split_variation
-from asha_core.runtime.resume import changed_settings
+from asha_core.runtime.replay import changed_settings
 from asha_core.runtime.storage.journal import read_resumptions
 from asha_core.runtime.storage.json_files import read_json
 from asha_core.runtime.storage.run_directory import RunDirectory

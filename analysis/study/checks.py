@@ -213,7 +213,9 @@ def _early(runs: Sequence[Replicate], measure: Measure) -> Iterable[Problem]:
     first = min(runs, key=lambda each: each.ends[measure])
     least, half = first.ends[measure], float(np.median([each.ends[measure] for each in runs]))
     if np.isinf(first.budget(measure)) and least < _EARLY * half:
-        unit = {"seconds": "s", "gpu_hours": "GPU-hours"}.get(measure, f"{first.unit}s")
+        unit = {"seconds": "s", "gpu_hours": "GPU-hours" if first.on_gpu else "worker-hours"}.get(
+            measure, f"{first.unit}s"
+        )
         text = f"it ended after {least:.3g} {unit}, and half of its group took over {half:.3g}: "
         yield Problem("short", first.id, text + _LIMITS.format("it"), first.group, first.arm)
 

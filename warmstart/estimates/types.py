@@ -10,6 +10,9 @@ Route = Literal["auto", "closed", "tangents", "first-order", "differences"]
 
 ROUTES: tuple[Route, ...] = get_args(Route)
 
+# of searches that were begun with a route that is no more: the exact one that takes its place when they go on
+FORMER_ROUTES: dict[str, Route] = {"reverse": "tangents"}
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:

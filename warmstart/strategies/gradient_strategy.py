@@ -9,7 +9,7 @@ from asha_core.arguments import integer, one_of
 from asha_core.space import Configuration, Float, SearchSpace
 from warmstart.base import COORDINATES, HELDOUT, Coordinates, Heldout, Outcome, Problem
 from warmstart.estimates.estimate import estimate
-from warmstart.estimates.types import ROUTES, Estimate, Route
+from warmstart.estimates.types import FORMER_ROUTES, ROUTES, Estimate, Route
 from warmstart.masks import masked, no_match, optimizer_settings_of, read_mask
 from warmstart.moves import move, step_taken
 
@@ -45,6 +45,7 @@ class GradientStrategy:
     ) -> None:
         one_of("heldout", heldout, HELDOUT)
         one_of("coordinates", coordinates, COORDINATES)
+        route = FORMER_ROUTES.get(route, route)
         one_of("route", route, ROUTES)
         self.lookahead = None if lookahead is None else integer("lookahead", lookahead, 1)
         self.heldout: Heldout = heldout

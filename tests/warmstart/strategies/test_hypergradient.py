@@ -11,6 +11,8 @@ from asha_core import Configuration, Float, RandomSearch, SearchSpace
 from tests.warmstart.small_problems import Slopes, Small, configuration, heavy_ball
 from trials.tasks.digits import Digits
 from trials.torch_task.warm_start_problem import TrainingProblem
+from warmstart.registry import build
+from warmstart.strategies.gradient_strategy import GradientStrategy
 from warmstart.strategies.hypergradient import HyperGradient
 
 LR = SearchSpace({"lr": Float(0.0, 10.0)})
@@ -142,3 +144,10 @@ def test_a_dimension_may_have_any_name() -> None:
     assert outcome.diagnostics["gradient"].keys() == {"late"}
     whole = HyperGradient().refine(Small(space=space, optimizer=optimizer), before, 0)
     assert whole.diagnostics["lookahead"] == 2
+
+
+def test_a_search_that_was_begun_with_the_reference_route_goes_on_with_an_exact_one():
+    for strategy in ("hypergradient", "trust"):
+        built = build(strategy, {"route": "reverse"})
+        assert isinstance(built, GradientStrategy)
+        assert built.route == "tangents"

@@ -14,6 +14,8 @@ from torch.utils.data import DataLoader, Dataset
 from asha_core.errors import AshaError, TaskError
 from trials.data.sample_reader import SampleReader
 
+_IN_A_PROCESS = "in DataLoader worker process"  # what torch says of an error that a data set raised
+
 
 def read_by_processes(
     reader: SampleReader, rows: list[list[int]], processes: int, device: torch.device
@@ -59,6 +61,9 @@ def _until_the_end(found: Iterator[Any]) -> Generator[Any, None, None]:
                 raise batch.error()
             yield batch
     except Exception as error:
+        if isinstance(error, EOFError | ConnectionError) and _IN_A_PROCESS not in str(error):
+            # it died while it handed a batch over, and torch met the end of its pipe
+            raise RuntimeError("a process that read the data exited unexpectedly") from None
         raise error.with_traceback(None)  # noqa: B904 - it is the same; the frames were torch's alone
     finally:
         end = getattr(found, "_shutdown_workers", None)  # which torch calls in its __del__

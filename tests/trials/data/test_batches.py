@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset, random_
 
 from asha_core.errors import ConfigurationError, SettingError, TaskError
 from trials.data.batches import Batches
+from trials.data.loader_processes import _until_the_end
 from trials.data.sample_reader import is_seeded
 from trials.worker.processes import stat
 from warmstart.problem.randomness import own_randomness
@@ -454,3 +455,22 @@ def test_the_others_end_with_a_process_that_died(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="exited unexpectedly"):
         epoch(source, 3, size=2)
     assert not alive(source.readers())
+
+
+@pytest.mark.parametrize("met", [EOFError(), ConnectionResetError(104, "Connection reset by peer")])
+def test_a_process_that_died_while_it_handed_a_batch_over_is_told_as_one_that_died(met: Exception) -> None:
+    def read() -> Iterator[int]:
+        yield 1
+        raise met
+
+    with pytest.raises(RuntimeError, match="exited unexpectedly"):
+        list(_until_the_end(read()))
+
+
+def test_an_end_of_file_in_the_data_itself_is_told_as_it_is() -> None:
+    def read() -> Iterator[int]:
+        raise EOFError("Caught EOFError in DataLoader worker process 0.")
+        yield 1
+
+    with pytest.raises(EOFError, match="worker process 0"):
+        list(_until_the_end(read()))

@@ -103,6 +103,7 @@ def test_a_bracket_may_be_far_larger_than_the_search():
     )
 
 
+@pytest.mark.long
 def test_hyperbands_shares_may_be_larger_than_any_float():
     scheduler = scheduler_class("hyperband")(SPACE, max_resource=2**1030, reduction_factor=16)
     assert {scheduler.ask().start for _ in range(50)} == {0}

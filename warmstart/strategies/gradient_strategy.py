@@ -45,7 +45,8 @@ class GradientStrategy:
     ) -> None:
         one_of("heldout", heldout, HELDOUT)
         one_of("coordinates", coordinates, COORDINATES)
-        route = FORMER_ROUTES.get(route, route)
+        if isinstance(route, str):
+            route = FORMER_ROUTES.get(route, route)
         one_of("route", route, ROUTES)
         self.lookahead = None if lookahead is None else integer("lookahead", lookahead, 1)
         self.heldout: Heldout = heldout

@@ -27,6 +27,7 @@ def options(*given: str) -> list[str]:
     return [word for each in given for word in ("--warm-start-option", each)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("variation", [*VARIATIONS, "screen+trust", "pasha-ohgw-trust"])
 def test_every_variation_runs_from_the_command_line(variation: str, tmp_path: Path) -> None:
     from analysis import load_run

@@ -51,6 +51,7 @@ def test_a_checkpoint_of_another_unit_than_the_best_says_so(tmp_path: Path) -> N
     assert load_checkpoint(result.directory / "checkpoints" / "best.pt")["resource"] == 9
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("trials", [(4,), (2, 4), (4, 6)])
 def test_the_target_is_reached_when_the_report_says_so_whatever_the_sessions(
     tmp_path: Path, trials: tuple[int, ...]

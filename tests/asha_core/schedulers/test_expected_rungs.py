@@ -38,6 +38,7 @@ def test_each_rung_is_reached_by_the_floor_of_n_over_eta_to_the_k(rule, trials):
     assert [rung.trials for rung in rungs] == [trials // eta**k for k in range(len(levels))]
 
 
+@pytest.mark.long
 @quick
 @given(rules(), st.integers(0, 10**6))
 def test_units_add_up_by_trial_as_they_do_by_rung(rule, trials):

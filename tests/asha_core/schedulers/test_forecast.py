@@ -23,6 +23,7 @@ def scheduler_of(name: str, **settings: int) -> Scheduler:
     return scheduler_class(name)(SPACE, **{"max_resource": 27, **settings})
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_more_room_for_checkpoints_costs_fewer_units(name: str) -> None:
     rooms = (10, 40, 100, 10_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -44,6 +45,7 @@ def test_while_curves_never_change_their_order_nothing_is_unlocked(
     assert not any(row.promoted for row in scheduler.counts()[1:])
 
 
+@pytest.mark.long
 @settings(max_examples=15, deadline=None)
 @given(searches, st.integers(1, 9), st.randoms(use_true_random=False))
 def test_where_each_rung_turns_the_order_round_all_is_unlocked_that_is_reached_by_two(
@@ -63,6 +65,7 @@ def test_where_each_rung_turns_the_order_round_all_is_unlocked_that_is_reached_b
     assert scheduler.unlocked > levels[1]
 
 
+@pytest.mark.long
 @many
 @given(st.integers(20, 120), st.integers(1, 9), st.integers(0, 99), st.randoms(use_true_random=False))
 def test_nobody_goes_beyond_what_is_unlocked_and_it_is_never_locked_again(trials, workers, salt, random):

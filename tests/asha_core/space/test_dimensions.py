@@ -63,6 +63,7 @@ def test_integers_beyond_the_precision_of_a_float_survive_the_unit_cube(lower):
     assert [dimension.from_unit(dimension.to_unit(value)) for value in values] == values
 
 
+@pytest.mark.long
 @quick
 @given(choices)
 def test_every_option_survives_the_unit_cube(dimension):

@@ -107,6 +107,7 @@ def on_meta(name: str, classes: int, channels: int, size: int, **settings: Any) 
 # -- sizes -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "millions"),
     [("resnet20", 0.27), ("resnet32", 0.46), ("resnet44", 0.66), ("resnet56", 0.85), ("resnet110", 1.7)],
@@ -363,6 +364,7 @@ def test_a_network_trains(made: Made) -> None:
     assert not dead
 
 
+@pytest.mark.long
 def test_a_networks_state_goes_round(made: Made) -> None:
     model, other = made.model.eval(), made.twin()
     with torch.no_grad():

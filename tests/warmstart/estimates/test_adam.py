@@ -42,6 +42,7 @@ KINDS: dict[str, Callable[[], Toy]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("route", "steps"), WAYS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_agrees_with_differences_through_the_real_optimiser(kind: str, route: str, steps: int) -> None:

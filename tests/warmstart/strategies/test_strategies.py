@@ -56,6 +56,7 @@ def takes(case: str, setting: str) -> bool:
     return setting in inspect.signature(kind).parameters or issubclass(kind, Control)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", CASES)
 def test_a_refinement_is_reproducible_and_bounded_leaves_no_trace_and_tells_its_step(case: str) -> None:
     warm_start, problem = made(case), Small()
@@ -95,6 +96,7 @@ def check_diagnostics(case: str, name: str, before: Configuration, outcome: Outc
             assert change == pytest.approx(ends[1] - ends[0], abs=1e-12)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("bounds", ["clamp", "reflect"])
 @pytest.mark.parametrize("case", [case for case in CASES if takes(case, "bounds")])
 def test_it_stays_inside_its_bounds_whichever_way(case: str, bounds: str) -> None:
@@ -106,6 +108,7 @@ def test_it_stays_inside_its_bounds_whichever_way(case: str, bounds: str) -> Non
         SPACE.configuration(dict(warm_start.refine(Small(), before, index).configuration))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", [case for case in CASES if takes(case, "mask")])
 @pytest.mark.parametrize("mask", ["noise", "momentum,noise", ["lr"]])
 def test_it_moves_what_its_mask_names_and_nothing_else(case: str, mask: Any) -> None:
@@ -172,6 +175,7 @@ def finds(outcome: Outcome) -> set[str]:
     return set(gradient[0] if isinstance(gradient, list) else gradient)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", CASES)
 def test_an_optimiser_that_cannot_be_looked_through_is_refused_or_differenced(case: str) -> None:
     problem = Small(optimizer=unsupported)
@@ -258,6 +262,7 @@ def digits() -> Digits:
     return task
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", [case for case in CASES if case not in STRATEGIES])
 def test_on_a_real_network_too_it_is_reproducible_and_leaves_no_trace(case: str, digits: Digits) -> None:
     before = RandomSearch(digits.space, 0).propose(3)

@@ -58,6 +58,7 @@ def test_a_gradient_of_exactly_zero_moves_nothing() -> None:
         assert Trust(0.1, 3, batches).refine(sloping(lambda draw: 0.0), START, 0).configuration == START
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("batches", "threshold"), [(2, 2.0), (4, 2.0), (8, 2.5), (2, 12.7)])
 def test_noise_is_mistaken_for_a_sign_as_often_as_students_t_says(batches: int, threshold: float) -> None:
     """Of gradients that are noise alone; and it moves as often up as down."""

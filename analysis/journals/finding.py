@@ -29,9 +29,18 @@ def find_runs(paths: Sequence[str | Path]) -> list[Path]:
 
 
 def run_directories(path: Path) -> Iterable[Path]:
-    """Run directories at or below ``path``, in order of their names; none is looked for inside of one."""
-    for folder, below, files in os.walk(path):
+    """Run directories at or below ``path``, in order of their names; none is looked for inside of one.
+
+    Links lead to runs elsewhere; one to a place that is seen anyway ("latest", or a circle) is passed over.
+    """
+    seen = [Path(os.path.realpath(path))]
+    for folder, below, files in os.walk(path, followlinks=True):
         below.sort()
         if "journal.jsonl" in files:
             below.clear()
             yield Path(folder)
+        for name in [name for name in below if os.path.islink(os.path.join(folder, name))]:
+            target = Path(os.path.realpath(os.path.join(folder, name)))
+            if any(target.is_relative_to(root) or root.is_relative_to(target) for root in seen):
+                below.remove(name)
+            seen.append(target)

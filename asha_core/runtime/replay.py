@@ -171,16 +171,21 @@ def check_max_trials(records: Sequence[Record], max_trials: int | None, director
         if record["type"] == "job":
             begun.add(trial)
         elif record["type"] == "report":
-            reached[trial] = record["resource"]
-        elif record["type"] in ("rejected", "failed") and is_rejection(
-            read_event(record), reached.get(trial, 0)
-        ):
+            reached[trial] = record.get("resource", 0)
+        elif record["type"] in ("rejected", "failed") and _screens_out(record, reached.get(trial, 0)):
             begun.discard(trial)  # it counts nowhere
         if len(begun) > max_trials:
             raise ResultsError(
                 f"the search in {directory} has begun more trials than that: max-trials can be raised, and "
                 f"not lowered to {max_trials}"
             )
+
+
+def _screens_out(record: Record, reached: int) -> bool:
+    try:
+        return is_rejection(read_event(record), reached)
+    except (KeyError, TypeError, ValueError, AttributeError):  # replay says which line it is
+        return False
 
 
 def check_same_search(

@@ -194,6 +194,20 @@ def test_reaching_a_target_agrees_with_the_raw_reports(
     assert np.all(np.diff(curve.value) > 0)
 
 
+def test_links_lead_to_runs_elsewhere_and_no_run_is_found_twice(tmp_path: Path) -> None:
+    write_run(tmp_path / "elsewhere" / "deep" / "c", REPORTS)
+    write_run(tmp_path / "chosen" / "b", REPORTS)
+    chosen = tmp_path / "chosen"
+    (chosen / "a").symlink_to(tmp_path / "elsewhere" / "deep" / "c")
+    (chosen / "again").symlink_to(tmp_path / "elsewhere")  # where a leads to as well
+    (chosen / "latest").symlink_to(chosen / "b")
+    (chosen / "up").symlink_to(tmp_path)
+    (chosen / "gone").symlink_to(tmp_path / "gone")
+    assert [path.name for path in find_runs([chosen])] == ["a", "b"]
+    (tmp_path / "link").symlink_to(chosen)
+    assert [path.name for path in find_runs([tmp_path / "link"])] == ["a", "b"]
+
+
 def test_what_is_no_results_directory_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(AshaError, match="does not exist"):
         find_runs([tmp_path / "none"])

@@ -25,3 +25,8 @@ def test_what_proved_invalid_after_a_unit_was_begun_and_counts():
         story.replayed(max_trials=3)
     with pytest.raises(ResultsError, match="not lowered to 3"):
         check_max_trials(story.records, 3, Path("run"))
+
+
+@pytest.mark.parametrize("kind", ["report", "rejected", "failed"])
+def test_a_record_that_lacks_something_is_left_to_the_replay_which_names_its_line(kind: str) -> None:
+    check_max_trials([{"t": 1.0, "type": kind, "trial": 0}], 4, Path("run"))

@@ -39,8 +39,8 @@ def run_directories(path: Path) -> Iterable[Path]:
         if "journal.jsonl" in files:
             below.clear()
             yield Path(folder)
-        for name in [name for name in below if os.path.islink(os.path.join(folder, name))]:
-            target = Path(os.path.realpath(os.path.join(folder, name)))
+        for link in [each for each in map(Path(folder).joinpath, below) if each.is_symlink()]:
+            target = Path(os.path.realpath(link))
             if any(target.is_relative_to(root) or root.is_relative_to(target) for root in seen):
-                below.remove(name)
+                below.remove(link.name)
             seen.append(target)

@@ -128,7 +128,7 @@ def _key_values(value: Any, source: str) -> dict[str, Any]:
             raise SettingError(f"{source} gives {key.strip()} twice: give it once")
         try:
             options[key.strip()] = read_yaml(item)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError):  # ValueError: a date that there is not, such as 2026-13-01
             options[key.strip()] = item
     return options
 

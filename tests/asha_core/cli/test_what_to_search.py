@@ -170,6 +170,10 @@ def test_a_frozen_value_has_its_yaml_type_and_1e_3_is_a_number(text: str, value:
     assert (type(read), read) == (type(value), value)
 
 
+def test_a_date_that_there_is_not_is_text() -> None:
+    assert parse_arguments(["--task-option", "day=2026-13-01"])["task_option"] == {"day": "2026-13-01"}
+
+
 def test_frozen_dimensions_may_stand_in_the_file(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     for text in ("freeze: {lr: 1e-3, momentum: 0.5}", "freeze: [lr=1e-3, momentum=0.5]"):

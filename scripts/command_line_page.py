@@ -23,10 +23,10 @@ COMMANDS = {
 
 
 def help_of(command: str) -> str:
-    """What ``command --help`` prints on a terminal of 100 columns."""
+    """What ``command --help`` prints on a terminal of 80 columns: what a page of the site has room for."""
     main = importlib.import_module(COMMANDS[command]).main
     printed = io.StringIO()
-    plain = patch.dict(os.environ, {"COLUMNS": "100", "NO_COLOR": "1"})
+    plain = patch.dict(os.environ, {"COLUMNS": "80", "NO_COLOR": "1"})
     with plain, contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
         main(["--help"])
     return printed.getvalue().rstrip()

@@ -71,7 +71,11 @@ class Docstrings(griffe.Extension):
         if obj.docstring is not None:
             if isinstance(obj, griffe.Class) and "Attributes:" not in obj.docstring.value:
                 fields = [each for each in obj.members.values() if isinstance(each, griffe.Attribute)]
-                told = {field.name: text for field in fields if (text := comment(field))}
+                told = {
+                    field.name: text
+                    for field in fields
+                    if not field.name.startswith("_") and (text := comment(field))
+                }
                 if told:
                     listed = "".join(f"\n    {name}: {text}" for name, text in told.items())
                     obj.docstring.value += f"\n\nAttributes:{listed}"

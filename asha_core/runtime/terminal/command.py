@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -12,11 +13,18 @@ from typing import Any
 from asha_core.errors import AshaError, SettingError
 
 
+class _Help(argparse.HelpFormatter):
+    """A name such as ohgw-1step is on one line."""
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)
+
+
 class Parser(argparse.ArgumentParser):
     """Raises ``SettingError`` where argparse would print a usage page and exit; takes no abbreviations."""
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__(allow_abbrev=False, **settings)
+        super().__init__(allow_abbrev=False, formatter_class=_Help, **settings)
 
     def error(self, message: str) -> Any:
         """What argparse calls for a mistake."""

@@ -31,9 +31,10 @@ def find_runs(paths: Sequence[str | Path]) -> list[Path]:
 def run_directories(path: Path) -> Iterable[Path]:
     """Run directories at or below ``path``, in order of their names; none is looked for inside of one.
 
-    Links lead to runs elsewhere; one to a place that is seen anyway ("latest", or a circle) is passed over.
+    A link is followed to a run that is found in no other way ("latest" is), and to nothing else: it may lead
+    to the data, or in a circle.
     """
-    seen = [Path(os.path.realpath(path))]
+    root, linked = Path(os.path.realpath(path)), set[Path]()
     for folder, below, files in os.walk(path, followlinks=True):
         below.sort()
         if "journal.jsonl" in files:
@@ -41,6 +42,6 @@ def run_directories(path: Path) -> Iterable[Path]:
             yield Path(folder)
         for link in [each for each in map(Path(folder).joinpath, below) if each.is_symlink()]:
             target = Path(os.path.realpath(link))
-            if any(target.is_relative_to(root) or root.is_relative_to(target) for root in seen):
+            if target in linked or target.is_relative_to(root) or not (target / "journal.jsonl").exists():
                 below.remove(link.name)
-            seen.append(target)
+            linked.add(target)

@@ -199,7 +199,8 @@ def test_links_lead_to_runs_elsewhere_and_no_run_is_found_twice(tmp_path: Path) 
     write_run(tmp_path / "chosen" / "b", REPORTS)
     chosen = tmp_path / "chosen"
     (chosen / "a").symlink_to(tmp_path / "elsewhere" / "deep" / "c")
-    (chosen / "again").symlink_to(tmp_path / "elsewhere")  # where a leads to as well
+    (chosen / "again").symlink_to(chosen / "a")
+    (chosen / "data").symlink_to(tmp_path / "elsewhere")  # is not searched: it may be large
     (chosen / "latest").symlink_to(chosen / "b")
     (chosen / "up").symlink_to(tmp_path)
     (chosen / "gone").symlink_to(tmp_path / "gone")

@@ -16,6 +16,7 @@ from asha_core.messages import Failed, Lost, Refined, Rejected
 from asha_core.runtime.storage.journal import JournalContents, read_journal
 from asha_core.runtime.storage.json_files import read_json
 from asha_core.runtime.storage.records import Record, read_event, read_number
+from asha_core.runtime.units import counted
 from asha_core.schedulers.attempts import job_ended
 from asha_core.schedulers.state import Status
 
@@ -117,6 +118,10 @@ class Run(FromManifest):
     torn: bool  # the journal's last line was
     sessions: list[Session]
     schema: int = 2  # of the journal
+
+    def __repr__(self) -> str:
+        numbers = f"{counted(len(self.trials), 'trial')}, {counted(len(self.t), 'report')}"
+        return f"<Run {self.directory}: {numbers}, {self.reason}>"
 
     @property
     def brackets(self) -> list[int]:

@@ -19,6 +19,7 @@ from analysis.journals.trial_table import floats, objects
 from analysis.study.loading import Study, load_study
 from analysis.study.problems import Problem
 from asha_core.errors import SettingError
+from asha_core.runtime.units import counted
 
 Table = dict[str, NDArray[Any]]
 _OF_A_RUN = (
@@ -43,6 +44,9 @@ class Tables:
         self.study = study
         self._used = [True] * len(study.replicates) + [False] * len(study.left_out)
         self._replicates = [*study.replicates, *study.left_out]
+
+    def __repr__(self) -> str:
+        return f"<Tables {', '.join(TABLES)}: {counted(len(self._replicates), 'run')}>"
 
     @property
     def problems(self) -> list[Problem]:

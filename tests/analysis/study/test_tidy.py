@@ -31,6 +31,13 @@ def tables(folder: Path) -> analysis.Tables:
     return analysis.load(folder)
 
 
+def test_tables_and_runs_are_short_when_printed(folder: Path, tables: analysis.Tables) -> None:
+    assert repr(tables) == "<Tables runs, trials, improvements, targets, reports: 8 runs>"
+    run = analysis.load_run(folder / "runs/digits-asha-baseline/seed-0")
+    assert repr(run).startswith(f"<Run {run.directory}: {len(run.trials)} trials, {len(run.t)} reports, ")
+    assert repr(run).endswith(f"{run.reason}>")
+
+
 @pytest.mark.parametrize("name", TABLES)
 def test_columns_are_of_one_length_and_say_whose_they_are(tables: analysis.Tables, name: str) -> None:
     table = tables.table(name)

@@ -20,6 +20,8 @@ MOVED = {
     "analysis.study_report": "analysis.report.study_report",
     "analysis.study_tables": "analysis.report.tables",
     "analysis.survival": "analysis.stats.survival",
+    "asha_core.cli.final": "asha_core.cli.final_test",  # asha-test of an installation made before
+    "asha_core.cli.test": "asha_core.cli.final_test",
     "asha_core.forecast": "asha_core.schedulers.forecast",
     "asha_core.levels": "asha_core.schedulers.levels",
 }

@@ -34,15 +34,12 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:  # run as a file
     sys.path.insert(0, str(ROOT))
 
+from asha_core.runtime.storage.manifest import cores  # noqa: E402
 from benchmarks import tables  # noqa: E402 - found only now
 from benchmarks.training_routes import Plan, Route, Row, Running, plan_of  # noqa: E402
 
 BAR = 1.0  # ours, in epochs of the faster plain route
 Watch = Callable[[float, float], Row]  # began, ended -> what else is known of that time
-
-
-def cores() -> int:
-    return len(os.sched_getaffinity(0))
 
 
 def routes(workers: Sequence[int], compile_modes: Sequence[str] = (), settings: bool = False) -> list[Route]:

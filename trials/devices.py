@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from asha_core.arguments import integer
 from asha_core.errors import DeviceError, SettingError
+from asha_core.runtime.storage.manifest import cores
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +58,6 @@ class Devices:
 
 
 INLINE = Devices((Slot("inline", "cpu"),), held=1)
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def visible_gpus() -> list[Gpu]:

@@ -13,11 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from analysis.journals.replicate import Measure
 from analysis.stats.effects import Ratio
 from analysis.stats.paired import Difference, McNemar, PermutationResult, WilcoxonResult
 from analysis.stats.summaries import SuccessRate
 from analysis.stats.survival import KaplanMeier, LogRank, kaplan_meier
+from asha_core.runtime.budget import Measure
 
 _UNKNOWN = Ratio(math.nan, math.nan, math.nan, "medians", 0, math.nan, 0)
 

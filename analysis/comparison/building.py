@@ -16,10 +16,11 @@ from analysis.comparison.extras import Bands
 from analysis.comparison.schema import Comparison, Group, Source
 from analysis.comparison.shifts import diagnose
 from analysis.comparison.sweeps import best_configurations, sweeps
-from analysis.journals.replicate import Measure, Replicate, best_at
+from analysis.journals.replicate import Replicate, best_at
 from analysis.stats.arrays import Floats
 from analysis.stats.summaries import Band, interquartile_mean_band
 from analysis.study.loading import Study
+from asha_core.runtime.budget import Measure
 
 GRID = 200  # points of a band
 _BAND_DRAWS = 500  # of its bootstrap: a band is looked at, and no number of it is quoted

@@ -11,7 +11,7 @@ import numpy as np
 from analysis.comparison.arms import Against, Dropped, Estimate, TimeEffect
 from analysis.comparison.data import CONFIDENCE, DRAWS, EFFECT, GroupData, mean_of, ratio_of
 from analysis.comparison.describing import auc, experiments_of, flops_of
-from analysis.journals.replicate import MEASURES, Measure, Replicate
+from analysis.journals.replicate import Replicate
 from analysis.stats.arrays import Bools, Floats, least_pairs
 from analysis.stats.effects import Ratio, ratio_of_times, spread_ratio
 from analysis.stats.paired import (
@@ -28,6 +28,7 @@ from analysis.stats.power import detectable_ratio, seeds_needed
 from analysis.stats.survival import log_rank
 from analysis.study.loading import Pair
 from analysis.study.problems import UNUSED
+from asha_core.runtime.budget import MEASURES, Measure
 
 _LATER = "the target was chosen after the runs: no test"
 

@@ -10,11 +10,12 @@ import numpy as np
 
 from analysis.comparison.arms import Estimate, Horizon
 from analysis.journals.metrics import first_reached
-from analysis.journals.replicate import MEASURES, Measure, Replicate, horizon, times_to_target
+from analysis.journals.replicate import Replicate, horizon, times_to_target
 from analysis.stats.arrays import Bools, Floats
 from analysis.stats.summaries import student_interval
 from analysis.study.loading import Pair, Study
 from analysis.study.problems import Problem
+from asha_core.runtime.budget import MEASURES, Measure
 
 CONFIDENCE = 0.95
 EFFECT = 0.85  # the ratio of times that the proposal is about

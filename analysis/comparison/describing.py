@@ -10,11 +10,12 @@ import numpy as np
 
 from analysis.comparison.arms import Arm, Counts, Overhead, Phases, RungSurvival, Scores, Times
 from analysis.comparison.data import CONFIDENCE, DRAWS, GroupData, mean_of
-from analysis.journals.replicate import MEASURES, Measure, Replicate, area_under_curve
+from analysis.journals.replicate import Replicate, area_under_curve
 from analysis.stats.arrays import percentiles
 from analysis.stats.resampling import bootstrap_weights
 from analysis.stats.summaries import interquartile_mean_band, success_rate
 from analysis.stats.survival import kaplan_meier, restricted_mean
+from asha_core.runtime.budget import MEASURES, Measure
 
 _RECORDED = {"train": "train", "evaluate": "evaluate", "checkpoint": "checkpoint", "build": "start"}
 _WARM = ("skipped", "fallbacks", "non_finite", "braked", "redrawn")

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from analysis.comparison.as_json import LEFT_OUT
-from analysis.journals.replicate import Measure
 from analysis.stats.arrays import Floats
 from analysis.stats.sensitivity import BenefitGrid, Shift
 from analysis.stats.summaries import Band
+from asha_core.runtime.budget import Measure
 
 
 @dataclass(frozen=True, slots=True)

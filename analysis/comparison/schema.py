@@ -9,8 +9,8 @@ from typing import Any, Literal
 from analysis.comparison.arms import Against, Arm, Horizon
 from analysis.comparison.as_json import as_json
 from analysis.comparison.extras import Bands, BestConfigurations, Diagnostics, Sweep
-from analysis.journals.replicate import Measure
 from analysis.study.problems import Problem
+from asha_core.runtime.budget import Measure
 
 SCHEMA = 1
 Judgement = Literal["holds", "fails", "not enough data"]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,13 +27,12 @@ from analysis.journals.spending import WarmStarts, summed
 from analysis.journals.trial_table import trial_columns, warm_start_summary
 from analysis.stats.arrays import Bools, Floats
 from asha_core.errors import SettingError
+from asha_core.runtime.budget import MEASURES, Measure
+from asha_core.runtime.observers import FINISHED
 from asha_core.runtime.storage.json_files import read_optional_json
 
-Measure = Literal["seconds", "gpu_hours", "units"]
-MEASURES: tuple[Measure, ...] = ("seconds", "gpu_hours", "units")
 _KEPT = ("created", "versions", "commit", "task", "space", "scheduler", "variation", "budget", "hardware",
          "settings")  # fmt: skip
-_OVER = ("complete", "budget")  # a search that ended in another way did not get all that it was to get
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +93,7 @@ class Replicate(Planned, FromManifest):
     @property
     def over(self) -> bool:
         """Whether the search ended by itself or at its budget, so that it can be compared."""
-        return self.reason in _OVER
+        return self.reason in FINISHED
 
     @property
     def best(self) -> float:

@@ -15,14 +15,14 @@ from asha_core.errors import ResultsError
 from asha_core.messages import Failed, Lost, Refined, Rejected
 from asha_core.runtime.storage.journal import JournalContents, read_journal
 from asha_core.runtime.storage.json_files import read_json
+from asha_core.runtime.storage.manifest import PLACE_OPTIONS
 from asha_core.runtime.storage.records import Record, read_event, read_number
 from asha_core.runtime.units import counted
 from asha_core.schedulers.attempts import job_ended
-from asha_core.schedulers.state import Status
+from asha_core.schedulers.state import Status, improves
 
 _SCHEMA = 1  # of run.json
 _OF_TRIALS = ("report", "refined", "rejected", "failed", "lost")
-_OF_THE_PLACE = ("data_dir", "download")  # options of a task that do not change the problem
 
 
 @dataclass(slots=True)
@@ -173,7 +173,7 @@ def problem_of(manifest: Mapping[str, Any]) -> str:
     """What is solved, by a run.json: the task, and its options but for where its data lies."""
     task = manifest["task"]
     options = task.get("options") or {}
-    told = [f"{name}={value}" for name, value in options.items() if name not in _OF_THE_PLACE]
+    told = [f"{name}={value}" for name, value in options.items() if name not in PLACE_OPTIONS]
     return f"{task['name']} ({', '.join(told)})" if told else str(task["name"])
 
 
@@ -309,7 +309,6 @@ def best_value(trial: TrialHistory, mode: str) -> tuple[float, int, int]:
     """(best finite value, the unit at which it came, its place among all reports); (NaN, 0, 0) if none."""
     best, at, place = math.nan, 0, 0
     for value, resource, order in zip(trial.values, trial.resources, trial.order, strict=True):
-        better = value > best if mode == "max" else value < best
-        if math.isfinite(value) and (at == 0 or better):
+        if improves(value, best, mode):
             best, at, place = value, resource, order
     return best, at, place

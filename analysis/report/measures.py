@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from analysis.comparison import Comparison, Group
 from analysis.number_formats import significant, time_unit
 
-MEASURES = ("seconds", "gpu_hours", "units")
-
 
 @dataclass(frozen=True, slots=True)
 class Scale:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from analysis.comparison.data import RELATIVE
 from analysis.journals.metrics import (
     area_under_curve,
     best_so_far,
@@ -19,8 +20,6 @@ from analysis.journals.runs import Run, best_value
 from analysis.journals.trial_table import warm_start_summary
 from analysis.report.run_page import run_page
 from asha_core.runtime.storage.json_files import read_optional_json, write_json
-
-_RELATIVE = (0.9, 0.95, 0.99)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ def targets_for(runs: Sequence[Run], targets: Sequence[float]) -> tuple[list[flo
     finals = [float(curve.value[-1]) for run in runs if len((curve := best_so_far(run)).value)]
     if runs[0].mode == "min" or not finals or max(finals) <= 0:
         return [], False
-    return [round(share * max(finals), 4) for share in _RELATIVE], False
+    return [round(share * max(finals), 4) for share in RELATIVE], False
 
 
 def read_test(directory: Path) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from analysis.comparison import Against, Arm, Comparison, Group, TimeEffect, Times, Verdict
 from analysis.comparison.criteria import CRITERIA, LEAST_PAIRS
 from analysis.number_formats import NONE, p_cell, significant, with_interval
-from analysis.report.measures import MEASURES, Scale, measure_name, scale
+from analysis.report.measures import Scale, measure_name, scale
 from analysis.report.study_costs import (
     areas_table,
     arm_rows,
@@ -21,6 +21,7 @@ from analysis.report.study_costs import (
 )
 from analysis.report.tables import Column, Table, tabulate
 from analysis.stats.effects import Ratio
+from asha_core.runtime.budget import MEASURES
 
 _LATER = "\N{DAGGER}"
 _TIMES = (

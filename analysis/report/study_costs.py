@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 from analysis.comparison import Against, Arm, Comparison, DimensionShift, Estimate, Group
 from analysis.number_formats import NONE, megabytes, p_cell, per_cent, significant, with_interval
-from analysis.report.measures import MEASURES, measure_name, scale
+from analysis.report.measures import measure_name, scale
 from analysis.report.tables import Column, Table, tabulate
 from analysis.stats.paired import Difference
 from analysis.stats.sensitivity import Shift
+from asha_core.runtime.budget import MEASURES
 
 _BYTES = {
     "host_bytes": "host",

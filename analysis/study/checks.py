@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from analysis.journals.replicate import Measure, Replicate
+from analysis.journals.replicate import Replicate
 from analysis.number_formats import counted, few
 from analysis.study.plan import Plan, settings_of
 from analysis.study.problems import Problem
 from analysis.study.reading import last_line
+from asha_core.runtime.budget import Measure
 
 _PLANNED = (  # of asha-run's options, what makes another search
     *("task", "model", "subset", "label_noise", "task_option", "warm_start_option", "freeze"),

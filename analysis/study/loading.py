@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.journals.replicate import Measure, Replicate, horizon, times_to_target
+from analysis.journals.replicate import Replicate, horizon, times_to_target
 from analysis.stats.arrays import Bools, Floats, Ints
 from analysis.study.checks import check
 from analysis.study.plan import grouped, read_plan
 from analysis.study.problems import Problem
 from analysis.study.reading import read_all
 from asha_core.errors import ResultsError, SettingError, nearest
+from asha_core.runtime.budget import Measure
 
 Pair = tuple[Replicate, Replicate]
 

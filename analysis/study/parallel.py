@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from asha_core.runtime.storage.manifest import cores
+
 _MOST = 8
 _CHILD = "import sys; sys.path[:] = {path!r}; from analysis.study.parallel import serve; serve()"
 T = TypeVar("T")
@@ -42,11 +44,6 @@ def do_all(tasks: Sequence[Task[T]], processes: int | None = None, enough: int =
         for _, helper in helpers:
             helper.close()
     return [found[i] if i in found else task() for i, task in enumerate(tasks)]
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Helper(Generic[T]):

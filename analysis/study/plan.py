@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from analysis.journals.finding import find_runs, run_directories
-from analysis.journals.replicate import MEASURES, Measure, Planned, Replicate
+from analysis.journals.replicate import Planned, Replicate
 from analysis.journals.runs import problem_of
 from asha_core.errors import ResultsError
+from asha_core.runtime.budget import MEASURES, Measure
 from asha_core.runtime.storage.json_files import read_json
 
 _SCHEMA = 1

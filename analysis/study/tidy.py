@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.journals.replicate import MEASURES, Replicate, area_under_curve, time_to_target
+from analysis.journals.replicate import Replicate, area_under_curve, time_to_target
 from analysis.journals.runs import load_run
 from analysis.journals.trial_table import floats, objects
 from analysis.study.loading import Study, load_study
 from analysis.study.problems import Problem
 from asha_core.errors import SettingError
+from asha_core.runtime.budget import MEASURES
 from asha_core.runtime.units import counted
 
 Table = dict[str, NDArray[Any]]

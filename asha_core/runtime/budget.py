@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
+
+Measure = Literal["seconds", "gpu_hours", "units"]
+MEASURES: tuple[Measure, ...] = get_args(Measure)  # of what a search spends
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from asha_core.runtime.executor import ExecutorEvent, Notice
 from asha_core.runtime.units import counted, format_duration
 from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.forecast import Forecast
-from asha_core.schedulers.state import Best
+from asha_core.schedulers.state import Best, improves
 
 
 @dataclass(slots=True)
@@ -73,6 +73,9 @@ class SearchView:
                 Forecast(self.scheduler, trials, max(len(self.slots), 1)).units,
             )
         return self._forecast[1]
+
+
+FINISHED = ("complete", "budget")  # of another reason: it did not get all that it was to get
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +149,7 @@ class Leaderboard(Observer):
             return
         standing.reached = event.resource
         self.reports += 1
-        better = event.value > standing.value if self.mode == "max" else event.value < standing.value
-        if math.isfinite(event.value) and (better or standing.resource == 0):
+        if improves(event.value, standing.value, self.mode):
             standing.value, standing.resource, standing.order = event.value, event.resource, self.reports
 
     def top(self, count: int) -> list[Standing]:

@@ -7,7 +7,6 @@ search, or to a version that decided otherwise, and the record is named.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,8 @@ from typing import Any
 from asha_core.errors import AshaError, JournalError, ResultsError
 from asha_core.messages import Event, Job, closes
 from asha_core.runtime.storage.journal import JournalContents, parse_journal
-from asha_core.runtime.storage.records import Record, job_record, read_event, to_json
+from asha_core.runtime.storage.manifest import PLACE_OPTIONS
+from asha_core.runtime.storage.records import Record, job_record, json_values, read_event
 from asha_core.runtime.storage.run_directory import RunDirectory
 from asha_core.runtime.units import counted, format_duration
 from asha_core.schedulers.attempts import is_rejection
@@ -198,7 +198,7 @@ def check_same_search(
     Args:
         more_trials: whether the number of trials may differ, too.
     """
-    written = json.loads(to_json(now))  # as JSON writes it, such as lists for tuples
+    written = json_values(now)  # as JSON writes it, such as lists for tuples
     for section, key, old, new in _differences(before, written, ("max_trials",) if more_trials else ()):
         raise ResultsError(
             f"{directory} holds another search: its {section} has {key} {old!r}, and this one {new!r}; give "
@@ -234,5 +234,5 @@ def _flat(section: Any) -> dict[str, Any]:
 
 def _without_place(options: Any) -> Any:
     if isinstance(options, dict):
-        return {name: value for name, value in options.items() if name != "data_dir"}
+        return {name: value for name, value in options.items() if name not in PLACE_OPTIONS}
     return options

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -71,6 +72,13 @@ class RungCounts:
     def reached(self) -> int:
         """How many completed ``level`` units."""
         return self.paused + self.promoted + self.stopped + self.done
+
+
+def improves(value: float, best: float, mode: str) -> bool:
+    """Whether ``value`` is finite and better than ``best``, which is NaN where there was none before."""
+    if not math.isfinite(value):
+        return False
+    return math.isnan(best) or (value > best if mode == "max" else value < best)
 
 
 @dataclass(frozen=True, slots=True)

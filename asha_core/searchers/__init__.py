@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING
 
 from asha_core.errors import SettingError, nearest
@@ -10,7 +11,12 @@ if TYPE_CHECKING:
     from asha_core.searchers.base import Searcher
     from asha_core.space import SearchSpace
 
-SEARCHERS = ("random", "sobol", "halton", "grid")
+SEARCHERS = {
+    "random": "asha_core.searchers.random_search:RandomSearch",
+    "sobol": "asha_core.searchers.quasi_random:sobol",
+    "halton": "asha_core.searchers.quasi_random:halton",
+    "grid": "asha_core.searchers.grid:GridSearch",
+}
 
 
 def make_searcher(name: str, space: SearchSpace, seed: int) -> Searcher:
@@ -20,16 +26,8 @@ def make_searcher(name: str, space: SearchSpace, seed: int) -> Searcher:
         SettingError: there is none of that name.
         SpaceError: it cannot search this space.
     """
-    if name == "random":
-        from asha_core.searchers.random_search import RandomSearch
-
-        return RandomSearch(space, seed)
-    if name in ("sobol", "halton"):
-        from asha_core.searchers.quasi_random import QuasiRandomSearch
-
-        return QuasiRandomSearch(space, seed, name)
-    if name == "grid":
-        from asha_core.searchers.grid import GridSearch
-
-        return GridSearch(space, seed)
-    raise SettingError(f"unknown searcher {name!r}{nearest(name, SEARCHERS)}")
+    if name not in SEARCHERS:
+        raise SettingError(f"unknown searcher {name!r}{nearest(name, SEARCHERS)}")
+    module, _, kind = SEARCHERS[name].partition(":")
+    searcher: Searcher = getattr(importlib.import_module(module), kind)(space, seed)
+    return searcher

@@ -8,6 +8,7 @@ Source: Owen 1997 (scrambled nets), Owen 2017, arXiv:1706.02808 (randomised Halt
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from asha_core.arguments import one_of
@@ -69,3 +70,8 @@ class QuasiRandomSearch(Searcher):
                 else random_point(self.seed, index, attempt, len(self.space))
             )
         )
+
+
+# by the names that --searcher takes
+sobol = partial(QuasiRandomSearch, sequence="sobol")
+halton = partial(QuasiRandomSearch, sequence="halton")

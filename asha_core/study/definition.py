@@ -14,12 +14,12 @@ from asha_core.errors import SettingError, nearest
 from asha_core.launch.option_parsing import read_option
 from asha_core.launch.option_table import MAPPINGS, OPTIONS, Scope
 from asha_core.launch.resolve import split_variation
+from asha_core.runtime.budget import MEASURES
 from asha_core.study.arm_names import arm_name, directory_name, stems, with_unique_names
 from asha_core.study.best_of import check_comparable
 from asha_core.study.planned_runs import PlannedRun, Study, group_labels
 from asha_core.study.yaml_file import mapping_of, one_name, read_file, read_seeds, storable_value
 
-MEASURES = ("seconds", "gpu_hours", "units")
 Best = Mapping[str, Mapping[str, Any]]
 _KEEP = ("best", "all")
 _OPTIONS = {

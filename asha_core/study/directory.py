@@ -18,6 +18,7 @@ from typing import Any, Literal
 import yaml
 
 from asha_core.errors import ResultsError, SettingError
+from asha_core.runtime.observers import FINISHED
 from asha_core.runtime.storage.atomic import whole
 from asha_core.runtime.storage.json_files import read_json, read_optional_json, write_json
 from asha_core.runtime.storage.run_directory import RunDirectory
@@ -26,7 +27,6 @@ from asha_core.study.planned_runs import PlannedRun, Study, group_labels
 
 State = Literal["new", "begun", "failed", "done"]
 _SCHEMA = 1
-_OVER = ("complete", "budget")
 
 
 class StudyDirectory:
@@ -48,7 +48,7 @@ class StudyDirectory:
     def state(self, run: PlannedRun) -> State:
         """How far a run is: "begun" can be gone on with, "failed" is tried again."""
         directory = self.run(run)
-        if _reason(directory) in _OVER:
+        if _reason(directory) in FINISHED:
             return "done"
         outcome = self.outcome(run)
         if outcome is not None and outcome.get("status") not in (0, 130):
@@ -58,7 +58,7 @@ class StudyDirectory:
     def found_nothing(self, run: PlannedRun) -> bool:
         """Whether a search is over in which no trial reported a finite value."""
         results = read_optional_json(self.run(run).results)
-        return results.get("reason") in _OVER and results.get("best", 0) is None
+        return results.get("reason") in FINISHED and results.get("best", 0) is None
 
     def outcome(self, run: PlannedRun) -> dict[str, Any] | None:
         """How the run's last process ended: outcome.json; None if none has, or it cannot be read."""
@@ -191,7 +191,7 @@ class StudyDirectory:
             {"schema": _SCHEMA, "status": status, "seconds": seconds, "begun": begun,
              "ended": datetime.now(UTC).isoformat()},
         )  # fmt: skip
-        if keep == "best" and _reason(directory) in _OVER:
+        if keep == "best" and _reason(directory) in FINISHED:
             for checkpoint in directory.checkpoints.glob("trial-*"):
                 checkpoint.unlink(missing_ok=True)
 

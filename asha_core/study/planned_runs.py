@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from asha_core.launch.option_table import Scope, keys_of
-from asha_core.runtime.storage.records import to_json
+from asha_core.runtime.storage.records import json_values
 
 _FREE = keys_of(Scope.HANDLING, Scope.PLACE)  # with other values it is the same search
 _OF_THE_ARM = keys_of(Scope.ARM)  # of two runs that differ in these alone, one is compared with the other
@@ -127,7 +127,7 @@ def group_labels(runs: Sequence[PlannedRun]) -> dict[str, str]:
 def _as_text(options: Mapping[str, Any], without: Sequence[str]) -> str:
     """Options as text that is the same for those in the file and those that study.json has kept."""
     kept = {key: value for key, value in options.items() if key not in without}
-    return json.dumps(json.loads(to_json(kept)), sort_keys=True)
+    return json.dumps(json_values(kept), sort_keys=True)
 
 
 def _flat(options: Mapping[str, Any]) -> dict[str, Any]:

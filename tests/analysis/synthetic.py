@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from analysis.journals.metrics import BestCurve, RungShare, TimeSplit
-from analysis.journals.replicate import Measure, Replicate
+from analysis.journals.replicate import Replicate
 from analysis.study.loading import Study
 from analysis.study.problems import Problem
+from asha_core.runtime.budget import Measure
 
 TARGETS = (0.9, 0.95)
 SPACE = {

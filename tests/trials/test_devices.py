@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from asha_core.errors import DeviceError, SettingError
-from trials.devices import cores, parse_devices, visible_gpus
+from asha_core.runtime.storage.manifest import cores
+from trials.devices import parse_devices, visible_gpus
 
 
 @pytest.fixture

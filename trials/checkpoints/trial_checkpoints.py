@@ -11,6 +11,7 @@ from typing import Any
 
 from asha_core.errors import ResultsError
 from asha_core.runtime.storage.results import read_best_note, write_best_note
+from asha_core.schedulers.state import improves
 from trials.checkpoints.files import load_checkpoint, save_checkpoint
 
 
@@ -108,13 +109,9 @@ class TrialCheckpoints:
 
     def keep_if_best(self, value: float, unit: int) -> None:
         """Hard-link the checkpoint just written as the trial's best, if it is."""
-        if not math.isfinite(value):
-            return
         best = self._path("best")
         before = read_best_note(best)
-        if before is not None and not (
-            value > before["value"] if self._mode == "max" else value < before["value"]
-        ):
+        if not improves(value, math.nan if before is None else before["value"], self._mode):
             return
         temporary = best.with_name(best.name + ".tmp")
         temporary.unlink(missing_ok=True)

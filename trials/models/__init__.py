@@ -23,6 +23,7 @@ MODELS = {
     "vit-tiny": "trials.models.vit:vit_tiny",
     "vit-small": "trials.models.vit:vit_small",
 }
+SHORTCUTS = ("identity", "projection")  # of the CIFAR residual networks
 _SHAPE = ("classes", "channels", "size")
 
 

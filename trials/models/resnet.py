@@ -15,9 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from asha_core.arguments import one_of
-from trials.models import check_size
+from trials.models import SHORTCUTS, check_size
 
-SHORTCUTS = ("identity", "projection")
 _LEAST = 8  # pixels of a side: 2x2 are left in the last stage
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from asha_core.arguments import integer, number, one_of, true_or_false
 from asha_core.errors import SettingError, TaskError
+from asha_core.runtime.storage.manifest import cores
 from asha_core.space import Configuration
 from trials.data.class_folders import (
     VALIDATION,
@@ -24,7 +25,6 @@ from trials.data.class_folders import (
     class_names,
 )
 from trials.data.splits import check_batch
-from trials.devices import cores
 from trials.models import build
 from trials.spec import option_names
 from trials.tasks.images import SPACE

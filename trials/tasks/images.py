@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from asha_core.arguments import integer, number, one_of, true_or_false
 from asha_core.errors import SettingError
 from asha_core.space import Configuration, Float, SearchSpace
-from trials.models import build
+from trials.models import SHORTCUTS, build
 from trials.torch_task.options import check_speed
 from trials.torch_task.torch_task import TorchTask
 
@@ -34,7 +34,6 @@ SPACE = SearchSpace(
     }
 )
 NORMALIZATIONS = ("per-image", "per-channel")
-SHORTCUTS = ("identity", "projection")
 
 
 class ImageTask(TorchTask):

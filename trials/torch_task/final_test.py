@@ -6,7 +6,6 @@ says nothing any more. So what is measured is kept beside the search, and asking
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from typing import Any
 from asha_core.errors import ResultsError, TaskError
 from asha_core.runtime.storage.json_files import read_json, read_optional_json, write_json
 from asha_core.runtime.storage.lock import held
-from asha_core.runtime.storage.records import to_json
+from asha_core.runtime.storage.records import json_values
 from asha_core.runtime.storage.run_directory import RunDirectory
 from trials.task import Task
 from trials.torch_task.load_model import rebuilt
@@ -88,7 +87,7 @@ def measure_on_test_data(
     which = {"configuration": content["configuration"], "resource": content["resource"]}
     with held(rooms.lock):
         before = _kept(rooms.test)
-        if before is not None and _as_json(which) == _as_json(
+        if before is not None and json_values(which) == json_values(
             {name: getattr(before, name) for name in which}
         ):
             return before
@@ -165,10 +164,6 @@ def _confusion(outputs: Any, targets: Any) -> list[list[int]] | None:
     pairs = torch.bincount(targets.long() * classes + outputs.argmax(1), minlength=classes**2)
     counts: list[list[int]] = pairs.reshape(classes, classes).tolist()
     return counts
-
-
-def _as_json(values: dict[str, Any]) -> Any:
-    return json.loads(to_json(values))
 
 
 def fields(final: Final) -> dict[str, Any]:

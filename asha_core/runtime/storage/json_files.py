@@ -8,12 +8,12 @@ from typing import Any
 
 from asha_core.errors import ResultsError
 from asha_core.runtime.storage.atomic import whole
-from asha_core.runtime.storage.records import to_json
+from asha_core.runtime.storage.records import json_values
 
 
 def write_json(path: Path, content: Any) -> None:
     """Write an indented JSON file: whole or not at all, also if the machine stops."""
-    text = json.dumps(json.loads(to_json(content)), indent=2, ensure_ascii=False)
+    text = json.dumps(json_values(content), indent=2, ensure_ascii=False)
     with whole(path, "x", encoding="utf-8", errors="backslashreplace") as file:
         file.write(text + "\n")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 CHECKOUT = Path(__file__).resolve().parents[3]
+PLACE_OPTIONS = ("data_dir", "download")  # of a task: with other values the problem is the same, elsewhere
 _PACKAGES = ("asha-core", "torch", "torchvision", "numpy", "scipy", "scikit-learn")
 
 
@@ -27,12 +28,17 @@ def versions() -> dict[str, str]:
     return found
 
 
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def hardware(devices: list[str], names: list[str]) -> dict[str, Any]:
     """What the search runs on. ``names``: the GPUs' product names, if any."""
     return {
         "machine": platform.machine(),
         "system": f"{platform.system()} {platform.release()}",
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cores(),
         "devices": devices,
         "gpus": names,
     }

@@ -54,6 +54,11 @@ def to_json(value: Any) -> str:
         return _encode(_storable(value))
 
 
+def json_values(value: Any) -> Any:
+    """A value as it is read again from ``to_json``, such as lists for tuples."""
+    return json.loads(to_json(value))
+
+
 def job_record(job: Job, slot: int) -> Record:
     """A job as the journal keeps it; the configuration only where the trial begins."""
     record: Record = {

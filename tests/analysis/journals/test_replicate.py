@@ -17,7 +17,6 @@ from analysis import load_run
 from analysis.journals import metrics as of_runs
 from analysis.journals.metrics import first_reached, mean_of_steps, steps_at
 from analysis.journals.replicate import (
-    MEASURES,
     Planned,
     Replicate,
     area_under_curve,
@@ -29,6 +28,7 @@ from analysis.journals.replicate import (
 from analysis.journals.spending import summed
 from analysis.journals.trial_table import search_coordinates, trial_columns
 from asha_core.errors import SettingError
+from asha_core.runtime.budget import MEASURES
 from asha_core.runtime.storage.journal import read_journal
 from tests.analysis.journals.test_metrics import REPORTS, write_run
 from tests.analysis.studies import FLOPS, SPACE, write_search

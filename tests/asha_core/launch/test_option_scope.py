@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from analysis.study.checks import _PLANNED
 from asha_core.launch.option_table import MAPPINGS, OPTIONS, Scope, keys_of
+from asha_core.runtime.storage.manifest import PLACE_OPTIONS
 from asha_core.study.definition import _OPTIONS
+from trials.spec import takes_option
+from trials.tasks.images import ImageTask
 
 NOT_ANOTHER_SEARCH = {
     *("data_dir", "gpus", "target"),
@@ -25,6 +28,14 @@ def test_which_options_make_another_search() -> None:
     assert {*keys_of(Scope.HANDLING, Scope.PLACE)} == NOT_ANOTHER_SEARCH
     assert {*keys_of(Scope.ARM)} == {"variation", "warm_start_option", "seed"}
     assert {*keys_of(Scope.PLACE)} == {"data_dir", "gpus"}
+
+
+def test_where_a_search_goes_on_the_options_of_the_place_may_differ_and_no_others() -> None:
+    """Those of the table that are short for one of the task, and ``download``, which none is short for."""
+    of_task = {option.key: option.scope for option in OPTIONS if option.of_task}
+    assert {key for key, scope in of_task.items() if scope is Scope.PLACE} == {*PLACE_OPTIONS} & {*of_task}
+    assert {*PLACE_OPTIONS} - {*of_task} == {"download"}
+    assert all(takes_option(ImageTask, name) for name in PLACE_OPTIONS)
 
 
 def test_what_each_session_says_for_itself() -> None:

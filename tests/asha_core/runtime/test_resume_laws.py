@@ -373,6 +373,7 @@ def test_a_manifest_that_does_not_say_it_is_damaged(budget):
     [
         ("task", "name"),
         ("task", "options", "data_dir"),
+        ("task", "options", "download"),
         ("scheduler", "max_trials"),
         ("budget", "seconds"),
         ("hardware", "devices"),

@@ -20,6 +20,7 @@ import yaml
 from analysis.journals.metrics import time_to_target
 from analysis.journals.runs import load_run
 from asha_core.cli.study import main
+from asha_core.runtime.storage.manifest import cores
 from asha_core.study.directory import StudyDirectory
 from asha_core.study.run_process import RunProcess
 from tests.asha_core.cli.searches import environment
@@ -289,7 +290,7 @@ def test_gpus_are_split_into_groups_that_share_none(monkeypatch: pytest.MonkeyPa
     ]:
         with pytest.raises(SettingError, match=message):
             device_groups(*given)
-    assert [group.workers for group in device_groups("cpu", 2, None)] == [max(devices.cores() // 2, 1)] * 2
+    assert [group.workers for group in device_groups("cpu", 2, None)] == [max(cores() // 2, 1)] * 2
 
 
 def test_a_run_ends_with_its_study_even_before_it_has_begun(tmp_path: Path) -> None:

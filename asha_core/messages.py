@@ -18,15 +18,12 @@ _NONE: Mapping[str, float] = {}  # shared by every report without metrics or cos
 
 
 class Verdict(Enum):
-    """What becomes of a trial after an event.
+    """What becomes of a trial after an event."""
 
-    CONTINUE: it goes on. PAUSE: its job is done; it keeps its checkpoint and may be asked for again
-    with a later ``until``. STOP: it never runs again.
-    """
-
-    CONTINUE = "continue"
+    CONTINUE = "continue"  # it goes on
+    # its job is done; it keeps its checkpoint and may be asked for again with a later ``until``
     PAUSE = "pause"
-    STOP = "stop"
+    STOP = "stop"  # it never runs again
 
 
 class Job(NamedTuple):
@@ -75,16 +72,14 @@ class Report(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Refined:
-    """What the warm start made of a configuration, and what it cost in seconds.
-
-    ``diagnostics`` is JSON-able: the gradient by dimension, the step, losses, notes. ``costs``: what it cost
-    beside seconds, by name: floating point operations, bytes of memory.
-    """
+    """What the warm start made of a configuration, and what it cost."""
 
     trial: int
     configuration: Configuration
     seconds: float
+    # JSON-able: the gradient by dimension, the step, losses, notes
     diagnostics: Mapping[str, Any] = field(default_factory=dict)
+    # beside seconds, by name: floating point operations, bytes of memory
     costs: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -101,9 +96,13 @@ class Rejected:
 class Failed:
     """The task raised, or took too long.
 
-    kind: "error"; "setup" if it was an ``AshaError``, a mistake that other trials may share; "invalid" if
-    it was a ``ConfigurationError``: this configuration cannot be trained, and counts nowhere; "oom" if memory
-    ran out: it is tried once more, alone on its device; "timeout" if it trained longer than a trial may.
+    Its ``kind`` is
+
+    - "error";
+    - "setup" if it was an ``AshaError``, a mistake that other trials may share;
+    - "invalid" if it was a ``ConfigurationError``: this configuration cannot be trained, and counts nowhere;
+    - "oom" if memory ran out: it is tried once more, alone on its device;
+    - "timeout" if it trained longer than a trial may.
     """
 
     trial: int
@@ -116,9 +115,13 @@ class Failed:
 class Lost:
     """A job ended without a result, and is asked for again.
 
-    kind: "died" or "hung", of its worker: the trial may be the reason, so it is tried again a bounded number
-    of times. Nobody's fault, and tried again without a bound: "stopped" with the search, "engine" if the
-    engine died, "disk" if it was full, "not-begun" if no worker could be started for it.
+    Its ``kind`` is "died" or "hung", of its worker: the trial may be the reason, so it is tried again a
+    bounded number of times. Or it is nobody's fault, and tried again without a bound:
+
+    - "stopped" with the search;
+    - "engine" if the engine died;
+    - "disk" if it was full;
+    - "not-begun" if no worker could be started for it.
     """
 
     trial: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib
 import pkgutil
@@ -22,6 +23,7 @@ import trials
 import warmstart
 from asha_core.cli import run
 from asha_core.launch.option_parsing import parse_arguments
+from asha_core.launch.yaml_files import read_yaml
 from scripts import command_line_page
 from warmstart.registry import GROUP, STRATEGIES
 
@@ -179,6 +181,55 @@ def test_the_examples_in_docstrings_are_right() -> None:
             assert result.failed == 0, found.name
             tried += result.attempted
     assert tried >= 8
+
+
+# a line such as `size: bytes.`, with what belongs to it: lines that are indented further, or, in running text
+# without a section, those that follow
+ENTRY = re.compile(
+    r"^( *)(?!Source)\w+(?:, \w+)*: .*\n(?:(?:\1 .*\n)+|(?:\1\S(?!\w*(?:, \w+)*: ).*\n)*)", re.MULTILINE
+)
+ANOTHER = re.compile(r"[.;)]\s+(?!None|NaN|0|Source)(\w+(?:[,;] \w+)*): ")  # `None: no limit` is no name
+
+
+def entries_on_one_line(docstring: str) -> list[str]:
+    """Arguments, fields or exceptions that are told in another's entry, and shown as its text."""
+    return [name for entry in ENTRY.finditer(f"{docstring}\n") for name in ANOTHER.findall(entry[0])]
+
+
+def docstrings(file: Path) -> list[str]:
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    nodes = (node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, kinds))
+    return [text for node in nodes if (text := ast.get_docstring(node))]
+
+
+@pytest.mark.parametrize("package", PACKAGES.split("|"))
+def test_each_argument_has_a_line_of_its_own(package: str) -> None:
+    found = {
+        f"{file.relative_to(ROOT)}: {name}"
+        for file in (ROOT / package).rglob("*.py")
+        for docstring in docstrings(file)
+        for name in entries_on_one_line(docstring)
+    }
+    assert not found
+
+
+@pytest.mark.parametrize(
+    ("docstring", "found"),
+    [
+        ("Args:\n    n: pairs. sd: as before.\n    p: of one; q, r: of\n        two.\n", ["sd", "q, r"]),
+        ("Args:\n    size: of all, as it is\n        now. count: how many.\nReturns:\n    x", ["count"]),
+        ("Raises:\n    OSError: it is full. ValueError: it is wrong.", ["ValueError"]),
+        ("What it is.\n\nindex: its place. first: its\nrung. size: of it.", ["first", "size"]),
+        ("Args:\n    size: bytes; None: no limit. Less is more.\n    count, more: how many.", []),
+        ("Args:\n    size: bytes.\n    count: how many.\nSource: A. B; exact: C.", []),
+    ],
+)
+def test_arguments_on_one_line_are_found(docstring: str, found: list[str]) -> None:
+    assert entries_on_one_line(docstring) == found
+
+
+def test_the_sites_settings_give_no_key_twice() -> None:
+    assert read_yaml((ROOT / "mkdocs.yml").read_text())["site_name"] == "asha-core"
 
 
 def test_what_contributing_names_is_there() -> None:

@@ -104,7 +104,8 @@ def parse_devices(gpus: str, workers_per_gpu: int | None = None) -> Devices:
         workers_per_gpu: slots on each GPU, 1 by default; on the CPU the number of worker processes, by
             default one a core.
     Raises:
-        DeviceError: a GPU that is not there. SettingError: not a list of GPUs.
+        DeviceError: a GPU that is not there.
+        SettingError: not a list of GPUs.
     """
     if workers_per_gpu is not None:
         integer("workers-per-gpu", workers_per_gpu, 1)

@@ -56,7 +56,8 @@ def refine(
         The refined configuration, and what was measured on the way. What the space's constraints refuse is
         undone. What a user should know is warned of once.
     Raises:
-        SettingError: an unknown name or setting. ConfigurationError: a value outside the space.
+        SettingError: an unknown name or setting.
+        ConfigurationError: a value outside the space.
     """
     chosen = variation(name, settings)
     warm_start = build(chosen.strategy, chosen.settings)

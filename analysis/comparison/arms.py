@@ -185,9 +185,8 @@ class Arm:
 class TimeEffect:
     """An arm's T@tau against the baseline's, in one measure, over pairs.
 
-    There is a test of targets that were fixed before the runs, in the study's measure. Its p-values are None
-    where there is none, or too few pairs; they are corrected over the ``family`` of tests of the group's arms
-    of the same experiments at this target. Without pairs there is nothing but NaN and None.
+    There is a test of targets that were fixed before the runs, in the study's measure; p-values are None
+    where there is none, or too few pairs. Without pairs there is nothing but NaN and None.
     """
 
     target: float
@@ -197,14 +196,14 @@ class TimeEffect:
     reached: int = 0  # how many of the arm's searches did
     ratio: Ratio = _UNKNOWN  # arm over baseline; below 1 the arm is faster
     wilcoxon: WilcoxonResult | None = None  # the primary test
-    p: float | None = None
-    p_holm: float | None = None
+    p: float | None = None  # its p-value
+    p_holm: float | None = None  # after Holm's correction over the ``family``: the one to quote
     permutation: PermutationResult | None = None  # of restricted means, if unequally many were censored
-    p_permutation: float | None = None
-    p_holm_permutation: float | None = None
-    family: int = 0
-    mcnemar: McNemar | None = None  # descriptive, as the next
-    log_rank: LogRank | None = None
+    p_permutation: float | None = None  # its p-value
+    p_holm_permutation: float | None = None  # corrected likewise
+    family: int = 0  # how many tests are corrected together: the arms of the same experiments, at this target
+    mcnemar: McNemar | None = None  # of who reached the target; descriptive
+    log_rank: LogRank | None = None  # of the whole curves of time to target; descriptive
     sd_log_ratio: float = math.nan  # of log(T / baseline's T), censored times at the horizon
     # of the pairs in which both searches reached the target (those that are both censored only seem alike),
     # if these are six and half of all at least: pairs with which 15% is found at 80% power

@@ -116,7 +116,8 @@ def interval_verdict(value: float, low: float, high: float, threshold: float, n:
     """Whether what is claimed to be at most a threshold is so by its interval.
 
     Args:
-        value, low, high: the estimate and its interval; NaN decides nothing. n: pairs.
+        value, low, high: the estimate and its interval; NaN decides nothing.
+        n: pairs.
     """
     if math.isnan(value) or math.isnan(low) or math.isnan(high) or (low == high and n < LEAST_PAIRS):
         return OPEN

@@ -34,19 +34,15 @@ _RATIOS = (1.0, 0.5, 2.0, 0.25, 4.0, 0.125, 8.0, 0.8, 1.25, 0.7, 1.5, 0.6, 0.9, 
 
 
 class Effect(NamedTuple):
-    """One row of the forest plot: what a variation does to the time to target, within one tuple.
+    """One row of the forest plot: what a variation does to the time to target, within one group."""
 
-    tuple_: task and scheduler, as they are to be named. ratio: variation over baseline, with its interval;
-    NaN where it is undefined. n: pairs. of: what it is a ratio of.
-    """
-
-    tuple_: str
+    group: str  # task and scheduler, as they are to be named
     variation: str
-    ratio: float
-    low: float
+    ratio: float  # variation over baseline; NaN where it is undefined
+    low: float  # its interval
     high: float
-    n: int | None = None
-    of: str = "medians"
+    n: int | None = None  # pairs
+    of: str = "medians"  # what it is a ratio of
 
 
 def plot_final_scores(
@@ -137,7 +133,7 @@ def plot_effects(
     """Forest plot: the ratio of the times to target, variation over baseline, a row each, log axis.
 
     Args:
-        rows: in the order to be drawn; those of one tuple stand together under its name.
+        rows: in the order to be drawn; those of one group stand together under its name.
         goal: where the dashed line stands: the ratio that was hypothesised. 1 is a solid line.
         interval: what the bars are; an end beyond the axis is an arrow.
     """
@@ -154,15 +150,15 @@ def plot_effects(
         axes.axvline(goal, color=GREY, linewidth=1, linestyle="--")
     places: list[float] = []
     labels: list[str] = []
-    tuples = list(dict.fromkeys(row.tuple_ for row in rows))
+    groups = list(dict.fromkeys(row.group for row in rows))
     at = 0.0
-    for group in tuples:
-        if len(tuples) > 1:
+    for group in groups:
+        if len(groups) > 1:
             white = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
             beside = axes.get_yaxis_transform()
             label_at(axes, group, (0, at), right=2, xycoords=beside, fontweight="bold", bbox=white)
             at += 1
-        for row in (row for row in rows if row.tuple_ == group):
+        for row in (row for row in rows if row.group == group):
             _effect(axes, at, row, style[row.variation], (left, right), main)
             places.append(at)
             labels.append(row.variation)
@@ -172,7 +168,7 @@ def plot_effects(
     ticks = _ticks(axes, left, right)
     ticks_at(axes.xaxis, ticks, [f"{tick:g}" for tick in ticks])
     across(axes, "time to target, variation / baseline", 0.42)
-    _explained(axes, rows, goal, interval, title or (tuples[0] if len(tuples) == 1 else ""))
+    _explained(axes, rows, goal, interval, title or (groups[0] if len(groups) == 1 else ""))
 
 
 def _explained(axes: Axes, rows: Sequence[Effect], goal: float | None, interval: str, title: str) -> None:

@@ -50,7 +50,8 @@ def plot_gradient_benefit(
             NaN stay white.
         colour_label: what ``values`` are, with their unit.
         log: the x axis is logarithmic.
-        n: configurations. searches: that they are of.
+        n: configurations.
+        searches: that they are of.
         most: where the colours end, for figures that are to share them; by default the largest value.
         correlation: (Spearman's rho, p), to be told above the figure.
     Raises:

@@ -73,7 +73,8 @@ def mean_of_steps(at: Floats, values: Floats, horizon: float, start: float = 0.0
     """Mean over [0, horizon] of a step function.
 
     Args:
-        at: (N,) where it steps, in rising order, in the unit of ``horizon``. values: (N,) to which.
+        at: (N,) where it steps, in rising order, in the unit of ``horizon``.
+        values: (N,) to which.
         start: its value before the first step. A horizon of 0 or less gives this.
     """
     if horizon <= 0:
@@ -88,7 +89,9 @@ def steps_at(at: Floats, values: Floats, grid: Floats, start: float = math.nan) 
     """A step function's values at ``grid``, (G,).
 
     Args:
-        at: (N,) where it steps, in rising order. values: (N,) to which. start: its value before the first.
+        at: (N,) where it steps, in rising order.
+        values: (N,) to which.
+        start: its value before the first.
     """
     place = np.searchsorted(at, grid, side="right")
     return np.concatenate([[start], values])[place]

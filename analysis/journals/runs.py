@@ -201,7 +201,8 @@ def load_run(directory: str | Path) -> Run:
     """Read one run.
 
     Raises:
-        ResultsError: no manifest, or a damaged one. JournalError: no journal, or a damaged one.
+        ResultsError: no manifest, or a damaged one.
+        JournalError: no journal, or a damaged one.
     """
     directory = Path(directory)
     manifest = read_json(directory / "run.json")

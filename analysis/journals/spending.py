@@ -68,8 +68,9 @@ def summed(entries: Sequence[Mapping[str, Any]], expected: int) -> tuple[dict[st
     """Costs of several units: sums, and of numbers of bytes the greatest.
 
     Args:
-        entries: name -> number, one a unit. expected: how many units there were; a sum is left out where
-            only some of them have a part in it, since it would be of no use.
+        entries: name -> number, one a unit.
+        expected: how many units there were; a sum is left out where only some of them have a part in it,
+            since it would be of no use.
     """
     alike: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}  # most have the same names: summed as columns
     for entry in entries:

@@ -63,7 +63,8 @@ def search_coordinates(values: Sequence[Any], dimension: Mapping[str, Any]) -> C
     """Values of a dimension in search coordinates, (T,): log10 of a logarithmic one, objects of a category.
 
     Args:
-        values: one a trial; None where the dimension does not exist. dimension: its description in run.json.
+        values: one a trial; None where the dimension does not exist.
+        dimension: its description in run.json.
     """
     if dimension["type"] == "choice":
         return objects(values)

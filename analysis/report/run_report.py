@@ -73,7 +73,8 @@ def summary_of(run: Run, targets: Sequence[float], *, named: bool = True) -> dic
     """One run's numbers, JSON-able.
 
     Args:
-        targets: of T@tau. named: somebody named them; else they are shares of the best value.
+        targets: of T@tau.
+        named: somebody named them; else they are shares of the best value.
     """
     curve, split = best_so_far(run), time_split(run)
     found = len(curve.value) > 0

@@ -39,7 +39,7 @@ def effects_drawing(comparison: Comparison, look: Look) -> Drawing | None:
     if not rows:
         return None
     rows = rows[:_ROWS]
-    several = len({row.tuple_ for row in rows})
+    several = len({row.group for row in rows})
     size = tall(len(rows) + (several if several > 1 else 0) + 1)
     words = "Ratio of the times to the primary target, arm over baseline, with intervals"
     primary = "; ".join(

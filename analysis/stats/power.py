@@ -42,7 +42,8 @@ def power_of(n: int, sd_log_ratio: float, ratio: float = 0.85, alpha: float = 0.
     """The chance that n pairs show a ratio of times; 0 where n is so small that no test can reach alpha.
 
     Args:
-        n: pairs. sd_log_ratio: as for ``seeds_needed``.
+        n: pairs.
+        sd_log_ratio: as for ``seeds_needed``.
     Raises:
         SettingError: a value out of its range.
     """

@@ -52,7 +52,8 @@ def weighted_curves(times: Floats, censored: Bools, weights: Floats) -> Curves:
     """The Kaplan-Meier curve of each row of weights.
 
     Args:
-        times, censored: (n,). weights: (draws, n), how often each observation counts.
+        times, censored: (n,).
+        weights: (draws, n), how often each observation counts.
     """
     order = np.lexsort((censored, times))
     w = weights[:, order]

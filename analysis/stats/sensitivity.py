@@ -72,8 +72,8 @@ def kl_divergence(before: ArrayLike, after: ArrayLike, bins: int | None = None) 
     and the standard deviation .13 at 100, .06 at 500, .02 at 5,000; beyond 1 nat it is too low.
 
     Args:
-        before: (n,), at least two. after: (m,). In search coordinates; which is paired with which is not
-            made use of.
+        before: (n,), at least two.
+        after: (m,). Both in search coordinates; which is paired with which is not made use of.
         bins: by default 2 n^(1/3), to the nearest.
     Returns:
         nats; infinite where ``before`` is one value and ``after`` holds another.
@@ -137,7 +137,8 @@ def benefit_by_gradient(
     p takes configurations to be independent; those of one search are not quite: read it as a description.
 
     Args:
-        magnitude: (n,) 0 or above, at least one above. benefit: (n,) finite, larger is better.
+        magnitude: (n,) 0 or above, at least one above.
+        benefit: (n,) finite, larger is better.
         bins: columns and rows.
     Raises:
         SettingError: arrays or bins are not as they must be.

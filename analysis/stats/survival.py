@@ -80,7 +80,8 @@ def kaplan_meier(times: ArrayLike, censored: ArrayLike, confidence: float = 0.95
     with Greenwood's variance sum d_j / (n_j (n_j - d_j)) over (log S)^2: it stays within 0 and 1.
 
     Args:
-        times: (n,) positive. censored: (n,) truth values.
+        times: (n,) positive.
+        censored: (n,) truth values.
         confidence: of the pointwise band.
     Raises:
         SettingError: the arrays are empty, of different length, or hold what is no time.
@@ -98,7 +99,8 @@ def restricted_mean(times: ArrayLike, censored: ArrayLike, horizon: float) -> tu
     """Mean of min(T, horizon), estimated by the area under the Kaplan-Meier curve, and its standard error.
 
     Args:
-        times: (n,) positive. censored: (n,) truth values.
+        times: (n,) positive.
+        censored: (n,) truth values.
         horizon: positive, in the unit of ``times``; no later than the last time if that is censored.
     Returns:
         (mean, standard error), in the unit of ``times``. The variance is the sum over events of

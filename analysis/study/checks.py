@@ -42,7 +42,8 @@ def check(replicates: Sequence[Replicate], plan: Plan, problems: Sequence[Proble
     """Tell the usable from the others.
 
     Args:
-        replicates: those that could be read, with group and arm. problems: of those that could not.
+        replicates: those that could be read, with group and arm.
+        problems: of those that could not.
     """
     result = Checked(problems=list(problems))
     planned = {run.id for run in plan.runs if run.group}

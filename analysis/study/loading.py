@@ -113,8 +113,8 @@ def load_study(paths: str | Path | Sequence[str | Path], processes: int | None =
     A run that cannot be read or used ends nothing: it is among the study's problems.
 
     Args:
-        paths: directories: of a study, of a run, or that hold runs. processes: how many read; by default as
-            many as there are cores, if there is enough to read.
+        paths: directories of a study, of a run, or that hold runs.
+        processes: how many read; by default as many as there are cores, if there is enough to read.
     Raises:
         ResultsError: a path holds no runs, study.json is damaged, or there is one run and it cannot be read.
     """

@@ -86,7 +86,7 @@ class Tables:
     def improvements(self) -> Table:
         """One row an improvement of a run's best value.
 
-        seconds, gpu_hours, units, trained_units: spent until then. value; trial: whose it is.
+        Columns: seconds, gpu_hours, units and trained_units, spent until then; value; and trial, whose it is.
         """
         parts = [
             {

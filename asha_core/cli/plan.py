@@ -58,11 +58,13 @@ def make_plan(
         checkpoint_budget: bytes that all checkpoints may take; None: no limit.
         checkpoint_bytes: bytes of one; None: not known.
     Returns:
-        levels, slots, deadline; whole_bracket: configurations of a whole bracket, for both Hyperbands of one
-        of each; trials, units, seconds, brackets, rungs and last_rung where
-        they can be told, else None or empty; if_stable: the same of a PASHA whose ranking never changes, else
-        None; checkpoints: what they take and what a budget for them costs, or None if nothing was asked of
-        them.
+        By name:
+
+        - levels, slots, deadline;
+        - whole_bracket: configurations of a whole bracket, for both Hyperbands of one of each;
+        - trials, units, seconds, brackets, rungs and last_rung where they can be told, else None or empty;
+        - if_stable: the same of a PASHA whose ranking never changes, else None;
+        - checkpoints: what they take and what a budget for them costs, or None if nothing was asked of them.
     """
 
     def spread(*, longest: bool) -> dict[str, Any]:
@@ -87,9 +89,14 @@ def _checkpoints(
 ) -> dict[str, Any] | None:
     """What checkpoints take.
 
-    bytes: of one. all: of all that the search would keep. needed: of those that no budget deletes, of running
-    trials and the best of all. paused: how many trials that wait fit into the rest. units_again: expected to
-    be trained again. None: not known, or no limit.
+    Returns:
+        By name; None is not known, or no limit.
+
+        - bytes: of one;
+        - all: of all that the search would keep;
+        - needed: of those that no budget deletes, of running trials and the best of all;
+        - paused: how many trials that wait fit into the rest;
+        - units_again: expected to be trained again.
     """
     if budget is None and size is None:
         return None

@@ -47,7 +47,8 @@ def read_yaml_file(
     """The content of a YAML (or JSON) file.
 
     Args:
-        name: of the file, for errors; hint: what else to say if it cannot be read.
+        name: of the file, for errors.
+        hint: what else to say if it cannot be read.
         check: is given the text before it is read; raises for what it does not like.
     Raises:
         SettingError: it cannot be read, is not YAML, or gives a key twice.

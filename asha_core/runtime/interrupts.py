@@ -18,8 +18,9 @@ class StopSignal:
     """Whether the search was asked to stop.
 
     Attributes:
-        requested: it was. polite: somebody looks at ``requested`` now and then, so that the first signal need
-            not interrupt what is going on.
+        requested: it was.
+        polite: somebody looks at ``requested`` now and then, so that the first signal need not interrupt what
+            is going on.
     """
 
     def __init__(self) -> None:

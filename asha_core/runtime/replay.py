@@ -92,7 +92,8 @@ def replay(path: Path, records: Sequence[Record], scheduler: Scheduler, held: in
     """Bring a fresh scheduler to where the journal ends.
 
     Args:
-        path: the journal, for errors. held: devices that the first session held.
+        path: the journal, for errors.
+        held: devices that the first session held.
     Raises:
         JournalError: the scheduler would have decided otherwise; the message names the line.
     """

@@ -31,7 +31,8 @@ def job_ended(
     """Apply the rules to the event that ended a job.
 
     Args:
-        reached: units that the trial has reported. faults, alone: as before the event.
+        reached: units that the trial has reported.
+        faults, alone: as before the event.
         max_retries: how often a trial whose worker died or hung is tried again.
 
     >>> job_ended(Lost(0, 0, "gone"), reached=1, faults=2, alone=False, max_retries=2).status.name

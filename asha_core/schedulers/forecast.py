@@ -44,7 +44,8 @@ class Forecast:
 
     Args:
         scheduler: rehearsed as ``scheduler.rehearsal``; untouched.
-        trials: how many configurations begin. slots: workers.
+        trials: how many configurations begin.
+        slots: workers.
         longest: if the scheduler settles on its way how far it goes (PASHA): as far as it can.
 
     Attributes:
@@ -137,7 +138,8 @@ def units_again(
     """Units expected to be trained again because a promoted trial's checkpoints were dropped.
 
     Args:
-        checkpoints: how many there is room for, all of one size. trials, slots, longest: as for ``Forecast``.
+        checkpoints: how many there is room for, all of one size.
+        trials, slots, longest: as for ``Forecast``.
     Returns:
         A mean of rehearsals; None for more trials than can be rehearsed. Trials keep their last and previous
         checkpoints there, and the best one is the last.

@@ -55,7 +55,9 @@ def bracket_levels(min_resource: int, max_resource: int, reduction_factor: int) 
     those of ``rung_levels``; elsewhere the lower ones differ, and the step to R is a whole factor eta.
 
     Args:
-        min_resource: r. max_resource: R. reduction_factor: eta.
+        min_resource: r.
+        max_resource: R.
+        reduction_factor: eta.
     Returns:
         Strictly increasing levels; the first is at least ``min_resource``, the last ``max_resource``.
     Raises:
@@ -80,7 +82,8 @@ def bracket_size(bracket: int, brackets: int, reduction_factor: int) -> int:
     """Configurations of Hyperband's bracket s: ceil((s_max + 1) / (s + 1) * eta^s).
 
     Args:
-        bracket: s, how many rungs lie above the one at which the bracket begins. brackets: s_max + 1.
+        bracket: s, how many rungs lie above the one at which the bracket begins.
+        brackets: s_max + 1.
         reduction_factor: eta.
     Source: Li et al. 2018, JMLR 18(185), algorithm 1.
 

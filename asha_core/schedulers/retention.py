@@ -160,7 +160,8 @@ class Stock:
     """What lies on a disk, and what has to go.
 
     Args:
-        retention: in which order. budget: how much there may be.
+        retention: in which order.
+        budget: how much there may be.
     """
 
     def __init__(self, retention: Retention, budget: float) -> None:

@@ -26,9 +26,13 @@ from asha_core.schedulers.state import Status, TrialState
 class _Bracket:
     """One bracket, and the rung of it that is open now.
 
-    index: how many were opened before it. first: the rung it begins at. size: how many begin.
-    begun: how many did (those rejected not counted). rung: the index of the open rung.
-    expected: how many will have arrived there when it closes.
+    Attributes:
+        index: how many were opened before it.
+        first: the rung it begins at.
+        size: how many begin.
+        begun: how many did (those rejected not counted).
+        rung: the index of the open rung.
+        expected: how many will have arrived there when it closes.
     """
 
     __slots__ = ("begun", "expected", "first", "index", "members", "open", "rung", "size")

@@ -16,7 +16,8 @@ def check_comparable(experiment: str, runs: Sequence[PlannedRun], baseline: str,
     """Raise ``SettingError`` if no variation of an experiment can turn out to be its best one.
 
     Args:
-        runs: of it and of the experiments before it. place: of ``best_of`` in the file.
+        runs: of it and of the experiments before it.
+        place: of ``best_of`` in the file.
     """
     with_baseline = {run.pairing for run in runs if run.arm == baseline}
     if not any(

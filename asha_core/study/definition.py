@@ -36,8 +36,9 @@ def read_study(path: Path, seeds: Sequence[int] | None = None, best: Best | None
     """The study that a YAML file describes.
 
     Args:
-        seeds: in the place of the file's. best: which variation, as an entry of the file, was best in an
-            experiment, for those that are over; what ``best_of`` stands for.
+        seeds: in the place of the file's.
+        best: which variation, as an entry of the file, was best in an experiment, for those that are over;
+            what ``best_of`` stands for.
     Raises:
         SettingError: the file cannot be read, an unknown key, or a value that is not allowed; the message has
             the place in the file.
@@ -51,8 +52,9 @@ def study_from(
     """The study that a mapping describes, as in the file.
 
     Args:
-        source: where it is from, for errors. name: of the study, if it does not say. seeds, best: as for
-            ``read_study``.
+        source: where it is from, for errors.
+        name: of the study, if it does not say.
+        seeds, best: as for ``read_study``.
     """
     top = mapping_of(content, source)
     _check_keys(top, (*_OF_THE_STUDY, *_OF_A_LEVEL, *_OPTIONS), source)

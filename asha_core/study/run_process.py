@@ -27,8 +27,10 @@ class RunProcess:
     Both streams are read at all times, each by a thread, so a full pipe cannot stop the run.
 
     Args:
-        arguments: of ``asha-run``. logs: files for standard output and standard error; appended to.
-        heading: lines that its output begins with. listener: called with each line, by two threads.
+        arguments: of ``asha-run``.
+        logs: files for standard output and standard error; appended to.
+        heading: lines that its output begins with.
+        listener: called with each line, by two threads.
         environment: of the child, above this process's own.
     """
 

@@ -33,7 +33,8 @@ class FlopCounter:
     """The batches that went through a network in one unit, by their shapes.
 
     Args:
-        model: the network. backward: whether gradients were taken, too.
+        model: the network.
+        backward: whether gradients were taken, too.
         cache: of what was counted before; shared by all networks of a task.
     """
 

@@ -51,7 +51,8 @@ def affine(images: Tensor, angle: Tensor, scale: Tensor, shift: Tensor) -> Tenso
 
     Args:
         images: (B, C, H, W) float.
-        angle: (B,) radians. scale: (B,) of the grid; above 1 the image shrinks.
+        angle: (B,) radians.
+        scale: (B,) of the grid; above 1 the image shrinks.
         shift: (B, 2) of the grid, x and y, in half widths of the image.
     Returns:
         (B, C, H, W), bilinear, zeros outside; differentiable in all arguments.
@@ -77,7 +78,8 @@ def random_crop_flip(images: Tensor, padding: int, generator: torch.Generator) -
     """Crop each image at a random place of its zero-padded self, and flip half of them left to right.
 
     Args:
-        images: (B, C, H, W), any dtype. padding: pixels on each side.
+        images: (B, C, H, W), any dtype.
+        padding: pixels on each side.
     Returns:
         (B, C, H, W) of the same dtype.
     """
@@ -102,8 +104,9 @@ def cutout(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
     3.2, which has side 16 for CIFAR-10 and 8 for CIFAR-100.
 
     Args:
-        images: (B, C, H, W). side: pixels; an even one reaches side / 2 up and left of the centre, and one
-            pixel less down and right.
+        images: (B, C, H, W).
+        side: pixels; an even one reaches side / 2 up and left of the centre, and one pixel less down and
+            right.
     Returns:
         (B, C, H, W); the very input for a side of 0, which draws nothing.
     """
@@ -127,7 +130,8 @@ def standardized(images: Tensor, mean: Sequence[float], deviation: Sequence[floa
     """By channel, in deviations about the mean.
 
     Args:
-        images: (B, C, H, W) float. mean, deviation: C of each, in the images' units.
+        images: (B, C, H, W) float.
+        mean, deviation: C of each, in the images' units.
     """
 
     def channels(values: Sequence[float]) -> Tensor:

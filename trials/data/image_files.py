@@ -219,7 +219,8 @@ def _absent(kind: ImageSet, home: Path, why: str, missing: Sequence[str], lack: 
     """The error that says what is missing, where to put it, and where to get it.
 
     Args:
-        why: it is not there. missing: names of the official files to be put there.
+        why: it is not there.
+        missing: names of the official files to be put there.
         lack: what is the matter with them, if not that they are missing.
     """
     lack = lack or _are_missing(kind, missing)

@@ -83,7 +83,8 @@ class ImageFiles:
         """``share`` of the images of each class, at least two; a smaller share is a part of a larger one.
 
         Args:
-            share: in (0, 1]. seed: which images of a class these are depends on it and that class alone.
+            share: in (0, 1].
+            seed: which images of a class these are depends on it and that class alone.
         """
         used = np.zeros(len(self), dtype=bool)
         for name, first, end in self._bounds():
@@ -130,7 +131,8 @@ class ImageFolderData(Dataset[tuple[Tensor, int]]):
     """Images as they are measured: the shorter side resized to 256/224 of ``size``, and the middle of that.
 
     Args:
-        files: the images. size: height and width of the result, pixels.
+        files: the images.
+        size: height and width of the result, pixels.
 
     A sample is ((3, size, size) uint8, class).
     """

@@ -37,7 +37,8 @@ def read(kind: ImageSet, path: Path, part: str) -> tuple[NDArray[np.uint8], NDAr
     """One part of a data set.
 
     Args:
-        kind: what the images must be. part: "train" or "test".
+        kind: what the images must be.
+        part: "train" or "test".
     Returns:
         (N, H, W, C) uint8 and (N,) int64.
     Raises:

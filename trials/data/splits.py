@@ -59,7 +59,8 @@ def symmetric_noise(labels: ArrayLike, share: float, classes: int, seed: int) ->
     Returns:
         (N,) int64.
     Raises:
-        SettingError: an argument is out of its range. TaskError: a label is.
+        SettingError: an argument is out of its range.
+        TaskError: a label is.
     Source: Patrini et al. 2017, arXiv:1609.03683, whose code gives each other class the probability
         share/(classes - 1), label by label; here their number is fixed. Others draw from all classes, the
         right one included, so that a "50%" of 10 classes is 45% of wrong labels: Li et al. 2020,
@@ -93,7 +94,8 @@ def _subset(classes: NDArray[Any], subset: float, seed: int, need: int) -> Rows:
     """Rows of a share of all examples, by class, at least ``need`` of each.
 
     Raises:
-        TaskError: some class would have fewer. SettingError: the share cannot be drawn.
+        TaskError: some class would have fewer.
+        SettingError: the share cannot be drawn.
     """
     from sklearn.model_selection import train_test_split
 

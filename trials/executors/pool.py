@@ -45,8 +45,9 @@ class ProcessPool:
         limits: when a slot gets its next worker.
         clock: monotonic; for the heartbeats.
     Raises:
-        WorkerError: the task cannot be sent to another process. From ``wait``: no worker can be started
-            in any slot. TaskError: likewise, because the task cannot be set up there.
+        WorkerError: the task cannot be sent to another process. From ``wait``: no worker can be started in
+            any slot.
+        TaskError: likewise, because the task cannot be set up there.
 
     Attributes:
         search_token: the token, for ``end_marked`` if this process is killed.

@@ -54,7 +54,8 @@ class Worker:
         identity: what it is told itself.
         name: its mark among the workers of the search.
     Raises:
-        WorkerError: the task cannot be sent to another process. OSError: no process can be started.
+        WorkerError: the task cannot be sent to another process.
+        OSError: no process can be started.
 
     Attributes:
         ready: it has said that it can take jobs.

@@ -32,8 +32,10 @@ def build(name: str, *, classes: int, channels: int, size: int, **settings: Any)
 
     Args:
         name: one of ``MODELS``.
-        classes: outputs. channels: of the input. size: pixels of a side of the square images; it decides
-            between the forms of a network for small and for large images.
+        classes: outputs.
+        channels: of the input.
+        size: pixels of a side of the square images; it decides between the forms of a network for small and
+            for large images.
         settings: of this network alone, such as ``shortcut="projection"``.
 
     Raises:
@@ -61,7 +63,9 @@ def check_size(model: str, size: int, least: int) -> None:
     """Refuse images that are too small for a network.
 
     Args:
-        model: its name, for the message. size: pixels of a side. least: the smallest allowed.
+        model: its name, for the message.
+        size: pixels of a side.
+        least: the smallest allowed.
 
     Raises:
         SettingError: ``size`` is less than ``least``.

@@ -23,7 +23,9 @@ def resnet50(classes: int = 1000, channels: int = 3, size: int = 224) -> nn.Modu
     leave a 32x32 image 8x8 pixels for the first stage, and 1x1 for the last.
 
     Args:
-        classes: outputs. channels: of the images. size: pixels of a side, at least 8.
+        classes: outputs.
+        channels: of the images.
+        size: pixels of a side, at least 8.
 
     Raises:
         SettingError: smaller images.

@@ -54,7 +54,8 @@ class CifarResNet(nn.Module):
 
     Args:
         n: blocks in each of the three stages; 3 for ResNet-20.
-        classes: outputs. channels: of the images.
+        classes: outputs.
+        channels: of the images.
         shortcut: "identity" or "projection".
 
     Raises:

@@ -42,7 +42,9 @@ def fashion_cnn(classes: int = 10, channels: int = 1, size: int = 28) -> nn.Modu
     go into what follows it at full resolution; the others are followed by 2x2 max-pooling. He-normal weights.
 
     Args:
-        classes: outputs. channels: of the images. size: pixels of a side, at least 16.
+        classes: outputs.
+        channels: of the images.
+        size: pixels of a side, at least 16.
 
     Raises:
         SettingError: smaller images.

@@ -33,7 +33,9 @@ def _vit(name: str, width: int, classes: int, channels: int, size: int) -> nn.Mo
     """A vision transformer without dropout.
 
     Args:
-        width: of a token. classes: outputs. channels: of the images.
+        width: of a token.
+        classes: outputs.
+        channels: of the images.
         size: pixels of a side; up to 64 a multiple of 4 (patches of 4x4), beyond it of 16 (patches of 16x16).
 
     Raises:

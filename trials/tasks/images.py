@@ -59,17 +59,14 @@ class ImageTask(TorchTask):
     ``magnitude`` is the strength of RandAugment, on top of random crops and flips: see
     ``trials.data.rand_augment``.
 
-    Class attributes that a subclass sets:
-        images: its name in ``trials.data.image_files``. models: the networks it takes.
-        padding: of the random crop, in pixels.
-        mean, deviation: of each channel over the training images, in 0 to 255.
+    The attributes are the class's own, and a subclass sets them.
     """
 
-    images: ClassVar[str]
-    models: ClassVar[tuple[str, ...]]
-    mean: ClassVar[tuple[float, ...]]
-    deviation: ClassVar[tuple[float, ...]]
-    padding: ClassVar[int] = 4
+    images: ClassVar[str]  # its name in ``trials.data.image_files``
+    models: ClassVar[tuple[str, ...]]  # the networks it takes
+    mean: ClassVar[tuple[float, ...]]  # of each channel over the training images, in 0 to 255
+    deviation: ClassVar[tuple[float, ...]]  # likewise
+    padding: ClassVar[int] = 4  # of the random crop, in pixels
     default_cutout: ClassVar[int] = 0
     space = SPACE
     max_resource = 200

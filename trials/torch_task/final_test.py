@@ -75,7 +75,8 @@ def measure_on_test_data(
         device: for torch.
         replace: measure although another checkpoint of this search was measured before.
     Raises:
-        ResultsError: no checkpoint; or another one was measured before. TaskError: no test data.
+        ResultsError: no checkpoint; or another one was measured before.
+        TaskError: no test data.
     """
     rooms = RunDirectory(Path(directory))
     if not rooms.path.is_dir():

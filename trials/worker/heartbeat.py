@@ -43,7 +43,8 @@ class EventSender:
         """Send a message whole.
 
         Raises:
-            ReportError: it does not pickle; nothing was sent. OSError: the engine is gone.
+            ReportError: it does not pickle; nothing was sent.
+            OSError: the engine is gone.
         """
         try:
             content = ForkingPickler.dumps(message)

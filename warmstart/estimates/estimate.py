@@ -30,7 +30,8 @@ def estimate(
     """The derivative of the held-out loss after H = len(train) virtual steps, by coordinate.
 
     Args:
-        train: one batch a step, H at least 1. heldout: other samples.
+        train: one batch a step, H at least 1.
+        heldout: other samples.
         route: "auto": closed form for H = 1 and tangents for more; finite differences on the configuration
             where there is no network, or where it cannot be differentiated (a layer without a double backward
             at H > 1, say). "first-order": as "auto", without Hessian-vector products, which is no

@@ -28,8 +28,8 @@ def stencil(
     """Configurations and weights whose weighted sum is a derivative along one search coordinate.
 
     Args:
-        step: between neighbouring points, in search coordinates. reach: points on each side; the error is of
-            order step^(2*reach).
+        step: between neighbouring points, in search coordinates.
+        reach: points on each side; the error is of order step^(2*reach).
     Returns:
         (weight of the configuration itself, the other points). Near a bound the points lie inside it, uneven,
         of the same order; then the configuration itself has a weight that is not 0.

@@ -47,8 +47,11 @@ def unrolled(
 ) -> Estimate:
     """The hyper-gradient through H = len(train) virtual steps, by forward tangents.
 
+    Arguments that are not listed are as for ``one_step``.
+
     Args:
-        train: one training batch a step. heldout: other samples. Otherwise as ``one_step``.
+        train: one training batch a step.
+        heldout: other samples.
         curvature: False takes each step's gradient and decay as if the coordinate had not moved the weights
             before: no Hessian-vector products. What is left is exact for H = 1, and says beyond that whether
             the way that was gone is still downhill where it ends. Where the rate alone is wanted, that way is

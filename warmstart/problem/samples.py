@@ -37,7 +37,8 @@ def mini_batch(data: Data, draw: int, generator: torch.Generator, device: str) -
     """One mini-batch, on the device, its samples in an order that ``generator`` decides.
 
     Raises:
-        SettingError: it is no pair, or holds no tensors. TaskError: inputs and targets differ in length.
+        SettingError: it is no pair, or holds no tensors.
+        TaskError: inputs and targets differ in length.
     """
     pair = _one_batch(data, draw, generator)
     if not _is_pair(pair):

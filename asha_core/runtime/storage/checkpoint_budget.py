@@ -26,7 +26,8 @@ class CheckpointPruner(Observer):
     """Deletes checkpoints, the least needed first, while all together are larger than the budget.
 
     Args:
-        directory: the run's. budget: bytes.
+        directory: the run's.
+        budget: bytes.
 
     Sizes are those of the files, counted by inode: a best checkpoint that is a hard link to the last one
     takes nothing. What is being written, under a temporary name, is not counted, nor is ``best.pt``, the

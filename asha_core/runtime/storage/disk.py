@@ -19,7 +19,8 @@ class DiskWatch:
     because the disk may be full for what a task writes elsewhere.
 
     Args:
-        directory: where a search writes. slots: how many jobs may write at once.
+        directory: where a search writes.
+        slots: how many jobs may write at once.
     """
 
     def __init__(self, directory: Path, slots: int) -> None:

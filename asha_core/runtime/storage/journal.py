@@ -107,7 +107,8 @@ class JournalWriter:
         """Write records that happened at ``t`` and hand them to the operating system.
 
         Raises:
-            DiskFull: there is no room; nothing was written. JournalError: the disk does not take it.
+            DiskFull: there is no room; nothing was written.
+            JournalError: the disk does not take it.
         """
         stamp = round(t, 6)
         self._write({"t": stamp, **record} for record in records)

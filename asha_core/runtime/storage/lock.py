@@ -24,7 +24,8 @@ class RunLock:
     people, and for ending the workers of an engine that was killed.
 
     Args:
-        path: the lock's file. token: what this engine's workers carry in their environment.
+        path: the lock's file.
+        token: what this engine's workers carry in their environment.
     Raises:
         ResultsError: a running engine holds it.
 

@@ -57,7 +57,8 @@ def summarise(
     """The content of results.json: how it ended, and the best configurations.
 
     Args:
-        checkpoint: what ``keep_best`` returned. count: how many configurations.
+        checkpoint: what ``keep_best`` returned.
+        count: how many configurations.
     """
     top = [
         {

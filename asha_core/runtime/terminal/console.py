@@ -30,7 +30,8 @@ def make_console(progress: str, title: str, metric: str, unit: str) -> Observer:
 
     Args:
         progress: one of ``PROGRESS``; "auto" is rich on a terminal, plain elsewhere.
-        title: what is searched, in a few words. metric, unit: names for people.
+        title: what is searched, in a few words.
+        metric, unit: names for people.
     Raises:
         SettingError: another name.
     """

@@ -26,7 +26,9 @@ class LiveView(Observer):
     """Redraws at most four times a second, whatever the rate of events.
 
     Args:
-        title: what is searched. metric, unit: names for people. console: where to draw; standard error.
+        title: what is searched.
+        metric, unit: names for people.
+        console: where to draw; standard error.
     """
 
     def __init__(self, title: str, metric: str, unit: str, console: Console | None = None) -> None:

@@ -106,10 +106,10 @@ def final_scores(names: list[str], **settings: Any) -> Draw:
 def forest(names: list[str], tuples: tuple[str, ...] = ("digits, asha", "fashion-mnist, pasha")) -> Draw:
     rng = np.random.default_rng(3)
     rows = []
-    for tuple_ in tuples:
+    for group in tuples:
         for name in names[1:]:
             ratio = float(np.exp(rng.normal(-0.1, 0.15)))
-            rows.append(figures.Effect(tuple_, name, ratio, 0.8 * ratio, 1.25 * ratio, SEEDS))
+            rows.append(figures.Effect(group, name, ratio, 0.8 * ratio, 1.25 * ratio, SEEDS))
     if len(rows) > 3:
         rows[1] = rows[1]._replace(ratio=np.nan, low=np.nan, high=np.nan)
         rows[2] = rows[2]._replace(high=np.inf, of="restricted means")

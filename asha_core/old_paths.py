@@ -11,10 +11,12 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 MOVED = {
+    "analysis.metrics": "analysis.journals.metrics",
     "analysis.paired": "analysis.stats.paired",
     "analysis.power": "analysis.stats.power",
     "analysis.problems": "analysis.study.problems",
     "analysis.replicate": "analysis.journals.replicate",
+    "analysis.runs": "analysis.journals.runs",
     "analysis.sensitivity": "analysis.stats.sensitivity",
     "analysis.study_contents": "analysis.report.study_contents",
     "analysis.study_report": "analysis.report.study_report",
@@ -24,6 +26,9 @@ MOVED = {
     "asha_core.cli.test": "asha_core.cli.final_test",
     "asha_core.forecast": "asha_core.schedulers.forecast",
     "asha_core.levels": "asha_core.schedulers.levels",
+    "asha_core.tuning": "asha_core.launch.tuning",
+    "warmstart.model_problem": "warmstart.problem.model_problem",
+    "warmstart.optimizers": "warmstart.estimates.optimizers",
 }
 
 

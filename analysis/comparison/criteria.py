@@ -1,4 +1,4 @@
-"""The proposal's criteria, tuple by tuple (task x scheduler), each with a verdict.
+"""The proposal's criteria, group by group (task x scheduler), each with a verdict.
 
     criterion   what is claimed                                     holds if              fails if
     time        median time to the primary target <= .85            <= .85, Holm p < .05  interval > .85
@@ -25,7 +25,7 @@ there are as many already, and of the others, those with which the interval woul
 estimate stayed as it is: n (w / d)^2, w the interval's half towards the threshold, d the way there (of
 ratios, both on the logarithmic scale).
 
-The whole is claimed of a variation if all five hold in at least 75% of its tuples; it fails if one fails in
+The whole is claimed of a variation if all five hold in at least 75% of its groups; it fails if one fails in
 more than 25% of them. Source: the hypotheses of the project's proposal.
 """
 
@@ -46,7 +46,7 @@ from analysis.stats.effects import Ratio
 TIME = EFFECT  # ratio of times to the primary target
 SCORE = 0.002  # that may be lost
 ALPHA = LEAST_ALPHA
-TUPLES = 0.75  # share of tuples in which all are to hold
+GROUPS = 0.75  # share of groups in which all are to hold
 LEAST_PAIRS = least_pairs()  # of a two-sided test of signs at ALPHA
 _UNDEFINED = 0.025  # share of draws beyond which an end of the interval is not to be relied on
 _MOST_SEEDS = 2_000  # more are no plan
@@ -285,16 +285,16 @@ def _overall(arm: str, verdicts: Iterable[Verdict]) -> Overall:
     holds = sum(all(each.verdict == HOLDS for each in told) for told in groups.values())
     fails = sum(any(each.verdict == FAILS for each in told) for told in groups.values())
     verdict = OPEN
-    if holds >= TUPLES * total:
+    if holds >= GROUPS * total:
         verdict = HOLDS
-    elif total - fails < TUPLES * total:
+    elif total - fails < GROUPS * total:
         verdict = FAILS
     failed = dict.fromkeys(v.criterion for told in groups.values() for v in told if v.verdict == FAILS)
     sentence = (
-        f"all criteria hold in {holds} of {counted(total, 'tuple')} ({percent(TUPLES, 0)} are asked for)"
+        f"all criteria hold in {holds} of {counted(total, 'group')} ({percent(GROUPS, 0)} are asked for)"
     )
     if fails:
         sentence += f"; in {fails} at least one fails ({listed([c for c in CRITERIA if c in failed])})"
     if total - holds - fails:
         sentence += f"; {total - holds - fails} cannot be told yet"
-    return Overall(arm, verdict, total, holds, fails, total - holds - fails, TUPLES, f"{sentence}.")
+    return Overall(arm, verdict, total, holds, fails, total - holds - fails, GROUPS, f"{sentence}.")

@@ -18,7 +18,7 @@ Judgement = Literal["holds", "fails", "not enough data"]
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One tuple (task x scheduler): searches that can be compared, paired by seed."""
+    """One group (task x scheduler): searches that can be compared, paired by seed."""
 
     name: str
     task: str
@@ -90,7 +90,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Overall:
-    """Whether all criteria hold for an arm in enough of its groups (tuples)."""
+    """Whether all criteria hold for an arm in enough of its groups."""
 
     arm: str
     verdict: Judgement

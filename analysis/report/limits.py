@@ -47,7 +47,7 @@ def _targets(comparison: Comparison) -> Iterable[str]:
         yield "Targets that were chosen after the runs are exploratory, and have no p-values."
     if any(group.targets and any(against.seeds for against in group.against) for group in groups):
         yield (
-            "p-values are of targets that were fixed before the runs. The last target of each tuple is the "
+            "p-values are of targets that were fixed before the runs. The last target of each group is the "
             "primary one, and each target has a Holm correction of its own."
         )
 

@@ -231,7 +231,7 @@ def plot_losses(axes: Axes, run: Run, count: int = 4, name: str | None = None) -
     """Training loss (dashed) and validation loss (solid) of the best trials, by resource.
 
     A loss that was reported once is a mark: hollow for training, full for validation. A trial's losses are
-    what its task reported as ``train_loss`` and ``valid_loss``, in the loss's own unit (nats for cross-entropy).
+    what its task reported as ``train_loss`` and ``valid_loss``, in their own unit (nats for cross-entropy).
 
     Args:
         count: how many trials.

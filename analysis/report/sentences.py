@@ -62,7 +62,7 @@ def _what(comparison: Comparison) -> str:
     if others:
         text += f"; {comparison.baseline} is compared with {listed(others)}"
     if len(comparison.groups) > 1:
-        text += f", in {len(comparison.groups)} tuples of task and scheduler"
+        text += f", in {len(comparison.groups)} groups of task and scheduler"
     return f"{text}."
 
 

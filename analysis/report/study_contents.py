@@ -70,12 +70,12 @@ def criteria_table(comparison: Comparison) -> Table:
         return Column(CRITERIA[criterion].title, cell, "l")
 
     columns = [
-        Column[tuple[str, str]]("tuple", lambda row: row[0], "l"),
+        Column[tuple[str, str]]("group", lambda row: row[0], "l"),
         Column("arm", lambda row: row[1], "l"),
         *map(judged, criteria),
     ]
     notes = [f"{each.arm}: {each.verdict}: {each.sentence}" for each in comparison.criteria.overall]
-    return tabulate("criteria", "The criteria, tuple by tuple", rows, columns, notes, by=lambda row: row[0])
+    return tabulate("criteria", "The criteria, group by group", rows, columns, notes, by=lambda row: row[0])
 
 
 def verdict_cell(verdict: Verdict) -> tuple[str, str]:

@@ -22,7 +22,7 @@ from analysis.comparison.criteria import (
     OPEN,
     SCORE,
     TIME,
-    TUPLES,
+    GROUPS,
     interval_verdict,
     judge,
     seeds_to_tell,
@@ -263,24 +263,24 @@ def several(effects: Sequence[float]) -> Comparison:
     ("effects", "verdict"),
     [([0.7, 0.7, 0.7, 1.0], HOLDS), ([0.7, 0.7, 1.0, 1.0], FAILS), ([0.7], HOLDS), ([1.0], FAILS)],
 )
-def test_all_must_hold_in_three_quarters_of_the_tuples(effects: list[float], verdict: str) -> None:
+def test_all_must_hold_in_three_quarters_of_the_groups(effects: list[float], verdict: str) -> None:
     comparison = several(effects)
     (overall,) = comparison.criteria.overall
-    assert (overall.verdict, overall.groups, overall.share) == (verdict, len(effects), TUPLES)
+    assert (overall.verdict, overall.groups, overall.share) == (verdict, len(effects), GROUPS)
     assert (overall.holds, overall.fails, overall.open) == (effects.count(0.7), effects.count(1.0), 0)
-    assert f"in {overall.holds} of {len(effects)} tuple" in overall.sentence
+    assert f"in {overall.holds} of {len(effects)} group" in overall.sentence
     if overall.fails:
         assert "(time)" in overall.sentence
 
 
-def test_tuples_that_cannot_be_told_leave_the_whole_open() -> None:
+def test_groups_that_cannot_be_told_leave_the_whole_open() -> None:
     base = times(10, 0.2)
     runs = two_arms(base, 0.7 * base, group="a, asha") + two_arms(base[:3], 0.7 * base[:3], group="b, asha")
     (overall,) = compare(study(runs)).criteria.overall
     assert (overall.verdict, overall.holds, overall.fails, overall.open) == (OPEN, 1, 0, 1)
 
 
-def test_every_criterion_has_one_verdict_in_every_tuple_and_says_it_in_a_sentence() -> None:
+def test_every_criterion_has_one_verdict_in_every_group_and_says_it_in_a_sentence() -> None:
     comparison = compare(study(two_arms(times(4, 0.2), times(4, 0.2, 1), hardware=GPU)))
     told = comparison.criteria.verdicts
     assert tuple(each.criterion for each in told) == tuple(CRITERIA)

@@ -238,7 +238,7 @@ def test_a_ratio_without_an_interval_has_no_bar_and_no_arrow() -> None:
     assert "ratio of restricted means" in heading(axes)
 
 
-def test_several_tuples_stand_under_their_names() -> None:
+def test_several_groups_stand_under_their_names() -> None:
     axes = drawn(forest(FIVE))
     assert [text.get_text() for text in axes.texts if text.get_fontweight() == "bold"] == [
         "digits, asha",

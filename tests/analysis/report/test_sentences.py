@@ -235,16 +235,16 @@ def test_scores_are_compared_in_the_direction_that_is_better() -> None:
     assert "Its best loss on validation data was 0.0965 better (95% interval 0.0945 to 0.0985)." in words
 
 
-def test_two_tuples_are_told_apart() -> None:
+def test_two_groups_are_told_apart() -> None:
     base = times(8, 0.3)
     runs = two_arms(base, 0.7 * base, group="a, asha") + two_arms(base, base, group="b, pasha")
     comparison = compare(study(runs))
     words = in_sections(comparison)
-    assert "in 2 tuples of task and scheduler" in words["found"][0]
+    assert "in 2 groups of task and scheduler" in words["found"][0]
     assert "ohgw-1step (a, asha, 0.70 of the baseline's)" in words["found"][1]
     assert [each.partition(":")[0] for each in words["arms"]] == ["a, asha", "b, pasha"]
     assert (
-        "The criteria for ohgw-1step do not hold: all criteria hold in 1 of 2 tuples" in words["criteria"][0]
+        "The criteria for ohgw-1step do not hold: all criteria hold in 1 of 2 groups" in words["criteria"][0]
     )
 
 

@@ -52,7 +52,7 @@ def sketch(tasks: Sequence[partial[object]], processes: int | None = None) -> No
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report on a study of two tuples in which something of everything is wrong."""
+    """A report on a study of two groups in which something of everything is wrong."""
     folder = tmp_path_factory.mktemp("studies") / "a study"
     write_study(folder, ARMS, range(7), trials=8, levels=(1, 3), targets=(0.6, 0.7), shift=0.3, test=0.7)
     other = {"baseline": 1.0, "random-warm": 1.0}
@@ -159,7 +159,7 @@ def test_what_is_wrong_with_a_study_is_on_its_page(study: Path, capsys: pytest.C
         "2 runs left out",
         "Not complete",
         "0 of 2",  # that nobody reached it
-        "<li>No search had reached accuracy 99.9%",  # a sentence without the name of its tuple begins as one
+        "<li>No search had reached accuracy 99.9%",  # a sentence without the name of its group begins as one
     ):
         assert words in text
 

@@ -17,12 +17,12 @@ from analysis.comparison import Comparison, Estimate, Verdict, compare
 from analysis.comparison.criteria import (
     CRITERIA,
     FAILS,
+    GROUPS,
     HOLDS,
     LEAST_PAIRS,
     OPEN,
     SCORE,
     TIME,
-    GROUPS,
     interval_verdict,
     judge,
     seeds_to_tell,

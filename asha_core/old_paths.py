@@ -28,7 +28,6 @@ MOVED = {
     "asha_core.levels": "asha_core.schedulers.levels",
     "asha_core.tuning": "asha_core.launch.tuning",
     "warmstart.model_problem": "warmstart.problem.model_problem",
-    "warmstart.optimizers": "warmstart.estimates.optimizers",
 }
 
 

@@ -17,7 +17,7 @@ from asha_core.space import Configuration, SearchSpace
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from warmstart.estimates.optimizers import Group
+    from warmstart.optimizers import Group
 
 Batch = Any  # whatever the problem's own losses take; a strategy only passes it on
 Heldout = Literal["half", "validation", "same"]

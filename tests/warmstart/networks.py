@@ -17,9 +17,9 @@ from tests.warmstart.reverse_mode import reversed_steps
 from tests.warmstart.smoothing import cross_entropy
 from warmstart.base import Network
 from warmstart.estimates.closed_form import one_step
-from warmstart.estimates.optimizers import SGD, Adam, Group
 from warmstart.estimates.tangents import unrolled
 from warmstart.estimates.types import Estimate
+from warmstart.optimizers import SGD, Adam, Group
 
 Batch = tuple[Tensor, Tensor]
 

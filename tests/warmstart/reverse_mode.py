@@ -20,10 +20,10 @@ from asha_core.space import Configuration, SearchSpace
 from warmstart.base import Batch, Losses, Network
 from warmstart.estimates.dependence import OptimizerSettings, Watched, optimizer_settings, wanted_names
 from warmstart.estimates.estimate import estimate
-from warmstart.estimates.optimizers import Group, State
 from warmstart.estimates.passes import differentiable, gradients, leaves_of, twice_differentiable
 from warmstart.estimates.stencils import real_dimension
 from warmstart.estimates.types import Estimate
+from warmstart.optimizers import Group, State
 
 
 def by_route(

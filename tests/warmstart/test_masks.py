@@ -11,9 +11,9 @@ from asha_core import Choice, Configuration, Float, SearchSpace
 from asha_core.errors import SettingError
 from tests.warmstart.small_problems import Small, black_box, configuration
 from warmstart import build
-from warmstart.estimates.optimizers import SGD, Adam
 from warmstart.hints import hints
 from warmstart.masks import OPTIMISER_SETTINGS
+from warmstart.optimizers import SGD, Adam
 
 SPACE = SearchSpace(
     {

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 
@@ -11,13 +9,11 @@ from trials.costs.flops import FlopCounter
 from trials.data.batches import Batches
 from trials.torch_task.acceleration import heldout_batch
 from trials.torch_task.learner import heldout_inputs
-
-if TYPE_CHECKING:
-    from trials.torch_task.torch_task import TorchTask
+from trials.torch_task.trainable import TrainableTask
 
 
 def evaluate(
-    task: TorchTask, model: nn.Module, batches: Batches, seen: FlopCounter | None = None
+    task: TrainableTask, model: nn.Module, batches: Batches, seen: FlopCounter | None = None
 ) -> tuple[float, float]:
     """(score, loss) over the whole validation set, in eval mode and full precision.
 
@@ -31,7 +27,7 @@ def evaluate(
 
 @torch.inference_mode()
 def outputs_of(
-    task: TorchTask, model: nn.Module, batches: Batches, seen: FlopCounter | None = None
+    task: TrainableTask, model: nn.Module, batches: Batches, seen: FlopCounter | None = None
 ) -> tuple[Tensor, Tensor]:
     """(outputs, targets) of everything in order, in eval mode and full precision."""
     model.eval()

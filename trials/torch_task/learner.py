@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,13 +17,11 @@ from trials.costs.flops import Cache, FlopCounter
 from trials.data.batches import Batches
 from trials.torch_task.acceleration import Precision, compiled, laid_out, placed
 from trials.torch_task.options import check_speed
+from trials.torch_task.trainable import TrainableTask
 from warmstart.problem.randomness import own_randomness
 
-if TYPE_CHECKING:
-    from trials.torch_task.torch_task import TorchTask
 
-
-def load_data(task: TorchTask, device: str) -> tuple[Batches, Batches]:
+def load_data(task: TrainableTask, device: str) -> tuple[Batches, Batches]:
     """The task's data on the device; loaded once for each task object and device."""
     cache = task.__dict__.setdefault("_batches", {})
     if device not in cache:
@@ -33,20 +31,20 @@ def load_data(task: TorchTask, device: str) -> tuple[Batches, Batches]:
     return batches
 
 
-def fresh_model(task: TorchTask, config: Configuration, seed: int, device: str) -> nn.Module:
+def fresh_model(task: TrainableTask, config: Configuration, seed: int, device: str) -> nn.Module:
     """The trial's network with its initial weights: a function of (configuration, seed)."""
     with own_randomness(stream_seed(seed, "weights"), device):
         return placed(task.model(config), device, task.channels_last)
 
 
 def training_inputs(
-    task: TorchTask, inputs: Tensor, config: Configuration, generator: torch.Generator
+    task: TrainableTask, inputs: Tensor, config: Configuration, generator: torch.Generator
 ) -> Tensor:
     """A batch as the network is trained on it."""
     return laid_out(task.training_inputs(inputs, config, generator), task.channels_last)
 
 
-def heldout_inputs(task: TorchTask, inputs: Tensor) -> Tensor:
+def heldout_inputs(task: TrainableTask, inputs: Tensor) -> Tensor:
     """A batch as the network is measured on it."""
     return laid_out(task.normalize(inputs), task.channels_last)
 
@@ -59,7 +57,7 @@ class Learner:
         measured: those that went through it only forward.
     """
 
-    def __init__(self, task: TorchTask, config: Configuration, seed: int, device: str) -> None:
+    def __init__(self, task: TrainableTask, config: Configuration, seed: int, device: str) -> None:
         check_speed(task.compile, task.precision)
         self.kind = device.partition(":")[0]
         self.model = fresh_model(task, config, seed, device)
@@ -87,7 +85,7 @@ class Learner:
             self.precision.scaler.load_state_dict(state["scaler"])
 
 
-def checkpoint_size(task: TorchTask) -> int:
+def checkpoint_size(task: TrainableTask) -> int:
     """Bytes of a checkpoint of the task's network, under the first configuration of a search."""
     configuration = RandomSearch(task.space, 0).propose(0)
     learner = Learner(task, configuration, 0, "cpu")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -22,11 +22,9 @@ from trials.data.batches import Batches
 from trials.torch_task.acceleration import repeatable
 from trials.torch_task.evaluation import evaluate
 from trials.torch_task.learner import Learner, load_data, training_inputs
+from trials.torch_task.trainable import TrainableTask
 from trials.trial import Trial
 from warmstart.problem.randomness import generator_for, own_randomness
-
-if TYPE_CHECKING:
-    from trials.torch_task.torch_task import TorchTask
 
 
 def _global_states(device: str) -> dict[str, Any]:
@@ -51,7 +49,7 @@ def _set_global_states(states: Mapping[str, Any], device: str) -> None:
     np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
 
 
-def train(task: TorchTask, trial: Trial) -> None:
+def train(task: TrainableTask, trial: Trial) -> None:
     """Train one job of a ``TorchTask``: from the last checkpoint to ``trial.until``."""
     device = trial.device
     train_batches, valid_batches = load_data(task, device)
@@ -84,7 +82,7 @@ def _count(trial: Trial, name: str, seen: FlopCounter) -> None:
 
 
 def _train_unit(
-    task: TorchTask,
+    task: TrainableTask,
     trial: Trial,
     unit: int,
     learner: Learner,
@@ -118,7 +116,7 @@ def _train_unit(
 
 
 def _step(
-    task: TorchTask,
+    task: TrainableTask,
     learner: Learner,
     inputs: Tensor,
     targets: Tensor,

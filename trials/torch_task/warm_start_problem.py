@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,12 +14,10 @@ from trials.costs.flops import structure
 from trials.costs.warm_start_flops import KnownFlops, RefinementFlops
 from trials.torch_task.acceleration import Precision
 from trials.torch_task.learner import fresh_model, heldout_inputs, load_data, training_inputs
+from trials.torch_task.trainable import TrainableTask
 from warmstart.base import Losses
 from warmstart.problem.model_problem import ModelProblem
 from warmstart.problem.randomness import generator_for
-
-if TYPE_CHECKING:
-    from trials.torch_task.torch_task import TorchTask
 
 
 class TrainingProblem(ModelProblem):
@@ -28,7 +26,7 @@ class TrainingProblem(ModelProblem):
     Batches come from streams of their own, and the precision is that of training.
     """
 
-    def __init__(self, task: TorchTask, seed: int, device: str) -> None:
+    def __init__(self, task: TrainableTask, seed: int, device: str) -> None:
         self._network: Hashable = None  # of the losses that were asked for last
         self._refinement: RefinementFlops | None = None
         load_data(task, device)  # now: what it may draw from the global generators, training would have drawn

@@ -10,11 +10,11 @@ from torch import Tensor
 from asha_core.space import Configuration, SearchSpace
 from warmstart.base import Batch, Network
 from warmstart.estimates.dependence import OptimizerSettings, optimizer_settings, wanted_names
-from warmstart.estimates.optimizers import Group
 from warmstart.estimates.passes import Tensors, leaves_of, loss_slope, training_pass
 from warmstart.estimates.stencils import LOSS_STEP, stencil_over
 from warmstart.estimates.streaming import dot, each_gradient, pieces
 from warmstart.estimates.types import Estimate
+from warmstart.optimizers import Group
 
 
 def one_step(

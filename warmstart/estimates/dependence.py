@@ -13,9 +13,9 @@ from typing import Any
 
 from asha_core.errors import TaskError
 from asha_core.space import Configuration, SearchSpace
-from warmstart.estimates.optimizers import SGD, Group
 from warmstart.estimates.stencils import SETTING_STEP, real_dimension, stencil
 from warmstart.moves import movable
+from warmstart.optimizers import SGD, Group
 
 
 class Watched(Configuration):

@@ -9,7 +9,6 @@ import torch
 from asha_core.space import Configuration, SearchSpace
 from warmstart.base import Batch, Network
 from warmstart.estimates.dependence import OptimizerSettings, optimizer_settings, wanted_names
-from warmstart.estimates.optimizers import State
 from warmstart.estimates.passes import (
     Pass,
     Tensors,
@@ -22,6 +21,7 @@ from warmstart.estimates.passes import (
 from warmstart.estimates.stencils import LOSS_STEP
 from warmstart.estimates.streaming import dot
 from warmstart.estimates.types import Estimate
+from warmstart.optimizers import State
 
 
 class _Tangent:

@@ -23,9 +23,9 @@ from asha_core.space import Configuration, SearchSpace
 from asha_core.streams import stream_seed
 from warmstart.base import Heldout, Losses, Network
 from warmstart.estimates.dependence import Watched
-from warmstart.estimates.optimizers import Group, groups_of
 from warmstart.estimates.passes import differentiable
 from warmstart.moves import movable
+from warmstart.optimizers import Group, groups_of
 from warmstart.problem.randomness import generator_for, own_randomness
 from warmstart.problem.samples import Data, Pair, count, mini_batch, part
 

@@ -23,8 +23,8 @@ from tests.warmstart.networks import (
 )
 from warmstart.base import Network
 from warmstart.estimates.closed_form import one_step
-from warmstart.estimates.optimizers import Adam
 from warmstart.estimates.tangents import unrolled
+from warmstart.optimizers import Adam
 
 EPSILONS = (1e-1, 1e-3, 1e-8)
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from asha_core import Choice, Configuration, Float, SearchSpace
 from asha_core.errors import TaskError
 from warmstart.estimates.dependence import Watched, optimizer_settings, wanted_names
-from warmstart.estimates.optimizers import SGD, Adam
 from warmstart.estimates.stencils import stencil
+from warmstart.optimizers import SGD, Adam
 
 SPACE = SearchSpace({"lr": Float(1e-4, 1.0, log=True), "decay": Float(0.0, 1.0), "kind": Choice(["a", "b"])})
 CONFIG = SPACE.configuration({"lr": 0.01, "decay": 0.2, "kind": "a"})

@@ -14,8 +14,8 @@ from torch import Tensor
 from asha_core import Configuration, Float, SearchSpace
 from warmstart.base import BlackBox, Losses, Network
 from warmstart.estimates.estimate import estimate
-from warmstart.estimates.optimizers import SGD, Adam
 from warmstart.estimates.tangents import unrolled
+from warmstart.optimizers import SGD, Adam
 
 SPACE = SearchSpace({"lr": Float(1e-4, 10.0, log=True), "momentum": Float(0.0, 0.99)})
 PSI = SPACE.configuration({"lr": 0.03, "momentum": 0.7})

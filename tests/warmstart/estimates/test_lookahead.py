@@ -26,7 +26,7 @@ from tests.warmstart.networks import (
 )
 from warmstart.base import Network
 from warmstart.estimates.closed_form import one_step
-from warmstart.estimates.optimizers import SGD
+from warmstart.optimizers import SGD
 
 
 def toy(**options: Any) -> Toy:

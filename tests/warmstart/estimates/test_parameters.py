@@ -17,10 +17,10 @@ from asha_core import Float, SearchSpace
 from tests.warmstart.networks import SGD_PSI, SGD_SPACE, WAYS, Toy, assert_agrees, central, sgd_group
 from warmstart.base import Network
 from warmstart.estimates.closed_form import one_step
-from warmstart.estimates.optimizers import SGD, Group
 from warmstart.estimates.passes import gradients, leaves_of
 from warmstart.estimates.streaming import dot
 from warmstart.estimates.tangents import unrolled
+from warmstart.optimizers import SGD, Group
 
 
 def toy(**options: Any) -> Toy:

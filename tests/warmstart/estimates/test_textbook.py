@@ -13,8 +13,8 @@ from torch import Tensor
 from asha_core import Float, SearchSpace
 from warmstart.base import Network
 from warmstart.estimates.closed_form import one_step
-from warmstart.estimates.optimizers import SGD
 from warmstart.estimates.tangents import unrolled
+from warmstart.optimizers import SGD
 
 LR_ONLY = SearchSpace({"lr": Float(1e-3, 10.0)})
 

@@ -18,8 +18,8 @@ __all__ = [
     "number",
     "p_cell",
     "p_value",
-    "per_cent",
     "percent",
+    "percent_cell",
     "significant",
     "slug",
     "target_name",
@@ -127,7 +127,7 @@ def p_cell(p: float | None) -> str:
     return "<.001" if p < 0.001 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
 
 
-def per_cent(share: float) -> str:
+def percent_cell(share: float) -> str:
     """A share in per cent, without the sign: one decimal, and two digits of a part of one per cent."""
     if math.isnan(share):
         return NONE

@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike
 from analysis.figures.checks import array
 from analysis.figures.layout import (
     across,
-    counted,
     headed,
     joined,
     label_at,
@@ -20,6 +19,7 @@ from analysis.figures.layout import (
     names_down,
     nothing,
     plain,
+    sample_size,
 )
 from analysis.figures.style import BASELINE, FAINT, GREY, PALETTE, Style, looks
 
@@ -78,7 +78,7 @@ def plot_overheads(
     axes.set_xlim(min(0.0, *(float(np.nan_to_num(each).min()) for each in values.values())), top * 1.15 or 1)
     names_down(axes, names)
     across(axes, xlabel)
-    headed(axes, title, joined(counted(n), f"dashed: {limit:g}%" if limit else ""), "figure")
+    headed(axes, title, joined(sample_size(n), f"dashed: {limit:g}%" if limit else ""), "figure")
     if len(values) > 1:
         legend_below(
             axes,
@@ -127,5 +127,10 @@ def plot_time_split(
     axes.set_xlim(0, 100)
     across(axes, xlabel)
     if title or n:
-        headed(axes, title, counted(n) and f"{counted(n)}: means", "axes" if len(names) == 1 else "figure")
+        headed(
+            axes,
+            title,
+            sample_size(n) and f"{sample_size(n)}: means",
+            "axes" if len(names) == 1 else "figure",
+        )
     legend_below(axes, handles)

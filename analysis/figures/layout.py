@@ -254,7 +254,7 @@ def framed(
         others: handles behind those of the variations.
         lower: as for ``legend_below``.
     """
-    headed(axes, title, joined(counted(n, what), *notes))
+    headed(axes, title, joined(sample_size(n, what), *notes))
     handles = [sample(style[name], named(name, n), marker=marker) for name in drawn]
     legend_below(axes, [*handles, *others], lower)
 
@@ -265,7 +265,7 @@ def left_out(names: Iterable[str], drawn: Iterable[str], why: str) -> str:
     return f"not shown: {', '.join(missing)}, {why}" if missing else ""
 
 
-def counted(n: int | Mapping[str, int] | None, what: str = "seed") -> str:
+def sample_size(n: int | Mapping[str, int] | None, what: str = "seed") -> str:
     """``n = 20 seeds``, or ``n = 18 to 20 seeds``; empty if it is not known."""
     if n is None or (isinstance(n, Mapping) and not n):
         return ""

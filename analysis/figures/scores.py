@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike
 from analysis.figures.checks import array, centred
 from analysis.figures.layout import (
     across,
-    counted,
     font_points,
     headed,
     joined,
@@ -24,6 +23,7 @@ from analysis.figures.layout import (
     nothing,
     point_size,
     room,
+    sample_size,
     ticks_at,
 )
 from analysis.figures.style import BASELINE, GREY, Style, looks
@@ -109,7 +109,7 @@ def plot_final_scores(
     names_down(axes, [f"{name} (n = {sizes[name]})" if uneven else name for name in names])
     across(axes, xlabel)
     faint = "faint: each seed" if seeds else ""
-    headed(axes, title, joined(counted(sizes), f"dot and bar: {of}, {interval}", faint), "figure")
+    headed(axes, title, joined(sample_size(sizes), f"dot and bar: {of}, {interval}", faint), "figure")
 
 
 def _dots(
@@ -174,7 +174,7 @@ def plot_effects(
 def _explained(axes: Axes, rows: Sequence[Effect], goal: float | None, interval: str, title: str) -> None:
     sizes = {str(index): row.n for index, row in enumerate(rows) if row.n is not None}
     main = _main(rows)
-    parts = [counted(sizes, "pair"), f"ratio of {main}, {interval}"]
+    parts = [sample_size(sizes, "pair"), f"ratio of {main}, {interval}"]
     if goal is not None:
         parts.append(f"dashed: {goal:g}")
     others = sorted({row.of for row in rows} - {main})

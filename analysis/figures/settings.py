@@ -15,7 +15,6 @@ from numpy.typing import ArrayLike
 from analysis.figures.checks import array, matrix, parts, refuse_first
 from analysis.figures.layout import (
     colour_bar,
-    counted,
     headed,
     label_at,
     labelled,
@@ -23,6 +22,7 @@ from analysis.figures.layout import (
     plain,
     point_size,
     room,
+    sample_size,
     text_width,
     ticks_at,
 )
@@ -155,7 +155,7 @@ def plot_sweep(
     axes.plot(
         at * wobble, results, ".", color=GREY, alpha=0.6, markersize=point_size(axes), markeredgewidth=0
     )
-    told = [counted(int(np.isfinite(results).sum()), "search"), "faint: each search"]
+    told = [sample_size(int(np.isfinite(results).sum()), "search"), "faint: each search"]
     if curve is not None:
         first, *others = parts("curve", curve, ("grid", "centre", "low", "high"))
         grid = array("curve grid", first)

@@ -14,13 +14,13 @@ from numpy.typing import ArrayLike, NDArray
 from analysis.figures.checks import array, matrix
 from analysis.figures.layout import (
     colour_bar,
-    counted,
     headed,
     joined,
     labelled,
     legend_below,
     nothing,
     plain,
+    sample_size,
 )
 from analysis.figures.style import BASELINE, FAINT, GREY, PALETTE
 from asha_core.errors import SettingError
@@ -89,7 +89,7 @@ def plot_gradient_benefit(
         axes.axhline(0, color=BASELINE, linewidth=0.8, linestyle="--")
     axes.set_xlabel(plain(xlabel))
     labelled(axes, ylabel)
-    told = [" of ".join(filter(None, (counted(n, "configuration"), counted(searches, "search")[4:])))]
+    told = [" of ".join(filter(None, (sample_size(n, "configuration"), sample_size(searches, "search")[4:])))]
     if correlation is not None and np.isfinite(correlation).all():
         # without its p: configurations of one search are not independent, and the unit is a paired seed
         told.append(f"Spearman's rho = {correlation[0]:.2f}")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from analysis.comparison import Against, Arm, Comparison, DimensionShift, Estimate, Group
-from analysis.number_formats import NONE, megabytes, p_cell, per_cent, significant, with_interval
+from analysis.number_formats import NONE, megabytes, p_cell, percent_cell, significant, with_interval
 from analysis.report.measures import measure_name, scale
 from analysis.report.tables import Column, Table, tabulate
 from analysis.stats.paired import Difference
@@ -183,7 +183,7 @@ def phases_table(comparison: Comparison, group: Group, slug: str) -> Table:
 
     def share(title: str, part: str) -> Column[Arm]:
         return Column(
-            f"{title} (%)", lambda arm: per_cent(getattr(arm.phases, part) / (total(arm) or math.nan))
+            f"{title} (%)", lambda arm: percent_cell(getattr(arm.phases, part) / (total(arm) or math.nan))
         )
 
     columns = [
@@ -234,7 +234,7 @@ def shifts_table(comparison: Comparison, group: Group, slug: str) -> Table:
         Column("trials", lambda row: f"{row[1].n:,}"),
         moved("median move", lambda shift: significant(shift.median)),
         moved("mean size", lambda shift: significant(shift.mean_absolute)),
-        moved("moved (%)", lambda shift: per_cent(shift.share_moved)),
+        moved("moved (%)", lambda shift: percent_cell(shift.share_moved)),
         Column("KL (nats)", lambda row: significant(row[1].kl)),
         Column("median |gradient|", lambda row: significant(row[1].gradient)),
     ]

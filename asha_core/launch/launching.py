@@ -41,7 +41,7 @@ def launch(setup: Launch, *, then_exit: bool = False) -> Result:
     if setup.scheduler.trials:
         raise SettingError("this scheduler has been used by a search: make a new one")
     if not (setup.resume and setup.directory.begun):
-        setup.directory.check()
+        setup.directory.check()  # before the data is read; under its lock ``held_directory`` checks it again
     if setup.warm_start.built.needs_losses and not setup.built.has_losses():
         setup.built.problem(0, "cpu").losses(Configuration((), ()))  # says what is missing
     with stop_signals(then_exit=then_exit) as stop:

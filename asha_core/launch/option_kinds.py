@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from asha_core.arguments import integer, number
 from asha_core.runtime.units import parse_bytes, parse_duration
 
 
@@ -26,10 +26,7 @@ def _integer(value: Any) -> int:
 
 def _at_least(least: int) -> Kind:
     def read(value: Any) -> int:
-        number = _integer(value)
-        if number < least:
-            raise ValueError
-        return number
+        return integer("value", _integer(value), least)
 
     return Kind(read, f"an integer of at least {least}")
 
@@ -42,19 +39,11 @@ def _time(value: Any) -> str:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool):
-        raise ValueError
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError
-    return number
+    return number("value", float(value) if isinstance(value, str) else value)
 
 
 def _positive(value: Any) -> float:
-    number = _number(value)
-    if number <= 0:
-        raise ValueError
-    return number
+    return number("value", _number(value), above=0)
 
 
 def _text(value: Any) -> str:

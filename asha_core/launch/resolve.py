@@ -81,7 +81,7 @@ def _unknown_variation(name: str) -> str:
 
 def _searcher(options: Mapping[str, Any], task: Task) -> Searcher:
     searcher = make_searcher(options["searcher"], task.space, options["seed"])
-    searcher.propose(0)  # a constraint that raises or refuses everything is refused here
+    searcher.check()
     if options["start_points"] is None:
         return searcher
     try:

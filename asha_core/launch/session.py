@@ -39,7 +39,7 @@ def held_directory(setup: Launch, token: str) -> Iterator[None]:
     try:
         fresh = not directory.begun  # only now: another engine may have begun, and ended, in between
         if not setup.resume:
-            directory.check()
+            directory.check()  # again: since ``launch`` did, another engine may have begun here
         if lock.before is not None:
             end_marked(lock.before)  # what an engine that was killed has left running
         yield

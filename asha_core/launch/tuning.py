@@ -86,7 +86,7 @@ def tune(
         raise SettingError(f"the task has mode {task.mode!r} and the scheduler {scheduler.mode!r}")
     if scheduler.trial_limit is None and budget is None:
         raise SettingError("the search would never end: give the scheduler max_trials, or give a budget")
-    scheduler.searcher.propose(0)  # a constraint that raises or refuses everything is refused here
+    scheduler.searcher.check()
     devices = parse_devices(gpus, workers_per_gpu)
     limit = Budget(None if budget is None else parse_duration(budget), None, devices.held)
     if resume and results_dir is None:

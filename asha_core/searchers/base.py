@@ -24,3 +24,7 @@ class Searcher(ABC):
         Raises:
             SpaceError: the constraints of the space leave next to nothing to propose.
         """
+
+    def check(self) -> None:
+        """Raise ``SpaceError``, before anything is begun, if a constraint raises or refuses everything."""
+        self.propose(0)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from asha_core.arguments import integer, one_of, true_or_false
+from asha_core.arguments import integer, number, one_of, true_or_false
 from asha_core.errors import SettingError, nearest
 from asha_core.launch.option_parsing import read_option
 from asha_core.launch.option_table import MAPPINGS, OPTIONS, Scope
@@ -250,12 +249,7 @@ def _targets(parts: Sequence[Mapping[str, Any]], place: str) -> tuple[float, ...
             raise SettingError(f"{place}: it has both target and targets: give one of them")
         given = part.get("target", part.get("targets", given))
     values = list(given) if isinstance(given, list | tuple) else [given]
-    if any(
-        isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value)
-        for value in values
-    ):
-        raise SettingError(f"{place}: targets is {given!r}: give numbers, the primary target last")
-    return tuple(map(float, values))
+    return tuple(number(f"{place}: targets", value) for value in values)
 
 
 def _seeds(parts: Sequence[Mapping[str, Any]], place: str) -> list[int]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.number_formats import p_cell, per_cent, significant, slug, with_interval
+from analysis.number_formats import p_cell, percent_cell, significant, slug, with_interval
 from analysis.report.tables import Table, escaped, latex, markdown, text
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("C",)), max_size=20)
@@ -85,7 +85,7 @@ def test_numbers_that_are_none() -> None:
         "0.012",
         "0.50",
     )
-    assert (per_cent(0.5), per_cent(0.00123), per_cent(0.0)) == ("50.0", "0.12", "0.0")
+    assert (percent_cell(0.5), percent_cell(0.00123), percent_cell(0.0)) == ("50.0", "0.12", "0.0")
 
 
 @given(st.lists(WORDS, max_size=8))

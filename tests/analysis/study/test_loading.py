@@ -15,7 +15,7 @@ import pytest
 
 from analysis import load_study
 from analysis.journals.replicate import time_to_target
-from analysis.study import parallel as together
+from analysis.study import parallel
 from analysis.study.loading import Study
 from analysis.study.problems import KINDS, UNUSED
 from asha_core.errors import ResultsError, SettingError
@@ -154,7 +154,7 @@ def test_processes_read_what_one_does(tmp_path: Path, monkeypatch: pytest.Monkey
     assert repr(load_study(tmp_path, processes=3)) == alone
     few = where(tmp_path, ARM, 2).parent  # fewer runs than processes
     assert repr(load_study(few, processes=6)) == repr(load_study(few, processes=1))
-    monkeypatch.setattr(together, "_CHILD", "import os; os._exit(1)")  # as if it were killed
+    monkeypatch.setattr(parallel, "_CHILD", "import os; os._exit(1)")  # as if it were killed
     assert repr(load_study(tmp_path, processes=3)) == alone
 
 

@@ -34,9 +34,9 @@ class Crowd(FakeExecutor):
 
     def running(self, device):
         return [
-            seat.job
-            for slot, seat in enumerate(self._occupied)
-            if seat is not None and self.devices[slot] == device
+            occupant.job
+            for slot, occupant in enumerate(self._occupied)
+            if occupant is not None and self.devices[slot] == device
         ]
 
     def submit(self, job, slot):

@@ -81,7 +81,9 @@ class FakeExecutor:
 
     def free(self) -> list[int]:
         return [
-            slot for slot, seat in enumerate(self._occupied) if seat is None and slot not in self._settling
+            slot
+            for slot, occupant in enumerate(self._occupied)
+            if occupant is None and slot not in self._settling
         ]
 
     def submit(self, job: Job, slot: int) -> None:
@@ -97,12 +99,12 @@ class FakeExecutor:
         assert timeout >= 0
         if not self._now:
             limit = self._clock.time + timeout
-            due = min((seat.due for seat in self._occupied if seat), default=math.inf)
+            due = min((occupant.due for occupant in self._occupied if occupant), default=math.inf)
             self._clock.advance_to(min(due, limit))
-            for slot, seat in enumerate(self._occupied):
-                if seat is not None and seat.due <= self._clock.time:
-                    seat.resource += 1
-                    self._emit(slot, self._work(seat.job, seat.resource))
+            for slot, occupant in enumerate(self._occupied):
+                if occupant is not None and occupant.due <= self._clock.time:
+                    occupant.resource += 1
+                    self._emit(slot, self._work(occupant.job, occupant.resource))
                     self._schedule(slot)
         events, self._now = self._now, []
         self._settling.clear()
@@ -113,25 +115,25 @@ class FakeExecutor:
             self._emit(slot, [event])
 
     def stop(self) -> None:
-        for slot, seat in enumerate(self._occupied):
-            if seat is not None:
-                self._emit(slot, [Lost(seat.job.trial, seat.job.attempt, "stopped", "stopped")])
+        for slot, occupant in enumerate(self._occupied):
+            if occupant is not None:
+                self._emit(slot, [Lost(occupant.job.trial, occupant.job.attempt, "stopped", "stopped")])
 
     def close(self) -> None:
         self.closed += 1
 
     def _schedule(self, slot: int) -> None:
-        seat = self._occupied[slot]
-        if seat is not None:
-            duration = 0.1 + uniforms(3, "duration", 1000 * seat.job.trial + seat.resource, 1)[0]
-            seat.due = self._clock.time + duration
+        occupant = self._occupied[slot]
+        if occupant is not None:
+            duration = 0.1 + uniforms(3, "duration", 1000 * occupant.job.trial + occupant.resource, 1)[0]
+            occupant.due = self._clock.time + duration
 
     def _emit(self, slot: int, events: Sequence[Event]) -> None:
         for event in events:
-            seat = self._occupied[slot]
-            assert seat is not None, "an event after the closing event"
+            occupant = self._occupied[slot]
+            assert occupant is not None, "an event after the closing event"
             self._now.append(event)
-            ended = isinstance(event, Report) and event.resource >= seat.job.until
+            ended = isinstance(event, Report) and event.resource >= occupant.job.until
             if ended or isinstance(event, Failed | Lost | Rejected):
                 self._occupied[slot] = None
                 self._settling.add(slot)

@@ -144,7 +144,7 @@ class Progress(Observer):
 
     def on_event(self, view, event):
         scheduler = view.scheduler
-        running = sum(seat.job.until - seat.resource for seat in view.slots if seat.job is not None)
+        running = sum(slot.job.until - slot.resource for slot in view.slots if slot.job is not None)
         expected = view._expected_units(scheduler.trial_limit)
         self.seen.append((view.progress()[0], scheduler.units + running, expected))
         assert view.progress()[0] == pytest.approx(scheduler.units / max(expected, scheduler.units + running))

@@ -458,16 +458,16 @@ def test_slots_show_what_runs_in_them():
         def on_event(self, view, event):
             if not isinstance(event, Report):
                 return
-            seats = [seat for seat in view.slots if seat.job is not None and seat.job.trial == event.trial]
+            slots = [slot for slot in view.slots if slot.job is not None and slot.job.trial == event.trial]
             ended = event.resource in view.scheduler.levels
-            assert len(seats) == (0 if ended else 1)
-            for seat in seats:
-                assert (seat.resource, seat.value, seat.unit_seconds) == (event.resource, event.value, 0.5)
+            assert len(slots) == (0 if ended else 1)
+            for slot in slots:
+                assert (slot.resource, slot.value, slot.unit_seconds) == (event.resource, event.value, 0.5)
 
         def on_tick(self, view):
-            for seat in view.slots:
-                assert seat.device == f"fake:{seat.index}"
-            trials = [seat.job.trial for seat in view.slots if seat.job is not None]
+            for slot in view.slots:
+                assert slot.device == f"fake:{slot.index}"
+            trials = [slot.job.trial for slot in view.slots if slot.job is not None]
             assert len(trials) == len(set(trials))
             running = sum(row.running for row in view.scheduler.counts())
             assert running == len(trials)
@@ -563,7 +563,7 @@ def test_an_outcome_in_one_line():
 def test_a_view_starts_empty():
     clock = ManualClock()
     search = Search(asha(), FakeExecutor(clock, 3), ClosingJournal(), clock)
-    assert [(seat.index, seat.device, seat.job, seat.resource, seat.ready) for seat in search.view.slots] == [
+    assert [(slot.index, slot.device, slot.job, slot.resource, slot.ready) for slot in search.view.slots] == [
         (slot, f"fake:{slot}", None, 0, False) for slot in range(3)
     ]
 

@@ -103,12 +103,12 @@ def walk(name, seed, path):
 
 
 def every_job_closes_once(records):
-    running, seats = {}, {}
+    running, slots = {}, {}
     for record in records:
         if record["type"] == "job":
             assert record["trial"] not in running
-            assert record["slot"] not in seats.values(), "two jobs in one slot"
-            seats[record["trial"]] = record["slot"]
+            assert record["slot"] not in slots.values(), "two jobs in one slot"
+            slots[record["trial"]] = record["slot"]
             running[record["trial"]] = record
         event = read_event(record)
         if event is None:
@@ -121,7 +121,7 @@ def every_job_closes_once(records):
             attempt, until = job["attempt"], job["until"]
 
         if closes(event, This):
-            del running[event.trial], seats[event.trial]
+            del running[event.trial], slots[event.trial]
     assert not running
 
 

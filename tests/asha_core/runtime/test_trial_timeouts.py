@@ -167,11 +167,11 @@ class Sleepy(FakeExecutor):
         self._delay(slot)
 
     def _delay(self, slot):
-        seat = self._occupied[slot]
+        occupant = self._occupied[slot]
         if slot in self._ready_at:
-            seat.due = max(seat.due, self._ready_at[slot] + 0.5)
-        if self._hangs(seat.job):
-            seat.due = 1e9
+            occupant.due = max(occupant.due, self._ready_at[slot] + 0.5)
+        if self._hangs(occupant.job):
+            occupant.due = 1e9
 
     def _schedule(self, slot):
         super()._schedule(slot)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from analysis.study.loading import PairedTimes
-from asha_core.study import study_runner as conductor
+from asha_core.study import study_runner
 from asha_core.study.best_of import best_variation
 from asha_core.study.definition import study_from
 from asha_core.study.device_groups import DeviceGroup
@@ -66,8 +66,8 @@ def test_a_full_disk_stops_a_run_and_not_the_study(
         return works(self, run, *rest)
 
     monkeypatch.setattr(StudyDirectory, method, full)
-    monkeypatch.setattr(conductor, "RunProcess", Ends)
-    monkeypatch.setattr(conductor, "_POLL", 0.0)
+    monkeypatch.setattr(study_runner, "RunProcess", Ends)
+    monkeypatch.setattr(study_runner, "_POLL", 0.0)
     view = Told(3)
     groups = [DeviceGroup("inline", 0, None, {})]
     assert StudyRunner(made, directory, made.runs, groups, view, lambda run: "").run()

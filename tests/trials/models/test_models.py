@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -430,6 +432,22 @@ def test_second_derivatives_forward_and_backward_agree(name: str) -> None:
 
 
 # -- mistakes --------------------------------------------------------------------------------------
+
+
+@pytest.mark.processes
+def test_an_unknown_network_is_refused_without_torch() -> None:
+    program = (
+        "import sys\n"
+        "from asha_core.errors import SettingError\n"
+        "from trials.models import build\n"
+        "try:\n    build('resnet51', classes=10, channels=3, size=32)\n"
+        "except SettingError as error:\n    print(error)\n"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    refusal, loaded = done.stdout.splitlines()
+    assert "model is 'resnet51'" in refusal
+    assert loaded == "False"
 
 
 def test_an_unknown_network_names_the_nearest_and_all() -> None:

@@ -91,8 +91,8 @@ def _experiments(top: Mapping[str, Any], source: str) -> Iterator[tuple[str, dic
     if not isinstance(entries, list) or not entries:
         raise SettingError(f"{source}: experiments must be a list of mappings, each with a run_id")
     seen = set()
-    for number, entry in enumerate(entries, 1):
-        place = f"{source}: experiment {number}"
+    for nth, entry in enumerate(entries, 1):
+        place = f"{source}: experiment {nth}"
         level = mapping_of(entry, place)
         if level.get("run_id") in (None, ""):
             raise SettingError(f"{place} has no run_id: give each experiment a name of its own")

@@ -103,10 +103,10 @@ def final_scores(names: list[str], **settings: Any) -> Draw:
     )
 
 
-def forest(names: list[str], tuples: tuple[str, ...] = ("digits, asha", "fashion-mnist, pasha")) -> Draw:
+def forest(names: list[str], groups: tuple[str, ...] = ("digits, asha", "fashion-mnist, pasha")) -> Draw:
     rng = np.random.default_rng(3)
     rows = []
-    for group in tuples:
+    for group in groups:
         for name in names[1:]:
             ratio = float(np.exp(rng.normal(-0.1, 0.15)))
             rows.append(figures.Effect(group, name, ratio, 0.8 * ratio, 1.25 * ratio, SEEDS))

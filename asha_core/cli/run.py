@@ -17,6 +17,7 @@ from typing import Any, TextIO
 from asha_core.arguments import one_of
 from asha_core.launch.naming import default_directory, short_name
 from asha_core.launch.option_parsing import devices_and_budget
+from asha_core.launch.option_table import OPTIONS
 from asha_core.launch.resolve import Parts, resolve
 from asha_core.launch.resume_options import read_options, resume_command, storable
 from asha_core.launch.types import Launch, Result, SafetyLimits
@@ -28,8 +29,6 @@ from asha_core.runtime.terminal.console import PROGRESS, format_table
 from asha_core.runtime.units import counted, format_duration
 from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.forecast import Forecast, enough_for_the_top
-
-_OF_SAFETY = ("trial_timeout", "no_progress_timeout", "heartbeat_timeout", "checkpoint_budget")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -126,7 +125,9 @@ def _set_up(options: Mapping[str, Any], parts: Parts, changes: Mapping[str, Any]
         target=options["target"],
         settings=storable(options),
         notes=_notes(options, scheduler, len(devices.slots)),
-        safety=SafetyLimits.read(**{name: options[name] for name in _OF_SAFETY}),
+        safety=SafetyLimits.read(
+            **{option.key: options[option.key] for option in OPTIONS if option.of_safety}
+        ),
         resume=options["resume"],
         changes=changes,
     )

@@ -56,6 +56,7 @@ class Option:
     help: str
     default: Any = None
     by_study: bool = False  # a study decides it for each of its runs
+    of_safety: bool = False  # one of the SafetyLimits
     of_task: bool = False  # short for a --task-option of our own tasks
 
     @property
@@ -121,15 +122,15 @@ _CARE = (
         "how often a trial whose worker died or hung is tried again before it counts as failed",
         default=2),
     Option("trial-timeout", TIME, SEARCH, "TIME",
-        "how long one trial may train in all; beyond it, it fails: 30m, 2h"),
+        "how long one trial may train in all; beyond it, it fails: 30m, 2h", of_safety=True),
     Option("no-progress-timeout", TIME, HANDLING, "TIME",
-        "how long a worker may report no unit; beyond it, it is killed and replaced: 20m"),
+        "how long a worker may report no unit; beyond it, it is killed and replaced: 20m", of_safety=True),
     Option("heartbeat-timeout", TIME, HANDLING, "TIME",
         "how long a worker may give no sign of life (stopped, frozen); beyond it, it is killed and replaced",
-        default="60s"),
+        default="60s", of_safety=True),
     Option("checkpoint-budget", SIZE, HANDLING, "BYTES",
         "what all checkpoints together may take: 20GB, 500MB; beyond it, those of the trials that are least "
-        "likely to be promoted are deleted"),
+        "likely to be promoted are deleted", of_safety=True),
     Option("checkpoint-size", SIZE, SESSION, "BYTES",
         "size of one checkpoint, for --plan with --checkpoint-budget, if the task cannot tell"),
 )

@@ -13,6 +13,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -183,10 +184,15 @@ class Search:
 
 
 def _shared_memory() -> set[str]:
-    """What torch or multiprocessing keep there."""
-    return {
+    """What torch or multiprocessing have there and no living process holds: what other tests use is theirs."""
+    there = {
         path.name for path in Path("/dev/shm").iterdir() if path.name.startswith(("torch_", "psm_", "sem."))
     }
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended, or is somebody else's
+            maps = (process / "maps").read_text(errors="replace")
+            there -= {name for name in there if f"/dev/shm/{name}" in maps}
+    return there
 
 
 def _command_line(pid: int) -> bytes:

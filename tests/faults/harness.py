@@ -184,15 +184,18 @@ class Search:
 
 
 def _shared_memory() -> set[str]:
-    """What torch or multiprocessing have there and no living process holds: what other tests use is theirs."""
+    """What torch or multiprocessing left there; what a living process holds is another test's."""
     there = {
-        path.name for path in Path("/dev/shm").iterdir() if path.name.startswith(("torch_", "psm_", "sem."))
+        path.stat().st_ino: path.name
+        for path in Path("/dev/shm").iterdir()
+        if path.name.startswith(("torch_", "psm_", "sem."))
     }
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has ended, or is somebody else's
-            maps = (process / "maps").read_text(errors="replace")
-            there -= {name for name in there if f"/dev/shm/{name}" in maps}
-    return there
+            for line in (process / "maps").read_text(errors="replace").splitlines():
+                if "/dev/shm/" in line:  # by inode: a semaphore was mapped under another name than it has
+                    there.pop(int(line.split()[4]), None)
+    return set(there.values())
 
 
 def _command_line(pid: int) -> bytes:

@@ -185,11 +185,11 @@ class Search:
 
 def _shared_memory() -> set[str]:
     """What torch or multiprocessing left there; what a living process holds is another test's."""
-    there = {
-        path.stat().st_ino: path.name
-        for path in Path("/dev/shm").iterdir()
-        if path.name.startswith(("torch_", "psm_", "sem."))
-    }
+    there = {}
+    for path in Path("/dev/shm").iterdir():
+        with suppress(OSError):  # it is gone by now
+            if path.name.startswith(("torch_", "psm_", "sem.")):
+                there[path.stat().st_ino] = path.name
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has ended, or is somebody else's
             for line in (process / "maps").read_text(errors="replace").splitlines():

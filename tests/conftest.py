@@ -49,7 +49,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if _of_processes(item.path):
+        if _of_processes(item.path) or "cifar_dir" in getattr(item, "fixturenames", ()):  # a script writes it
             item.add_marker(pytest.mark.processes)
 
 

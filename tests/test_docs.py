@@ -87,6 +87,7 @@ PLANS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("command", "shown"), PLANS)
 def test_a_plan_that_a_page_shows_is_the_one_that_is_printed(
     command: str, shown: str, capsys: pytest.CaptureFixture[str]
@@ -172,6 +173,7 @@ def test_every_decision_is_in_the_index() -> None:
     assert not [page.name for page in folder.glob("0*.md") if page.name not in index]
 
 
+@pytest.mark.long
 def test_the_examples_in_docstrings_are_right() -> None:
     tried = 0
     for package in ("asha_core", "warmstart", "analysis"):

@@ -61,6 +61,7 @@ def test_an_arm_that_is_the_baseline_again() -> None:
     assert found.log_rank.p == pytest.approx(1)
 
 
+@pytest.mark.long
 @settings(max_examples=8, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from([0.1, 1.0, 7.3]))
 def test_scaling_all_times_changes_no_ratio_and_no_p(seed: int, scale: float) -> None:
@@ -444,6 +445,7 @@ def test_of_real_journals(tmp_path: Path) -> None:
     assert comparison.groups[0].diagnostics[0].benefits[0].unlike == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("tau", "others", "of"), [(0.6, 1, "medians"), (0.95, 2, "restricted means")])
 def test_agrees_with_the_first_studys_own_statistics(tau: float, others: int, of: str) -> None:
     """benchmarks/warm_start_study.py computes them otherwise: draw by draw, SciPy's Wilcoxon and curves."""

@@ -93,6 +93,7 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
 # ---- files
 
 
+@pytest.mark.long
 def test_files_have_embedded_truetype_and_leave_matplotlib_as_it_was(tmp_path: Path) -> None:
     before = dict(mpl.rcParams)
     pdf, png = figures.save_figure(

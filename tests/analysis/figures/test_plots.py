@@ -270,6 +270,7 @@ def test_time_is_split_into_parts_that_add_up() -> None:
     assert legend(alone) == ["training (75.0%)", "waiting (25.0%)"]
 
 
+@pytest.mark.long
 def test_the_heat_map_shows_counts_as_they_are() -> None:
     values = np.array([[0, 1, 2], [3, 0, 5]])
     axes = drawn(

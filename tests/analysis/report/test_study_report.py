@@ -295,6 +295,7 @@ def test_a_study_that_has_only_begun_says_what_is_missing(
     assert not (folder / "evaluation").exists()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("undrawn")
 def test_a_study_at_work_is_reported_and_said_to_be(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -193,6 +193,7 @@ class TestPermutation:
 
         assert result.difference == pytest.approx(area(t1, c1) - area(t0, c0), abs=1e-9)
 
+    @pytest.mark.long
     @settings(max_examples=20)
     @given(st.lists(st.tuples(observations, observations), min_size=6, max_size=7))
     def test_of_areas_every_swap_is_counted(self, rows: list) -> None:
@@ -306,6 +307,7 @@ class TestRatioOfTimes:
         missing = np.mean([any(math.isinf(c.median) for c in two) for two in curves[1:]]) if of_medians else 0
         return ratios[0], ratios[1:], of_medians, float(missing)
 
+    @pytest.mark.long
     @settings(max_examples=40)
     @given(paired, st.integers(3, 13), st.integers(0, 5))
     def test_it_is_the_bootstrap_of_kaplan_meier_curves_one_by_one(
@@ -419,6 +421,7 @@ class TestSummaries:
         assert interquartile_mean([8, 1, 2, 7, 100, 3, 6, -50]) == 4.5  # of 2, 3, 6, 7
         assert interquartile_mean([1, 2, 6]) == 3  # nothing can be left out
 
+    @pytest.mark.long
     @settings(max_examples=30)
     @given(st.integers(1, 9), st.integers(0, 3))
     def test_the_band_is_the_bootstrap_of_whole_curves_one_by_one(self, seeds: int, seed: int) -> None:

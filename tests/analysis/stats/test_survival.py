@@ -173,6 +173,7 @@ def test_log_rank_takes_no_side(a: tuple[np.ndarray, np.ndarray], b: tuple[np.nd
     assert 0 <= one.p <= 1
 
 
+@pytest.mark.long
 @given(samples, samples)
 def test_two_groups_statistic_is_the_square_of_the_difference_over_its_variance(
     a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray]

@@ -63,6 +63,7 @@ def test_options_are_in_the_manifest_and_reach_the_strategy(tmp_path: Path) -> N
             assert trial.diagnostics["step"][name] == pytest.approx(-3e-4 * slope, rel=1e-5, abs=1e-12)
 
 
+@pytest.mark.long
 def test_resuming_takes_the_options_from_the_manifest_and_refuses_others(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -149,6 +150,7 @@ def search(folder: Path, **settings: Any) -> Any:
     return tune(task, scheduler, gpus="inline", results_dir=folder, progress="none", **settings)
 
 
+@pytest.mark.long
 def test_a_script_gives_options_and_goes_on_with_the_same(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     own = {"variation": "ohgw-trust", "warm_start_options": {"mask": ("lr", "momentum"), "batches": 1}}

@@ -128,6 +128,7 @@ def test_bad_input_is_one_line_and_status_2_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -511,6 +511,7 @@ def test_progress_lies_between_0_and_1_and_never_falls(budget, max_trials, work)
         assert seen[-1] == (1.0, 0.0)
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 40), st.floats(1.0, 1e4), st.floats(0, 1e4), st.integers(0, 60))
 def test_progress_is_by_the_limit_that_is_nearest_to_its_end(max_trials, deadline, now, reported):

@@ -87,6 +87,7 @@ def test_killed_after_every_record_in_turn_nothing_is_lost_or_reported_twice(nam
         assert (outcome.best, outcome.units, outcome.reason) == (whole.best, whole.units, "complete")
 
 
+@pytest.mark.long
 def test_killed_again_and_again_at_any_record_with_failures_and_many_slots(tmp_path):
     for seed in range(8):
         path = tmp_path / str(seed)

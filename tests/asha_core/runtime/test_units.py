@@ -18,6 +18,7 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 # -- durations --------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @quick
 @given(st.lists(st.tuples(st.integers(1, 999), st.sampled_from("smhd")), min_size=1, max_size=4))
 def test_parts_add_up(parts):
@@ -27,6 +28,7 @@ def test_parts_add_up(parts):
     assert parse_duration(f" {spaced} ") == parse_duration(text)
 
 
+@pytest.mark.long
 @quick
 @given(st.floats(1e-6, 1e9))
 def test_a_plain_number_is_seconds(seconds):

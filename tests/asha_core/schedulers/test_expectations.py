@@ -40,6 +40,7 @@ def test_500_trials_take_about_the_units_that_are_forecast(name, R):
         assert reached == pytest.approx(trials, rel=0 if name in EXACT else 0.25, abs=1.5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["asha", "asha-stopping", "hyperband"])
 def test_those_that_decide_early_take_more_than_the_floor_of_n_over_eta(name):
     scheduler = make(name, max_resource=81)

@@ -29,6 +29,7 @@ def cost(levels, eta):
     return lambda n: bracket_units([Bracket(levels, n)], eta)
 
 
+@pytest.mark.long
 @quick
 @given(rules(), st.integers(0, 10**6))
 def test_each_rung_is_reached_by_the_floor_of_n_over_eta_to_the_k(rule, trials):
@@ -75,6 +76,7 @@ def test_what_trials_are_expected_to_cost_buys_exactly_them(rule, trials):
     assert affordable_trials(cost(levels, eta), cost(levels, eta)(trials)) == trials
 
 
+@pytest.mark.long
 @quick
 @given(rules(), st.floats(0, 1e8), st.floats(0, 1e8))
 def test_more_units_buy_no_fewer_trials(rule, one, other):
@@ -138,6 +140,7 @@ def test_brackets_add_up_level_by_level(made):
     assert bracket_units(found, eta) == sum(rung.units for rung in alone)
 
 
+@pytest.mark.long
 @quick
 @given(brackets(), st.randoms())
 def test_the_order_of_brackets_does_not_matter(made, random):

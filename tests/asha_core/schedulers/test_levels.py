@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 from fractions import Fraction
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from asha_core.schedulers.levels import bracket_levels, bracket_size, rung_levels
 
 
+@pytest.mark.long
 @settings(max_examples=300, deadline=None)
 @given(st.integers(1, 10**6), st.integers(1, 10**6), st.integers(2, 10**6))
 @example(1, 243, 3)
@@ -27,6 +29,7 @@ def test_levels_are_the_powers_below_the_last_and_the_last(one, other, eta):
     assert all(type(level) is int for level in levels)
 
 
+@pytest.mark.long
 @settings(max_examples=200, deadline=None)
 @given(st.integers(1, 1000), st.integers(2, 100), st.integers(0, 12))
 def test_a_power_has_one_rung_for_each_exponent(r, eta, exponent):
@@ -39,6 +42,7 @@ def test_a_power_has_one_rung_for_each_exponent(r, eta, exponent):
 # -- Hyperband's -----------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @settings(max_examples=300, deadline=None)
 @given(st.integers(1, 10**6), st.integers(1, 10**6), st.integers(2, 10**6))
 @example(1, 243, 3)
@@ -71,6 +75,7 @@ def test_of_a_power_they_are_the_rungs_of_successive_halving(r, eta, exponent):
         assert len(bracket_levels(r, R + 1, eta)) == exponent + 1
 
 
+@pytest.mark.long
 @settings(max_examples=200, deadline=None)
 @given(st.integers(1, 20), st.integers(2, 10**6), st.data())
 def test_the_size_of_a_bracket_is_that_of_the_paper_rounded_up(brackets, eta, data):

@@ -18,6 +18,7 @@ searches = st.fixed_dictionaries(
 many = settings(max_examples=60, deadline=None)
 
 
+@pytest.mark.long
 @many
 @given(
     searches,

@@ -46,6 +46,7 @@ losses = st.one_of(
 steps = st.lists(st.tuples(losses, st.integers(0, 4)), max_size=120)
 
 
+@pytest.mark.long
 @settings(max_examples=200, deadline=None)
 @given(st.integers(2, 5), st.integers(0, 2), steps)
 @example(2, 0, [(1.0, 0), (1.0, 0), (1.0, 1), (1.0, 2)])

@@ -80,6 +80,7 @@ def crossing(one, other):
 pairs_of_curves = st.lists(st.tuples(few | odd, few | odd), min_size=1, max_size=12)
 
 
+@pytest.mark.long
 @settings(max_examples=400, deadline=None)
 @given(pairs_of_curves)
 def test_crossing_distance_is_that_of_the_definition_in_either_order(both):
@@ -87,6 +88,7 @@ def test_crossing_distance_is_that_of_the_definition_in_either_order(both):
     assert crossing_distance(one, other) == crossing_distance(other, one) == crossing(one, other)
 
 
+@pytest.mark.long
 @quick
 @given(
     st.integers(1, 7).flatmap(

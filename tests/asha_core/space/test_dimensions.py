@@ -72,6 +72,7 @@ def test_every_option_survives_the_unit_cube(dimension):
         assert (type(back), back) == (type(option), option)
 
 
+@pytest.mark.long
 @quick
 @given(floats | ints, units)
 @example(Float(0.1, 0.7), 1.0)

@@ -82,6 +82,7 @@ def test_a_unit_that_ends_inside_of_a_phase_hands_the_rest_to_the_next(
     assert costs.complete(hands.now) == {"train_seconds": 2.0}
 
 
+@pytest.mark.long
 def test_phases_of_a_real_trial_are_within_its_seconds_and_most_of_them(tmp_path: Path) -> None:
     sent = events_of(Digits(), tmp_path, [digits_job(until=2), digits_job(start=2, until=4)])
     assert [report.resource for report in sent] == [1, 2, 3, 4]

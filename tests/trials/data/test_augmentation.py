@@ -43,6 +43,7 @@ def test_a_tensor_gives_what_the_number_gives(magnitude: float, height: int, wid
     assert torch.equal(*(generator.get_state() for generator in generators))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("magnitude", [0.12, 0.5, 0.93])
 def test_three_derivatives_agree(magnitude: float) -> None:
     images = pictures(7, 9)

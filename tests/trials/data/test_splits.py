@@ -77,6 +77,7 @@ def test_a_split_is_disjoint_and_has_every_class_on_both_sides_or_is_refused(
     assert set(labels[train]) == set(labels[valid]) == set(labels)
 
 
+@pytest.mark.long
 @given(st.lists(st.integers(10, 3000), min_size=2, max_size=6), st.floats(1e-5, 0.5), SEEDS)
 def test_the_subset_that_an_error_advises_is_enough(counts: list[int], subset: float, seed: int) -> None:
     labels = np.repeat(np.arange(len(counts)), counts)

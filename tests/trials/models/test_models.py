@@ -125,6 +125,7 @@ def test_cifar_resnets_have_the_papers_sizes(name: str, millions: float) -> None
     assert len(layers) == int(name.removeprefix("resnet"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "size", "parameters", "billions"),
     [
@@ -140,6 +141,7 @@ def test_imagenet_networks_have_the_published_sizes(
     assert round(multiply_adds / 1e9, len(str(billions).partition(".")[2])) == billions
 
 
+@pytest.mark.long
 def test_the_small_form_of_resnet50_differs_from_torchvisions_in_its_ends_alone() -> None:
     large = 25_557_032 - 3 * 64 * 49 - (2048 + 1) * 1000
     assert on_meta("resnet50", 10, 3, 32)[0] == large + 3 * 64 * 9 + (2048 + 1) * 10
@@ -400,6 +402,7 @@ def test_a_network_runs_under_autocast(made: Made) -> None:
         assert parameter.grad.isfinite().all()
 
 
+@pytest.mark.long
 def test_functional_call_takes_the_weights_it_is_given(made: Made) -> None:
     other = made.twin()
     with torch.no_grad():

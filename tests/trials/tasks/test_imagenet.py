@@ -454,6 +454,7 @@ def test_augmented_and_normalised_images(made: Path) -> None:
     assert slope != 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["resnet50", "vit-small"])
 def test_the_networks_have_an_output_for_each_folder(made: Path, name: str) -> None:
     task = ImageNet(name, data_dir=str(made), size=32, batch_size=8)

@@ -93,6 +93,7 @@ def test_pausing_and_resuming_gives_bitwise_the_same_curve(run: Run) -> None:
     assert same_state(directory, other)
 
 
+@pytest.mark.long
 def test_a_warm_start_of_size_zero_leaves_the_trial_bitwise_as_it_was(run: Run) -> None:
     """Weights, buffers, momentum, batch order, dropout masks and the first losses."""
     plain_task, warm_task = Noisy(), Noisy()
@@ -267,6 +268,7 @@ class NumpyNoise(Digits):
         return inputs + 0.1 * torch.as_tensor(noise, dtype=inputs.dtype)
 
 
+@pytest.mark.long
 def test_numpys_and_pythons_generators_are_the_trials_own_too(run: Run) -> None:
     whole, _ = run(NumpyNoise(), [3])
     np.random.seed(99)
@@ -336,6 +338,7 @@ class FromDataset(Digits):
         return tuple(TensorDataset(*pair) for pair in super().data())  # type: ignore[arg-type]
 
 
+@pytest.mark.long
 def test_a_dataset_gives_the_same_curve_as_tensors(run: Run) -> None:
     from_tensors, _ = run(Digits(), [2], "hypergradient")
     from_dataset, _ = run(FromDataset(), [2], "hypergradient")

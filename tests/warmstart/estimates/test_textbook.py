@@ -61,6 +61,7 @@ def noisy(theta: float) -> Network:
     return Network({"theta": start}, lambda p, b, c: p, loss, loss, settings)
 
 
+@pytest.mark.long
 def test_split_halves_are_unbiased_and_the_same_batch_is_not() -> None:
     """The true value is -(1-lr) t^2; the same batch adds a multiple of its mean's variance."""
     generator = torch.Generator().manual_seed(1)

@@ -170,6 +170,7 @@ def test_draws_obey_conditions_constraints_and_what_is_frozen() -> None:
     assert kinds == {"plain", "fancy"}
 
 
+@pytest.mark.long
 def test_on_a_real_network_what_is_let_through_does_not_explode() -> None:
     rejected = 0
     for index in range(20):

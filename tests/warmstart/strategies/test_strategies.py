@@ -118,6 +118,7 @@ def test_it_moves_what_its_mask_names_and_nothing_else(case: str, mask: Any) -> 
     assert {name for name in before if after[name] != before[name]} <= set(named)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", ZERO)
 def test_the_zero_setting_changes_nothing_to_the_last_bit(case: str) -> None:
     strategy, settings = ZERO[case]

@@ -66,6 +66,7 @@ def changed(path, content, position, byte):
     return "torn"
 
 
+@pytest.mark.long
 def test_every_changed_byte_names_its_line(tmp_path):
     path = tmp_path / "journal.jsonl"
     content = write(path, SOME)
@@ -105,6 +106,7 @@ def test_a_changed_byte_in_a_last_line_without_its_end_is_torn(tmp_path):
     assert changed(path, content, len(content) - 1, 0) == "torn"
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(some=st.lists(events, min_size=2, max_size=6), seed=st.integers(0, 10**6))
 def test_whatever_is_journalled_a_changed_byte_names_its_line(tmp_path_factory, some, seed):

@@ -149,6 +149,7 @@ def until(condition, seconds=5.0):
 # -- waiting for the disk --------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_the_disk_is_waited_for_four_times_a_second_at_most_and_once_at_the_end(tmp_path, disk):
     journal = JournalWriter(tmp_path / "journal.jsonl")
     begun = time.monotonic()

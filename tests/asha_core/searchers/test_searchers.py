@@ -270,3 +270,10 @@ def test_what_has_no_grid_is_refused_with_what_to_do(space, said):
     with pytest.raises(SpaceError) as caught:
         GridSearch(space, 0)
     assert all(part in str(caught.value) for part in said)
+
+
+@pytest.mark.parametrize("name", ["random", "sobol", "halton"])
+def test_constraints_that_refuse_everything_are_told_before_anything_is_begun(name):
+    make_searcher(name, SearchSpace({"x": Float(0.0, 1.0), "y": Float(0.0, 1.0)}), 0).check()
+    with pytest.raises(SpaceError):
+        make_searcher(name, SearchSpace({"x": Float(0.0, 1.0)}, constraints=[never]), 0).check()

@@ -1,28 +1,22 @@
 """What ``--gpus 0,1,2,3`` means: slots, and the environment that pins each worker to its GPU.
 
 A worker sees one GPU, as cuda:0: ``CUDA_VISIBLE_DEVICES`` is in its environment before its Python
-starts, so before anything can import torch. GPUs are found without loading torch in the engine.
+starts, so before anything can import torch.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from asha_core.arguments import integer
 from asha_core.errors import DeviceError, SettingError
 from asha_core.runtime.storage.manifest import cores
+from asha_core.runtime.units import counted
+from trials.gpu_detection import Gpu, detect_gpus, visible_gpus
 
-
-@dataclass(frozen=True, slots=True)
-class Gpu:
-    """One GPU: its identifier for ``CUDA_VISIBLE_DEVICES``, and its product name."""
-
-    identifier: str
-    name: str
+__all__ = ["INLINE", "Devices", "Gpu", "Slot", "detect_gpus", "parse_devices", "threads_each", "visible_gpus"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,41 +54,6 @@ class Devices:
 INLINE = Devices((Slot("inline", "cpu"),), held=1)
 
 
-def visible_gpus() -> list[Gpu]:
-    """The GPUs that this process may use, in CUDA's order as ``nvidia-smi`` tells it."""
-    names = _installed_gpus()
-    mask = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if mask is None:
-        return [Gpu(str(index), name) for index, name in enumerate(names)]
-    gpus = []
-    for part in filter(None, (piece.strip() for piece in mask.split(","))):
-        if part.isdecimal() and int(part) < len(names):
-            gpus.append(Gpu(part, names[int(part)]))
-        elif part.startswith(("GPU-", "MIG-")):
-            gpus.append(Gpu(part, part))
-        else:
-            break  # CUDA stops at the first identifier that is not there, such as -1
-    return gpus if names else []
-
-
-def _installed_gpus() -> list[str]:
-    program = shutil.which("nvidia-smi")
-    if program is not None:
-        command = [program, "--query-gpu=name", "--format=csv,noheader"]
-        try:
-            answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
-        except (OSError, subprocess.SubprocessError):
-            return []
-        return [line.strip() for line in answer.stdout.splitlines() if line.strip()]
-    if any(map(os.path.exists, ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd"))):
-        import torch  # no nvidia-smi, but a driver: only torch can tell
-
-        mask = os.environ.get("CUDA_VISIBLE_DEVICES")
-        if mask is None:
-            return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return []
-
-
 def parse_devices(gpus: str, workers_per_gpu: int | None = None) -> Devices:
     """The slots that ``--gpus`` and ``--workers-per-gpu`` ask for.
 
@@ -104,7 +63,7 @@ def parse_devices(gpus: str, workers_per_gpu: int | None = None) -> Devices:
         workers_per_gpu: slots on each GPU, 1 by default; on the CPU the number of worker processes, by
             default one a core.
     Raises:
-        DeviceError: a GPU that is not there.
+        DeviceError: a GPU that is not there, or there and broken.
         SettingError: not a list of GPUs.
     """
     if workers_per_gpu is not None:
@@ -114,12 +73,13 @@ def parse_devices(gpus: str, workers_per_gpu: int | None = None) -> Devices:
     if gpus == "cpu":
         return _on_cpu(workers_per_gpu)
     if gpus == "auto":
-        found = visible_gpus()
-        if not found:
-            devices = _on_cpu(workers_per_gpu)
-            note = f"no GPU found: training on the CPU with {len(devices.slots)} worker processes"
-            return Devices(devices.slots, devices.held, note=note)
-        return _on_gpus(found, workers_per_gpu or 1)
+        detected = detect_gpus()
+        if detected.gpus:
+            return _on_gpus(detected.gpus, workers_per_gpu or 1, detected.remark)
+        devices = _on_cpu(workers_per_gpu)
+        why = f" ({detected.remark})" if detected.remark else ""
+        note = f"no GPU found{why}: training on the CPU with {counted(len(devices.slots), 'worker')}"
+        return Devices(devices.slots, devices.held, note=note)
     numbers = _numbers(gpus)
     found = visible_gpus()
     for number in numbers:
@@ -145,19 +105,23 @@ def _on_cpu(workers: int | None) -> Devices:
     return Devices((Slot("cpu", "cpu", environment),) * count, held=count)
 
 
-def _on_gpus(gpus: list[Gpu], workers_per_gpu: int) -> Devices:
+def _on_gpus(gpus: list[Gpu], workers_per_gpu: int, note: str = "") -> Devices:
     threads = threads_each(len(gpus) * workers_per_gpu)
+    masks = [
+        "CUDA_VISIBLE_DEVICES",
+        *(["HIP_VISIBLE_DEVICES"] if "HIP_VISIBLE_DEVICES" in os.environ else []),
+    ]
     slots = [
         Slot(
             f"gpu {gpu.identifier}",
             "cuda:0",
             # numbered as nvidia-smi numbers them; CUDA's own default is the fastest first
-            {"CUDA_VISIBLE_DEVICES": gpu.identifier, "CUDA_DEVICE_ORDER": "PCI_BUS_ID", **threads},
+            {**dict.fromkeys(masks, gpu.identifier), "CUDA_DEVICE_ORDER": "PCI_BUS_ID", **threads},
         )
         for gpu in gpus
         for _ in range(workers_per_gpu)
     ]
-    return Devices(tuple(slots), held=len(gpus), names=tuple(gpu.name for gpu in gpus))
+    return Devices(tuple(slots), held=len(gpus), names=tuple(gpu.name for gpu in gpus), note=note)
 
 
 def threads_each(workers: int) -> dict[str, str]:

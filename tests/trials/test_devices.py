@@ -2,29 +2,50 @@
 
 from __future__ import annotations
 
+import shlex
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from asha_core.errors import DeviceError, SettingError
 from asha_core.runtime.storage.manifest import cores
-from trials.devices import parse_devices, visible_gpus
+from asha_core.study.device_groups import device_groups
+from trials.devices import Gpu, parse_devices, visible_gpus
+
+A100 = "0, GPU-a1b2-c3, NVIDIA A100"
+H200 = "1, GPU-d4e5-f6, NVIDIA H200"
+LOST = "Unable to determine the device handle for GPU0000:3B:00.0: GPU is lost.  Reboot the system"
+Driver = Callable[..., None]
 
 
 @pytest.fixture
-def gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine with two GPUs."""
-    program = tmp_path / "nvidia-smi"
-    program.write_text("#!/bin/sh\necho 'NVIDIA A100'\necho 'NVIDIA H200'\n")
-    program.chmod(0o755)
+def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Driver:
+    """Puts an nvidia-smi on the path that says these lines and ends with this status."""
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+    def says(*lines: str, status: int = 0, then: str = "") -> None:
+        program = tmp_path / "nvidia-smi"
+        told = "\n".join(f"echo {shlex.quote(line)}" for line in lines)
+        program.write_text(f"#!/bin/sh\n{told}\n{then}\nexit {status}\n")
+        program.chmod(0o755)
+
+    return says
+
+
+@pytest.fixture
+def gpus(driver: Driver) -> None:
+    """A machine with two GPUs."""
+    driver(A100, H200)
 
 
 @pytest.fixture
 def no_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("os.path.exists", lambda path: False)
+    for file in ("_NVIDIA", "_WINDOWS", "_AMD"):
+        monkeypatch.setattr(f"trials.gpu_detection.{file}", tmp_path / "none")
 
 
 @pytest.mark.usefixtures("gpus")
@@ -66,6 +87,138 @@ def test_numbers_count_among_the_visible_ones(monkeypatch: pytest.MonkeyPatch) -
 def test_a_gpu_that_is_not_there_is_named_with_those_that_are() -> None:
     with pytest.raises(DeviceError, match=r"GPU 4 is not there; .*0 \(NVIDIA A100\), 1 \(NVIDIA H200\)"):
         parse_devices("0,4")
+
+
+@pytest.mark.parametrize("asked", ["auto", "0"])
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        ([LOST], 15),
+        ([A100, LOST], 15),  # one of two: nobody knows which numbers the others have
+        (["Failed to initialize NVML: Driver/library version mismatch", "NVML library version: 535.161"], 18),
+        (["NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver."], 9),
+    ],
+)
+def test_a_gpu_that_is_there_and_broken_stops_in_the_drivers_words(
+    driver: Driver, lines: list[str], status: int, asked: str
+) -> None:
+    driver(*lines, status=status)
+    said = " ".join(" ".join(line for line in lines if line != A100).split())
+    with pytest.raises(DeviceError) as caught:
+        parse_devices(asked)
+    assert " ".join(str(caught.value).split()).startswith(
+        f"nvidia-smi fails (status {status}): {said}; --gpus cpu"
+    )
+    with pytest.raises(DeviceError, match="nvidia-smi fails"):
+        device_groups(asked, 1, None)
+    assert not parse_devices("cpu").names  # nobody asks
+
+
+def test_a_driver_that_does_not_answer_is_not_waited_for(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trials.gpu_detection._ANSWER_SECONDS", 0.1)
+    driver(A100, then="exec sleep 60")
+    begun = time.monotonic()
+    with pytest.raises(DeviceError, match=r"nvidia-smi gives no answer within 0\.1 s; --gpus cpu"):
+        parse_devices("auto")
+    assert time.monotonic() - begun < 10
+
+
+def test_an_nvidia_smi_that_cannot_be_run_is_said(driver: Driver, tmp_path: Path) -> None:
+    driver()
+    (tmp_path / "nvidia-smi").write_bytes(b"\x7fELF of another machine")
+    with pytest.raises(DeviceError, match="nvidia-smi cannot be run: Exec format error"):
+        parse_devices("auto")
+
+
+def test_what_the_driver_says_beside_its_gpus_is_none_of_them(driver: Driver) -> None:
+    warning = "WARNING: infoROM is corrupted at gpu 0000:3B:00.0"
+    driver(A100, "2, GPU-77, [Unknown Error]", warning, "3, GPU-88, NVIDIA H200, 141GB")
+    devices = parse_devices("auto")
+    assert devices.names == ("NVIDIA A100", "NVIDIA H200, 141GB")
+    assert [slot.environment["CUDA_VISIBLE_DEVICES"] for slot in devices.slots] == ["0", "3"]
+    assert devices.note == f"nvidia-smi says: 2, GPU-77, [Unknown Error] {warning}"
+    driver(warning)
+    devices = parse_devices("auto")
+    assert (devices.names, devices.slots[0].device) == ((), "cpu")
+    assert f"no GPU found (nvidia-smi says: {warning}): training on the CPU with" in devices.note
+
+
+@pytest.mark.parametrize("status", [0, 6])
+def test_a_driver_without_a_gpu_is_no_gpu(driver: Driver, status: int) -> None:
+    driver("No devices were found", status=status)
+    devices = parse_devices("auto")
+    assert {slot.device for slot in devices.slots} == {"cpu"}
+    assert devices.note.startswith("no GPU found: training on the CPU")
+
+
+def test_beside_a_broken_gpu_those_that_are_named_can_be_used(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scheduler of a shared machine has given us these; the broken one is not ours."""
+    driver(A100, LOST, H200, status=15)
+    for mask in ("1", "0,1", "GPU-d4e5"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", mask)
+        devices = parse_devices("auto")
+        assert [slot.environment["CUDA_VISIBLE_DEVICES"] for slot in devices.slots] == mask.split(",")
+        assert "GPU is lost" in devices.note
+    for mask in ("2", "1,2", "MIG-7", "GPU-f"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", mask)
+        with pytest.raises(DeviceError, match="name those that work in CUDA_VISIBLE_DEVICES"):
+            parse_devices("auto")
+    for nothing in ("", "-1"):  # then nobody asks
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", nothing)
+        assert f'CUDA_VISIBLE_DEVICES is "{nothing}", which hides every GPU' in parse_devices("auto").note
+
+
+class Cuda:
+    """torch.cuda, with as many GPUs as are said."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def device_count(self) -> int:
+        return self.count
+
+    def get_device_name(self, index: int) -> str:
+        return f"GPU number {index}"
+
+    def init(self) -> None:
+        raise RuntimeError("CUDA unknown error - this may be due to an\nincorrectly set up environment")
+
+
+@pytest.mark.parametrize(
+    ("file", "cuda", "hip", "identifiers"),
+    [("_NVIDIA", "13.0", None, ["4", "5"]), ("_AMD", None, "6.4", ["6", "7"])],
+)
+@pytest.mark.usefixtures("no_gpus")
+def test_without_nvidia_smi_torch_tells_where_there_is_a_driver(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    file: str,
+    cuda: str | None,
+    hip: str | None,
+    identifiers: list[str],
+) -> None:
+    monkeypatch.setattr(f"trials.gpu_detection.{file}", tmp_path)
+    monkeypatch.setattr("torch.version.cuda", cuda)
+    monkeypatch.setattr("torch.version.hip", hip)
+    monkeypatch.setattr("torch.cuda", Cuda(2))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert visible_gpus() == [Gpu("0", "GPU number 0"), Gpu("1", "GPU number 1")]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
+    monkeypatch.setenv("HIP_VISIBLE_DEVICES", "6,7")
+    assert [gpu.identifier for gpu in visible_gpus()] == identifiers
+    assert parse_devices("1").slots[0].environment["HIP_VISIBLE_DEVICES"] == identifiers[1]
+    monkeypatch.setattr("torch.cuda", Cuda(0))
+    if cuda:
+        with pytest.raises(
+            DeviceError, match="cannot be used: CUDA unknown error - this may be due to an inc"
+        ):
+            parse_devices("auto")
+    else:
+        assert f"no GPU found (there is a driver ({tmp_path}), but this torch" in parse_devices("auto").note
 
 
 @pytest.mark.usefixtures("no_gpus")

@@ -47,9 +47,9 @@ def launch(setup: Launch, *, then_exit: bool = False) -> Result:
     with stop_signals(then_exit=then_exit) as stop:
         _prepare(setup.built)
         token = secrets.token_hex(8)
-        with held_directory(setup, token), begun_session(setup) as session:
-            _print_notes(setup, session.earlier)
-            return _run(setup, session, stop, token)
+        with held_directory(setup, token) as held, begun_session(held) as session:
+            _print_notes(held, session.earlier)
+            return _run(held, session, stop, token)
 
 
 def _run(setup: Launch, session: Session, stop: StopSignal, token: str) -> Result:

@@ -21,11 +21,6 @@ def run_stem(name: str, scheduler: str, variation_name: str, seed: int) -> str:
 
 
 def default_directory(name: str, scheduler: str, variation_name: str, seed: int) -> RunDirectory:
-    """A new directory under results/, named after what is run and when."""
+    """A new directory under results/, named after what is run and when; numbered if that name is taken."""
     stem = f"{run_stem(name, scheduler, variation_name, seed)}-{time.strftime('%Y%m%d-%H%M%S')}"
-    path = Path("results") / stem
-    number = 2
-    while path.exists():
-        path = Path("results") / f"{stem}-{number}"
-        number += 1
-    return RunDirectory(path)
+    return RunDirectory(Path("results") / stem, numbered=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -62,13 +63,18 @@ def _newest(options: Mapping[str, Any]) -> Path:
     """The newest directory under results/ of a search that would have the same name."""
     scheduler, variation = split_variation(options["variation"], options["scheduler"])
     stem = run_stem(short_name(task_target(options["task"])), scheduler, variation, options["seed"])
-    found = sorted(path.parent for path in Path("results").glob(f"{stem}-*/run.json"))
+    found = sorted((path.parent for path in Path("results").glob(f"{stem}-*/run.json")), key=_by_numbers)
     if not found:
         raise SettingError(
             f"--resume: there is no results/{stem}-*; name the directory with --results-dir, or leave "
             "--resume out to begin a search"
         )
     return found[-1]
+
+
+def _by_numbers(path: Path) -> list[int]:
+    """To sort directories by the date, time and number in their names: -10 comes after -9."""
+    return [int(digits) for digits in re.findall("[0-9]+", path.name)]
 
 
 def _options_before(directory: RunDirectory, task: str) -> dict[str, Any]:

@@ -27,14 +27,13 @@ from trials.worker.processes import end_marked
 
 
 @contextmanager
-def held_directory(setup: Launch, token: str) -> Iterator[None]:
-    """The results directory, made if need be, and held for this process alone.
+def held_directory(setup: Launch, token: str) -> Iterator[Launch]:
+    """The search with its results directory, made if need be, and held for this process alone.
 
     It is taken back if an error ends a new search before its first report, unless logs tell why.
     """
-    directory = setup.directory
-    there, fresh = directory.path.exists(), False
-    directory.make_rooms()
+    there, fresh = setup.directory.path.exists() and not setup.directory.numbered, False
+    directory = setup.directory.claimed()
     lock = RunLock(directory.lock, token)
     try:
         fresh = not directory.begun  # only now: another engine may have begun, and ended, in between
@@ -42,7 +41,7 @@ def held_directory(setup: Launch, token: str) -> Iterator[None]:
             directory.check()  # again: since ``launch`` did, another engine may have begun here
         if lock.before is not None:
             end_marked(lock.before)  # what an engine that was killed has left running
-        yield
+        yield replace(setup, directory=directory)
     except AshaError as error:
         if fresh and setup.scheduler.units == 0 and not isinstance(error, HopelessError):
             directory.take_back(itself=not there)  # a mount point, or a link, could not be removed

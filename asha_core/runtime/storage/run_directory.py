@@ -11,6 +11,7 @@ engine.lock          which process searches here; its lock ends with it
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from contextlib import suppress
@@ -24,10 +25,12 @@ class RunDirectory:
 
     Args:
         path: the directory; ``create`` makes it.
+        numbered: where the path is taken, one with a number after it is meant; ``claimed`` finds it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, numbered: bool = False) -> None:
         self.path = path
+        self.numbered = numbered
         self.manifest = path / "run.json"
         self.journal = path / "journal.jsonl"
         self.results = path / "results.json"
@@ -60,7 +63,7 @@ class RunDirectory:
             raise ResultsError(f"results directory {self.path} cannot be used: {error.strerror}") from None
 
     def _check(self) -> None:
-        if self.path.exists():
+        if self.path.exists() and not self.numbered:
             if not self.path.is_dir():
                 raise ResultsError(f"results directory {self.path} is a file: name a new directory")
             if self.begun:
@@ -113,6 +116,22 @@ class RunDirectory:
         self.check()
         self.make_rooms()
 
+    def claimed(self) -> RunDirectory:
+        """The directory, made; of a numbered one the first whose name is free.
+
+        Making it is what claims a name: of two searches that come to the same one at once, one finds it taken.
+        """
+        if not self.numbered:
+            self.make_rooms()
+            return self
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            directory = RunDirectory(_first_made(self.path))
+        except OSError as error:
+            raise ResultsError(f"results directory {self.path} cannot be made: {error.strerror}") from None
+        directory.make_rooms()
+        return directory
+
     def make_rooms(self) -> None:
         """Make what is missing of the directory and its rooms."""
         try:
@@ -128,3 +147,13 @@ class RunDirectory:
     def trial_checkpoint(self, trial: int, kind: str = "last") -> Path:
         """Where a trial's checkpoint lies; ``kind`` is "last", "previous" or "best"."""
         return self.checkpoints / f"trial-{trial}-{kind}.pt"
+
+
+def _first_made(path: Path) -> Path:
+    """``path``, or ``path-2``, ``path-3``, ...: the first that is not there yet, made."""
+    for number in itertools.count(1):
+        made = path if number == 1 else path.with_name(f"{path.name}-{number}")
+        with suppress(FileExistsError):
+            made.mkdir()
+            break
+    return made

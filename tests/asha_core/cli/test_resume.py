@@ -170,14 +170,14 @@ def test_resume_without_a_directory_takes_the_newest_of_that_name(
     assert main(command) == 2
     assert "there is no results/paced-asha-baseline-seed4-*" in one_line(capsys.readouterr().err)
     assert not (tmp_path / "results").exists()
-    for day in ("01", "02"):
-        name = f"results/paced-asha-baseline-seed4-202601{day}-120000"
+    for moment in ("0101-120000", "0102-120000-9", "0102-120000-10"):
+        name = f"results/paced-asha-baseline-seed4-2026{moment}"
         assert main([*command, "--results-dir", name]) == 0
     assert main([*command[:-3], "--seed", "5", "--results-dir", "results/paced-asha-baseline-seed5-9"]) == 0
     assert main(command) == 0
-    assert capsys.readouterr().out.rstrip().endswith("0102-120000")
+    assert capsys.readouterr().out.rstrip().endswith("0102-120000-10")
     sessions = {path.name: len(records(path, "resume")) for path in (tmp_path / "results").iterdir()}
-    assert [sessions[name] for name in sorted(sessions)] == [0, 1, 0]
+    assert [sessions[name] for name in sorted(sessions)] == [0, 1, 0, 0]
 
 
 def test_resume_of_a_directory_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

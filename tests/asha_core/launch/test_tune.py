@@ -7,6 +7,8 @@ import math
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -326,3 +328,44 @@ def test_inline_jobs_are_journalled_as_they_go(tmp_path: Path, monkeypatch: pyte
     tune(looks_at_the_journal, scheduler, gpus="inline", results_dir=tmp_path / "run", progress="none")
     values = [r["value"] for r in read_journal(tmp_path / "run" / "journal.jsonl").records if "value" in r]
     assert values == [0.0] * 9
+
+
+class _WaitsForTheOthers(Task):
+    """Is prepared when all the searches have come so far, each with its directory's name chosen."""
+
+    space = SPACE
+    all_named = threading.Barrier(5)
+
+    def prepare(self) -> None:
+        self.all_named.wait(30)
+
+    def run(self, trial: Trial) -> None:
+        jobs.reports(trial)
+
+
+def test_of_searches_that_begin_in_the_same_second_each_gets_a_directory_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """keras-tuner#301"""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("asha_core.launch.naming.time.strftime", lambda _: "20260101-120000")
+
+    def search(_: int) -> Path:
+        scheduler = ASHA(SPACE, max_resource=3, max_trials=2)
+        return tune(_WaitsForTheOthers(), scheduler, gpus="inline", progress="none").directory
+
+    with ThreadPoolExecutor(5) as threads:
+        directories = list(threads.map(search, range(5)))
+    names = sorted(directory.name for directory in directories)
+    assert names[0].endswith("-20260101-120000")
+    assert names == [names[0], *(f"{names[0]}-{number}" for number in range(2, 6))]
+    assert all((directory / "results.json").exists() for directory in directories)
+
+
+def test_a_search_that_cannot_begin_leaves_no_directory_that_it_named_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(AshaError, match="the data is not there"):
+        tune(jobs.CannotSetUp(), ASHA(SPACE, max_trials=2), gpus="inline", progress="none")
+    assert list((tmp_path / "results").iterdir()) == []

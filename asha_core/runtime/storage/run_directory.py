@@ -119,7 +119,7 @@ class RunDirectory:
     def claimed(self) -> RunDirectory:
         """The directory, made; of a numbered one the first whose name is free.
 
-        Making it is what claims a name: of two searches that come to the same one at once, one finds it taken.
+        Making it is what claims a name: of two searches that choose the same one, the second finds it taken.
         """
         if not self.numbered:
             self.make_rooms()

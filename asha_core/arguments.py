@@ -1,4 +1,7 @@
-"""What arguments must be: each check gives the value back, or raises ``SettingError`` in one line."""
+"""What arguments must be: each check gives the value back, or raises ``SettingError`` in one line.
+
+A value of numpy's becomes Python's own here: JSON and checkpoints hold no others.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,55 @@ import math
 import operator
 from collections.abc import Iterable
 from contextlib import suppress
+from enum import Enum
 from numbers import Real
+from typing import Any
 
 from asha_core.errors import SettingError, nearest
+
+PLAIN = (float, int, str, bool, type(None))  # exactly these: what JSON and checkpoints give back as it was
+
+
+def plain(value: Any) -> Any:
+    """A number, text or bool of numpy's, its array of no dimension, or of a subclass, as Python's own.
+
+    Whatever else it is, an Enum too, comes back as it is: who compares members by ``is`` would never again
+    find the one that was given.
+    """
+    if type(value) in PLAIN or isinstance(value, Enum):
+        return value
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, float):
+        return float.__float__(value)
+    return int.__int__(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def plain_values(value: Any) -> Any:
+    """``plain`` of everything in dicts, lists and tuples.
+
+    Raises:
+        TypeError: something in it is none of ``PLAIN``.
+    """
+    if isinstance(value, dict):
+        return {plain_values(key): plain_values(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        items = [plain_values(item) for item in value]
+        return items if isinstance(value, list) else tuple(items)
+    found = plain(value)
+    if type(found) not in PLAIN:
+        raise TypeError(f"{value!r} is a {type(value).__name__}")
+    return found
 
 
 def one_of(name: str, value: object, allowed: Iterable[str]) -> str:
     """A name that is allowed; the error says which is near, and which there are."""
     names = list(allowed)
-    if value not in names:
+    if not isinstance(value, str) or value not in names:
         raise SettingError(f"{name} is {value!r}{nearest(str(value), names)}")
-    return str(value)
+    return str.__str__(value)
 
 
 def integer(name: str, value: object, least: int, most: int | None = None) -> int:
@@ -57,7 +98,7 @@ def number(
         (below, operator.lt, "below"),
     ]
     found = math.nan
-    scalar = value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
+    scalar = plain(value)
     if isinstance(scalar, Real) and not isinstance(scalar, bool):
         with suppress(OverflowError):  # an integer that no float holds
             found = float(scalar)
@@ -69,6 +110,7 @@ def number(
 
 def true_or_false(name: str, value: object) -> bool:
     """A bool, and nothing that is merely true."""
-    if not isinstance(value, bool):
+    found = plain(value)
+    if not isinstance(found, bool):
         raise SettingError(f"{name} is {value!r}: it must be true or false")
-    return value
+    return found

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from asha_core.arguments import plain_values
 from asha_core.errors import TaskError
 from asha_core.space import Configuration, SearchSpace
 from asha_core.streams import stream_seed
@@ -106,14 +107,15 @@ class Task(ABC):
     def describe(self) -> dict[str, Any]:
         """How to build this task again: {"target": "module:Name", "options": {...}}.
 
-        The options are the constructor's arguments; None if JSON cannot hold them, and then a
-        checkpoint cannot be turned back into a model by itself.
+        The options are the constructor's arguments, numpy's values as Python's own; None if JSON cannot
+        give them back (an Enum, too), and then a checkpoint cannot be turned back into a model by itself.
         """
         kind = type(self)
-        options: dict[str, Any] | None = dict(self._arguments)
+        options: dict[str, Any] | None
         try:
+            options = plain_values(self._arguments)
             json.dumps(options)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RecursionError):
             options = None
         return {"target": f"{_module(kind)}:{kind.__qualname__}", "options": options}
 

@@ -78,8 +78,8 @@ class Trial:
         self.costs = costs or Costs()
         self._attempt = job.attempt
         self._start = job.start
-        about = {"configuration": dict(job.configuration), "task": dict(task)}
-        self._checkpoints = TrialCheckpoints(checkpoint, job.start, mode, about, wait_until_journalled)
+        self._about = {"configuration": dict(job.configuration), "task": dict(task)}
+        self._checkpoints = TrialCheckpoints(checkpoint, job.start, mode, self._about, wait_until_journalled)
         self._send = send
         self._stopping = stopping
         self._notice = notice
@@ -180,7 +180,7 @@ class Trial:
         self.finish()
         if self._done < unit:
             try:
-                check_state(state)
+                self._check(state)
                 costs, seconds = self.costs.so_far(), time.perf_counter() - self._since
                 self._checkpoints.write_unfinished(unit, state, seconds=seconds, costs=costs)
             except (ReportError, OSError) as error:
@@ -230,8 +230,13 @@ class Trial:
         with self.costs.timed("checkpoint_seconds"):
             self._save(unit, state, wait)
 
+    def _check(self, state: Any) -> None:
+        """Raise ``ReportError`` if a checkpoint of this state could not be read back."""
+        for name, part in {**self._about, "state": state}.items():
+            check_state(part, name)
+
     def _save(self, unit: int, state: Any, wait: bool) -> None:
-        check_state(state)
+        self._check(state)
         self.finish()
         if wait or not self._writer.beside:
             self._checkpoints.write(unit, state)

@@ -6,6 +6,7 @@ from collections.abc import Container, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from asha_core.arguments import plain
 from asha_core.errors import ConfigurationError, SpaceError, nearest
 from asha_core.space.dimensions import Constant, Dimension, Float, Value
 
@@ -39,7 +40,8 @@ def _values(
     for each in (name, parent):
         if each not in dimensions:
             raise SpaceError(f"condition of {name!r}: unknown dimension {each!r}{nearest(each, dimensions)}")
-    wanted = [values] if isinstance(values, str) or not isinstance(values, Sequence) else values
+    single = isinstance(values, str) or not isinstance(values, Sequence)
+    wanted = [plain(value) for value in ([values] if single else values)]  # type: ignore[union-attr]
     dimension = dimensions[parent]
     if isinstance(dimension, Float):
         raise SpaceError(

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from asha_core.arguments import PLAIN, plain
 from asha_core.space.dimensions import Value
 
 
 class Configuration(Mapping[str, Any]):
-    """One point of a search space: an immutable, hashable mapping from names to values."""
+    """One point of a search space: an immutable, hashable mapping from names to plain values."""
 
     __slots__ = ("_names", "_values")
 
     def __init__(self, names: tuple[str, ...], values: tuple[Value, ...]) -> None:
         self._names = names
-        self._values = values
+        # whoever makes it: a value of numpy's comes back from no checkpoint
+        self._values = tuple([v if type(v) in PLAIN else plain(v) for v in values])
 
     def __getitem__(self, name: str) -> Any:
         try:

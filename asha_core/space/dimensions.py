@@ -9,15 +9,23 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
+from asha_core.arguments import PLAIN, plain
 from asha_core.errors import ConfigurationError, SpaceError, nearest
 
 Value = float | int | str | bool | None
 
 
+def _set_plain(dimension: Any, *names: str) -> None:
+    """Make attributes of a frozen dimension Python's own values."""
+    for name in names:
+        object.__setattr__(dimension, name, plain(getattr(dimension, name)))
+
+
 def _check_number(kind: str, side: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool | Enum) or not isinstance(value, int | float):
         raise SpaceError(f"{kind} {side} bound is {value!r}: it must be a finite number")
     try:
         finite = math.isfinite(value)
@@ -30,6 +38,8 @@ def _check_number(kind: str, side: str, value: object) -> None:
 def _check_bounds(kind: str, lower: float, upper: float, log: bool) -> None:
     _check_number(kind, "lower", lower)
     _check_number(kind, "upper", upper)
+    if not isinstance(log, bool):
+        raise SpaceError(f"{kind} log is {log!r}: it must be true or false")
     if lower >= upper:
         raise SpaceError(
             f"{kind} bounds are lower={lower!r}, upper={upper!r}: "
@@ -63,6 +73,7 @@ class Float:
     _span: float = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        _set_plain(self, "lower", "upper", "log")
         _check_bounds("Float", self.lower, self.upper, self.log)
         origin = math.log(self.lower) if self.log else float(self.lower)
         end = math.log(self.upper) if self.log else float(self.upper)
@@ -107,11 +118,12 @@ class Float:
 
     def check(self, name: str, value: object) -> float:
         """``value`` as a float, or ``ConfigurationError``."""
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        found = plain(value)
+        if type(found) not in (int, float):
             raise ConfigurationError(f"{name} is {value!r}: it must be a number")
-        if not self.lower <= value <= self.upper:
-            raise ConfigurationError(f"{name} is {value!r}: it must be in [{self.lower}, {self.upper}]")
-        return float(value)
+        if not self.lower <= found <= self.upper:
+            raise ConfigurationError(f"{name} is {found!r}: it must be in [{self.lower}, {self.upper}]")
+        return float(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +143,7 @@ class Int:
     log: bool = False
 
     def __post_init__(self) -> None:
+        _set_plain(self, "lower", "upper", "log")
         _check_bounds("Int", self.lower, self.upper, self.log)
         if not (isinstance(self.lower, int) and isinstance(self.upper, int)):
             raise SpaceError(
@@ -157,11 +170,12 @@ class Int:
 
     def check(self, name: str, value: object) -> int:
         """``value`` as an int, or ``ConfigurationError``."""
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise ConfigurationError(f"{name} is {value!r}: it must be an integer")
-        if not self.lower <= value <= self.upper:
-            raise ConfigurationError(f"{name} is {value!r}: it must be in [{self.lower}, {self.upper}]")
-        return value
+        found = plain(value)
+        if type(found) is not int:
+            raise ConfigurationError(f"{name} is {found!r}: it must be an integer")
+        if not self.lower <= found <= self.upper:
+            raise ConfigurationError(f"{name} is {found!r}: it must be in [{self.lower}, {self.upper}]")
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,18 +183,29 @@ class Choice:
     """One of a few options, each equally likely.
 
     Args:
-        options: at least one; strings, numbers, booleans or None, all different.
+        options: at least one; strings, numbers, booleans or None, all different. Those of numpy become
+            Python's own, and so does an array of them.
     Raises:
-        SpaceError: no options, a repeated one, or one that JSON cannot hold.
+        SpaceError: no options, a repeated one, or one that JSON cannot hold. An Enum is none: a member that
+            comes back from JSON is another object, or plain text.
     """
 
     options: tuple[Value, ...]
 
     def __init__(self, options: Sequence[Value]) -> None:
+        if getattr(options, "ndim", None) == 1 and hasattr(options, "tolist"):
+            options = options.tolist()
         if isinstance(options, str) or not isinstance(options, Sequence) or not options:
             raise SpaceError(f"Choice options are {options!r}: give a list of at least one option")
+        options = [plain(option) for option in options]
         for option in options:
-            if option is not None and not isinstance(option, str | int | float | bool):
+            if isinstance(option, Enum):
+                kind = type(option).__name__
+                raise SpaceError(
+                    f"Choice option {option!r} is an Enum, which no checkpoint gives back: give the names, "
+                    f"[each.name for each in {kind}], and write {kind}[name] inside the task"
+                )
+            if type(option) not in PLAIN:
                 raise SpaceError(
                     f"Choice option {option!r} is a {type(option).__name__}: options must be strings, "
                     "numbers, booleans or None (map richer objects from a string inside the task)"
@@ -209,13 +234,14 @@ class Choice:
 
     def as_option(self, value: Value) -> Value:
         """The option that is the same number (0 for 0.0), if there is just one; else ``value`` as it is."""
-        numbers = [option for option in self.options if type(option) in (int, float) and option == value]
-        return numbers[0] if len(numbers) == 1 and type(value) in (int, float) else value
+        found = plain(value)
+        numbers = [option for option in self.options if type(option) in (int, float) and option == found]
+        return numbers[0] if len(numbers) == 1 and type(found) in (int, float) else found
 
     def check(self, name: str, value: object) -> Value:
         """``value`` itself, or ``ConfigurationError``."""
         try:
-            return self.options[self._index(value)]
+            return self.options[self._index(plain(value))]
         except ValueError:
             raise ConfigurationError(f"{name} is {value!r}: it must be one of {list(self.options)}") from None
 
@@ -236,6 +262,7 @@ class Constant:
     value: Value
 
     def __post_init__(self) -> None:
+        _set_plain(self, "value")
         try:
             Choice([self.value])  # the same values are allowed
         except SpaceError:
@@ -253,8 +280,9 @@ class Constant:
 
     def check(self, name: str, value: object) -> Value:
         """``value`` itself, or ``ConfigurationError``."""
-        if type(value) is not type(self.value) or value != self.value:
-            raise ConfigurationError(f"{name} is {value!r}: it is frozen at {self.value!r}")
+        found = plain(value)
+        if type(found) is not type(self.value) or found != self.value:
+            raise ConfigurationError(f"{name} is {found!r}: it is frozen at {self.value!r}")
         return self.value
 
 

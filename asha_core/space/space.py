@@ -78,7 +78,7 @@ class SearchSpace(Mapping[str, Dimension]):
         for constraint in constraints:
             if not callable(constraint):
                 raise SpaceError(f"constraint {constraint!r} is not a function of a configuration")
-        self._dimensions = dict(dimensions)
+        self._dimensions = {str.__str__(name): dimension for name, dimension in dimensions.items()}
         self._all = tuple(self._dimensions.values())
         self.names = tuple(self._dimensions)
         self.constraints = constraints

@@ -20,25 +20,42 @@ from asha_core.errors import ReportError, ResultsError
 from asha_core.runtime.storage.atomic import whole
 
 FORMAT = 1
+_MOST_BITS = 2039  # of an integer that weights_only loading reads
 
 
 def check_state(state: Any, where: str = "state") -> None:
-    """Raise ``ReportError`` if ``state`` holds what ``weights_only`` loading would refuse."""
+    """Raise ``ReportError`` if ``state`` holds what ``weights_only`` loading would refuse; says where."""
+    try:
+        _check(state, where)
+    except RecursionError:
+        raise ReportError(
+            f"{where} is nested too deeply, or holds itself: save flat lists and dicts"
+        ) from None
+
+
+def _check(state: Any, where: str) -> None:
     import torch
 
     # exact types: a subclass, such as numpy.float64, a named tuple or an enum, is not loaded back
     kind = type(state)
     if kind is bytes and not state:
         raise ReportError(f"{where} is b'', which torch saves and does not load: leave it out")
-    if state is None or kind in (bool, int, float, str, bytes, torch.Tensor, torch.nn.Parameter, torch.Size):
+    if kind is int and state.bit_length() > _MOST_BITS:
+        raise ReportError(f"{where} is an integer of {state.bit_length():,} bits: save it as text")
+    if state is None or kind in (bool, int, float, str, bytes, torch.Size):
+        return
+    if kind in (OrderedDict, torch.Tensor, torch.nn.Parameter):
+        for name, value in vars(state).items():  # such as a module's _metadata
+            _check(value, f"{where}.{name}")
+    if kind in (torch.Tensor, torch.nn.Parameter):
         return
     if kind in (dict, OrderedDict):
         for key, value in state.items():
-            check_state(key, f"a key of {where}")
-            check_state(value, f"{where}[{key!r}]")
+            _check(key, f"a key of {where}")
+            _check(value, f"{where}[{key!r}]")
     elif kind in (list, tuple, set):
         for index, value in enumerate(state):
-            check_state(value, f"{where}[{index}]")
+            _check(value, f"{where}[{index}]")
     else:
         raise ReportError(
             f"{where} is a {kind.__name__}: a checkpoint holds tensors, plain numbers, strings, lists and "

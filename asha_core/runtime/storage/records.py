@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, get_args
 
+from asha_core.arguments import plain
 from asha_core.messages import Event, Failed, Job, Lost, Refined, Rejected, Report
 from asha_core.runtime.executor import ExecutorEvent, Notice, Retired, WorkerReady
 from asha_core.space import Configuration
@@ -24,7 +25,8 @@ def _number(value: float) -> float | str:
 
 
 def _storable(value: Any) -> Any:
-    """``value`` with every non-finite number replaced by its name, in fresh containers."""
+    """``value`` with every non-finite number replaced by its name, and plain ones for numpy's."""
+    value = plain(value)
     if isinstance(value, float):
         return _number(value)
     if isinstance(value, Mapping):

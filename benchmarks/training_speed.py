@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:  # run as a file
     sys.path.insert(0, str(ROOT))
 
-from asha_core.runtime.storage.manifest import cores  # noqa: E402
+from asha_core.runtime.machine import cores  # noqa: E402
 from benchmarks import tables  # noqa: E402 - found only now
 from benchmarks.training_routes import Plan, Route, Row, Running, plan_of  # noqa: E402
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from asha_core.arguments import integer
 from asha_core.errors import DeviceError, SettingError
-from asha_core.runtime.storage.manifest import cores
-from asha_core.runtime.units import counted
+from asha_core.runtime.machine import cores, memory_bytes
+from asha_core.runtime.units import counted, format_bytes
 from trials.gpu_detection import Gpu, detect_gpus, visible_gpus
 
 __all__ = ["INLINE", "Devices", "Gpu", "Slot", "detect_gpus", "parse_devices", "threads_each", "visible_gpus"]
@@ -51,6 +51,8 @@ class Devices:
     note: str = ""
 
 
+WORKER_BYTES = 2**29  # what a process takes that has loaded torch, before its data
+
 INLINE = Devices((Slot("inline", "cpu"),), held=1)
 
 
@@ -61,7 +63,7 @@ def parse_devices(gpus: str, workers_per_gpu: int | None = None) -> Devices:
         gpus: "auto", "cpu", "inline" (``INLINE``: this very process), or GPU numbers such as "0,1,2,3",
             counted among the visible ones.
         workers_per_gpu: slots on each GPU, 1 by default; on the CPU the number of worker processes, by
-            default one a core.
+            default ``cpu_workers()``.
     Raises:
         DeviceError: a GPU that is not there, or there and broken.
         SettingError: not a list of GPUs.
@@ -79,7 +81,7 @@ def parse_devices(gpus: str, workers_per_gpu: int | None = None) -> Devices:
         devices = _on_cpu(workers_per_gpu)
         why = f" ({detected.remark})" if detected.remark else ""
         note = f"no GPU found{why}: training on the CPU with {counted(len(devices.slots), 'worker')}"
-        return Devices(devices.slots, devices.held, note=note)
+        return replace(devices, note="; ".join(filter(None, (note, devices.note))))
     numbers = _numbers(gpus)
     found = visible_gpus()
     for number in numbers:
@@ -99,10 +101,19 @@ def _numbers(text: str) -> list[int]:
     return numbers
 
 
+def cpu_workers(searches: int = 1) -> int:
+    """Worker processes for each of so many searches on the CPU: one a core, if the memory is enough."""
+    return max(int(min(cores(), memory_bytes() / WORKER_BYTES)) // searches, 1)
+
+
 def _on_cpu(workers: int | None) -> Devices:
-    count = workers or cores()
+    count = workers or cpu_workers()
     environment = {"CUDA_VISIBLE_DEVICES": "", **threads_each(count)}
-    return Devices((Slot("cpu", "cpu", environment),) * count, held=count)
+    note = ""
+    if workers is None and count < cores():
+        memory = format_bytes(memory_bytes())
+        note = f"{counted(count, 'worker')} for {cores()} cores: {memory} of memory are allowed"
+    return Devices((Slot("cpu", "cpu", environment),) * count, held=count, note=note)
 
 
 def _on_gpus(gpus: list[Gpu], workers_per_gpu: int, note: str = "") -> Devices:

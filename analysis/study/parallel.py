@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from asha_core.runtime.storage.manifest import cores
+from asha_core.runtime.machine import cores
 
 _MOST = 8
 _CHILD = "import sys; sys.path[:] = {path!r}; from analysis.study.parallel import serve; serve()"

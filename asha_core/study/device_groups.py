@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from asha_core.errors import SettingError
-from asha_core.runtime.storage.manifest import cores
 from trials import devices
 
 
@@ -45,7 +44,7 @@ def device_groups(gpus: str, parallel: int, per_run: int | None) -> list[DeviceG
                 f"the study asks for {per_run} GPUs a run (gpus_per_run), and --gpus {gpus} has none: take "
                 "the key out of the file to run it on a CPU"
             )
-        workers = None if gpus == "inline" else max(cores() // parallel, 1)
+        workers = None if gpus == "inline" else devices.cpu_workers(parallel)
         threads = devices.threads_each(parallel * (workers or 1))
         return [DeviceGroup(gpus, 0, workers, threads)] * parallel
     devices.parse_devices(gpus)

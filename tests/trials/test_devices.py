@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from asha_core.errors import DeviceError, SettingError
-from asha_core.runtime.storage.manifest import cores
+from asha_core.runtime.machine import cores
 from asha_core.study.device_groups import device_groups
 from trials.devices import Gpu, parse_devices, visible_gpus
 

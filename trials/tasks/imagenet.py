@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from asha_core.arguments import integer, number, one_of, true_or_false
 from asha_core.errors import SettingError, TaskError
-from asha_core.runtime.storage.manifest import cores
+from asha_core.runtime.machine import cores
 from asha_core.space import Configuration
 from trials.data.class_folders import (
     VALIDATION,

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-_CGROUPS = Path("/sys/fs/cgroup")
+from asha_core.runtime.machine import control_groups
 
 
 def resident_bytes() -> int:
@@ -63,13 +63,7 @@ def has_risen(before: Mapping[str, int], now: Mapping[str, int]) -> bool:
 def _counters() -> list[Path]:
     """The whole machine's counter, and those of this process's memory group, in both versions of cgroups."""
     found = [Path("/proc/vmstat")]
-    with suppress(OSError):
-        for line in Path("/proc/self/cgroup").read_text().splitlines():
-            _, controllers, inside = line.split(":", 2)
-            places = {inside.strip("/"), ""}  # in a container its own group is the root that it sees
-            if controllers == "":
-                roots = (_CGROUPS, _CGROUPS / "unified")
-                found += [root / place / "memory.events" for root in roots for place in places]
-            elif "memory" in controllers.split(","):
-                found += [_CGROUPS / "memory" / place / "memory.oom_control" for place in places]
+    for own, *parents in control_groups("memory"):
+        for group in (own, *parents[-1:]):  # in a container its own group is the root that it sees
+            found += [group / "memory.events", group / "memory.oom_control"]
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import subprocess
@@ -11,6 +10,8 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from asha_core.runtime.machine import cores
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 PLACE_OPTIONS = ("data_dir", "download")  # of a task: with other values the problem is the same, elsewhere
@@ -26,11 +27,6 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def hardware(devices: list[str], names: list[str]) -> dict[str, Any]:
@@ -52,9 +48,10 @@ def commit(checkout: Path = CHECKOUT) -> str | None:
     command = ["git", "--no-optional-locks", "-C", str(checkout)]
     command += ["status", "--porcelain=v2", "--branch", "--untracked-files=no"]
     try:
-        said = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
+        answer = subprocess.run(command, capture_output=True, timeout=10, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return None
+    said = answer.decode("utf-8", "replace")  # a branch may have any name
     number = re.search(r"^# branch\.oid ([0-9a-f]+)$", said, re.MULTILINE)
     if number is None:  # there is none yet
         return None

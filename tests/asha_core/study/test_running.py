@@ -20,7 +20,7 @@ import yaml
 from analysis.journals.metrics import time_to_target
 from analysis.journals.runs import load_run
 from asha_core.cli.study import main
-from asha_core.runtime.storage.manifest import cores
+from asha_core.runtime.machine import cores
 from asha_core.study.directory import StudyDirectory
 from asha_core.study.run_process import RunProcess
 from tests.asha_core.cli.searches import environment

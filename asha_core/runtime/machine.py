@@ -32,7 +32,7 @@ def memory_bytes() -> float:
 
 
 def control_groups(controller: str) -> list[list[Path]]:
-    """The groups of this process for a controller, such as "cpu": in each hierarchy its own, then each parent's.
+    """The process's groups of a controller, such as "cpu"; in each hierarchy its own, then each parent's.
 
     Not each folder needs to be there: a container may see its own group as the root of all.
     """

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import types
+from multiprocessing.resource_tracker import ResourceTracker
 from pathlib import Path
 from typing import Any
 
@@ -269,8 +270,20 @@ def silent_by_number(trial: Trial) -> None:
     (freezes_once, deadlocks, computes_in_c, reports)[trial.id](trial)
 
 
+SHARED_MEMORY = Path("/dev/shm")
+_TRACKER = ResourceTracker()
+
+
+def left_in_shared_memory(worker: int) -> Path:
+    """What a worker with a family has left there for its tracker to remove."""
+    return SHARED_MEMORY / f"asha_test_{worker}"
+
+
 def has_a_family(trial: Trial) -> None:
-    """Starts children that leave its session in every way, and goes on training."""
+    """Starts children that leave its session in every way, and a tracker; and goes on training."""
+    left = left_in_shared_memory(os.getpid())
+    left.write_bytes(b"x" * 1000)
+    _TRACKER.register(f"/{left.name}", "shared_memory")  # not multiprocessing's own, which is the engine's
     program = "import os, time; os.setsid(); os.fork(); time.sleep(300)"
     children = [
         subprocess.Popen(["sleep", "300"]).pid,

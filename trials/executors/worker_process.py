@@ -145,8 +145,7 @@ class Worker:
         """End the process and its group, at once; also what a dead one left of its group."""
         if not self.dead:
             self._process.kill()  # it may not have a group of its own yet
-        with suppress(OSError):
-            os.killpg(self.pid, signal.SIGKILL)
+        processes.kill_group(self.pid)
 
     def end(self) -> None:
         """Kill it with everything that it has started. May be repeated."""

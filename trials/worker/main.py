@@ -29,6 +29,7 @@ from trials.worker.job_runner import JobRunner, WorkerSettings
 from trials.worker.journalled_count import JournalledCount
 from trials.worker.output import output_to, worker_log
 
+_FAMILY_SECONDS = 10.0  # that the end of a worker's family may take
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG, in <linux/prctl.h>
 
 
@@ -117,7 +118,7 @@ def main(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until there is something to finish
     signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)  # the engine started this process without
-    _leave_with_parent(identity)
+    watcher = _leave_with_parent(identity)
     results = Path(settings.results)
     failed: SetupFailed | None = None
     with output_to(worker_log(results, identity.slot)):
@@ -136,8 +137,11 @@ def main(
             failed = SetupFailed(_why_set_up_failed(error), mistake=False)
         else:
             stop.listen()
-            sender.send(Ready(os.getpid(), time.perf_counter() - began))
-            _work(runner, RunDirectory(results), jobs, sender, stop)
+            try:
+                sender.send(Ready(os.getpid(), time.perf_counter() - began))
+                _work(runner, RunDirectory(results), jobs, sender, stop)
+            except (EOFError, BrokenPipeError):  # the engine is gone
+                watcher.join(_FAMILY_SECONDS)  # which ends this process, too
     if failed is not None:  # after the log is complete: the engine ends this process when it hears of it
         sender.send(failed)
 
@@ -149,21 +153,13 @@ def _work(
         wait([jobs, stop.pipe])
         if stop():
             break
-        job = _next(jobs)
+        job: Job | None = jobs.recv()
         if job is None:
             return
         with output_to(directory.trial_log(job.trial)):
             if not runner.run(job, sender.send):
                 break
     sender.send(Leaving())
-
-
-def _next(jobs: Connection) -> Job | None:
-    try:
-        job: Job | None = jobs.recv()
-    except EOFError:  # the engine is gone
-        return None
-    return job
 
 
 def _why_set_up_failed(error: Exception) -> str:
@@ -174,22 +170,22 @@ def _why_set_up_failed(error: Exception) -> str:
     return f"the task cannot be set up: {type(error).__name__}: {error} ({where})"
 
 
-def _leave_with_parent(identity: WorkerIdentity) -> None:
+def _leave_with_parent(identity: WorkerIdentity) -> threading.Thread:
     """Kill this worker and all that the search has started as soon as the engine is gone.
 
-    However busy training is: a thread waits for the engine's end. Where the engine has a reaper to see to the
-    children, the system is asked, too, which also ends a worker that is stopped or starves its threads.
+    However busy training is: a thread, which is returned, waits for the engine's end. Where the engine has a
+    reaper to see to the children, the system is asked, too, which also ends a worker that is stopped or
+    starves its threads.
     """
     parent = parent_process()
-    if parent is None:
-        return
+    assert parent is not None
 
     def watch() -> None:
         wait([parent.sentinel])
-        processes.end_marked(identity.token, but={os.getpid()})
-        os.killpg(0, signal.SIGKILL)
+        processes.end_with_search(identity.token)
 
-    threading.Thread(target=watch, name="leave-with-parent", daemon=True).start()
+    thread = threading.Thread(target=watch, name="leave-with-parent", daemon=True)
+    thread.start()
     if identity.dies_with_parent and sys.platform == "linux":
         with suppress(ImportError, OSError, AttributeError):
             import ctypes
@@ -197,3 +193,4 @@ def _leave_with_parent(identity: WorkerIdentity) -> None:
             ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
         if os.getppid() != parent.pid:  # it was gone before that
             os.killpg(0, signal.SIGKILL)
+    return thread

@@ -5,6 +5,9 @@ program that makes itself a daemon), and once their parent is dead nothing leads
 its environment down to all that it starts, so each worker carries a mark there, and ``/proc`` shows it.
 Without ``/proc`` nothing is found, and a worker's end is its process group's.
 
+Trackers are ended last, and not by us if they do it themselves: processes of ``multiprocessing``, joblib and
+torch that wait for the end of all who use them, and then remove what those have left in shared memory.
+
 This file is also a program, the reaper of ``trials.worker.reaper``, which runs without the package: it may
 import nothing but the standard library.
 """
@@ -21,6 +24,8 @@ from contextlib import suppress
 from typing import NamedTuple
 
 HAVE_PROC = os.path.isdir("/proc/self")  # noqa: PTH112 - pathlib would double the reaper's start
+_TRACKERS = (b"resource_tracker import main", b"torch_shm_manager")  # in their command lines
+_GRACE = 2.0  # seconds that they have to themselves
 _MARK = "ASHA_SEARCH_"  # the token is in the name, so that a search inside a search carries both
 _TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
@@ -53,13 +58,13 @@ def mark(token: str, worker: str) -> Mapping[str, str]:
 def marked(token: str, worker: str | None = None) -> set[int]:
     """The living processes that carry a search's mark, or one of its workers'; never this one."""
     needle = f"\0{_MARK}{token}=" + ("" if worker is None else f"{worker}\0")
-    return {pid for pid in _alive() if needle.encode() in b"\0" + _environment(pid)}
+    return {pid for pid in _alive() if needle.encode() in b"\0" + _read(pid, "environ")}
 
 
 def end_marked(token: str, but: Collection[int] = (), patience: float = 5.0) -> set[int]:
     """Kill every process that carries the search's mark, except this one and ``but``.
 
-    Returns the processes that were killed, as soon as none is left, or ``patience`` seconds have gone by.
+    Returns the processes that were ended, as soon as none is left, or ``patience`` seconds have gone by.
     """
     return _end(lambda: marked(token).difference(but), patience)
 
@@ -67,16 +72,37 @@ def end_marked(token: str, but: Collection[int] = (), patience: float = 5.0) -> 
 def end_family(pid: int, token: str | None = None, worker: str = "", patience: float = 5.0) -> set[int]:
     """Kill a worker, its process group, its session, its descendants, and whoever carries its mark.
 
-    Returns the processes that were killed, as soon as none is left, or ``patience`` seconds have gone by.
+    Returns the processes that were ended, as soon as none is left, or ``patience`` seconds have gone by.
     A worker that has been waited for is left out: its number may be another's by now.
     """
-    with suppress(OSError):
-        os.killpg(pid, signal.SIGKILL)  # all that can be done without /proc
+    kill_group(pid)
 
     def find() -> set[int]:
         return _family({pid}) | (set() if token is None else marked(token, worker))
 
     return _end(find, patience)
+
+
+def kill_group(pid: int) -> None:
+    """Kill a worker's process group in one go, which is all that can be done without ``/proc``.
+
+    Unless there is a tracker in it: then one by one is better.
+    """
+    if not any(_tracks(each) for each in _family({pid})):
+        with suppress(OSError):
+            os.killpg(pid, signal.SIGKILL)
+
+
+def end_with_search(token: str) -> None:
+    """Kill whoever carries the search's mark, and this process, a worker, with its family.
+
+    But for its trackers: they end by themselves once it is gone.
+    """
+    own = {os.getpid()}
+    _end(lambda: {pid for pid in _family(own) | marked(token) if not _tracks(pid)}, 5.0)
+    if not HAVE_PROC:
+        os.killpg(0, signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def end_search(pids: Collection[int], token: str, patience: float = 5.0) -> set[int]:
@@ -86,16 +112,17 @@ def end_search(pids: Collection[int], token: str, patience: float = 5.0) -> set[
 
 def _end(find: Callable[[], set[int]], patience: float) -> set[int]:
     ended: set[int] = set()
-    deadline = time.monotonic() + patience
+    began = time.monotonic()
     clean = 0
     while clean < 2:  # not once: a process that executes a program has no environment for a moment
         found = find()
+        waits = time.monotonic() < began + _GRACE
         for pid in found:
-            with suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
+            with suppress(OSError):  # a tracker that is stopped cannot end
+                os.kill(pid, signal.SIGCONT if waits and _tracks(pid) else signal.SIGKILL)
         ended |= found
         clean = 0 if found else clean + 1
-        if time.monotonic() > deadline:  # one that waits for a disk or a driver cannot be killed before
+        if time.monotonic() > began + patience:  # one that waits for a disk or a driver cannot be killed before
             break
         time.sleep(0.005)
     return ended
@@ -130,9 +157,15 @@ def _alive() -> dict[int, Stat]:
     return found
 
 
-def _environment(pid: int) -> bytes:
+def _tracks(pid: int) -> bool:
+    """Whether it is a tracker."""
+    command = _read(pid, "cmdline")
+    return any(words in command for words in _TRACKERS)
+
+
+def _read(pid: int, what: str) -> bytes:
     try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
+        with open(f"/proc/{pid}/{what}", "rb") as file:
             return file.read()
     except OSError:  # it is gone, or shows it to nobody
         return b""

@@ -90,7 +90,8 @@ def test_a_worker_s_whole_family_goes_with_it(how: str, make_pool: Make, tmp_pat
     children = started(tmp_path / "flag.0")
     family = processes.marked(pool.search_token)
     assert family >= {worker, *children}
-    assert len(family) == 6  # and two whose parents are gone
+    assert len(family) == 7  # and a tracker, and two whose parents are gone
+    assert jobs.left_in_shared_memory(worker).exists()
     if how == "killed":
         os.kill(worker, signal.SIGKILL)
         collect(pool, Lost)
@@ -100,6 +101,19 @@ def test_a_worker_s_whole_family_goes_with_it(how: str, make_pool: Make, tmp_pat
         pool.close()
     assert not family & processes.marked(pool.search_token)
     assert not any(jobs.alive(pid) for pid in family)
+    assert not jobs.left_in_shared_memory(worker).exists()
+
+
+def test_a_tracker_that_does_not_end_by_itself_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_GRACE", 0.3)
+    program = "import time; time.sleep(60)  # from multiprocessing.resource_tracker import main"
+    command = [sys.executable, "-I", "-S", "-c", program]
+    with subprocess.Popen(command, env={**os.environ, **processes.mark("b1", "0.1")}) as tracker:
+        assert gone(lambda: processes.marked("b1") != {tracker.pid})
+        began = time.monotonic()
+        assert processes.end_marked("b1") == {tracker.pid}
+        assert 0.3 < time.monotonic() - began < 5.0
+        assert tracker.wait(5) == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("stopped", [False, True])
@@ -111,7 +125,9 @@ def test_a_killed_owner_leaves_no_process(stopped: bool, tmp_path: Path) -> None
             assert owner.stdout is not None
             assert len(owner.stdout.readline().split()) == 4
             family = processes.marked(token)
-            assert len(family) >= 12
+            assert len(family) >= 14
+            left = [path for pid in family if (path := jobs.left_in_shared_memory(pid)).exists()]
+            assert len(left) == 2
             reapers = [pid for pid in processes._alive() if token in _command(pid) and pid != owner.pid]
             assert len(reapers) == 1
             if stopped:
@@ -122,6 +138,7 @@ def test_a_killed_owner_leaves_no_process(stopped: bool, tmp_path: Path) -> None
     assert gone(lambda: processes.marked(token), 10)
     assert gone(lambda: any(jobs.alive(pid) for pid in family), 1)  # one that is ending carries no mark
     assert gone(lambda: jobs.alive(reapers[0]), 10)
+    assert not any(path.exists() for path in left)
 
 
 def _command(pid: int) -> str:
@@ -144,10 +161,14 @@ def test_without_a_reaper_the_workers_see_to_it(make_pool: Make, tmp_path: Path)
         try:
             assert owner.stdout is not None
             assert len(owner.stdout.readline().split()) == 4
-            assert len(processes.marked(token)) >= 12
+            family = processes.marked(token)
+            assert len(family) >= 14
+            left = [path for pid in family if (path := jobs.left_in_shared_memory(pid)).exists()]
+            assert len(left) == 2
         finally:
             owner.kill()
     assert gone(lambda: processes.marked(token), 10)
+    assert not any(path.exists() for path in left)
 
 
 _NOTHING = "lambda *a: None"

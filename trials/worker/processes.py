@@ -122,7 +122,7 @@ def _end(find: Callable[[], set[int]], patience: float) -> set[int]:
                 os.kill(pid, signal.SIGCONT if waits and _tracks(pid) else signal.SIGKILL)
         ended |= found
         clean = 0 if found else clean + 1
-        if time.monotonic() > began + patience:  # one that waits for a disk or a driver cannot be killed before
+        if time.monotonic() > began + patience:  # a disk or a driver may hold one up
             break
         time.sleep(0.005)
     return ended

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -76,7 +76,9 @@ def begun_session(setup: Launch) -> Iterator[Session]:
 def _start(setup: Launch) -> Session:
     directory = setup.directory
     if directory.begun:  # its engine was killed between manifest and journal
-        check_same_search(read_json(directory.manifest), _manifest(setup), directory.path)
+        before = read_json(directory.manifest)
+        _decide_as(before, setup)
+        check_same_search(before, _manifest(setup), directory.path)
     else:
         write_json(directory.manifest, _manifest(setup))
     directory.journal.unlink(missing_ok=True)  # the torn beginning of its first line, at most
@@ -85,6 +87,7 @@ def _start(setup: Launch) -> Session:
 
 def _take_up(setup: Launch, contents: JournalContents) -> Session:
     before = read_json(setup.directory.manifest)
+    _decide_as(before, setup)
     check_same_search(before, _manifest(setup), setup.directory.path, more_trials=setup.scheduler.extends)
     check_max_trials(contents.records, setup.scheduler.max_trials, setup.directory.path)
     devices = devices_of(before, setup.directory.manifest)
@@ -102,6 +105,13 @@ def _take_up(setup: Launch, contents: JournalContents) -> Session:
         [(0.0, devices), *resumed, (earlier.t, setup.budget.devices)],
         earlier,
     )
+
+
+def _decide_as(before: Mapping[str, Any], setup: Launch) -> None:
+    """Let the scheduler decide as it did when the search was begun; another one is refused elsewhere."""
+    described = before.get("scheduler")
+    if isinstance(described, dict) and described.get("name") == setup.scheduler.name:
+        setup.scheduler.go_on_as(described)
 
 
 def _manifest(setup: Launch) -> dict[str, Any]:

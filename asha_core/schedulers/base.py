@@ -27,7 +27,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from asha_core.arguments import integer, one_of
@@ -82,6 +82,7 @@ class Scheduler(Expectations, ABC):
     """
 
     name = "scheduler"
+    rules = 1  # raised where a scheduler's decisions change: a search goes on by those that it was begun with
     stops = False  # whether trials can be stopped at a rung for good
     extends = True  # whether a search with a larger max_trials decides alike up to where the smaller one ends
 
@@ -335,6 +336,7 @@ class Scheduler(Expectations, ABC):
         """The resolved settings, JSON-able, for a run's manifest."""
         return {
             "name": self.name,
+            **({"rules": self.rules} if self.rules > 1 else {}),
             "levels": list(self.levels),
             "reduction_factor": self.reduction_factor,
             "brackets": [self.levels[first] for first in self.first_rungs],
@@ -343,6 +345,22 @@ class Scheduler(Expectations, ABC):
             "max_retries": self.max_retries,
             "searcher": self.searcher.name,
         }
+
+    def go_on_as(self, described: Mapping[str, Any]) -> None:
+        """Decide by the rules of the search that ``described`` is of; before the first ``ask``.
+
+        Args:
+            described: what ``describe`` said when it was begun, perhaps by an earlier version.
+        Raises:
+            SettingError: its rules are none that this version knows.
+        """
+        rules = described.get("rules", 1)
+        if type(rules) is not int or not 1 <= rules <= type(self).rules:
+            raise SettingError(
+                f"the search decides by rules {rules!r} of {self.name}, and this version of asha-core knows "
+                f"1 to {type(self).rules}: go on with it in the version that began it"
+            )
+        self.rules = rules
 
     def state(self) -> dict[str, int | float]:
         """What the scheduler has settled for itself up to now, by name, for people and for results.json."""

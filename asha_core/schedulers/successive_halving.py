@@ -1,8 +1,9 @@
-"""Synchronous successive halving: n configurations, and at each rung the best 1/eta of those that are left.
+"""Synchronous successive halving: n configurations, and floor(n/eta^k) of them k rungs further up.
 
-All trials of a rung report or fail before the best floor(n/eta) of them go on; the others are stopped. The
-decisions are the best that can be had at each rung, and the slots wait for stragglers: the same ladder
-as ``asha``, without its haste.
+All trials of a rung report or fail before the best of them go on; the others are stopped. How many go on is
+counted from n: a rung that trials with NaN did not fill makes none above it smaller. The decisions are the
+best that can be had at each rung, and the slots wait for stragglers: the same ladder as ``asha``, without its
+haste.
 
 Source: Jamieson and Talwalkar 2016, arXiv:1502.07943; as algorithm 1 in Li et al. 2020, arXiv:1810.05934.
 

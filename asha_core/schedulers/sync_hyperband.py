@@ -1,9 +1,9 @@
 """Synchronous Hyperband: brackets s = s_max ... 0 of successive halving, one after the other, in rounds.
 
 Bracket s begins with ceil((s_max+1)/(s+1) * eta^s) configurations at floor(R/eta^s) units. s_max is the
-largest s with R/eta^s >= r, by integer arithmetic. A rung closes when all of its trials have reported or
-failed; then the best floor(n/eta) go on. After bracket 0 comes bracket s_max again, until the budget or
-``max_trials`` ends it.
+largest s with R/eta^s >= r, by integer arithmetic. Of n configurations the best floor(n/eta^k) go on to
+the k-th rung above, when all trials of the rung below have reported or failed. After bracket 0 comes
+bracket s_max again, until the budget or ``max_trials`` ends it.
 
 Source: Li et al. 2018, "Hyperband", JMLR 18(185), algorithm 1; idle slots begin the next bracket, as in
 Falkner et al. 2018 (BOHB), arXiv:1807.01774.

@@ -1,14 +1,19 @@
 """What the synchronous schedulers share: brackets whose rungs close before anybody goes on.
 
-A bracket fills its first rung with configurations. A rung *closes* when all of its trials have reported
-or failed; then the best floor(n/eta) of its n trials (failed ones included) go on, and the others are
-stopped for good. A bracket is over when nobody goes on.
+A bracket fills its first rung with n configurations. The places above it are fixed by that: floor(n/eta^k)
+in its k-th rung (algorithm 1 of Li et al. 2018). A rung *closes* when all of its trials have reported or
+failed; then the best of them take the places of the next, and the others are stopped for good. A NaN takes
+no place: where fewer are good than there are places, all of these go on, and the places above stay as many.
+A bracket is over when nobody goes on.
 
 A trial that fails, or is lost too often, is an entry with the worst value: it never stalls a rung. One
-that was screened out (``Rejected``) is replaced by another configuration. A slot that would be idle
-because a rung waits for its stragglers begins the next bracket (as in Falkner et al. 2018, BOHB, section
-4.3). Where no further configuration may begin (``max_trials``, an exhausted grid), rungs close with
-those that there are.
+that was screened out (``Rejected``) is replaced by another configuration, and counts nowhere. A slot that
+would be idle because a rung waits for its stragglers begins the next bracket (as in Falkner et al. 2018,
+BOHB, section 4.3). Where no further configuration may begin (``max_trials``, an exhausted grid), n is how
+many did.
+
+Searches that were begun by rules 1 (their run.json names none) go on by them: there floor(m/eta) of the m
+that arrived in a rung go on, so that a rung that was not filled makes all above it smaller.
 """
 
 from __future__ import annotations
@@ -51,6 +56,7 @@ class _Bracket:
 class SynchronousScheduler(Scheduler):
     """Base of ``SuccessiveHalving`` and ``SynchronousHyperband``, which say what brackets there are."""
 
+    rules = 2
     stops = True
     extends = False  # brackets are made for the number of trials
     expectation_is_exact = True
@@ -150,6 +156,13 @@ class SynchronousScheduler(Scheduler):
                 if trial.status == Status.PAUSED and trial.id not in go_on:
                     self._stop(trial)
             bracket.rung += 1
-            bracket.open = Rung(self.levels[bracket.rung], self.reduction_factor)
+            level, places = self.levels[bracket.rung], self._places_above(bracket)
+            bracket.open = Rung(level, self.reduction_factor, places)
         bracket.expected = len(due)
         bracket.members = []
+
+    def _places_above(self, bracket: _Bracket) -> int:
+        """How many go on from the rung that opens, if so many are good."""
+        if self.rules == 1:
+            return 0  # as many as those that arrive make
+        return bracket.begun // int(self.reduction_factor ** (bracket.rung - bracket.first + 1))

@@ -1,7 +1,7 @@
 """Searches that earlier versions left behind are read, replayed, reported and gone on with.
 
 ``schema-1``: written by version 0.1.0, a search in virtual time in which workers die, a configuration proves
-invalid, a trial fails, and values are not finite.
+invalid, a trial fails, and values are not finite. ``rules-1-*``: begun before their schedulers' rules changed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import pytest
 
 from analysis import best_so_far, load_run, rung_survival, time_split, time_to_target
 from analysis.report.run_report import summary_of
-from asha_core.errors import JournalError
+from asha_core import Float, SearchSpace, SuccessiveHalving, tune
+from asha_core.errors import JournalError, SettingError
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.loop import Search
 from asha_core.runtime.replay import replay
@@ -24,6 +25,7 @@ from asha_core.schedulers.state import RungCounts, Status
 from tests.asha_core.runtime.engine_doubles import FakeExecutor, ManualClock, eventful
 from tests.asha_core.runtime.replay import replay as rebuild
 from tests.asha_core.runtime.replay import scheduler_of
+from tests.golden.diverging import most_diverge
 
 HERE = Path(__file__).resolve().parent
 OLD = HERE / "schema-1"
@@ -171,3 +173,56 @@ def test_every_line_of_it_is_checked(line: int, tmp_path: Path) -> None:
     (tmp_path / "journal.jsonl").write_bytes(b"".join(lines))
     with pytest.raises(JournalError, match=f"line {line}, is damaged"):
         read_journal(tmp_path / "journal.jsonl")
+
+
+# -- rules 1: at commit e2c07b7, a synchronous rung that was not filled made those above it smaller
+
+BEFORE = [(HERE / "rules-1-sh", [9, 2, 0]), (HERE / "rules-1-sync-hyperband", [18, 15, 9])]
+
+
+@pytest.mark.parametrize(("old", "counts"), BEFORE)
+def test_a_search_is_replayed_by_the_rules_that_it_was_begun_with(old: Path, counts: list[int]) -> None:
+    scheduler = rebuild(old)
+    assert [row.reached + row.failed for row in scheduler.counts()] == counts
+    assert scheduler.describe() == json.loads((old / "run.json").read_text())["scheduler"]
+
+
+@pytest.mark.parametrize("old", [old for old, _ in BEFORE])
+def test_by_the_rules_of_today_it_would_have_been_another(old: Path) -> None:
+    manifest = json.loads((old / "run.json").read_text())
+    assert "rules" not in manifest["scheduler"]
+    today = scheduler_of(manifest)
+    today.rules = type(today).rules
+    try:
+        replay(old / "journal.jsonl", read_journal(old / "journal.jsonl").records, today)
+    except JournalError:
+        return  # it would give another job
+    assert today.ask() is not None  # it would not be over
+
+
+def as_it_was_made() -> SuccessiveHalving:
+    """The scheduler of ``rules-1-sh``, as its script makes it today."""
+    space = SearchSpace({"x": Float(0.0, 1.0)})
+    return SuccessiveHalving(space, mode="min", max_resource=9, max_trials=9)
+
+
+@pytest.mark.parametrize("kept", [1, 6, 12, 19, 21, 24])
+def test_a_library_call_goes_on_with_it_as_it_was_begun(kept: int, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(HERE / "rules-1-sh", tmp_path / "run"))
+    lines = (folder / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    (folder / "journal.jsonl").write_bytes(b"".join(lines[:kept]))  # as if its engine had been killed there
+    scheduler = as_it_was_made()
+    tune(most_diverge, scheduler, gpus="inline", results_dir=folder, resume=True, progress="none")
+    assert [row.reached for row in scheduler.counts()] == [9, 2, 0]
+    assert [row.reached for row in rebuild(folder).counts()] == [9, 2, 0]
+
+
+def test_a_search_that_a_later_version_began_is_left_alone(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(HERE / "rules-1-sh", tmp_path / "run"))
+    manifest = json.loads((folder / "run.json").read_text())
+    manifest["scheduler"]["rules"] = 7
+    (folder / "run.json").write_text(json.dumps(manifest))
+    before = (folder / "journal.jsonl").read_bytes()
+    with pytest.raises(SettingError, match="by rules 7 of sh, and this version of asha-core knows 1 to 2"):
+        tune(most_diverge, as_it_was_made(), gpus="inline", results_dir=folder, resume=True, progress="none")
+    assert (folder / "journal.jsonl").read_bytes() == before

@@ -43,6 +43,7 @@ def scheduler_of(manifest: dict[str, Any]) -> Scheduler:
         max_retries=said["max_retries"],
         searcher=_searcher(said, space, manifest["settings"]),
     )
+    scheduler.go_on_as(said)
     assert scheduler.describe() == said
     return scheduler
 

@@ -376,7 +376,7 @@ class Bracket:
 
 
 class Synchronous(Oracle):
-    """A rung closes when all of its entrants reported or failed; then the best floor(n/eta) go on."""
+    """A rung closes when all of its entrants reported or failed; floor(n/eta^k) go on to the k-th above."""
 
     def __init__(self, *args, **settings):
         super().__init__(*args, **settings)
@@ -421,13 +421,19 @@ class Synchronous(Oracle):
             return False
         return rung > bracket.first or len(entrants) >= bracket.size or not self.more_may_begin()
 
+    def places(self, bracket: Bracket, rung: int) -> int:
+        """Algorithm 1 of the Hyperband paper: how many go on from a rung, of so many that began."""
+        return math.floor(
+            Fraction(len(self.entrants(bracket, bracket.first)), self.eta ** (rung - bracket.first + 1))
+        )
+
     def close(self, bracket: Bracket, rung: int) -> None:
         bracket.survivors[rung] = []
         if rung == self.last:
             return
         entrants = self.entrants(bracket, rung)
         entries = [entry for entry in self.entries(rung) if entry[2] in entrants]
-        for loss, _, number in sorted(entries)[: len(entries) // self.eta]:
+        for loss, _, number in sorted(entries)[: self.places(bracket, rung)]:
             if loss < math.inf:
                 bracket.survivors[rung].append(number)
         for number in entrants:
@@ -451,7 +457,7 @@ class Synchronous(Oracle):
             trial.state == "paused"
             and len(entries) == len(entrants)  # everybody has arrived
             and (number, trial.rung) not in self.went
-            and self.is_within(number, entries, len(entries) // self.eta)
+            and self.is_within(number, entries, self.places(bracket, trial.rung))
         )
 
     def check_the_end(self):

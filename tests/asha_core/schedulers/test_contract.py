@@ -37,17 +37,21 @@ def test_a_name_that_nobody_has_is_told_with_the_nearest():
 def test_the_description_says_what_was_resolved(name):
     described = make(name, max_resource=9, seed=3, max_trials=7, max_retries=1).describe()
     levels = [9] if name == "random" else [1, 3, 9]
-    assert described == {
-        "name": name,
-        "levels": levels,
-        "reduction_factor": 3,
-        "brackets": levels if "hyperband" in name else levels[:1],
-        "seed": 3,
-        "max_trials": 7,
-        "max_retries": 1,
-        "searcher": "random",
-        **({"bracket_size": 7} if name == "sh" else {}),
-    }
+    assert (
+        described
+        == {
+            "name": name,
+            **({"rules": 2} if name in ("sh", "sync-hyperband") else {}),  # those of others never changed
+            "levels": levels,
+            "reduction_factor": 3,
+            "brackets": levels if "hyperband" in name else levels[:1],
+            "seed": 3,
+            "max_trials": 7,
+            "max_retries": 1,
+            "searcher": "random",
+            **({"bracket_size": 7} if name == "sh" else {}),
+        }
+    )
 
 
 @every
@@ -66,6 +70,25 @@ def test_a_mistake_in_a_setting_is_named(name, settings, said):
         make(name, **settings)
     for part in said:
         assert part in str(caught.value)
+
+
+@every
+def test_a_search_goes_on_by_the_rules_that_it_was_begun_with(name):
+    begun = make(name, max_resource=9).describe()
+    for described in (begun, {key: value for key, value in begun.items() if key != "rules"}):
+        scheduler = make(name, max_resource=9)
+        scheduler.go_on_as(described)
+        assert scheduler.describe() == described
+    assert make(name, max_resource=9).describe() == begun  # one that begins now decides as ever
+
+
+@every
+@pytest.mark.parametrize("rules", [0, -1, 9, "2", None, True, 1.0])
+def test_rules_that_this_version_does_not_know_are_refused(name, rules):
+    with pytest.raises(
+        SettingError, match=f"rules {rules!r} of {name}, and this version of asha-core knows 1"
+    ):
+        make(name).go_on_as({"name": name, "rules": rules})
 
 
 # -- limits ----------------------------------------------------------------------------------------

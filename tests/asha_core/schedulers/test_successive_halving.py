@@ -21,7 +21,12 @@ from tests.asha_core.schedulers.helpers import NINE, Few, by_value, drive, fresh
         ([9, 8, 7, 6, 5, 4, 3, 2, 1], "max", [(0, 1, 3), (1, 1, 3), (2, 1, 3), (0, 3, 9)]),
         ([4] * 9, "max", [(0, 1, 3), (1, 1, 3), (2, 1, 3), (0, 3, 9)]),  # of equals, the earlier
         (NINE, "max", [(2, 1, 3), (6, 1, 3), (4, 1, 3), (2, 3, 9)]),  # 9, 9, 8 of 5 1 9 2 8 3 9 7 6
-        ([math.nan] * 8 + [1], "max", [(8, 1, 3)]),  # k = 3, but only one is finite; then n = 1, k = 0
+        (
+            [math.nan] * 8 + [1],
+            "max",
+            [(8, 1, 3), (8, 3, 9)],
+        ),  # places for 3 and for 1: the only one takes both
+        ([math.nan] * 7 + [1, 2], "min", [(7, 1, 3), (8, 1, 3), (7, 3, 9)]),
         ([math.inf] * 9, "max", []),
     ],
 )
@@ -87,6 +92,35 @@ def test_failed_ones_count_in_n():
         for job in jobs[1:]:
             scheduler.tell(Failed(job.trial, 0, "raised"))
         assert step(scheduler.ask()) == expected
+
+
+def reached(scheduler):
+    return [row.reached + row.failed for row in scheduler.counts()]
+
+
+def test_places_are_those_of_the_configurations_that_began():
+    # 55 of 81 diverge at once: 26 go on though there are 27 places, and there are 9, 3 and 1 above
+    scheduler = make("sh", max_resource=81, max_trials=81)
+    drive(scheduler, lambda trial, _: math.nan if trial < 55 else float(trial))
+    assert reached(scheduler) == [81, 26, 9, 3, 1]
+
+
+def test_higher_up_too():
+    # 27: of the nine at 3 units seven diverge there; two go on, for three places, and one to the last rung
+    scheduler = make("sh", max_resource=27, max_trials=27)
+    drive(scheduler, lambda trial, unit: math.nan if unit == 3 and trial < 25 else float(trial))
+    assert reached(scheduler) == [27, 9, 2, 1]
+
+
+def test_by_the_rules_of_a_search_that_was_begun_before_they_shrink():
+    for values, trials, R, counts in (
+        ([math.nan] * 7 + [1, 2], 9, 9, [9, 2, 0]),
+        ([math.nan] * 55 + list(range(26)), 81, 81, [81, 26, 8, 2, 0]),
+    ):
+        scheduler = make("sh", max_resource=R, max_trials=trials)
+        scheduler.go_on_as({"name": "sh"})
+        by_value(scheduler, values)
+        assert reached(scheduler) == counts
 
 
 def test_a_failure_higher_up_does_not_stall_the_bracket():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from asha_core.messages import Failed, Lost, Rejected
 from asha_core.schedulers.brackets import Bracket
 from asha_core.schedulers.state import RungCounts
@@ -128,6 +130,25 @@ def test_a_bracket_in_which_all_fail_is_over():
         job = scheduler.ask()
         scheduler.tell(Failed(job.trial, 0, "raised"))
     assert [step(scheduler.ask()) for _ in range(3)] == [(3, 0, 3), (4, 0, 3), None]
+
+
+def test_places_of_each_bracket_are_those_of_what_began_in_it():
+    # 9 from 1 unit, of which 8 diverge; 5 from 3 units, of which 4 do
+    scheduler = make("sync-hyperband", max_resource=9, max_trials=14)
+    values = [math.nan] * 8 + [1.0] + [math.nan] * 4 + [1.0]
+    assert by_value(scheduler, values)[-1] == (13, 3, 9)
+    assert [row.reached for row in scheduler.counts()] == [9, 6, 2]
+    scheduler = make("sync-hyperband", max_resource=9, max_trials=14)
+    scheduler.go_on_as({"name": "sync-hyperband"})  # as it was: nobody beyond 3 units in the first
+    by_value(scheduler, values)
+    assert [row.reached for row in scheduler.counts()] == [9, 6, 1]
+
+
+def test_places_count_from_the_rung_where_the_bracket_begins():
+    # R = 27: 27 from 1 unit, and 12 from 3 units, of which 10 diverge: 12, 2 of 4, 1 of 1
+    scheduler = make("sync-hyperband", max_resource=27, max_trials=39)
+    values = [math.nan] * 37 + [1.0, 2.0]
+    assert by_value(scheduler, values)[-3:] == [(38, 3, 9), (37, 3, 9), (38, 9, 27)]
 
 
 def test_the_bracket_without_halving_stops_nobody():

@@ -1,7 +1,7 @@
 """Searches that earlier versions left behind are read, replayed, reported and gone on with.
 
 ``schema-1``: written by version 0.1.0, a search in virtual time in which workers die, a configuration proves
-invalid, a trial fails, and values are not finite. ``rules-1-*``: begun before their schedulers' rules changed.
+invalid, a trial fails, and values are not finite. ``rules-1-*``: begun before a rule of theirs changed.
 """
 
 from __future__ import annotations

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from asha_core.own_packages import claim
+
+claim("analysis")
+
 from analysis.journals.finding import find_runs
 from analysis.journals.metrics import (
     TimeSplit,

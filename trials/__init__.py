@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from asha_core.own_packages import claim
+
+claim("trials", "warmstart")
+
 from trials.spec import TaskSpec
 from trials.task import FunctionTask, Task
 from trials.torch_task.final_test import Final, measure_on_test_data

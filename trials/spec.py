@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from asha_core.errors import AshaError, SettingError, TaskError, nearest
+from asha_core.own_packages import why_hidden
 from asha_core.space import SearchSpace
 from trials.task import Task
 
@@ -80,7 +81,9 @@ class TaskSpec:
         if not module_name or not name:
             raise TaskError(f"task {self.target!r}: write it as mypackage.mymodule:MyTask")
         if os.getcwd() not in sys.path and "" not in sys.path:
-            sys.path.insert(0, os.getcwd())  # a script's entry point does not look there by itself
+            # a script's entry point does not look there by itself; last, so that no file there stands in for
+            # a module of Python's or of a library, which may be imported at any time
+            sys.path.append(os.getcwd())
         try:
             module = importlib.import_module(module_name)
         except AshaError as error:  # such as a search space with swapped bounds
@@ -88,10 +91,9 @@ class TaskSpec:
         except SystemExit as error:
             raise TaskError(f"task {self.target} cannot be imported: its module exits ({error})") from error
         except ModuleNotFoundError as error:
-            raise TaskError(
-                f"task {self.target} cannot be imported: {error} (searched the current directory and "
-                f"{sys.executable}'s packages)"
-            ) from error
+            hidden = why_hidden(error.name or module_name)
+            where = f"searched the current directory and {sys.executable}'s packages"
+            raise TaskError(f"task {self.target} cannot be imported: {error} ({hidden or where})") from error
         except Exception as error:
             raise TaskError(
                 f"task {self.target} cannot be imported: {type(error).__name__}: {error}"
@@ -104,7 +106,9 @@ class TaskSpec:
                 for n, v in vars(module).items()
                 if isinstance(v, type) and issubclass(v, Task) and v.__module__ == module_name
             ]
-            raise TaskError(f"module {module_name} has no {name!r}{nearest(name, tasks)}") from None
+            hidden = why_hidden(module_name)
+            reason = nearest(name, tasks) if hidden is None else f": {hidden}"
+            raise TaskError(f"module {module_name} has no {name!r}{reason}") from None
 
 
 def option_names(kind: type[Task]) -> list[str]:

@@ -13,6 +13,10 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from asha_core.own_packages import claim
+
+claim("warmstart")
+
 from asha_core.space import Choice, Configuration, Float, Int, SearchSpace
 from warmstart.base import BlackBox, Outcome, Problem, WarmStart, accepted
 from warmstart.hints import new_hints

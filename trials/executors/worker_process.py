@@ -17,6 +17,7 @@ from typing import Any
 
 from asha_core.errors import WorkerError
 from asha_core.messages import Job
+from asha_core.own_packages import Reference
 from asha_core.runtime.interrupts import INTERRUPTS
 from trials.devices import Slot
 from trials.worker import processes
@@ -82,7 +83,7 @@ class Worker:
         self.events, events_far = context.Pipe(duplex=False)
         self._journalled = JournalledCount()
         self._process: SpawnProcess = context.Process(
-            target=main,
+            target=Reference(main.__module__, main.__name__),
             args=(settings, identity, jobs_far, events_far, _Handle(self._journalled)),
             name=f"asha-worker-{identity.slot}",
             daemon=False,  # a daemon may not have children, and data loaders have

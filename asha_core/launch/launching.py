@@ -44,7 +44,7 @@ def launch(setup: Launch, *, then_exit: bool = False) -> Result:
         setup.directory.check()  # before the data is read; under its lock ``held_directory`` checks it again
     if setup.warm_start.built.needs_losses and not setup.built.has_losses():
         setup.built.problem(0, "cpu").losses(Configuration((), ()))  # says what is missing
-    with stop_signals(then_exit=then_exit) as stop:
+    with stop_signals(then_exit=then_exit, tasks_here=setup.inline) as stop:
         _prepare(setup.built)
         token = secrets.token_hex(8)
         with held_directory(setup, token) as held, begun_session(held) as session:
@@ -57,7 +57,7 @@ def _run(setup: Launch, session: Session, stop: StopSignal, token: str) -> Resul
     target = None if setup.target is None else TargetWatch(setup.target, leaderboard, session.held)
     own = [leaderboard] if target is None else [leaderboard, target]
     observers = [*own, *_checkpoint_pruners(setup), *_displays(setup), *setup.observers]
-    with closing(_executor(setup, token)) as executor:
+    with closing(_executor(setup, token, stop)) as executor:
         search = Search(
             setup.scheduler,
             executor,
@@ -140,10 +140,10 @@ def _write_results(setup: Launch, leaderboard: Leaderboard, outcome: Outcome) ->
     return summary
 
 
-def _executor(setup: Launch, token: str) -> Executor:
+def _executor(setup: Launch, token: str, stop: StopSignal) -> Executor:
     chosen = setup.warm_start
     directory, longest = str(setup.directory.path.absolute()), setup.scheduler.levels[-1]
     settings = WorkerSettings(setup.task, directory, longest, chosen.strategy, chosen.settings)
     if setup.inline:
-        return InlineExecutor(settings, setup.devices.slots[0].device)
+        return InlineExecutor(settings, setup.devices.slots[0].device, interrupted=stop.asked)
     return ProcessPool(settings, setup.devices.slots, heartbeat_timeout=setup.safety.heartbeat, token=token)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
 
-from asha_core.messages import Event, Job, Lost, Refined, Report
+from asha_core.messages import Event, Failed, Job, Lost, Refined, Report
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.clock import Clock
 from asha_core.runtime.early_abort import EarlyAbort
@@ -248,6 +248,8 @@ class Search:
 
     def _handle(self, events: Sequence[ExecutorEvent]) -> None:
         self.view.now = self._clock.now()
+        if self._stop.requested:
+            events = [_as_stopped(event) for event in events]
         if events:
             self._process(events)
 
@@ -358,3 +360,17 @@ class Search:
             warm_start_seconds=view.warm_start_seconds,
             training_seconds=view.training_seconds,
         )
+
+
+def _as_stopped(event: ExecutorEvent) -> ExecutorEvent:
+    """An event of a search that was asked to stop: whatever ended a job then is no fault of its trial.
+
+    The signal may have come to its worker as well, and to what that had started, as Slurm sends it.
+    """
+    if isinstance(event, Failed) and event.kind != "timeout":  # which is the engine's own
+        how = event.error
+    elif isinstance(event, Lost) and event.counts:
+        how = event.reason
+    else:
+        return event
+    return Lost(event.trial, event.attempt, f"the search was stopped ({how})", "stopped")

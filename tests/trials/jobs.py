@@ -435,3 +435,60 @@ def reports_twice(trial: Trial) -> None:
     for unit in trial.units():
         trial.report(unit)
         trial.report(unit)
+
+
+def _sleeps_in_unit_two(trial: Trial) -> None:
+    trial.report(1.0)
+    time.sleep(60)
+
+
+def leaves_at_sigterm(trial: Trial) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    _sleeps_in_unit_two(trial)
+
+
+def raises_at_sigterm(trial: Trial) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: operator.truediv(1, 0))
+    _sleeps_in_unit_two(trial)
+
+
+def interrupts_itself_at_sigterm(trial: Trial) -> None:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _sleeps_in_unit_two(trial)
+
+
+def returns_at_sigterm(trial: Trial) -> None:
+    asked: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
+    trial.report(1.0)
+    while not asked:
+        time.sleep(0.01)
+
+
+def ends_at_once_at_sigterm(trial: Trial) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    _sleeps_in_unit_two(trial)
+
+
+def dies_of_sigterm(trial: Trial) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _sleeps_in_unit_two(trial)
+
+
+def loses_a_reader_to_sigterm(trial: Trial) -> None:
+    """As torch tells of a data loader's process that had the signal as well."""
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    child = subprocess.Popen(["sleep", "60"])
+    trial.report(1.0)
+    if child.wait():
+        raise RuntimeError(f"DataLoader worker (pid {child.pid}) is killed by signal: Terminated.")
+
+
+ANSWERS_TO_SIGTERM = (
+    leaves_at_sigterm,
+    raises_at_sigterm,
+    interrupts_itself_at_sigterm,
+    returns_at_sigterm,
+    loses_a_reader_to_sigterm,
+)
+DEATHS_OF_SIGTERM = (ends_at_once_at_sigterm, dies_of_sigterm)

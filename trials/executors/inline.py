@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 
 from asha_core.messages import Event, Failed, Job, Lost
-from asha_core.runtime.executor import ExecutorEvent, Notice, WorkerReady
+from asha_core.runtime.executor import ExecutorEvent, WorkerReady
 from trials.worker.job_runner import JobRunner, WorkerSettings
 
 
@@ -15,15 +15,28 @@ class InlineExecutor:
 
     Output stays on the terminal. A task that raises becomes ``Failed``, as in a worker process.
 
+    Args:
+        interrupted: whether the search was asked to stop by a signal, which a task may have heard and answered in
+            its own way: then ``wait`` raises ``KeyboardInterrupt`` when the job has closed.
+
     Attributes:
         listener: called with each event as it comes, so that it is journalled while the job goes on; None:
             ``wait`` returns them all at once.
     """
 
-    def __init__(self, settings: WorkerSettings, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        device: str = "cpu",
+        *,
+        interrupted: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._stopped = False
+        self._interrupted = interrupted
         self.listener: Callable[[ExecutorEvent], None] | None = None
-        self._runner = JobRunner(settings, device, slot=0, inline=True, stopping=lambda: self._stopped)
+        self._runner = JobRunner(
+            settings, device, slot=0, inline=True, stopping=lambda: self._stopped or interrupted()
+        )
         self._device = device
         self._job: Job | None = None
         self._pending: list[ExecutorEvent] = [WorkerReady(0, os.getpid(), device, 0.0)]
@@ -50,9 +63,10 @@ class InlineExecutor:
         self._settling = False
         if self._job is not None:
             job, self._job = self._job, None
-            happened: list[Event | Notice] = []
-            self._runner.run(job, self.listener or happened.append)
-            events += happened
+            self._runner.run(job, self.listener or events.append)
+            if self._interrupted():
+                self._pending = events
+                raise KeyboardInterrupt
         return events
 
     def kill(self, slot: int, event: Failed | Lost) -> None:

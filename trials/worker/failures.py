@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from asha_core.errors import AshaError, ConfigurationError
 from asha_core.messages import Failed, Job, Lost
 from asha_core.runtime.storage.journal import is_full
+from trials.trial import JobStopped
 
 _MEMORY = (
     "out of memory",
@@ -31,6 +32,16 @@ def closing_event(job: Job, error: BaseException) -> Failed | Lost:
     else:
         kind = "setup" if isinstance(error, AshaError) else "error"
     return Failed(job.trial, job.attempt, text_of(error), kind)
+
+
+def stopped(job: Job, error: BaseException) -> Lost:
+    """The event that closes a job which was asked to stop.
+
+    However it ended: a library may answer SIGTERM with an exception of its own, a process that reads data for it may have
+    had the signal, too, and a function may just return. The trial is not to blame, and goes again.
+    """
+    how = "" if isinstance(error, JobStopped) else f" ({text_of(error)})"
+    return Lost(job.trial, job.attempt, f"the search was stopped{how}", "stopped")
 
 
 def text_of(error: BaseException) -> str:

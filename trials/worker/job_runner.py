@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from asha_core.errors import AshaError, ReportError, TaskError
-from asha_core.messages import Event, Failed, Job, Lost, Refined, Report
+from asha_core.messages import Event, Failed, Job, Refined, Report
 from asha_core.runtime.executor import Notice
 from asha_core.runtime.storage.records import to_json
 from asha_core.runtime.storage.run_directory import RunDirectory
@@ -22,7 +22,7 @@ from trials.spec import TaskSpec
 from trials.task import Task
 from trials.trial import JobStopped, Trial
 from trials.worker import memory
-from trials.worker.failures import closing_event
+from trials.worker.failures import closing_event, stopped
 from trials.worker.output import not_through_links
 from warmstart.base import Problem, WarmStart, accepted
 from warmstart.hints import new_hints
@@ -112,14 +112,15 @@ class JobRunner:
         held: list[Report] = []
         try:
             return self._train(job, send, held)
-        except JobStopped:
-            # a last report that was made counts, whatever came between it and the end
-            return held[0] if held else Lost(job.trial, job.attempt, "the search was stopped", "stopped")
         except BaseException as error:
-            if self._inline and not isinstance(error, Exception | SystemExit):
+            if self._inline and not isinstance(error, Exception | SystemExit | JobStopped):
                 raise  # Ctrl-C, which is for the engine
-            self._log(job, error)
-            return closing_event(job, error)
+            if not isinstance(error, JobStopped):
+                self._log(job, error)
+                if not self._stopping():
+                    return closing_event(job, error)
+            # a last report that was made counts, whatever came between it and the end
+            return held[0] if held else stopped(job, error)
 
     def _train(self, job: Job, send: Send, held: list[Report]) -> Report:
         def deliver(report: Report) -> None:

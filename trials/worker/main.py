@@ -21,7 +21,7 @@ from typing import Any
 
 from asha_core.errors import AshaError
 from asha_core.messages import Job
-from asha_core.runtime.interrupts import INTERRUPTS
+from asha_core.runtime.interrupts import INTERRUPTS, Arrivals
 from asha_core.runtime.storage.run_directory import RunDirectory
 from trials.worker import processes
 from trials.worker.heartbeat import EventSender, start_heartbeat
@@ -79,28 +79,29 @@ class Leaving:
 class _StopRequest:
     """SIGTERM: the worker finishes the unit that it trains, and leaves; an idle one leaves at once.
 
+    It is heard though a task, or a library in it, has its own handler.
+
     Attributes:
         pipe: becomes readable; for a wait that a signal handler alone does not end.
     """
 
     def __init__(self) -> None:
         self._asked = False
-        self.pipe, self._write_end = os.pipe()
-        os.set_blocking(self._write_end, False)
+        self._arrivals = Arrivals()
+        self.pipe = self._arrivals.pipe
 
     def listen(self) -> None:
         """From now on; before, SIGTERM ends the process as it ends any."""
+        self._arrivals.listen()
         signal.signal(signal.SIGTERM, self._on_signal)
         # torch ends the processes of its data loaders with SIGTERM: they must not inherit our patience
         os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
 
     def _on_signal(self, number: int, frame: Any) -> None:
         self._asked = True
-        with suppress(BlockingIOError):  # full of signals; one is enough
-            os.write(self._write_end, b".")
 
     def __call__(self) -> bool:
-        return self._asked
+        return self._asked or self._arrivals()
 
 
 def main(
@@ -150,7 +151,8 @@ def _work(
     runner: JobRunner, directory: RunDirectory, jobs: Connection, sender: EventSender, stop: _StopRequest
 ) -> None:
     while not stop():
-        wait([jobs, stop.pipe])
+        if jobs not in wait([jobs, stop.pipe]):  # some signal came
+            continue
         if stop():
             break
         job: Job | None = jobs.recv()

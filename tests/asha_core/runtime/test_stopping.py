@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from asha_core.messages import Lost, Report
+from asha_core.messages import Failed, Lost, Report
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.executor import Notice
 from asha_core.runtime.interrupts import StopSignal
@@ -54,6 +54,40 @@ def test_a_stop_gives_everything_back_and_loses_nothing(slots, stop_seconds):
     assert not any(trial.status == Status.RUNNING for trial in scheduler.trials)
     assert outcome.units == sum(record["type"] == "report" for record in records)
     assert scheduler.failures == 0
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        lambda job: Failed(job.trial, job.attempt, "SystemExit: 0"),
+        lambda job: Failed(job.trial, job.attempt, "RuntimeError: killed by signal: Terminated", "setup"),
+        lambda job: Lost(job.trial, job.attempt, "exited with status 0", "died"),
+        lambda job: Lost(job.trial, job.attempt, "no sign of life", "hung"),
+    ],
+)
+def test_whatever_ends_a_job_then_is_no_fault_of_its_trial(ending):
+    """The signal came to the workers, too, and they answer it faster than the engine does."""
+
+    def work(job, resource):
+        return [ending(job)] if resource == 2 else train(job, resource)
+
+    class Signalled(Crowd):
+        def wait(self, timeout):
+            events = super().wait(timeout)
+            if any(isinstance(event, Failed | Lost) for event in events) and not self.stops:
+                self.stop_signal(15, None)
+            return events
+
+    clock, journal, stop = ManualClock(), ClosingJournal(), StopSignal()
+    executor = Signalled(clock, ["a", "b"], work)
+    executor.stop_signal = stop
+    scheduler = asha(max_trials=None, min_resource=3, max_retries=0)
+    assert Search(scheduler, executor, journal, clock, None, (), stop=stop).run().reason == "interrupted"
+    assert scheduler.failures == 0
+    lost = [record for record in journal.records if record["type"] == "lost"]
+    assert {record["kind"] for record in lost} == {"stopped"}
+    assert not any(record["type"] == "failed" for record in journal.records)
+    assert all(trial.faults == 0 for trial in scheduler.trials)
 
 
 def stopping(records):

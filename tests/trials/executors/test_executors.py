@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,12 +16,14 @@ import pytest
 from asha_core.errors import TaskError, WorkerError
 from asha_core.messages import Failed, Lost, Report
 from asha_core.runtime.executor import WorkerReady
+from asha_core.runtime.interrupts import stop_signals
 from asha_core.runtime.storage.run_directory import RunDirectory
 from tests.trials import jobs
 from tests.trials.executors.pools import Make, SharedPool, collect, finish, gone, maker, pids, shared_pool
 from trials.checkpoints.files import load_checkpoint
 from trials.executors.inline import InlineExecutor
 from trials.executors.worker_slot import StartLimits
+from trials.worker.job_runner import WorkerSettings
 
 
 @pytest.fixture(scope="module")
@@ -258,6 +261,56 @@ def test_a_job_that_is_stopped_keeps_what_it_has_reported(make: Make) -> None:
     assert 0 < len(reports) < 200
     assert (lost.kind, lost.reason, lost.counts) == ("stopped", "the search was stopped", False)
     assert executor.wait(0.2) == []
+
+
+def _swallows_ctrl_c(trial: Any) -> None:
+    """As Lightning's Trainer does."""
+    try:
+        trial.report(1.0)
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        sys.exit(1)
+
+
+def _answers_sigterm(trial: Any) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    trial.report(1.0)
+    signal.raise_signal(signal.SIGTERM)
+
+
+def _only_looks_at_sigterm(trial: Any) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    for _ in trial.units():
+        trial.report(1.0)
+        signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("function", [_swallows_ctrl_c, _answers_sigterm, _only_looks_at_sigterm])
+def test_a_search_in_this_process_ends_with_a_signal_that_its_task_answers(
+    function: Any, tmp_path: Path
+) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    directory.create()
+    told: list[Any] = []
+    with stop_signals(then_exit=False, tasks_here=True) as stop:
+        settings = WorkerSettings(jobs.function_task(function), str(directory.path), max_resource=9)
+        executor = InlineExecutor(settings, interrupted=stop.asked)
+        executor.listener = told.append
+        executor.submit(jobs.job(until=3), 0)
+        with pytest.raises(KeyboardInterrupt):
+            executor.wait(1.0)
+    assert [type(event) for event in told] == [Report, Lost]
+    assert told[-1].kind == "stopped"
+
+
+def test_a_child_s_signal_is_not_the_search_s(tmp_path: Path) -> None:
+    with stop_signals(then_exit=False, tasks_here=True) as stop:
+        child = os.fork()
+        if child == 0:
+            signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+            signal.raise_signal(signal.SIGTERM)
+        os.waitpid(child, 0)
+        assert not stop.asked()
 
 
 def test_a_job_in_its_last_unit_when_the_search_stops_ends_as_ever(make: Make) -> None:

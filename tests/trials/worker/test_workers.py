@@ -129,6 +129,30 @@ def test_sigterm_lets_a_worker_finish_its_unit_and_is_no_fault_of_its_trial(shar
     assert [event.resource for event in again] == [len(reports) + 2]
 
 
+@pytest.mark.parametrize("function", jobs.ANSWERS_TO_SIGTERM)
+def test_however_a_task_answers_sigterm_its_trial_is_not_to_blame(function: Any, shared: SharedPool) -> None:
+    pool = shared.running(function)
+    pool.submit(jobs.job(until=3), 0)
+    collect(pool, Report)
+    [worker] = pids(pool)
+    os.killpg(worker, signal.SIGTERM)  # with all that it has started
+    lost = collect(pool, Lost)[-1]
+    assert lost == Lost(0, 0, "worker 0 was asked to leave (SIGTERM)", "stopped")
+    assert gone(lambda: jobs.alive(worker))
+
+
+@pytest.mark.parametrize("function", jobs.ANSWERS_TO_SIGTERM + jobs.DEATHS_OF_SIGTERM)
+def test_a_stop_is_lost_as_stopped_however_the_task_answers(function: Any, make_pool: Make) -> None:
+    pool = make_pool(function)
+    pool.submit(jobs.job(until=3), 0)
+    collect(pool, Report)
+    pool.stop()
+    if function is jobs.loses_a_reader_to_sigterm:
+        os.killpg(pids(pool)[0], signal.SIGTERM)
+    lost = collect(pool, Lost)[-1]
+    assert (lost.kind, lost.reason.partition(" (")[0]) == ("stopped", "the search was stopped")
+
+
 def test_sigterm_to_idle_workers_time_and_again_is_no_failed_start(shared: SharedPool) -> None:
     pool = shared.running(jobs.reports)
     for _ in range(3):  # as many as would retire the slot

@@ -18,8 +18,8 @@ _WAY_OUT = 10.0  # seconds after an interrupt in which further ones are not hear
 class Arrivals:
     """Whether a signal came to this process, whoever handled it.
 
-    A task, or a library in it, may put its own handler in place of ours. Python writes the number of each signal
-    that has a handler into a pipe, which is read here.
+    A task, or a library in it, may put its own handler in place of ours. Python writes the number of each
+    signal that has a handler into a pipe, which is read here.
 
     Args:
         numbers: the signals.

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import logging
 import pickle
+import signal
 import sys
 import warnings
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 import warmstart.integrations
+from tests.asha_core.cli.searches import Command, records
 from tests.integrations.contract import check_added_lines, check_runs
 from tests.integrations.driver import results
 
@@ -122,3 +124,20 @@ def test_without_the_library_the_error_names_the_command(monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, name, absent)  # which is put back, or taken away, after the test
     with pytest.raises(ImportError, match=r"pip install 'asha-core\[lightning\]'"):
         absent.WarmStart(warmstart.SearchSpace({"lr": warmstart.Float(0.1, 1.0)}), loss=max)
+
+
+@pytest.mark.processes
+@pytest.mark.long
+@pytest.mark.parametrize("gpus", ["cpu", pytest.param("inline", marks=pytest.mark.slow)])
+def test_a_stop_fails_no_trial_that_a_trainer_trains(gpus: str, tmp_path: Path) -> None:
+    """Lightning answers SIGTERM with an exception, and Ctrl-C with ``sys.exit``."""
+    task = ["--task", "tests.integrations.lightning_trials:Fits", "--gpus", gpus]
+    options = ["--task-option", "seconds=0.2", "--max-trials", "3", "--results-dir", "run"]
+    number = signal.SIGINT if gpus == "inline" else signal.SIGTERM
+    with Command(tmp_path, *task, "--min-resource", "9", *options) as engine:
+        engine.wait_for(tmp_path / "run", "report", 2)
+        seconds, errors = engine.signal(number)
+        assert engine.process.returncode == 130, errors
+        assert seconds < 10
+    assert not records(tmp_path / "run", "failed")
+    assert {each["kind"] for each in records(tmp_path / "run", "lost")} == {"stopped"}

@@ -16,8 +16,8 @@ class InlineExecutor:
     Output stays on the terminal. A task that raises becomes ``Failed``, as in a worker process.
 
     Args:
-        interrupted: whether the search was asked to stop by a signal, which a task may have heard and answered in
-            its own way: then ``wait`` raises ``KeyboardInterrupt`` when the job has closed.
+        interrupted: whether the search was asked to stop by a signal, which a task may have heard and
+            answered in its own way: then ``wait`` raises ``KeyboardInterrupt`` when the job has closed.
 
     Attributes:
         listener: called with each event as it comes, so that it is journalled while the job goes on; None:

@@ -38,7 +38,8 @@ def stopped(job: Job, error: BaseException) -> Lost:
     """The event that closes a job which was asked to stop.
 
     However it ended: a library may answer SIGTERM with an exception of its own, a process that reads data for
-    it may have had the signal, too, and a function may just return. The trial is not to blame, and goes again.
+    it may have had the signal, too, and a function may just return. The trial is not to blame, and goes
+    again.
     """
     how = "" if isinstance(error, JobStopped) else f" ({text_of(error)})"
     return Lost(job.trial, job.attempt, f"the search was stopped{how}", "stopped")

@@ -10,13 +10,12 @@ from asha_core.runtime.storage.records import to_json
 from asha_core.runtime.terminal.console import format_table
 from asha_core.runtime.units import counted, format_bytes, format_duration
 from asha_core.schedulers.base import Scheduler
-from asha_core.schedulers.forecast import Forecast, affordable, units_again
+from asha_core.schedulers.forecast import Forecast, units_again
 
 if TYPE_CHECKING:
     from trials.task import Task
 
 
-_MOST_UNITS = 1e15  # more would take all of time
 _KEPT = 3  # checkpoints that a trial has at most: its last, previous and best
 
 
@@ -48,11 +47,11 @@ def make_plan(
     checkpoint_budget: int | None = None,
     checkpoint_bytes: int | None = None,
 ) -> dict[str, Any]:
-    """What the budget buys, as a JSON-able object.
+    """What the search would do until its budget ends, as a JSON-able object.
 
     Args:
-        deadline: seconds of wall-clock; None: no such limit. Without ``unit_seconds`` it is not known
-            whether it comes before ``max_trials``.
+        deadline: seconds of wall-clock; None: no such limit. It limits no bracket, and no number of trials.
+            Without ``unit_seconds`` it is not known what comes before it.
         unit_seconds: what one unit takes; None: not known, so a limit in time buys an unknown number.
         slots: workers.
         checkpoint_budget: bytes that all checkpoints may take; None: no limit.
@@ -62,13 +61,16 @@ def make_plan(
 
         - levels, slots, deadline;
         - whole_bracket: configurations of a whole bracket, for both Hyperbands of one of each;
-        - trials, units, seconds, brackets, rungs and last_rung where they can be told, else None or empty;
+        - trials (that begin), units, seconds (of work: units shared by the slots), wall_seconds (until it
+          ends), complete (whether every trial is seen through), brackets, rungs and last_rung where they can
+          be told, else None or empty. Units are never more than the budget has;
         - if_stable: the same of a PASHA whose ranking never changes, else None;
         - checkpoints: what they take and what a budget for them costs, or None if nothing was asked of them.
     """
+    end = None if deadline is None or unit_seconds is None else deadline / unit_seconds
 
     def spread(*, longest: bool) -> dict[str, Any]:
-        return _spread(scheduler, deadline, unit_seconds, slots, longest=longest)
+        return _spread(scheduler, end, unit_seconds, slots, longest=longest)
 
     most, least = spread(longest=True), spread(longest=False)
     return {
@@ -80,12 +82,17 @@ def make_plan(
         "whole_bracket": scheduler.whole_bracket,
         **most,
         "if_stable": least if scheduler.brackets(1) != scheduler.largest_brackets(1) else None,
-        "checkpoints": _checkpoints(scheduler, most, slots, checkpoint_budget, checkpoint_bytes),
+        "checkpoints": _checkpoints(scheduler, most, slots, end, checkpoint_budget, checkpoint_bytes),
     }
 
 
 def _checkpoints(
-    scheduler: Scheduler, spread: dict[str, Any], slots: int, budget: int | None, size: int | None
+    scheduler: Scheduler,
+    spread: dict[str, Any],
+    slots: int,
+    end: float | None,
+    budget: int | None,
+    size: int | None,
 ) -> dict[str, Any] | None:
     """What checkpoints take.
 
@@ -111,7 +118,9 @@ def _checkpoints(
     if spread["trials"] is not None:
         plan["all"] = round(size * _most_kept(spread["brackets"]))
         if budget is not None:
-            again = units_again(scheduler, spread["trials"], slots, budget / size, longest=True)
+            again = units_again(
+                scheduler, scheduler.trial_limit, slots, budget / size, deadline=end, longest=True
+            )
             plan["units_again"] = None if again is None else _mean(again)
     return plan
 
@@ -121,32 +130,43 @@ def _most_kept(brackets: Sequence[dict[str, Any]]) -> float:
     total = 0.0
     for bracket in brackets:
         levels, reached = bracket["levels"], [*bracket["trials"], 0]
+        total += bracket["times"] * (bracket["begun"] - reached[0]) * min(levels[0] - 1, _KEPT)
         for rung, level in enumerate(levels):
             total += bracket["times"] * (reached[rung] - reached[rung + 1]) * min(level, _KEPT)
     return total
 
 
 def _spread(
-    scheduler: Scheduler, deadline: float | None, unit_seconds: float | None, slots: int, *, longest: bool
+    scheduler: Scheduler, end: float | None, unit_seconds: float | None, slots: int, *, longest: bool
 ) -> dict[str, Any]:
-    limits = [] if scheduler.trial_limit is None else [scheduler.trial_limit]
-    if deadline is not None and unit_seconds is not None:
-        units = min(deadline * slots / unit_seconds, _MOST_UNITS)
-        limits.append(affordable(scheduler, units, slots, longest=longest))
-    if not limits:
-        return dict.fromkeys(("trials", "units", "seconds", "last_rung")) | {"brackets": [], "rungs": []}
-    forecast = Forecast(scheduler, min(limits), slots, longest=longest)
+    """What is expected of the search.
+
+    Args:
+        end: of its budget, in the time that one unit takes; None: not known, or never.
+    """
+    if end is None and scheduler.trial_limit is None:
+        unknown = ("trials", "units", "seconds", "wall_seconds", "complete", "last_rung")
+        return dict.fromkeys(unknown) | {"brackets": [], "rungs": []}
+    forecast = Forecast(scheduler, scheduler.trial_limit, slots, deadline=end, longest=longest)
     rungs = [
         {"level": level, "trials": _mean(trials), "units": _mean(units)}
         for level, trials, units in forecast.rungs
     ]
     return {
-        "trials": forecast.trials,
+        "trials": round(forecast.trials),
         "units": _mean(forecast.units),
         "seconds": None if unit_seconds is None else forecast.units * unit_seconds / slots,
+        "wall_seconds": None if unit_seconds is None else forecast.time * unit_seconds,
+        "complete": forecast.complete,
         "brackets": [
-            {"levels": list(bracket.levels), "times": bracket.times, "trials": [_mean(n) for n in reached]}
-            for bracket, reached in forecast.brackets
+            {
+                "levels": list(bracket.levels),
+                "times": bracket.times,
+                "begun": _mean(bracket.begun),
+                "trials": [_mean(number) for number in bracket.trials],
+                "units": [_mean(number) for number in bracket.units],
+            }
+            for bracket in forecast.brackets
         ],
         "rungs": rungs,
         "last_rung": {**rungs[-1], "share": rungs[-1]["units"] / max(forecast.units, 1)} if rungs else None,
@@ -155,7 +175,8 @@ def _spread(
 
 def _mean(number: float) -> float:
     """A mean of rehearsals, to a tenth; a whole number where it is one."""
-    return int(number) if float(number).is_integer() else round(number, 1)
+    rounded = round(float(number), 1)
+    return int(rounded) if rounded.is_integer() else rounded
 
 
 def _whole(number: float) -> str:
@@ -169,7 +190,8 @@ def _as_text(plan: dict[str, Any], task: Task) -> str:
         f"{plan['scheduler']}, eta {plan['reduction_factor']}, rungs at "
         f"{', '.join(map(str, plan['levels']))} {unit}s, {counted(plan['slots'], 'slot')}"
     ]
-    if len(plan["brackets"]) > 1 or any(bracket["times"] > 1 for bracket in plan["brackets"]):
+    several = len(plan["brackets"]) > 1 or any(bracket["times"] > 1 for bracket in plan["brackets"])
+    if several and len(plan["levels"]) > 1:
         lines.append(_bracket_table(plan["brackets"], unit))
     if plan["rungs"]:
         lines += _expected(plan, unit, plan["slots"])
@@ -189,12 +211,19 @@ def _as_text(plan: dict[str, Any], task: Task) -> str:
 
 
 def _warnings(plan: dict[str, Any]) -> list[str]:
-    if plan["trials"] == 0:
-        return ["warning: the budget buys no configuration: give more time, or fewer units"]
-    promotes = len(plan["levels"]) > 1 and plan["scheduler"] != "asha-stopping"
-    if promotes and plan["trials"] < plan["reduction_factor"]:
-        return ["warning: too few trials to finish one rung: nothing will be promoted"]
-    if plan["scheduler"] == "sync-hyperband" and plan["trials"] % plan["whole_bracket"]:
+    brackets = plan["brackets"]
+    if not plan["units"]:
+        return ["warning: the budget ends before the first unit is complete: give more time"]
+    if not any(bracket["trials"][0] for bracket in brackets):
+        return ["warning: the budget ends before a trial reaches its first rung: give more time"]
+    if len(plan["levels"]) > 1 and not any(any(bracket["units"][1:]) for bracket in brackets):
+        if plan["complete"]:
+            return ["warning: too few trials to finish one rung: nothing will be promoted"]
+        return [
+            "warning: the budget ends before anybody goes on from the first rung: nothing will be promoted; "
+            "give more time, or lower --min-resource"
+        ]
+    if plan["scheduler"] == "sync-hyperband" and plan["complete"] and plan["trials"] % plan["whole_bracket"]:
         return [
             f"note: the last round of brackets is cut short: whole ones take {plan['whole_bracket']} trials"
         ]
@@ -219,7 +248,8 @@ def _expected(plan: dict[str, Any], unit: str, slots: int) -> list[str]:
     if full > plan["units"]:
         lines.append(f"(training all of them to {last['level']} {unit}s would take {full:,})")
     if plan["seconds"] is not None:
-        lines.append(f"about {format_duration(plan['seconds'])} on {counted(slots, 'slot')}")
+        ends = "" if plan["complete"] else ", when the budget ends"
+        lines.append(f"about {format_duration(plan['wall_seconds'])} on {counted(slots, 'slot')}{ends}")
     return lines
 
 
@@ -258,7 +288,7 @@ def _bracket_table(brackets: Sequence[dict[str, Any]], unit: str) -> str:
         (
             str(bracket["levels"][0]),
             str(bracket["times"]),
-            _whole(bracket["trials"][0]),
+            _whole(bracket["begun"]),
             " > ".join(map(_whole, bracket["trials"])),
         )
         for bracket in brackets

@@ -28,7 +28,7 @@ import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 from asha_core.arguments import integer, one_of
 from asha_core.errors import ReportError, SettingError
@@ -82,9 +82,16 @@ class Scheduler(Expectations, ABC):
     """
 
     name = "scheduler"
+    _made_with: tuple[Sequence[Any], Mapping[str, Any]]
     rules = 1  # raised where a scheduler's decisions change: a search goes on by those that it was begun with
     stops = False  # whether trials can be stopped at a rung for good
     extends = True  # whether a search with a larger max_trials decides alike up to where the smaller one ends
+
+    def __new__(cls, *arguments: Any, **settings: Any) -> Self:
+        """Keep what a scheduler is made with, whatever its kind takes: a rehearsal is made with the same."""
+        scheduler = super().__new__(cls)
+        scheduler._made_with = arguments, settings
+        return scheduler
 
     def __init__(
         self,
@@ -113,12 +120,16 @@ class Scheduler(Expectations, ABC):
         self.space = space
         self.seed = seed
         self.searcher: Searcher = searcher or RandomSearch(space, seed)
+        self._sign = -1.0 if mode == "max" else 1.0
+        self._set_out()
+
+    def _set_out(self) -> None:
+        """Nothing has happened yet; the settings stand."""
         self.trials: list[TrialState] = []
         self.rejected = 0
         self.units = 0  # units of resource reported, each counted once
         self.best: Best | None = None
         self._best_loss = math.inf
-        self._sign = -1.0 if mode == "max" else 1.0
         self._lost: deque[TrialState] = deque()
         rungs = len(self.levels)
         self._running, self._failed, self._reached = [0] * rungs, [0] * rungs, [0] * rungs
@@ -156,27 +167,17 @@ class Scheduler(Expectations, ABC):
 
     _observes = False
 
-    def rehearsal(self, trials: int, searcher: Searcher, *, longest: bool = False) -> Scheduler:
-        """A new scheduler of the same rule and ladder, on which ``forecast`` tries out what will happen.
+    def rehearsal(self, trials: int | None, searcher: Searcher, *, longest: bool = False) -> Self:
+        """A new scheduler with the same settings, on which ``forecast`` tries out what will happen.
 
         Args:
+            trials: its ``max_trials``.
             longest: as in ``largest_brackets``.
         """
-        return self._like(type(self), self.levels, trials, searcher)
-
-    def _like(
-        self, kind: type[Scheduler], levels: Sequence[int], trials: int, searcher: Searcher
-    ) -> Scheduler:
-        return kind(
-            self.space,
-            mode=self.mode,
-            min_resource=levels[0],
-            max_resource=levels[-1],
-            reduction_factor=self.reduction_factor,
-            seed=self.seed,
-            max_trials=trials,
-            searcher=searcher,
-        )
+        arguments, settings = self._made_with
+        twin = type(self)(*arguments, **settings)
+        twin.max_trials, twin.searcher, twin.rules = trials, searcher, self.rules
+        return twin
 
     # -- ask -----------------------------------------------------------------------------------
 

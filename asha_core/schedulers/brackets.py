@@ -67,6 +67,21 @@ def bracket_units(brackets: Iterable[Bracket], reduction_factor: int, survivors:
     return sum(rung.units for rung in bracket_rungs(brackets, reduction_factor, survivors))
 
 
+def rungs_until(rungs: Iterable[ExpectedRung], units: int) -> list[ExpectedRung]:
+    """What becomes of one bracket's rungs if nobody goes on before a rung is complete, and the units end.
+
+    >>> bracket = expected_rungs((1, 3, 9), 3, 27)
+    >>> [(rung.level, rung.trials, rung.units) for rung in rungs_until(bracket, 32)]
+    [(1, 27, 27), (3, 2, 5), (9, 0, 0)]
+    """
+    found = []
+    for rung in rungs:
+        spent = min(rung.units, units)
+        units -= spent
+        found.append(ExpectedRung(rung.level, rung.trials * spent // max(rung.units, 1), spent))
+    return found
+
+
 def affordable_trials(cost: Callable[[int], int], units: float) -> int:
     """The most configurations whose expected cost is at most ``units``.
 

@@ -12,7 +12,7 @@ class Expectations:
     """The part of ``Scheduler`` that says how far a search will go; subclasses say it for their rule."""
 
     survivors = 0  # the fewest that go on from a rung that somebody reached
-    expectation_is_exact = False  # whether exactly floor(n/eta) of a rung go on, if nothing fails
+    expectation_is_exact = False  # whether floor(n/eta) of a complete rung go on, if nothing fails
 
     levels: tuple[int, ...]
     reduction_factor: int
@@ -37,6 +37,11 @@ class Expectations:
     def whole_bracket(self) -> int:
         """Configurations of a whole bracket: floor(n/eta) leaves one of them in the last rung."""
         return int(self.reduction_factor ** (len(self.levels) - 1))
+
+    @property
+    def cycle(self) -> int:
+        """Configurations after which brackets of the same sizes come again."""
+        return 1
 
     def enough_trials(self, least: int) -> int:
         """A sensible number of configurations where the user gave no limit: at least ``least``."""

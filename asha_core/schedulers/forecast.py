@@ -1,94 +1,99 @@
-"""What a search is expected to cost: the scheduler itself, rehearsed on trials that keep their rank.
+"""What a search is expected to do: the scheduler itself, rehearsed until its trials or its time are over.
 
 Asynchronous rules promote more than floor(n/eta): whoever is among the best of the few that have arrived goes
 on, and may be overtaken later. From one rung of n trials the excess grows as sqrt(n) (Li et al. 2020,
 arXiv:1810.05934, section 3.3), and it compounds from rung to rung: a third more units in a search of 500
-configurations. So the plan does not calculate, it plays: each trial has a random value that it keeps, each
-unit takes equally long, and the scheduler decides. The synchronous rules need no rehearsal, and for very many
+configurations. And synchronous rules promote nobody before a rung is complete, which a search that has only
+so much time may never see. So the plan does not calculate, it plays: each trial has a random value that it
+keeps, each unit takes equally long, the scheduler decides, and at the deadline what runs counts the units
+that it has reported. What the synchronous rules do depends on no value: one rehearsal tells it. For very many
 trials, where the excess is small, floor(n/eta) is taken.
 """
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
-from itertools import count
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from asha_core.messages import Job, Report
+from asha_core.errors import SettingError
 from asha_core.schedulers.base import Scheduler
-from asha_core.schedulers.brackets import Bracket, affordable_trials, expected_rungs
-from asha_core.schedulers.retention import Files, Retention, Stock
-from asha_core.searchers.base import Searcher
-from asha_core.space import Configuration, SearchSpace
-from asha_core.streams import uniforms
+from asha_core.schedulers.brackets import (
+    Bracket,
+    ExpectedRung,
+    affordable_trials,
+    expected_rungs,
+    rungs_until,
+)
+from asha_core.schedulers.rehearsal import NoSearch, Rehearsal
 
 MOST_REHEARSED = 20_000  # trials; a second or less
 _MOST_TIMES = 10
-_CLOSE = 0.01
+_MOST_UNITS = 10**15  # more would take all of time
+_SAME = 1e-9  # a deadline that is so close to a whole number of units is one
 
 
-class _NoSearch(Searcher):
-    """The rehearsal's configurations, which nobody looks at."""
+@dataclass(frozen=True, slots=True)
+class ExpectedBracket:
+    """What is expected of a bracket; means of some rehearsals."""
 
-    name = "none"
-
-    def __init__(self, space: SearchSpace) -> None:
-        self.space = space
-        self._configuration = Configuration((), ())
-
-    def propose(self, index: int) -> Configuration:
-        return self._configuration
+    levels: tuple[int, ...]  # of its rungs
+    times: int  # how many such brackets there are
+    begun: float  # trials that begin in each
+    trials: tuple[float, ...]  # that reach each of its rungs
+    units: tuple[float, ...]  # of resource on the way to each of its rungs, in each of the brackets
 
 
 class Forecast:
-    """What ``trials`` configurations are expected to do.
+    """What a search is expected to do until its trials or its time are over.
 
     Args:
         scheduler: rehearsed as ``scheduler.rehearsal``; untouched.
-        trials: how many configurations begin.
+        trials: how many configurations may begin, ``scheduler.trial_limit`` as a rule; None: no limit.
         slots: workers.
+        deadline: when the search is stopped, in the time that one unit takes; None: never. It is no limit on
+            ``trials``: nothing tells a bracket that it comes.
         longest: if the scheduler settles on its way how far it goes (PASHA): as far as it can.
 
     Attributes:
-        brackets: (bracket, how many trials reach each of its rungs), means of some rehearsals.
+        brackets: by the rung at which they begin.
+        trials: configurations that begin, a mean.
+        time: until it ends, in the time that one unit takes.
+        complete: whether every trial is seen through before the deadline.
+    Raises:
+        SettingError: neither ``trials`` nor ``deadline`` is given: it never ends.
     """
 
-    def __init__(self, scheduler: Scheduler, trials: int, slots: int, *, longest: bool = False) -> None:
-        self.trials = trials
-        self.brackets: list[tuple[Bracket, list[float]]]
-        if scheduler.expectation_is_exact or not 0 < trials <= MOST_REHEARSED:
-            eta, least = scheduler.reduction_factor, scheduler.survivors
-            brackets = scheduler.largest_brackets(trials) if longest else scheduler.brackets(trials)
-            self.brackets = [
-                (each, [float(rung.trials) for rung in expected_rungs(each.levels, eta, each.trials, least)])
-                for each in brackets
-            ]
-            return
-        times = _times(trials)
-        sums: dict[int, list[int]] = {}
-        for time in range(times):
-            actor = scheduler.rehearsal(trials, _NoSearch(scheduler.space), longest=longest)
-            _play(actor, slots, time)
-            for trial in actor.trials:
-                reached = sums.setdefault(trial.first, [0] * (len(actor.levels) - trial.first))
-                for rung in range(trial.first, trial.rung + 1):
-                    reached[rung - trial.first] += 1
-        levels = actor.levels
-        self.brackets = [
-            (Bracket(levels[first:], round(sums[first][0] / times)), [n / times for n in sums[first]])
-            for first in sorted(sums)
-        ]
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        trials: int | None,
+        slots: int,
+        *,
+        deadline: float | None = None,
+        longest: bool = False,
+    ) -> None:
+        search = _Search(scheduler, trials, slots, deadline, longest)
+        rehearsals = [search.rehearse(number) for number in range(search.times)]
+        if rehearsals:
+            self.brackets = _means(rehearsals)
+            self.time = sum(each.time for each in rehearsals) / search.times
+            self.complete = all(each.complete for each in rehearsals)
+        else:
+            self.brackets = search.calculated()
+            self.time = self.units / slots
+            self.complete = trials is not None and search.cost(trials) <= search.units
+        self.trials = sum(bracket.times * bracket.begun for bracket in self.brackets)
 
     @property
     def rungs(self) -> list[tuple[int, float, float]]:
         """(level, trials that reach it, units spent on the way to it), all brackets together."""
         trials: dict[int, float] = {}
         units: dict[int, float] = {}
-        for bracket, reached in self.brackets:
-            below = 0
-            for level, number in zip(bracket.levels, reached, strict=True):
+        for bracket in self.brackets:
+            for level, number, spent in zip(bracket.levels, bracket.trials, bracket.units, strict=True):
                 trials[level] = trials.get(level, 0.0) + bracket.times * number
-                units[level] = units.get(level, 0.0) + bracket.times * number * (level - below)
-                below = level
+                units[level] = units.get(level, 0.0) + bracket.times * spent
         return [(level, trials[level], units[level]) for level in sorted(trials)]
 
     @property
@@ -100,24 +105,6 @@ class Forecast:
     def units(self) -> float:
         """Units of resource in all."""
         return sum(units for _, _, units in self.rungs)
-
-
-def affordable(scheduler: Scheduler, units: float, slots: int, *, longest: bool = False) -> int:
-    """About the most configurations that are expected to cost at most ``units``."""
-
-    def calculated(trials: int) -> int:
-        brackets = scheduler.largest_brackets(trials) if longest else scheduler.brackets(trials)
-        return scheduler.bracket_units(brackets)
-
-    found = affordable_trials(calculated, units)
-    if scheduler.expectation_is_exact:
-        return found
-    for _ in range(5):  # the excess changes slowly with the number of trials
-        cost = Forecast(scheduler, found, slots, longest=longest).units
-        if found == 0 or units * (1 - _CLOSE) <= cost <= units:
-            break
-        found = min(int(found * units / cost), found + max(int(units - cost), 0))
-    return found
 
 
 def enough_for_the_top(scheduler: Scheduler, slots: int) -> int:
@@ -133,78 +120,128 @@ def enough_for_the_top(scheduler: Scheduler, slots: int) -> int:
 
 
 def units_again(
-    scheduler: Scheduler, trials: int, slots: int, checkpoints: float, *, longest: bool = False
+    scheduler: Scheduler,
+    trials: int | None,
+    slots: int,
+    checkpoints: float,
+    *,
+    deadline: float | None = None,
+    longest: bool = False,
 ) -> float | None:
     """Units expected to be trained again because a promoted trial's checkpoints were dropped.
 
     Args:
         checkpoints: how many there is room for, all of one size.
-        trials, slots, longest: as for ``Forecast``.
+        trials, slots, deadline, longest: as for ``Forecast``.
     Returns:
         A mean of rehearsals; None for more trials than can be rehearsed. Trials keep their last and previous
         checkpoints there, and the best one is the last.
     """
-    if trials > MOST_REHEARSED:
-        return None
-    again = 0
-    for time in range(_times(trials)):
-        actor = scheduler.rehearsal(trials, _NoSearch(scheduler.space), longest=longest)
-        shelf = _Shelf(actor, checkpoints)
-        _play(actor, slots, time, shelf)
-        again += shelf.again
-    return again / _times(trials)
+    search = _Search(scheduler, trials, slots, deadline, longest)
+    again = [search.rehearse(number, checkpoints).again for number in range(search.times)]
+    return sum(again) / len(again) if again else None
 
 
-def _times(trials: int) -> int:
-    """How many rehearsals."""
-    return max(1, min(_MOST_TIMES, MOST_REHEARSED // max(trials, 1)))
+class _Search:
+    """What is rehearsed, and what is calculated where that would take too long.
 
-
-class _Shelf:
-    """A rehearsal's checkpoints, each of size 1.
-
-    again: units trained again so far.
+    Attributes:
+        units: the most that can be trained until the deadline.
+        times: how many rehearsals; 0: too many trials.
     """
 
-    def __init__(self, scheduler: Scheduler, room: float) -> None:
-        self.again = 0
-        self._retention = Retention(scheduler)
-        self._stock = Stock(self._retention, room)
+    def __init__(
+        self, scheduler: Scheduler, trials: int | None, slots: int, deadline: float | None, longest: bool
+    ) -> None:
+        if trials is None and deadline is None:
+            raise SettingError("a forecast needs a limit: give trials or deadline")
+        self._scheduler, self._trials, self._slots, self._longest = scheduler, trials, slots, longest
+        self._deadline = None if deadline is None else _exact(deadline)
+        time = _MOST_UNITS if self._deadline is None else int(self._deadline)
+        self.units = min(time * slots, _MOST_UNITS)
+        about = affordable_trials(self.cost, self.units)
+        about = about if trials is None else min(about, trials)
+        most = 1 if scheduler.expectation_is_exact else _MOST_TIMES
+        self.times = min(most, MOST_REHEARSED // max(about, 1))
 
-    def on_job(self, job: Job) -> int:
-        """A trial goes on; returns the units that it has to train again."""
-        self._retention.on_job(job)
-        again = 0 if self._stock.of(job.trial) else job.start
-        self.again += again
-        files: Files = {"last": (0, 1), "best": (0, 1)}
-        self._stock.put(job.trial, files if job.until == 1 else {**files, "previous": (1, 1)})
-        self._make_room()
-        return again
+    def rehearse(self, number: int, room: float | None = None) -> Rehearsal:
+        """The search in no time; with room for so many checkpoints."""
+        nothing = NoSearch(self._scheduler.space)
+        actor = self._scheduler.rehearsal(self._trials, nothing, longest=self._longest)
+        return Rehearsal(actor, self._slots, number, self._deadline, room)
 
-    def on_event(self, report: Report) -> None:
-        """A trial is at its rung."""
-        self._retention.on_event(report)
-        self._make_room()
+    def cost(self, trials: int) -> int:
+        """Units of so many trials, of which floor(n/eta) go on from each rung."""
+        return self._scheduler.bracket_units(self._spread(trials))
 
-    def _make_room(self) -> None:
-        for _ in self._stock.excess():
-            pass
+    def _spread(self, trials: int) -> list[Bracket]:
+        of = self._scheduler.largest_brackets if self._longest else self._scheduler.brackets
+        return of(trials)
+
+    def calculated(self) -> list[ExpectedBracket]:
+        """By floor(n/eta), of as many trials as the units are enough for, or of complete rungs."""
+        scheduler, trials, units = self._scheduler, self._trials, self.units
+        if not scheduler.expectation_is_exact:
+            begun = affordable_trials(self.cost, units)
+            begun = begun if trials is None else min(begun, trials)
+            return _merged([self._whole(each) for each in self._spread(begun)])
+        cycle = scheduler.cycle
+        rounds = units // self.cost(cycle)
+        if trials is not None:
+            rounds = min(rounds, trials // cycle)
+        units -= rounds * self.cost(cycle)
+        found = [self._whole(each) for each in self._spread(rounds * cycle)]
+        for bracket in self._spread(cycle if trials is None else min(cycle, trials - rounds * cycle)):
+            rungs = rungs_until(self._rungs(bracket), units)
+            units -= sum(rung.units for rung in rungs)
+            found.append(_expected(bracket, -(-rungs[0].units // rungs[0].level), rungs))
+        return _merged(found)
+
+    def _rungs(self, bracket: Bracket) -> list[ExpectedRung]:
+        scheduler = self._scheduler
+        return expected_rungs(bracket.levels, scheduler.reduction_factor, bracket.trials, scheduler.survivors)
+
+    def _whole(self, bracket: Bracket) -> ExpectedBracket:
+        return _expected(bracket, bracket.trials, self._rungs(bracket))
 
 
-def _play(scheduler: Scheduler, slots: int, number: int, shelf: _Shelf | None = None) -> None:
-    """Run a whole search in no time, with values that depend on (number, trial)."""
-    order = count()
-    running: list[tuple[int, int, Job]] = []
-    now = 0
-    while True:
-        while len(running) < slots and (job := scheduler.ask()) is not None:
-            again = 0 if shelf is None else shelf.on_job(job)
-            heappush(running, (now + job.until - job.start + again, next(order), job))
-        if not running:
-            return
-        now, _, job = heappop(running)
-        value = uniforms(number, "rehearsal", job.trial, 1)[0]
-        report = Report(job.trial, job.attempt, job.until, value, 0.0)
-        scheduler.tell(report)
-        if shelf is not None:
-            shelf.on_event(report)
+def _expected(bracket: Bracket, begun: int, rungs: Sequence[ExpectedRung]) -> ExpectedBracket:
+    trials, units = tuple(float(rung.trials) for rung in rungs), tuple(float(rung.units) for rung in rungs)
+    return ExpectedBracket(tuple(bracket.levels), bracket.times, begun, trials, units)
+
+
+def _exact(deadline: float) -> float:
+    """The deadline without the rounding of a quotient: a unit that ends with it is complete."""
+    deadline = min(max(deadline, 0.0), float(_MOST_UNITS))
+    nearest = round(deadline)
+    return nearest if math.isclose(deadline, nearest, rel_tol=_SAME) else deadline
+
+
+def _means(rehearsals: Sequence[Rehearsal]) -> list[ExpectedBracket]:
+    """Of what the trials of each bracket did."""
+    sums: dict[tuple[int, int], list[list[int]]] = {}
+    for each in rehearsals:
+        for trial in each.trials:
+            levels = each.levels[trial.first :]
+            key = trial.first, each.bracket_of(trial)
+            begun, reached, units = sums.setdefault(key, [[0], [0] * len(levels), [0] * len(levels)])
+            begun[0] += 1
+            below = 0
+            for rung in range(trial.rung - trial.first + 1):
+                reached[rung] += trial.resource >= levels[rung]
+                units[rung] += min(trial.resource, levels[rung]) - below
+                below = levels[rung]
+    found = []
+    for (first, _), numbers in sorted(sums.items()):
+        of_each = [tuple(number / len(rehearsals) for number in some) for some in numbers]
+        found.append(ExpectedBracket(rehearsals[0].levels[first:], 1, of_each[0][0], of_each[1], of_each[2]))
+    return _merged(found)
+
+
+def _merged(brackets: Sequence[ExpectedBracket]) -> list[ExpectedBracket]:
+    """Brackets in which the same happens are one, several times."""
+    times: dict[ExpectedBracket, int] = {}
+    for bracket in brackets:
+        alike = replace(bracket, times=1)
+        times[alike] = times.get(alike, 0) + bracket.times
+    return [replace(each, times=number) for each, number in times.items() if each.begun and number]

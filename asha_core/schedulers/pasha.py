@@ -26,9 +26,9 @@ every report, takes in the curves of trials that are still on their way to the h
 from __future__ import annotations
 
 import math
+from typing import Self
 
 from asha_core.schedulers.asha import ASHA
-from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.brackets import Bracket
 from asha_core.schedulers.soft_ranking import Curve, CurveNoise, SoftRanking
 from asha_core.schedulers.state import Status, TrialState
@@ -96,10 +96,14 @@ class PASHA(ASHA):
         """The highest unlocked level, and the width of the soft ranking."""
         return {"unlocked": self.unlocked, "epsilon": self.epsilon}
 
-    def rehearsal(self, trials: int, searcher: Searcher, *, longest: bool = False) -> Scheduler:
-        """ASHA on the rungs that are unlocked, or on all of them."""
-        levels = self.levels if longest else self.levels[: self._highest + 1]
-        return self._like(ASHA, levels, trials, searcher)
+    def rehearsal(self, trials: int | None, searcher: Searcher, *, longest: bool = False) -> Self:
+        """On the rungs that are unlocked, or on all of them; on its way nothing more is unlocked."""
+        twin = super().rehearsal(trials, searcher)
+        if not longest:
+            twin.levels = self.levels[: self._highest + 1]
+            twin._set_out()
+        twin._highest, twin._observes = len(twin.levels) - 1, False
+        return twin
 
     def brackets(self, trials: int) -> list[Bracket]:
         """What ``trials`` configurations are expected to cost if nothing more is unlocked."""

@@ -13,10 +13,11 @@ How peers differ. Optuna's ``SuccessiveHalvingPruner`` is asynchronous, and a st
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from asha_core.arguments import integer
 from asha_core.schedulers.synchronous import SynchronousScheduler
+from asha_core.searchers.base import Searcher
 
 
 class SuccessiveHalving(SynchronousScheduler):
@@ -41,6 +42,12 @@ class SuccessiveHalving(SynchronousScheduler):
     def bracket_size(self) -> int:
         """Configurations of a bracket."""
         return self._bracket_size or self.trial_limit or self.whole_bracket
+
+    def rehearsal(self, trials: int | None, searcher: Searcher, *, longest: bool = False) -> Self:
+        """Brackets of the same size, whatever number of trials is tried out."""
+        twin = super().rehearsal(trials, searcher, longest=longest)
+        twin._bracket_size = self.bracket_size
+        return twin
 
     def describe(self) -> dict[str, Any]:
         """The resolved settings, JSON-able, for a run's manifest."""

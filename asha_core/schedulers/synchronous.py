@@ -76,10 +76,15 @@ class SynchronousScheduler(Scheduler):
         size = self._shape(0)[1]
         return min(size, self.trial_limit or size) * self.levels[0]
 
+    @property
+    def cycle(self) -> int:
+        """Configurations after which brackets of the same sizes come again."""
+        return sum(self._shape(index)[1] for index in range(self._round))
+
     def brackets(self, trials: int) -> list[Bracket]:
         """How ``trials`` configurations are expected to be spread over brackets."""
         shapes = [self._shape(index) for index in range(self._round)]
-        rounds, rest = divmod(trials, sum(size for _, size in shapes))
+        rounds, rest = divmod(trials, self.cycle)
         found = []
         for first, size in shapes:
             found.append(Bracket(self.levels[first:], size, rounds))

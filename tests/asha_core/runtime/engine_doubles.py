@@ -56,6 +56,8 @@ class Occupied:
 class FakeExecutor:
     """Runs jobs in virtual time; ``work(job, resource)`` says what comes out of each unit.
 
+    Each unit takes ``unit_seconds``, or its own random time.
+
     A job ends with the report at ``job.until`` or with the first Failed, Lost or Rejected.
     """
 
@@ -66,6 +68,7 @@ class FakeExecutor:
         work: Callable[[Job, int], Sequence[Event]] = train,
         *,
         before: Callable[[Job], Sequence[Event]] = lambda job: (),
+        unit_seconds: float | None = None,
     ) -> None:
         self.devices = [f"fake:{slot}" for slot in range(slots)]
         self.submitted: list[Job] = []
@@ -73,6 +76,7 @@ class FakeExecutor:
         self._clock = clock
         self._work = work
         self._before = before
+        self._unit_seconds = unit_seconds
         self._occupied: list[Occupied | None] = [None] * slots
         self._settling: set[int] = set()  # slots whose closing event is not out yet: they are not free
         self._now: list[ExecutorEvent] = [
@@ -125,7 +129,9 @@ class FakeExecutor:
     def _schedule(self, slot: int) -> None:
         occupant = self._occupied[slot]
         if occupant is not None:
-            duration = 0.1 + uniforms(3, "duration", 1000 * occupant.job.trial + occupant.resource, 1)[0]
+            duration = self._unit_seconds
+            if duration is None:
+                duration = 0.1 + uniforms(3, "duration", 1000 * occupant.job.trial + occupant.resource, 1)[0]
             occupant.due = self._clock.time + duration
 
     def _emit(self, slot: int, events: Sequence[Event]) -> None:

@@ -21,7 +21,7 @@ SPACE = SearchSpace({"x": Float(1e-3, 1.0, log=True), "n": Int(1, 9), "c": Choic
 NINE = [float(value) for value in (5, 1, 9, 2, 8, 3, 9, 7, 6)]  # one pair of equals, the best of all
 
 # the trials, the settings and how far lazy clean-up went are not what a scheduler has decided
-_UNSEEN = ("space", "searcher", "_candidates")
+_UNSEEN = ("space", "searcher", "_candidates", "_made_with")
 
 Step = tuple[int, int, int]  # (trial, start, until) of a job
 

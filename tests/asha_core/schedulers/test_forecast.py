@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from asha_core import Float, SearchSpace
+from asha_core import Float, SearchSpace, SuccessiveHalving
+from asha_core.errors import SettingError
 from asha_core.messages import Report
 from asha_core.schedulers import SCHEDULERS, scheduler_class
+from asha_core.schedulers import forecast as forecast_module
 from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.forecast import (
     MOST_REHEARSED,
     Forecast,
-    affordable,
     enough_for_the_top,
     units_again,
 )
+from tests.asha_core.schedulers.helpers import fingerprint
 
 SPACE = SearchSpace({"x": Float(0.0, 1.0)})
 
@@ -48,11 +50,148 @@ def test_one_is_expected_at_the_top_of_as_many_as_are_enough_and_none_of_fewer(n
         assert round(Forecast(scheduler, enough - 1, 2, longest=True).in_full) == 0
 
 
+# -- until a deadline --------------------------------------------------------------------------------
+
+
+def reached(forecast: Forecast) -> list[float]:
+    return [trials for _, trials, _ in forecast.rungs]
+
+
 @pytest.mark.parametrize("name", SCHEDULERS)
-def test_nothing_is_affordable_for_nothing(name: str) -> None:
-    assert affordable(scheduler_of(name), 0.0, 2) == 0
-    nothing = Forecast(scheduler_of(name), 0, 2)
-    assert (nothing.units, nothing.in_full) == (0, 0)
+def test_no_time_is_no_search(name: str) -> None:
+    for deadline in (0.0, -3.0):
+        nothing = Forecast(scheduler_of(name), None, 2, deadline=deadline)
+        assert (nothing.trials, nothing.units, nothing.in_full, nothing.time) == (0, 0, 0, 0)
+        assert not nothing.complete
+    brief = Forecast(scheduler_of(name), None, 2, deadline=0.9)
+    assert (brief.trials, brief.units, brief.complete) == (2, 0, False)
+
+
+def test_a_search_without_an_end_is_not_forecast() -> None:
+    with pytest.raises(SettingError, match="give trials or deadline"):
+        Forecast(scheduler_of("asha"), None, 2)
+
+
+def test_a_deadline_closes_no_bracket() -> None:
+    cut = Forecast(scheduler_of("sh", max_resource=81), None, 1, deadline=60)
+    assert reached(cut) == [60, 0, 0, 0, 0]
+    two = scheduler_of("sh", max_resource=81, max_trials=1000)
+    # 1,000 units until 500; 333 times 2 until 834, when the other worker has waited for 2; 166 / 6 each
+    assert reached(Forecast(two, 1000, 2, deadline=1000)) == [1000, 333, 54, 0, 0]
+    assert Forecast(two, 1000, 2, deadline=1000).units == 1998
+
+
+@pytest.mark.parametrize(
+    ("most", "seed", "slots", "deadline"), [(27, 1, 2, 30), (81, 3, 1, 40), (81, 3, 2, 20)]
+)
+def test_hyperband_spends_its_budget_and_no_more(most: int, seed: int, slots: int, deadline: int) -> None:
+    forecast = Forecast(
+        scheduler_of("hyperband", max_resource=most, seed=seed), None, slots, deadline=deadline
+    )
+    assert forecast.units == pytest.approx(slots * deadline)
+    assert 13 <= forecast.trials < 16
+
+
+@pytest.mark.parametrize("deadline", [0.3 / 0.1, 3 - 1e-12, 3 + 1e-12, 3.9])
+def test_a_unit_that_ends_with_the_deadline_counts(deadline: float) -> None:
+    assert Forecast(scheduler_of("random"), None, 2, deadline=deadline).units == 6
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("trials", [None, 100])
+def test_a_search_that_ends_before_its_deadline_ends_as_without(name: str, trials: int | None) -> None:
+    scheduler = scheduler_of(name, max_resource=9)
+    free = Forecast(scheduler, 100, 3)
+    assert free.complete
+    for deadline in (free.time * 2, 10_000):
+        limited = Forecast(scheduler, 100, 3, deadline=deadline)
+        assert limited.complete
+        assert (limited.brackets, limited.time) == (free.brackets, free.time)
+    assert not Forecast(scheduler, trials, 3, deadline=free.time / 2).complete
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("trials", [None, 60_000, 10**7])
+@pytest.mark.parametrize("deadline", [1e5, 1e6, 12_345_678.9, 1e40])
+def test_what_is_too_large_to_rehearse_is_never_over_its_budget(
+    name: str, trials: int | None, deadline: float
+) -> None:
+    forecast = Forecast(scheduler_of(name), trials, 9, deadline=deadline, longest=True)
+    budget = min(int(deadline) * 9, 10**15)
+    assert forecast.units <= budget
+    assert forecast.complete or forecast.units > 0.999 * budget - 30
+    assert forecast.complete <= (trials is not None)
+    assert trials is None or forecast.trials <= trials
+    assert forecast.trials == reached(forecast)[0] or name in ("random", "hyperband", "sync-hyperband")
+
+
+@pytest.mark.parametrize("name", ["sh", "sync-hyperband", "random"])
+@pytest.mark.parametrize(("trials", "deadline"), [(None, 3_000.0), (400, 300.0), (100, None), (4000, 3000.5)])
+def test_what_is_calculated_is_about_what_is_rehearsed(
+    name: str, trials: int | None, deadline: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played = Forecast(scheduler_of(name), trials, 1, deadline=deadline)
+    monkeypatch.setattr(forecast_module, "MOST_REHEARSED", 0)
+    calculated = Forecast(scheduler_of(name), trials, 1, deadline=deadline)
+    assert calculated.units == played.units
+    assert calculated.complete == played.complete
+    # another slot, or the next bracket, may begin while the last trials of a rung are still trained
+    assert reached(calculated) == pytest.approx(reached(played), abs=2)
+
+
+# -- what is rehearsed -------------------------------------------------------------------------------
+
+
+def test_a_rehearsal_keeps_the_size_of_the_brackets() -> None:
+    for scheduler in (
+        SuccessiveHalving(SPACE, max_resource=27),
+        SuccessiveHalving(SPACE, max_resource=27, bracket_size=27, max_trials=500),
+    ):
+        rehearsed = scheduler.rehearsal(1338, scheduler.searcher)
+        assert (rehearsed.bracket_size, rehearsed.max_trials) == (27, 1338)
+        assert units_again(scheduler, 1338, 2, 100) == 0
+        assert units_again(scheduler, None, 2, 100, deadline=2000) == 0
+
+
+class Choosy(SuccessiveHalving):
+    """A user's own kind, with a setting of its own, in which one in four brackets is small."""
+
+    def __init__(self, space: SearchSpace, small: int, **others: int) -> None:
+        super().__init__(space, **others)
+        self.small = small
+
+    def _shape(self, index: int) -> tuple[int, int]:
+        return 0, self.small if index % 4 == 0 else self.bracket_size
+
+
+def test_a_rehearsal_has_all_settings_even_those_of_a_kind_of_ones_own() -> None:
+    scheduler = Choosy(SPACE, 5, max_resource=9, bracket_size=12, max_retries=7, seed=4)
+    scheduler.max_trials = 40
+    rehearsed = scheduler.rehearsal(30, scheduler.searcher)
+    assert (rehearsed.small, rehearsed.bracket_size, rehearsed.seed) == (5, 12, 4)
+    assert (rehearsed.max_retries, rehearsed.max_trials, rehearsed.mode) == (7, 30, scheduler.mode)
+    begun = [(each.begun, each.times) for each in Forecast(scheduler, 41, 1).brackets]
+    assert begun == [(5, 1), (12, 3)]
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_a_rehearsal_of_a_search_that_runs_begins_from_the_start(name: str) -> None:
+    scheduler, new = scheduler_of(name, max_trials=40), scheduler_of(name, max_trials=40)
+    for _ in range(15):
+        job = scheduler.ask()
+        assert job is not None
+        scheduler.tell(Report(job.trial, job.attempt, job.until, float(-job.trial), 0.0))
+    before = fingerprint(scheduler)
+    assert Forecast(scheduler, 40, 2).rungs == Forecast(new, 40, 2).rungs
+    assert fingerprint(scheduler) == before
+
+
+def test_checkpoints_cost_nothing_before_anybody_goes_on() -> None:
+    costs = [units_again(scheduler_of("asha"), 200, 2, 10, deadline=time) for time in (1, 60, 120, 240)]
+    whole = units_again(scheduler_of("asha"), 200, 2, 10)
+    assert costs[0] == 0
+    assert costs == sorted(costs)
+    assert costs[1] < costs[2] <= whole
 
 
 # -- the first promotion -----------------------------------------------------------------------------

@@ -146,4 +146,11 @@ def _executor(setup: Launch, token: str, stop: StopSignal) -> Executor:
     settings = WorkerSettings(setup.task, directory, longest, chosen.strategy, chosen.settings)
     if setup.inline:
         return InlineExecutor(settings, setup.devices.slots[0].device, interrupted=stop.asked)
-    return ProcessPool(settings, setup.devices.slots, heartbeat_timeout=setup.safety.heartbeat, token=token)
+    safety = setup.safety
+    return ProcessPool(
+        settings,
+        setup.devices.slots,
+        heartbeat_timeout=safety.heartbeat,
+        start_timeout=safety.start,
+        token=token,
+    )

@@ -128,6 +128,9 @@ _CARE = (
     Option("heartbeat-timeout", TIME, HANDLING, "TIME",
         "how long a worker may give no sign of life (stopped, frozen); beyond it, it is killed and replaced",
         default="60s", of_safety=True),
+    Option("start-timeout", TIME, HANDLING, "TIME",
+        "likewise for a worker that starts: how long its imports may wait, for a download say, while neither "
+        "it nor a compiler that it has started computes", default="10m", of_safety=True),
     Option("checkpoint-budget", SIZE, HANDLING, "BYTES",
         "what all checkpoints together may take: 20GB, 500MB; beyond it, those of the trials that are least "
         "likely to be promoted are deleted", of_safety=True),

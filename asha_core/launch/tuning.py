@@ -41,6 +41,7 @@ def tune(
     trial_timeout: str | float | None = None,
     no_progress_timeout: str | float | None = None,
     heartbeat_timeout: str | float | None = 60.0,
+    start_timeout: str | float | None = 600.0,
     checkpoint_budget: str | int | None = None,
 ) -> Result:
     """Search in worker processes, from a script.
@@ -65,6 +66,7 @@ def tune(
         trial_timeout: how long one trial may train in all its jobs; beyond it, it fails.
         no_progress_timeout: how long a worker may report no unit; beyond it, it is replaced.
         heartbeat_timeout: how long a worker may give no sign of life at all; None: for ever.
+        start_timeout: likewise while it starts, which it does not before its imports are done.
         checkpoint_budget: bytes of all checkpoints together, such as "20GB"; beyond it those of the trials
             that are least likely to be promoted are deleted.
     Returns:
@@ -112,6 +114,7 @@ def tune(
                 trial_timeout=trial_timeout,
                 no_progress_timeout=no_progress_timeout,
                 heartbeat_timeout=heartbeat_timeout,
+                start_timeout=start_timeout,
                 checkpoint_budget=checkpoint_budget,
             ),
             resume=resume,

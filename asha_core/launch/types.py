@@ -71,14 +71,16 @@ class SafetyLimits:
 
     limits: Limits = field(default_factory=Limits)  # how long a trial may train, or be silent
     heartbeat: float | None = 60.0  # seconds that a worker may give no sign of life; None: for ever
+    start: float | None = 600.0  # likewise while it starts
     checkpoint_budget: int | None = None  # bytes that all checkpoints may take; None: any number
 
     def __post_init__(self) -> None:
-        if self.heartbeat is not None and self.heartbeat < _LEAST_HEARTBEAT:
-            raise SettingError(
-                f"heartbeat-timeout is {self.heartbeat:g} s: a worker gives a sign of life once a second, so "
-                f"give at least {_LEAST_HEARTBEAT:g} s"
-            )
+        for name, time in (("heartbeat-timeout", self.heartbeat), ("start-timeout", self.start)):
+            if time is not None and time < _LEAST_HEARTBEAT:
+                raise SettingError(
+                    f"{name} is {time:g} s: a worker gives a sign of life once a second, so give at least "
+                    f"{_LEAST_HEARTBEAT:g} s"
+                )
 
     @classmethod
     def read(
@@ -87,6 +89,7 @@ class SafetyLimits:
         trial_timeout: str | float | None,
         no_progress_timeout: str | float | None,
         heartbeat_timeout: str | float | None,
+        start_timeout: str | float | None,
         checkpoint_budget: str | int | None,
     ) -> SafetyLimits:
         """From times and sizes as people give them: "30m", "20GB", or numbers of seconds and bytes."""
@@ -99,6 +102,7 @@ class SafetyLimits:
                 seconds(trial_timeout, "trial_timeout"), seconds(no_progress_timeout, "no_progress_timeout")
             ),
             seconds(heartbeat_timeout, "heartbeat_timeout"),
+            seconds(start_timeout, "start_timeout"),
             None if checkpoint_budget is None else parse_bytes(checkpoint_budget),
         )
 

@@ -40,6 +40,7 @@ class ProcessPool:
         slots: one worker each.
         heartbeat_timeout: seconds without a sign of life after which a worker is killed and replaced; None:
             never.
+        start_timeout: likewise of one that is not ready yet.
         token: what the workers carry in their environment (``trials.worker.processes``), a new one for
             each pool.
         limits: when a slot gets its next worker.
@@ -59,12 +60,13 @@ class ProcessPool:
         slots: Sequence[Slot],
         *,
         heartbeat_timeout: float | None = 60.0,
+        start_timeout: float | None = 600.0,
         token: str | None = None,
         limits: StartLimits = USUAL_LIMITS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.search_token = token or secrets.token_hex(8)
-        self._hang_detector = HangDetector(heartbeat_timeout, clock)
+        self._hang_detector = HangDetector(heartbeat_timeout, start_timeout, clock)
         self._slots = [
             WorkerSlot(index, place, settings, self.search_token, limits) for index, place in enumerate(slots)
         ]
@@ -266,19 +268,29 @@ class ProcessPool:
         else:
             events.append(slot.close_job(event))
 
-    def _replace(self, slot: WorkerSlot, worker: Worker, ending: str, events: list[ExecutorEvent]) -> None:
+    def _replace(
+        self,
+        slot: WorkerSlot,
+        worker: Worker,
+        ending: str,
+        events: list[ExecutorEvent],
+        *,
+        hung: bool = False,
+    ) -> None:
         """A worker has ended, or must: close its job, and see to the next one."""
         slot.end()
         if slot.job is not None and self._stopped:
             events.append(slot.lose_job(_STOPPED, "stopped"))
         elif slot.job is not None and worker.ready and not worker.leaving:
-            events.append(slot.lose_job(f"worker {slot.index} {ending}"))
+            events.append(slot.lose_job(f"worker {slot.index} {ending}", "hung" if hung else "died"))
         if self._stopped:
             slot.stay_empty()
         elif worker.setup_failed is not None:
             self._on_setup_failure(slot, worker.setup_failed)
         elif not worker.ready:
-            slot.failed(slot.why_no_start(ending))
+            slot.failed(f"worker {slot.index} {ending}" if hung else slot.why_no_start(ending))
+            if hung and slot.reason is None:  # after minutes in which nothing was heard
+                events.append(Notice(f"worker {slot.index} {ending}; another one is started", slot.index))
 
     def _on_setup_failure(self, slot: WorkerSlot, failure: SetupFailed) -> None:
         if failure.mistake:
@@ -302,9 +314,7 @@ class ProcessPool:
                 continue
             worker.end()
             self._drain(slot, events)
-            if slot.job is not None and worker.ready:
-                events.append(slot.lose_job(f"worker {slot.index} {reason}", "hung"))
-            self._replace(slot, worker, reason, events)
+            self._replace(slot, worker, reason, events, hung=True)
 
     def _start_those_due(self, events: list[ExecutorEvent]) -> None:
         if self._stopped:

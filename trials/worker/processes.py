@@ -31,12 +31,18 @@ _TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 
 class Stat(NamedTuple):
-    """A process as ``/proc/<pid>/stat`` tells it; ``cpu`` in seconds, of all its threads."""
+    """A process as ``/proc/<pid>/stat`` tells it.
+
+    Attributes:
+        cpu: seconds, of all its threads.
+        waited_for: seconds, of its children that have ended, and of theirs.
+    """
 
     state: str
     parent: int
     session: int
     cpu: float
+    waited_for: float = 0.0
 
 
 def stat(pid: int) -> Stat | None:
@@ -46,8 +52,9 @@ def stat(pid: int) -> Stat | None:
             fields = file.read().rpartition(b")")[2].split()
     except OSError:
         return None
-    cpu = (int(fields[11]) + int(fields[12])) / _TICKS
-    return Stat(fields[0].decode(), int(fields[1]), int(fields[3]), cpu)
+    user, system, of_children, system_of_children = (int(ticks) / _TICKS for ticks in fields[11:15])
+    cpu, waited_for = user + system, of_children + system_of_children
+    return Stat(fields[0].decode(), int(fields[1]), int(fields[3]), cpu, waited_for)
 
 
 def mark(token: str, worker: str) -> Mapping[str, str]:
@@ -128,9 +135,19 @@ def _end(find: Callable[[], set[int]], patience: float) -> set[int]:
     return ended
 
 
-def _family(pids: Collection[int]) -> set[int]:
+def family_cpu(pid: int, everyone: Mapping[int, Stat]) -> float:
+    """Seconds of CPU time that a worker has used with all that it has started, what has ended included.
+
+    Args:
+        everyone: as ``everyone`` gives it; the worker is there.
+    """
+    family = {pid} | _family({pid}, everyone)
+    return sum(everyone[each].cpu + everyone[each].waited_for for each in family)
+
+
+def _family(pids: Collection[int], alive: Mapping[int, Stat] | None = None) -> set[int]:
     """The sessions of workers, and what descends from them as long as they are alive to descend from."""
-    alive = _alive()
+    alive = _alive() if alive is None else alive
     family = {each for each, it in alive.items() if it.session in pids}
     # one may have no session of its own yet
     family |= {pid for pid in pids if pid in alive and alive[pid].parent == os.getpid()}
@@ -143,6 +160,11 @@ def _family(pids: Collection[int]) -> set[int]:
 
 def _alive() -> dict[int, Stat]:
     """The living processes of this user, without this one."""
+    return {pid: it for pid, it in everyone().items() if it.state not in "ZX"}
+
+
+def everyone() -> dict[int, Stat]:
+    """The processes of this user, without this one; also those that have ended, and were not waited for."""
     found = {}
     with suppress(OSError):
         for entry in os.scandir("/proc"):
@@ -152,7 +174,7 @@ def _alive() -> dict[int, Stat]:
                 if entry.stat().st_uid != os.getuid():
                     continue
             it = stat(int(entry.name))
-            if it is not None and it.state not in "ZX":
+            if it is not None:
                 found[int(entry.name)] = it
     return found
 

@@ -19,7 +19,7 @@ from analysis.cli import main as report
 from asha_core.cli.run import main
 from asha_core.launch.option_kinds import FLAG
 from asha_core.launch.option_parsing import parse_arguments
-from asha_core.launch.option_table import OPTIONS
+from asha_core.launch.option_table import OPTIONS, Scope, keys_of
 from asha_core.runtime.replay import EarlierSessions, changed_settings, replay
 from asha_core.runtime.storage.journal import JournalWriter, read_journal
 from asha_core.schedulers import SCHEDULERS
@@ -547,6 +547,7 @@ NEW = {
     "trial-timeout": "30m",
     "no-progress-timeout": "20m",
     "heartbeat-timeout": "90s",
+    "start-timeout": "20m",
     "checkpoint-budget": "2GB",
     "checkpoint-size": "5MB",
 }
@@ -578,6 +579,15 @@ def test_resume_and_its_directory_may_stand_in_the_file(used: Path) -> None:
     assert main(["--config", str(file)]) == 0
     assert results(used)["trials"] == 6
     assert main(["--resume", *TASK, "--results-dir", str(used)]) == 0  # without the file
+    assert results(used)["trials"] == 6
+
+
+def test_a_search_that_is_older_than_an_option_is_resumed_with_its_default(used: Path) -> None:
+    manifest = json.loads((used / "run.json").read_text())
+    for option in keys_of(Scope.HANDLING):
+        manifest["settings"].pop(option)
+    (used / "run.json").write_text(json.dumps(manifest))
+    assert main(["--resume", *TASK, "--results-dir", str(used), "--max-trials", "6"]) == 0
     assert results(used)["trials"] == 6
 
 

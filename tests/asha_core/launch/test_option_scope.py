@@ -11,7 +11,7 @@ from trials.tasks.images import ImageTask
 
 NOT_ANOTHER_SEARCH = {
     *("data_dir", "gpus", "target"),
-    *("no_progress_timeout", "heartbeat_timeout", "max_retries", "checkpoint_budget"),
+    *("no_progress_timeout", "heartbeat_timeout", "start_timeout", "max_retries", "checkpoint_budget"),
 }
 OF_A_SESSION = {
     *("resume", "results_dir", "plan", "json", "config", "unit_seconds", "checkpoint_size", "progress"),

@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from benchmarks import training_speed
+from benchmarks import pasha_epsilon, training_speed
 from benchmarks.training_parts import Roofline
 from benchmarks.training_routes import Plan, Route
 from benchmarks.warm_start_cost import BAR_ROW, LiveBytes, markdown, peak_bytes
@@ -27,6 +28,22 @@ def test_the_decisions_table_is_what_the_json_file_says() -> None:
         [sys.executable, "-c", code], cwd=BENCHMARKS, capture_output=True, text=True, check=True
     )
     assert done.stdout in (BENCHMARKS / "README.md").read_text()
+
+
+def test_the_table_of_pasha_s_epsilon_is_what_the_json_file_says() -> None:
+    content = json.loads((BENCHMARKS / "results" / "pasha_epsilon.json").read_text())
+    assert pasha_epsilon.markdown(content) in (ROOT / "docs" / "results" / "pasha-epsilon.md").read_text()
+
+
+def test_curves_on_their_way_make_a_difference_with_several_workers_alone() -> None:
+    generator = np.random.default_rng(0)
+    losses = generator.random((60, 1)) + generator.normal(0, 0.005, (60, 27)) + 1 / np.arange(1, 28)
+    seconds = np.repeat(generator.random((60, 1)) + 0.1, 27, axis=1)
+    for slots in (1, 16):
+        arrived, on_their_way, _ = pasha_epsilon.measured("noise", losses, seconds, slots, 4, 60)
+        assert arrived["differ"] == 0
+        assert (on_their_way["differ"] > 0) == (slots > 1)
+        assert (on_their_way["units"] < arrived["units"]) == (slots > 1)
 
 
 @pytest.mark.parametrize("name", ["resnet20", "digits_cnn", "mlp", "mlp_adamw"])

@@ -18,9 +18,12 @@ unless its trial was the last below, too. Units that were not reported are left 
 Source: Bohdal, Balles, Wistuba, Ermis, Archambeau, Zappella 2023, "PASHA", arXiv:2207.06940, algorithm 1
 and section 4.
 
-How peers differ. Syne Tune's ``PASHA`` recomputes epsilon from all pairs of trials and all units at
-every report, takes in the curves of trials that are still on their way to the highest rung, fails with a
-``KeyError`` if a unit was not reported, and with an ``IndexError`` if there is one rung.
+How peers differ. The authors' code, Syne Tune's ``PASHA``, takes in the curves of trials that are still on
+their way to the highest rung, each pair up to the last unit that both have, and compares at every report,
+not only at arrivals. With one worker it has the same epsilon at every arrival; what it does with several is
+measured in ``docs/results/pasha-epsilon.md``. It takes all pairs of trials, begins a rung lower, at r, if
+there are but two rungs below R, fails with a ``KeyError`` if a unit was not reported, and with an
+``IndexError`` if there is one rung.
 """
 
 from __future__ import annotations

@@ -8,12 +8,15 @@ bracket s_max again, until the budget or ``max_trials`` ends it.
 Source: Li et al. 2018, "Hyperband", JMLR 18(185), algorithm 1; idle slots begin the next bracket, as in
 Falkner et al. 2018 (BOHB), arXiv:1807.01774.
 
-How peers differ. Ray Tune's ``HyperBandScheduler`` and Katib stall a bracket when one of its trials
-dies (Ray from the bracket's second rung on, if the others wait for it); here a failed trial is an entry
-with the worst value. Ray lets ceil(n/eta) go on, begins with the smallest bracket, and rounds a
-floating-point logarithm to the nearest integer: at some R (47 to 80, with eta = 3) it counts a bracket
-too many, which has no units, and the sizes are of so many. HpBandSter and others round it down, and lose
-one at some R. Optuna's ``HyperbandPruner`` is asynchronous: see ``hyperband``.
+How peers differ. HpBandSter, DEHB, NePS and Orion begin with floor((s_max+1)/(s+1)) * eta^s configurations,
+as table 1 of the paper has it: 27, 9, 6 where its algorithm 1, and this, have 34, 15, 8. Syne Tune and
+Keras Tuner round every rung up: ceil((s_max+1)/(s+1) * eta^(s-k)) go on to the k-th above, in Syne Tune
+failed ones, too, where there are too few others. Ray Tune's ``HyperBandScheduler`` and Katib stall a
+bracket when one of its trials dies (Ray from the bracket's second rung on, if the others wait for it); here
+a failed trial is an entry with the worst value. Ray lets ceil(n/eta) go on, begins with the smallest
+bracket, and rounds a floating-point logarithm to the nearest integer: at some R (47 to 80, with eta = 3) it
+counts a bracket too many, which has no units, and the sizes are of so many. HpBandSter and others round it
+down, and lose one at some R. Optuna's ``HyperbandPruner`` is asynchronous: see ``hyperband``.
 """
 
 from __future__ import annotations

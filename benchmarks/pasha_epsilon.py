@@ -7,8 +7,8 @@ What is compared  Three rules. *arrived*: the curves of trials that have arrived
                   count. *on their way*: those beyond the rung below, too, each pair up to the last unit
                   that both have. *every report*: the same, and rankings are compared at every report, not
                   only at arrivals, as in Syne Tune 0.13.
-On what           Recorded learning curves, r = 1, eta = 3, in the recorded seconds: a CNN on CIFAR-10 (Klein et
-                  al. 2017; 265 configurations, R = 40), and 12 tasks of LCBench through YAHPO's surrogate,
+On what           Recorded learning curves, r = 1, eta = 3, in the recorded seconds: a CNN on CIFAR-10 (Klein
+                  et al. 2017; 265 configurations, R = 40), and 12 tasks of LCBench through YAHPO's surrogate,
                   whose curves are smooth (300 configurations each, R = 52); all of them, and 60.
 n                 Random orders of the configurations: 120 for CIFAR-10, 10 for each task of LCBench.
 What is told      Units of a whole search, and their ratio to those of *arrived*; how

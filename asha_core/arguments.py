@@ -11,10 +11,11 @@ from collections.abc import Iterable
 from contextlib import suppress
 from enum import Enum
 from numbers import Real
-from typing import Any
+from typing import Any, TypeVar
 
 from asha_core.errors import SettingError, nearest
 
+T = TypeVar("T")
 PLAIN = (float, int, str, bool, type(None))  # exactly these: what JSON and checkpoints give back as it was
 
 
@@ -52,25 +53,51 @@ def plain_values(value: Any) -> Any:
     return found
 
 
+def shown(value: object) -> str:
+    """Any object in a few characters on one line."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # whatever its own __repr__ raises; an integer of 5,000 digits
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def instance(name: str, value: T, kind: Any, must_be: str) -> T:
+    """An object of a class; ``must_be`` says to people which one."""
+    if not isinstance(value, kind):
+        raise SettingError(f"{name} is {shown(value)}: it must be {must_be}")
+    return value
+
+
+def text(name: str, value: object) -> str:
+    """A text of one line, and not an empty one."""
+    if not isinstance(value, str) or not value.strip() or any(ord(letter) < 32 for letter in value):
+        raise SettingError(f"{name} is {shown(value)}: it must be text, on one line")
+    return str.__str__(value)
+
+
 def one_of(name: str, value: object, allowed: Iterable[str]) -> str:
     """A name that is allowed; the error says which is near, and which there are."""
     names = list(allowed)
     if not isinstance(value, str) or value not in names:
-        raise SettingError(f"{name} is {value!r}{nearest(str(value), names)}")
+        written = value if isinstance(value, str) else shown(value)
+        raise SettingError(f"{name} is {shown(value)}{nearest(written, names)}")
     return str.__str__(value)
 
 
-def integer(name: str, value: object, least: int, most: int | None = None) -> int:
+def integer(name: str, value: object, least: int | None = None, most: int | None = None) -> int:
     """An integer (one of numpy's, too; no bool) of at least ``least``, and at most ``most``."""
     try:
         if isinstance(value, bool):
             raise TypeError
         number = operator.index(value)  # type: ignore[arg-type]
-        if number < least or (most is not None and number > most):
+        if (least is not None and number < least) or (most is not None and number > most):
             raise ValueError
     except (TypeError, ValueError):
-        limit = "" if most is None else f" and at most {most}"
-        raise SettingError(f"{name} is {value!r}: it must be an integer of at least {least}{limit}") from None
+        bounds = (("of at least", least), ("at most", most))
+        told = " and ".join(f"{how} {limit}" for how, limit in bounds if limit is not None)
+        must_be = f"an integer {told}".rstrip()
+        raise SettingError(f"{name} is {shown(value)}: it must be {must_be}") from None
     return number
 
 
@@ -104,7 +131,7 @@ def number(
             found = float(scalar)
     if not (math.isfinite(found) and all(limit is None or holds(found, limit) for limit, holds, _ in limits)):
         told = " and ".join(f"{how} {limit:g}" for limit, _, how in limits if limit is not None)
-        raise SettingError(f"{name} is {value!r}: it must be a finite number {told}".rstrip())
+        raise SettingError(f"{name} is {shown(value)}: it must be a finite number {told}".rstrip())
     return found
 
 
@@ -112,5 +139,5 @@ def true_or_false(name: str, value: object) -> bool:
     """A bool, and nothing that is merely true."""
     found = plain(value)
     if not isinstance(found, bool):
-        raise SettingError(f"{name} is {value!r}: it must be true or false")
+        raise SettingError(f"{name} is {shown(value)}: it must be true or false")
     return found

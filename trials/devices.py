@@ -7,16 +7,19 @@ starts, so before anything can import torch.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from asha_core.arguments import integer
+from asha_core.arguments import integer, shown
 from asha_core.errors import DeviceError, SettingError
 from asha_core.runtime.machine import cores, memory_bytes
 from asha_core.runtime.units import counted, format_bytes
 from trials.gpu_detection import Gpu, detect_gpus, visible_gpus
 
 __all__ = ["INLINE", "Devices", "Gpu", "Slot", "detect_gpus", "parse_devices", "threads_each", "visible_gpus"]
+
+_MOST_WORKERS = 10_000  # a slip of the keyboard, beyond
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +59,12 @@ WORKER_BYTES = 2**29  # what a process takes that has loaded torch, before its d
 INLINE = Devices((Slot("inline", "cpu"),), held=1)
 
 
-def parse_devices(gpus: str, workers_per_gpu: int | None = None) -> Devices:
+def parse_devices(gpus: str | Sequence[int], workers_per_gpu: int | None = None) -> Devices:
     """The slots that ``--gpus`` and ``--workers-per-gpu`` ask for.
 
     Args:
-        gpus: "auto", "cpu", "inline" (``INLINE``: this very process), or GPU numbers such as "0,1,2,3",
-            counted among the visible ones.
+        gpus: "auto", "cpu", "inline" (``INLINE``: this very process), or GPU numbers such as "0,1,2,3" or
+            [0, 1, 2, 3], counted among the visible ones.
         workers_per_gpu: slots on each GPU, 1 by default; on the CPU the number of worker processes, by
             default ``cpu_workers()``.
     Raises:
@@ -69,7 +72,9 @@ def parse_devices(gpus: str, workers_per_gpu: int | None = None) -> Devices:
         SettingError: not a list of GPUs.
     """
     if workers_per_gpu is not None:
-        integer("workers-per-gpu", workers_per_gpu, 1)
+        workers_per_gpu = integer("workers-per-gpu", workers_per_gpu, 1, _MOST_WORKERS)
+    if isinstance(gpus, Iterable) and not isinstance(gpus, str | bytes):
+        gpus = ",".join(map(str, gpus))
     if gpus == "inline":
         return INLINE
     if gpus == "cpu":
@@ -91,10 +96,12 @@ def parse_devices(gpus: str, workers_per_gpu: int | None = None) -> Devices:
     return _on_gpus([found[number] for number in numbers], workers_per_gpu or 1)
 
 
-def _numbers(text: str) -> list[int]:
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() for part in parts):
-        raise SettingError(f'gpus is {text!r}: give numbers such as 0,1,2,3, or "auto", "cpu" or "inline"')
+def _numbers(text: Any) -> list[int]:
+    parts = [part.strip() for part in text.split(",")] if isinstance(text, str) else [""]
+    if not all(part.isdecimal() and len(part) < 10 for part in parts):
+        raise SettingError(
+            f'gpus is {shown(text)}: give numbers such as 0,1,2,3, or "auto", "cpu" or "inline"'
+        )
     numbers = [int(part) for part in parts]
     if len(set(numbers)) < len(numbers):
         raise SettingError(f"gpus is {text!r}: a GPU is named twice (use --workers-per-gpu to share one)")

@@ -13,8 +13,7 @@ from typing import Any
 
 from asha_core.errors import AshaError, SettingError, TaskError, nearest
 from asha_core.own_packages import why_hidden
-from asha_core.space import SearchSpace
-from trials.task import Task
+from trials.task import Task, check_task
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +61,7 @@ class TaskSpec:
                 f"task {self.target} is {kind!r}: it must be a subclass of trials.Task or "
                 "trials.TorchTask (for a plain function use asha_core.tune)"
             )
-        if not isinstance(getattr(task, "space", None), SearchSpace):
-            raise TaskError(f"task {self.target} has no search space: set `space = SearchSpace({{...}})`")
-        if task.mode not in ("max", "min"):
-            raise TaskError(f'task {self.target} has mode {task.mode!r}: it must be "max" or "min"')
+        check_task(task, f"task {self.target}")
         if self.frozen:
             task = copy.copy(task)  # it may be a module's own
             task.space = task.space.freeze(**self.frozen)

@@ -10,14 +10,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from asha_core.arguments import plain_values
-from asha_core.errors import TaskError
+from asha_core.arguments import instance, one_of, plain_values, shown, text
+from asha_core.errors import SettingError, TaskError
 from asha_core.space import Configuration, SearchSpace
 from asha_core.streams import stream_seed
 from warmstart.base import BlackBox, Problem
 
 if TYPE_CHECKING:
     from trials.trial import Trial
+
+MODES = ("max", "min")
 
 
 class Task(ABC):
@@ -120,6 +122,21 @@ class Task(ABC):
         return {"target": f"{_module(kind)}:{kind.__qualname__}", "options": options}
 
 
+def check_task(task: Task, name: str) -> None:
+    """Raise ``TaskError`` for a task whose class attributes cannot be used.
+
+    Args:
+        name: of the task, for errors.
+    """
+    if not isinstance(getattr(task, "space", None), SearchSpace):
+        raise TaskError(f"{name} has no search space: set `space = SearchSpace({{...}})`")
+    if task.mode not in MODES:
+        raise TaskError(f'{name} has mode {task.mode!r}: it must be "max" or "min"')
+    for attribute in ("metric", "unit"):
+        if not isinstance(getattr(task, attribute), str):
+            raise TaskError(f"{name} has {attribute} {shown(getattr(task, attribute))}: it must be text")
+
+
 def _module(thing: Any) -> str:
     """Where a class or function is defined; for a script, the name that others can import it under."""
     module: str = thing.__module__
@@ -161,10 +178,16 @@ class FunctionTask(Task):
         metric: str = "value",
         mode: str = "max",
     ) -> None:
+        kind: object = function
+        if isinstance(kind, type) and issubclass(kind, Task):
+            name = kind.__name__
+            raise SettingError(f"train is the class {name}: give an object of it, such as {name}()")
+        if not callable(function):
+            raise SettingError(f"train is {shown(function)}: it must be a function train(trial), or a Task")
         self.function = function
-        self.space = space
-        self.metric = metric
-        self.mode = mode
+        self.space = instance("space", space, SearchSpace, "a SearchSpace")
+        self.metric = text("metric", metric)
+        self.mode = one_of("mode", mode, MODES)
         self.unit = "unit"
 
     def run(self, trial: Trial) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, SupportsFloat
 
+from asha_core.arguments import shown
 from asha_core.errors import ReportError, ResultsError
 from asha_core.messages import Job, Report
 from asha_core.space import Configuration
@@ -296,13 +297,4 @@ def _number(value: SupportsFloat, name: str) -> float:
             raise TypeError
         return float(value)
     except Exception:  # whatever float() has against it: two elements, 10**400, an error in its __float__
-        raise ReportError(f"{name} is {_shown(value)}: report a number, such as trial.report(0.93)") from None
-
-
-def _shown(value: object) -> str:
-    """Any object in a few characters on one line."""
-    try:
-        text = " ".join(repr(value).split())
-    except Exception:
-        text = f"a {type(value).__name__}"
-    return text if len(text) <= 80 else f"{text[:77]}..."
+        raise ReportError(f"{name} is {shown(value)}: report a number, such as trial.report(0.93)") from None

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from asha_core.arguments import instance, text, true_or_false
 from asha_core.errors import SettingError
 from asha_core.launch.launching import launch
 from asha_core.launch.naming import default_directory, short_name
@@ -17,7 +18,7 @@ from asha_core.runtime.storage.run_directory import RunDirectory
 from asha_core.runtime.units import parse_duration
 from asha_core.schedulers.base import Scheduler
 from trials.devices import parse_devices
-from trials.task import FunctionTask, Task
+from trials.task import FunctionTask, Task, check_task
 
 if TYPE_CHECKING:
     from trials.trial import Trial
@@ -27,7 +28,7 @@ def tune(
     train: Callable[[Trial], None] | Task,
     scheduler: Scheduler,
     *,
-    gpus: str = "auto",
+    gpus: str | Sequence[int] = "auto",
     workers_per_gpu: int | None = None,
     budget: str | float | None = None,
     variation: str = "baseline",
@@ -49,7 +50,7 @@ def tune(
     Args:
         train: a function ``train(trial)`` at the top level of a module, or a ``Task``.
         scheduler: such as ``ASHA(space, max_trials=100)``; give it ``max_trials``, or give a budget.
-        gpus: "auto", "cpu", "0,1,2,3", or "inline": in this very process, for debugging.
+        gpus: "auto", "cpu", "0,1,2,3" or [0, 1, 2, 3], or "inline": in this very process, for debugging.
         workers_per_gpu: workers on each GPU; on the CPU how many in all, by default one a core.
         budget: wall-clock such as "90m", or seconds.
         variation: the warm start; all but "baseline" and "random-warm" need a task with losses to
@@ -76,11 +77,15 @@ def tune(
 
     A script must call it under ``if __name__ == "__main__":``, because worker processes import it.
     """
+    instance("scheduler", scheduler, Scheduler, "a scheduler, such as ASHA(space, max_trials=100)")
+    text("variation", variation)
+    true_or_false("resume", resume)
     task: Task = (
         train
         if isinstance(train, Task)
         else FunctionTask(train, scheduler.space, metric=metric, mode=scheduler.mode)
     )
+    check_task(task, f"the task {type(task).__name__}")
     if task.space != scheduler.space:  # such as a frozen one: warm starts move in what is searched
         task = copy.copy(task)
         task.space = scheduler.space

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from asha_core.arguments import instance, number, one_of
 from asha_core.errors import SettingError
 from asha_core.launch.naming import short_name
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.observers import Observer, Outcome
 from asha_core.runtime.storage.records import to_json
 from asha_core.runtime.storage.run_directory import RunDirectory
+from asha_core.runtime.terminal.console import PROGRESS
 from asha_core.runtime.trial_timeouts import Limits
 from asha_core.runtime.units import parse_bytes, parse_duration
 from asha_core.schedulers.base import Scheduler
@@ -125,6 +127,8 @@ def choose_warm_start(name: str, options: Mapping[str, Any] | None = None) -> Ch
     Raises:
         SettingError: there is none of that name, it does not take these settings, or JSON cannot hold them.
     """
+    if options is not None:
+        instance("warm_start_options", options, Mapping, "a mapping from settings to values")
     chosen = variation(name, options)
     for setting, value in chosen.settings.items():
         try:
@@ -176,6 +180,13 @@ class Launch:
     safety: SafetyLimits = field(default_factory=SafetyLimits)
     resume: bool = False
     changes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        one_of("progress", self.progress, PROGRESS)
+        if self.target is not None:
+            number("target", self.target)
+        for observer in instance("observers", self.observers, Sequence, "a list of observers"):
+            instance("an observer", observer, Observer, "an object of a subclass of Observer")
 
     @property
     def inline(self) -> bool:

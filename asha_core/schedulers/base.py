@@ -30,14 +30,14 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-from asha_core.arguments import integer, one_of
+from asha_core.arguments import instance, integer, one_of
 from asha_core.errors import ReportError, SettingError
 from asha_core.messages import Event, Failed, Job, Lost, Refined, Rejected, Report, Verdict
 from asha_core.schedulers.attempts import job_ended
 from asha_core.schedulers.expectations import Expectations
 from asha_core.schedulers.levels import check_levels, rung_levels
 from asha_core.schedulers.state import Best, RungCounts, Status, TrialState
-from asha_core.searchers.base import Searcher
+from asha_core.searchers.base import Searcher, space_and_seed
 from asha_core.searchers.random_search import RandomSearch
 from asha_core.space import SearchSpace
 from asha_core.streams import stream_seed
@@ -106,21 +106,18 @@ class Scheduler(Expectations, ABC):
         max_retries: int = 2,
         searcher: Searcher | None = None,
     ) -> None:
+        self.space, self.seed = space_and_seed(space, seed)
         self.mode = one_of("mode", mode, ("max", "min"))
         self.max_trials = None if max_trials is None else integer("max_trials", max_trials, 1)
         self.max_retries = integer("max_retries", max_retries, 0)
-        if searcher is not None and not isinstance(searcher, Searcher):
-            raise SettingError(
-                f"searcher is {searcher!r}: it must be an instance of a subclass of asha_core.Searcher"
-            )
+        if searcher is not None:
+            instance("searcher", searcher, Searcher, "an instance of a subclass of asha_core.Searcher")
         if searcher is not None and getattr(searcher, "space", None) != space:
             raise SettingError("the searcher has another space than the scheduler: give both the same")
         least, most, self.reduction_factor = check_levels(min_resource, max_resource, reduction_factor)
         self.levels = self._ladder(least, most, self.reduction_factor)
-        self.space = space
-        self.seed = seed
-        self.searcher: Searcher = searcher or RandomSearch(space, seed)
-        self._sign = -1.0 if mode == "max" else 1.0
+        self.searcher: Searcher = searcher or RandomSearch(self.space, self.seed)
+        self._sign = -1.0 if self.mode == "max" else 1.0
         self._set_out()
 
     def _set_out(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+from asha_core.arguments import instance, integer
 from asha_core.space import Configuration, SearchSpace
 
 
@@ -28,3 +29,13 @@ class Searcher(ABC):
     def check(self) -> None:
         """Raise ``SpaceError``, before anything is begun, if a constraint raises or refuses everything."""
         self.propose(0)
+
+
+def space_and_seed(space: SearchSpace, seed: int) -> tuple[SearchSpace, int]:
+    """Both, checked.
+
+    Raises:
+        SettingError: no ``SearchSpace``, or no integer.
+    """
+    instance("space", space, SearchSpace, 'a SearchSpace, such as SearchSpace({"lr": Float(0, 1)})')
+    return space, integer("seed", seed)

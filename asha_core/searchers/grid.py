@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 from asha_core.errors import SpaceError
-from asha_core.searchers.base import Searcher
+from asha_core.searchers.base import Searcher, space_and_seed
 from asha_core.space import Choice, Configuration, Constant, Int, SearchSpace, Value
 from asha_core.streams import stream_seed
 
@@ -28,7 +28,7 @@ class GridSearch(Searcher):
     name = "grid"
 
     def __init__(self, space: SearchSpace, seed: int) -> None:
-        self.space = space
+        self.space, seed = space_and_seed(space, seed)
         axes: list[list[Value]] = []
         combinations = 1
         for name, dimension in space.items():

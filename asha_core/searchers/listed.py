@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from asha_core.arguments import instance, shown, true_or_false
 from asha_core.errors import ConfigurationError
 from asha_core.searchers.base import Searcher
 from asha_core.space import Configuration
@@ -24,13 +25,16 @@ class Listed(Searcher):
     def __init__(
         self, configurations: Sequence[Mapping[str, Any]], then: Searcher, *, only: bool = False
     ) -> None:
-        self.space = then.space
+        if isinstance(configurations, str | bytes | Mapping) or not isinstance(configurations, Iterable):
+            raise ConfigurationError(f"start points are {shown(configurations)}: give a list of mappings")
+        self.space = instance("then", then, Searcher, "a searcher, such as RandomSearch(space, 0)").space
+        only = true_or_false("only", only)
         self.name = f"listed+{then.name}" if not only else "listed"
         self._listed: list[Configuration] = []
         for number, values in enumerate(configurations):
             if not isinstance(values, Mapping):
                 raise ConfigurationError(
-                    f"start point {number} is {values!r}: it must be a mapping from names to values"
+                    f"start point {number} is {shown(values)}: it must be a mapping from names to values"
                 )
             try:
                 self._listed.append(self.space.configuration(values))

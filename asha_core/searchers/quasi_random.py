@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from asha_core.arguments import one_of
-from asha_core.searchers.base import Searcher
+from asha_core.searchers.base import Searcher, space_and_seed
 from asha_core.searchers.random_search import random_point
 from asha_core.space import Configuration, SearchSpace
 from asha_core.streams import stream_seed
@@ -37,8 +37,7 @@ class QuasiRandomSearch(Searcher):
     """
 
     def __init__(self, space: SearchSpace, seed: int, sequence: str = "sobol") -> None:
-        self.space = space
-        self.seed = seed
+        self.space, self.seed = space_and_seed(space, seed)
         self.name = one_of("sequence", sequence, SEQUENCES)
         self._engine = self._new_engine()
         self._blocks: dict[int, list[list[float]]] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asha_core.searchers.base import Searcher
+from asha_core.searchers.base import Searcher, space_and_seed
 from asha_core.space import Configuration, SearchSpace
 from asha_core.streams import uniforms
 
@@ -25,8 +25,7 @@ class RandomSearch(Searcher):
     name = "random"
 
     def __init__(self, space: SearchSpace, seed: int) -> None:
-        self.space = space
-        self.seed = seed
+        self.space, self.seed = space_and_seed(space, seed)
 
     def propose(self, index: int) -> Configuration:
         """The configuration of trial ``index``."""

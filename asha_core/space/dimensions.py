@@ -195,7 +195,7 @@ class Choice:
     def __init__(self, options: Sequence[Value]) -> None:
         if getattr(options, "ndim", None) == 1 and hasattr(options, "tolist"):
             options = options.tolist()
-        if isinstance(options, str) or not isinstance(options, Sequence) or not options:
+        if isinstance(options, str | bytes) or not isinstance(options, Sequence) or not options:
             raise SpaceError(f"Choice options are {options!r}: give a list of at least one option")
         options = [plain(option) for option in options]
         for option in options:

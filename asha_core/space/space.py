@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from asha_core.arguments import shown
 from asha_core.errors import ConfigurationError, SpaceError, nearest
 from asha_core.space.conditions import Conditions, checked_conditions, exists, parents_first
 from asha_core.space.configuration import Configuration
@@ -74,7 +75,9 @@ class SearchSpace(Mapping[str, Dimension]):
                 )
         if callable(constraints):
             raise SpaceError("constraints is one function: give a list of them, constraints=[...]")
-        constraints = tuple(constraints or ())
+        if constraints is not None and not isinstance(constraints, Iterable):
+            raise SpaceError(f"constraints is {shown(constraints)}: give a list of functions")
+        constraints = () if constraints is None else tuple(constraints)
         for constraint in constraints:
             if not callable(constraint):
                 raise SpaceError(f"constraint {constraint!r} is not a function of a configuration")
@@ -213,9 +216,7 @@ class SearchSpace(Mapping[str, Dimension]):
             ConfigurationError: a name is missing, unknown, or of a dimension that does not exist there; a
                 value lies outside its dimension; or a constraint refuses it.
         """
-        for name in values:
-            if name not in self._dimensions:
-                raise ConfigurationError(f"unknown dimension {name!r}{nearest(str(name), self.names)}")
+        self._check_names(values)
         checked: dict[str, Value] = {}
         missing, misplaced = [], ""
         for name in self._order:
@@ -245,6 +246,13 @@ class SearchSpace(Mapping[str, Dimension]):
                 )
         return configuration
 
+    def _check_names(self, values: object) -> None:
+        if not isinstance(values, Mapping):
+            raise ConfigurationError(f"the configuration is {shown(values)}: it must map names to values")
+        for name in values:
+            if name not in self._dimensions:
+                raise ConfigurationError(f"unknown dimension {name!r}{nearest(str(name), self.names)}")
+
     # -- JSON ------------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
@@ -268,7 +276,7 @@ class SearchSpace(Mapping[str, Dimension]):
         Raises:
             SpaceError: an unknown type or unknown arguments; a constraint that cannot be imported.
         """
-        entries = description.get("dimensions")
+        entries = description.get("dimensions") if isinstance(description, Mapping) else None
         if not isinstance(entries, Mapping):
             raise SpaceError(
                 f'a search space is described by {{"dimensions": {{...}}}}, not by {description!r}'

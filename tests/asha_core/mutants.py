@@ -104,7 +104,7 @@ MUTANTS = {
         ("        self.rules = rules\n", "        pass\n", "the rules of the search"),
         ('.get("rules", 1)', '.get("rules", self.rules)', "rules that are not named are the first"),
         ("if self.rules > 1 else {}", "if self.rules > 2 else {}", "rules are told"),
-        ('-1.0 if mode == "max" else 1.0', '1.0 if mode == "max" else -1.0', "direction"),
+        ('-1.0 if self.mode == "max" else 1.0', '1.0 if self.mode == "max" else -1.0', "direction"),
         ("self._lost.popleft()", "self._lost.pop()", "retries go in order"),
         ("trial.attempt += 1", "trial.attempt += 2", "attempts count by one"),
         ("trial.start = trial.resource  #", "trial.start = trial.start  #", "units are not repeated"),

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-from asha_core.arguments import integer, number, one_of, true_or_false
+from asha_core.arguments import integer, number, one_of, shown, text, true_or_false
 from asha_core.errors import AshaError, ConfigurationError, SettingError, SpaceError
 from asha_core.schedulers import SCHEDULERS, scheduler_class
+from asha_core.searchers import SEARCHERS, make_searcher
 from asha_core.searchers.base import Searcher
+from asha_core.searchers.grid import GridSearch
 from asha_core.searchers.listed import Listed
+from asha_core.searchers.quasi_random import QuasiRandomSearch
 from asha_core.searchers.random_search import RandomSearch
 from asha_core.space import Choice, Float, SearchSpace
 
@@ -78,10 +82,86 @@ def test_constraints_may_come_from_a_generator_or_be_none():
     assert SearchSpace(dict(SPACE), constraints=None) == SPACE
 
 
-@pytest.mark.parametrize("points", [[0.1], {"x": 0.1, "o": "a"}, ["a"]])
+@pytest.mark.parametrize("points", [[0.1], [{"x"}], ["a"]])
 def test_start_points_are_mappings(points: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"start point 0 is .* it must be a mapping"):
         Listed(points, RandomSearch(SPACE, 0))
+
+
+@pytest.mark.parametrize("points", [{"x": 0.1, "o": "a"}, "ab", b"ab", 3, None])
+def test_start_points_are_a_list(points: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"start points are .* give a list of mappings"):
+        Listed(points, RandomSearch(SPACE, 0))
+
+
+def test_what_follows_the_list_is_a_searcher_or_nothing() -> None:
+    with pytest.raises(SettingError, match="then is None: it must be a searcher"):
+        Listed([], None)  # type: ignore[arg-type]
+    with pytest.raises(SettingError, match="only is 1: it must be true or false"):
+        Listed([], RandomSearch(SPACE, 0), only=1)  # type: ignore[arg-type]
+
+
+GRID = SearchSpace({"o": Choice(["a", "b"])})
+SEEDED: dict[str, Callable[[Any], Any]] = {
+    **{name: lambda seed, name=name: scheduler_class(name)(SPACE, seed=seed) for name in SCHEDULERS},
+    **{f"search-{name}": lambda seed, name=name: make_searcher(name, GRID, seed) for name in SEARCHERS},
+}
+
+
+@pytest.mark.parametrize("kind", SEEDED)
+def test_a_seed_is_an_integer(kind: str) -> None:
+    for value in ("1", True, 1.0, None, math.nan, np.float64(1.0), np.bool_(True), [1]):
+        with pytest.raises(SettingError, match=r"^seed is .*: it must be an integer$"):
+            SEEDED[kind](value)
+    assert SEEDED[kind](-3) is not None
+
+
+@pytest.mark.parametrize("kind", SEEDED)
+def test_numpys_seed_is_the_same_as_pythons(kind: str) -> None:
+    def first(made: Any) -> Any:
+        return made.ask() if hasattr(made, "ask") else [made.propose(index) for index in range(2)]
+
+    assert first(SEEDED[kind](np.int64(3))) == first(SEEDED[kind](3))
+
+
+@pytest.mark.parametrize("space", [None, {"x": Float(0.0, 1.0)}, Float(0.0, 1.0), SearchSpace, "space"])
+def test_a_space_is_a_search_space(space: Any) -> None:
+    made = [*(scheduler_class(name) for name in SCHEDULERS), *(RandomSearch, GridSearch, QuasiRandomSearch)]
+    for kind in made:
+        with pytest.raises(SettingError, match=r"^space is .*: it must be a SearchSpace"):
+            kind(space, seed=0)
+
+
+@pytest.mark.parametrize("value", [None, 3, "x", ["x"]])
+def test_what_is_described_by_a_mapping(value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"the configuration is .*: it must map names to values"):
+        SPACE.configuration(value)
+    with pytest.raises(SpaceError, match="a search space is described by"):
+        SearchSpace.from_dict(value)
+
+
+def test_constraints_are_a_list() -> None:
+    with pytest.raises(SpaceError, match="constraints is 3: give a list of functions"):
+        SearchSpace(dict(SPACE), constraints=3)  # type: ignore[arg-type]
+
+
+def test_values_are_shown_in_a_few_characters_on_one_line() -> None:
+    assert shown("a\nb") == repr("a\nb")
+    assert shown(np.zeros((2, 2))) == "array([[0., 0.], [0., 0.]])"
+    assert len(shown(list(range(1000)))) == 80
+    assert shown(10**5000) == "a int"
+
+
+@pytest.mark.parametrize("value", ["", " ", "a\nb", "a\0", b"a", 3, None])
+def test_text_is_one_line(value: Any) -> None:
+    with pytest.raises(SettingError, match=r"^metric is .*: it must be text, on one line$"):
+        text("metric", value)
+    assert text("metric", np.str_("loss")) == "loss"
+
+
+def test_the_limits_of_an_integer_are_told() -> None:
+    with pytest.raises(SettingError, match="n is 3: it must be an integer at most 2"):
+        integer("n", 3, most=2)
 
 
 def test_a_child_without_its_parent_is_told_what_is_missing():

@@ -1,0 +1,131 @@
+"""Every argument of ``tune``: what it cannot use is refused in one line, and nothing is left."""
+
+from __future__ import annotations
+
+import datetime
+import inspect
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from asha_core import ASHA, Float, SearchSpace, tune
+from asha_core.errors import AshaError, DeviceError, SettingError
+from asha_core.runtime.observers import Observer
+from tests.trials import jobs
+from trials.devices import parse_devices
+from trials.gpu_detection import Gpu
+from trials.task import FunctionTask, Task
+
+SPACE = SearchSpace({"x": Float(0.0, 1.0)})
+NOTHING_LIKE_IT = [
+    b"x", {"a": 1}, object(), np.array([1, 2]), 1j, datetime.timedelta(seconds=3), int, [[1]], math.nan,
+    math.inf, -math.inf, True, "\n", "a\0b",
+]  # fmt: skip
+NO_NUMBERS = [each for each in NOTHING_LIKE_IT if not isinstance(each, np.ndarray)]
+TIME = [0, -1, "", "3 parsecs", "1h-", *NOTHING_LIKE_IT]
+NAME = [None, 3, "", "x", *NOTHING_LIKE_IT]
+
+# argument: (values that it does not take, how an error names it)
+REFUSED: dict[str, tuple[list[Any], str]] = {
+    "train": (
+        [None, 3, "x", Task, FunctionTask, *(each for each in NOTHING_LIKE_IT if each is not int)],
+        "train is",
+    ),
+    "scheduler": ([None, 3, ASHA, SPACE, jobs.work, *NOTHING_LIKE_IT], "scheduler is"),
+    "gpus": ([None, 0, 1, "", "x", "0,", "-1", [], [0.0], [-1], "0,0", [0, 0], *NO_NUMBERS], "gpus is"),
+    "workers_per_gpu": ([0, -1, 2.0, "2", 10**400, *NOTHING_LIKE_IT], "workers-per-gpu is"),
+    "budget": (TIME, "budget is"),
+    "variation": (NAME, "variation"),
+    "warm_start_options": ([3, "x", [], [("eta_h", 1)], *NOTHING_LIKE_IT], ""),
+    "metric": ([None, 3, "", *NOTHING_LIKE_IT], "metric is"),
+    "target": (["0.9", [0.9], 10**400, *NOTHING_LIKE_IT], "target is"),
+    "progress": (NAME, "progress is"),
+    "observers": ([None, 3, Observer(), Observer, [3], [Observer], *NOTHING_LIKE_IT], "observer"),
+    "resume": ([None, 0, 1, "yes", *(each for each in NOTHING_LIKE_IT if each is not True)], "resume is"),
+    "trial_timeout": (TIME, "trial_timeout is"),
+    "no_progress_timeout": (TIME, "no_progress_timeout is"),
+    "heartbeat_timeout": ([1, *TIME], "heartbeat"),
+    "checkpoint_budget": ([0, -1, "", "3 apples", 0.5, *NOTHING_LIKE_IT], "checkpoint"),
+}
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def call(**arguments: Any) -> Any:
+    scheduler = ASHA(SPACE, max_trials=2, max_resource=1)
+    usual = {"train": jobs.work, "scheduler": scheduler, "gpus": "inline", "progress": "none"}
+    return tune(**{**usual, "results_dir": "run", **arguments})
+
+
+def test_the_table_has_every_argument() -> None:
+    assert {*REFUSED, "results_dir"} == set(inspect.signature(tune).parameters)
+
+
+@pytest.mark.parametrize("argument", REFUSED)
+def test_what_is_not_taken_is_named_and_leaves_nothing(argument: str, tmp_path: Path) -> None:
+    values, named = REFUSED[argument]
+    for value in values:
+        with pytest.raises(AshaError) as caught:
+            call(**{argument: value})
+        said = str(caught.value)
+        assert named in said, value
+        assert "\n" not in said, value
+        assert len(said) < 600, value
+        assert isinstance(caught.value, SettingError), said
+        assert not list(tmp_path.iterdir()), value
+
+
+@pytest.mark.parametrize(
+    ("arguments", "of"),
+    [
+        ({"target": np.float32(0.5), "workers_per_gpu": np.int64(2), "metric": np.str_("loss")}, "numpy"),
+        ({"budget": np.int64(60), "trial_timeout": np.float64(60), "checkpoint_budget": 1e9}, "numbers"),
+        ({"budget": "1m", "heartbeat_timeout": None, "observers": (Observer(),)}, "text"),
+        ({"warm_start_options": {}, "target": -3}, "empty"),
+    ],
+)
+def test_what_is_taken(arguments: dict[str, Any], of: str) -> None:
+    assert call(**arguments).outcome.reason == "complete"
+
+
+@pytest.mark.parametrize("gpus", ["1,0", [1, 0], (1, 0), np.array([1, 0]), ["1", "0"], iter([1, 0])])
+def test_gpus_are_given_as_text_or_as_numbers(gpus: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trials.devices.visible_gpus", lambda: [Gpu("0", "a"), Gpu("1", "b")])
+    assert [slot.label for slot in parse_devices(gpus).slots] == ["gpu 1", "gpu 0"]
+    with pytest.raises(DeviceError, match="GPU 2 is not there"):
+        parse_devices([2])
+
+
+class NoSpace(Task):
+    def run(self, trial: Any) -> None: ...
+
+
+class OddMode(NoSpace):
+    space = SPACE
+    mode = "biggest"
+
+
+class OddMetric(NoSpace):
+    space = SPACE
+    metric = None  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        (NoSpace, "the task NoSpace has no search space"),
+        (OddMode, "the task OddMode has mode 'biggest': it must be"),
+        (OddMetric, "the task OddMetric has metric None: it must be text"),
+    ],
+)
+def test_a_task_whose_attributes_cannot_be_used(task: Any, said: str, tmp_path: Path) -> None:
+    with pytest.raises(AshaError, match=said):
+        call(train=task())
+    assert not list(tmp_path.iterdir())

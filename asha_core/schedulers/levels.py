@@ -32,7 +32,8 @@ def rung_levels(min_resource: int, max_resource: int, reduction_factor: int) -> 
         Strictly increasing levels; the last is ``max_resource`` even where it is not r*eta^k.
     Raises:
         SettingError: an argument is not an integer in its range.
-    Source: Li et al. 2020, arXiv:1810.05934, algorithm 2 (s = 0).
+    Source: Li et al. 2020, arXiv:1810.05934, algorithm 2 (s = 0); there the last level is the largest
+    r*eta^k up to R, here R itself is one more.
 
     >>> rung_levels(1, 243, 3)
     (1, 3, 9, 27, 81, 243)

@@ -7,11 +7,12 @@ import contextlib
 import math
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from asha_core.errors import ResultsError, SettingError
 from asha_core.runtime.terminal.command import Parser, run_command
+from asha_core.runtime.terminal.encodings import print_json
 
 
 def _finite(text: str) -> float:
@@ -76,13 +77,20 @@ def _report_study(options: argparse.Namespace) -> int:
     study = load_study(options.results)
     with _writing(output):
         written = write_study_report(study, output, options.target, runs=options.runs)
+    _warn_of(written.failures)
     if options.json:
-        print(written.numbers.read_text(encoding="utf-8"), end="")
+        print_json(written.numbers.read_text(encoding="utf-8").rstrip())
     else:
         print(study_text(written))
         print(f"\nreport:  {written.page}\nfigures: {output / 'figures'}\ntables:  {output / 'tables'}")
         print(f"numbers: {written.numbers}")
     return 0
+
+
+def _warn_of(failures: Mapping[str, str]) -> None:
+    for name, why in failures.items():
+        words = f"warning: figure {name} could not be drawn and is left out: {why}"
+        print(f"asha-report: {words}", file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -114,8 +122,9 @@ def _report_runs(options: argparse.Namespace) -> int:
     output = Path(options.output) if options.output else _default_output(options.results, paths)
     with _writing(output):
         written = write_report(runs, output, options.target)
+    _warn_of(written.failures)
     if options.json:
-        print(written.comparison.read_text(encoding="utf-8"), end="")
+        print_json(written.comparison.read_text(encoding="utf-8").rstrip())
     else:
         print(text_tables(runs, written.summaries))
         for run, label in zip(runs, labels(runs), strict=True):

@@ -16,6 +16,7 @@ from analysis.figures.layout import (
     labelled,
     left_out,
     nothing,
+    plain,
     room,
     step_band,
     time_axis,
@@ -72,7 +73,7 @@ def plot_best_bands(
     seen = np.concatenate([np.concatenate([each[late] for each in band]) for band in drawn.values()])
     _fit(axes, np.concatenate([seen, np.asarray(targets, dtype=np.float64)]))
     _targets(axes, targets)
-    axes.set_xlabel(xlabel)
+    axes.set_xlabel(plain(xlabel))
     labelled(axes, ylabel)
     missing = left_out(bands, drawn, "no value by then")
     framed(axes, title, drawn, style, n, f"{of} with {interval}", missing)

@@ -83,8 +83,8 @@ def plot_overheads(
         legend_below(
             axes,
             [
-                Patch(facecolor="white" if i else GREY, edgecolor=GREY, hatch=_HATCHES[i % 4], label=what)
-                for i, what in enumerate(values)
+                Patch(facecolor="white" if i else GREY, edgecolor=GREY, hatch=_HATCHES[i % 4], label=label)
+                for i, label in enumerate(map(plain, values))
             ],
         )
 

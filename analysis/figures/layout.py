@@ -31,8 +31,12 @@ Align = Literal["axes", "figure"]
 
 
 def plain(text: str) -> str:
-    """``text`` as it stands: no dollar sign in it begins a formula."""
-    return text.replace("$", r"\$")
+    """``text`` as it stands: no dollar sign in it begins a formula, and nothing that no font can show."""
+    return _shown(text).replace("$", r"\$")
+
+
+def _shown(text: str) -> str:
+    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
 
 
 def nothing(axes: Axes, why: str = "nothing to show") -> None:
@@ -124,7 +128,7 @@ def tall(rows: int, width: float = SIZE[0]) -> tuple[float, float]:
 def text_width(text: str, size: str = "small") -> float:
     """Points that a line of ``text`` takes."""
     width, _, _ = text_to_path.get_text_width_height_descent(
-        text or " ", FontProperties(size=size), ismath=False
+        _shown(text) or " ", FontProperties(size=size), ismath=False
     )
     return 1.05 * float(width)  # hinting makes them wider on some screens
 
@@ -156,9 +160,11 @@ def legend_below(axes: Axes, handles: Sequence[Artist], lower: float = 0.0) -> L
     under, width = axes.transAxes + move, room(axes)[0] - 4 * size
     if alone(axes):  # in the middle of the figure: wide names beside the axes take nothing from it
         under, width = blended_transform_factory(figure.transSubfigure, under), room(axes)[0] - size
-    rows = _legend_rows([str(handle.get_label()) for handle in handles], width)
+    labels = [str(handle.get_label()) for handle in handles]
+    rows = _legend_rows(labels, width)
     return axes.legend(
-        handles=list(handles),
+        list(handles),
+        [f" {label}" if label.startswith("_") else label for label in labels],  # matplotlib leaves such out
         ncols=-(-len(handles) // rows),
         frameon=False,
         fontsize="small",

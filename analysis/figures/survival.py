@@ -18,6 +18,7 @@ from analysis.figures.layout import (
     labelled,
     left_out,
     nothing,
+    plain,
     room,
     step_band,
     ticks_at,
@@ -90,7 +91,7 @@ def plot_kaplan_meier(
         marked |= len(marks) > 0
     axes.set_xlim(0, end * scale * 1.02)
     axes.set_ylim(-2, 103)
-    axes.set_xlabel(xlabel)
+    axes.set_xlabel(plain(xlabel))
     labelled(axes, f"searches {'that reached' if complement else 'yet to reach'} {target} (%)")
     ticks = "tick: a search that ended before it (censored)" if marked else ""
     rows = _at_risk(axes, {name: told[name] * scale for name in steps if name in told}, style)
@@ -238,7 +239,7 @@ def _rung_axes(axes: Axes, levels: Floats, unit: str, shares: Floats, *, logarit
     axes.set_xscale("log")
     ticks_at(axes.xaxis, levels, [f"{level:g}" for level in levels])
     axes.set_xlim(levels[0] / _MARGIN, levels[-1] * _MARGIN)
-    axes.set_xlabel(f"rung ({unit}s of training)")
+    axes.set_xlabel(plain(f"rung ({unit}s of training)"))
     labelled(axes, "configurations that reached it (%)")
     if not logarithmic:
         axes.set_ylim(0, 105)

@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis import figures
 from analysis.figures.confusion import plot_confusion
-from analysis.figures.layout import headed, legend_below, nothing, plain, sample
+from analysis.figures.layout import across, headed, labelled, legend_below, nothing, plain, sample
 from analysis.figures.style import GREY, PALETTE, SIZE, styles
 from analysis.journals.metrics import best_so_far, rung_survival, time_split
 from analysis.journals.runs import Run, TrialHistory, best_value, labels
@@ -85,7 +85,7 @@ def plot_best_so_far(axes: Axes, runs: Sequence[Run], target: float | None = Non
     if target is not None:
         axes.axhline(target, color="#555555", linestyle="--", linewidth=1)
         axes.annotate(f" target {target:g}", (0, target), va="bottom", color="#555555", fontsize="small")
-    axes.set_ylabel(f"best {runs[0].metric} so far (validation)")
+    labelled(axes, f"best {runs[0].metric} so far (validation)")
     axes.set_title("Best so far")
     if len(runs) > 1:
         legend_below(axes, [sample(style[name], plain(name)) for name in curves])
@@ -124,7 +124,7 @@ def plot_learning_curves(axes: Axes, run: Run, name: str | None = None) -> None:
     ]
     axes.legend(
         handles=handles[::-1],
-        title=f"reached {run.unit}",
+        title=plain(f"reached {run.unit}"),
         frameon=False,
         fontsize="small",
         loc="lower right" if run.mode == "max" else "upper right",
@@ -135,8 +135,8 @@ def plot_learning_curves(axes: Axes, run: Run, name: str | None = None) -> None:
         axes.minorticks_off()
     else:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel(f"resource ({run.unit}s)")
-    axes.set_ylabel(f"{run.metric} (validation)")
+    across(axes, f"resource ({run.unit}s)")
+    labelled(axes, f"{run.metric} (validation)")
     _titled(axes, f"Learning curves of {counted(len(run.trials), 'trial')}", run, name)
 
 
@@ -166,7 +166,7 @@ def plot_rung_survival(axes: Axes, runs: Sequence[Run]) -> None:
             range(len(levels)), ideal, "k_", markersize=16, label=f"one in {eta} of the rung before"
         )
     axes.set_xticks(range(len(levels)), [str(level) for level in levels])
-    axes.set_xlabel(f"rung ({runs[0].unit}s)")
+    across(axes, f"rung ({runs[0].unit}s)")
     axes.set_ylabel("configurations that reached it (%)")
     axes.set_ylim(0, 112)
     axes.set_title("Survival of configurations by rung")
@@ -262,7 +262,7 @@ def plot_losses(axes: Axes, run: Run, count: int = 4, name: str | None = None) -
     if seen and min(seen) > 0 and max(seen) / min(seen) > 30:
         axes.set_yscale("log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel(f"resource ({run.unit}s)")
+    across(axes, f"resource ({run.unit}s)")
     axes.set_ylabel("loss")
     several = f"the {len(ranked[:count])} best trials" if len(ranked) > 1 and count > 1 else "the best trial"
     _titled(axes, f"Losses of {several}", run, name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +18,17 @@ if TYPE_CHECKING:
 
 
 def run_page(
-    runs: Sequence[Run], summaries: Sequence[dict[str, Any]], drawings: Sequence[Drawing], folder: Path
+    runs: Sequence[Run],
+    summaries: Sequence[dict[str, Any]],
+    drawings: Sequence[Drawing],
+    folder: Path,
+    failures: Mapping[str, str],
 ) -> str:
     """The whole page.
 
     Args:
         folder: of the drawings' PNG files.
+        failures: by the name of a drawing that could not be drawn, why.
     """
     parts = [
         {
@@ -42,6 +47,7 @@ def run_page(
         runs=parts,
         drawings=drawings,
         folder=folder,
+        failures=failures,
         directories=[str(run.directory) for run in runs],
         versions=[f"{name} {version}" for name, version in runs[0].manifest["versions"].items()],
     )

@@ -30,6 +30,7 @@ class Written:
     comparison: Path
     figures: list[Path]
     summaries: list[dict[str, Any]]  # one a run, as in comparison.json
+    failures: dict[str, str]  # figures that cannot be drawn, by name: why
 
 
 def targets_for(runs: Sequence[Run], targets: Sequence[float]) -> tuple[list[float], bool]:
@@ -137,6 +138,7 @@ def write_report(runs: Sequence[Run], output: Path, targets: Sequence[float] = (
         targets: values for T@tau; by default the runs' own, else 90, 95 and 99% of the best value that a run
             of the same problem reached.
     """
+    from analysis.report.drawings import files_of
     from analysis.report.run_figures import drawings_of
 
     chosen: dict[str, tuple[list[float], bool]] = {}
@@ -151,7 +153,10 @@ def write_report(runs: Sequence[Run], output: Path, targets: Sequence[float] = (
     hardest = {tuple(values[-1:]) if named else () for values, named in chosen.values()}
     target = next(iter(hardest), ()) if len(hardest) == 1 else ()
     drawings = drawings_of(runs, summaries, target[0] if target else None)
-    figures = [path for drawing in drawings for path in drawing.save(folder)]
+    told = {drawing.name: drawing.save_or_say(folder) for drawing in drawings}
+    failures = {name: why for name, why in told.items() if why}
+    figures = files_of(drawings, folder, failures)
     page = output / "report.html"
-    page.write_text(run_page(runs, summaries, drawings, folder), encoding="utf-8")
-    return Written(page, comparison, figures, summaries)
+    html = run_page(runs, summaries, drawings, folder, failures)
+    page.write_text(html, encoding="utf-8", errors="backslashreplace")
+    return Written(page, comparison, figures, summaries, failures)

@@ -53,6 +53,7 @@ def study_page(
     *,
     links: Mapping[str, str],
     folder: Path,
+    failures: Mapping[str, str],
     commands: Sequence[str],
     state: str = "",
 ) -> str:
@@ -63,6 +64,7 @@ def study_page(
         runs: that were read.
         links: by a run's id, its own report, relative to the page.
         folder: of the drawings' PNG files.
+        failures: by the name of a drawing that could not be drawn, why.
         commands: that made the runs and this report.
         state: what is to be said of a study that is not complete.
     """
@@ -76,6 +78,7 @@ def study_page(
         runs=runs,
         links=links,
         folder=folder,
+        failures=failures,
         commands=commands,
         state=state,
         arms=len({arm.name for group in comparison.groups for arm in group.arms}),

@@ -49,6 +49,7 @@ class WrittenStudy:
     tables: list[Path]
     comparison: Comparison
     state: str
+    failures: dict[str, str]  # figures that cannot be drawn, by name: why
 
 
 def is_study(paths: Sequence[str | Path]) -> bool:
@@ -101,28 +102,39 @@ def write_study_report(
     """
     if not study.replicates:
         raise ResultsError(f"there is nothing to report on in {study.directory} yet: {_why_nothing(study)}")
+    from analysis.report.drawings import files_of
+
     comparison, folder = compare(study, targets), output / "figures"
     sections, effects = _sections(comparison)
     drawings = [*([effects] if effects else []), *(d for s in sections for d in (*s.figures, *s.diagnostics))]
     folder.mkdir(parents=True, exist_ok=True)
-    tasks: list[Any] = [partial(drawing.save, folder) for drawing in drawings]
+    tasks: list[Any] = [partial(drawing.save_or_say, folder) for drawing in drawings]
     links: dict[str, str] = {}
     if runs:
         reports, links = _run_reports(study, output, targets)
         tasks += reports
-    do_all(tasks, processes)
-    _forget(folder, {drawing.name for drawing in drawings})
+    told = zip([drawing.name for drawing in drawings], do_all(tasks, processes), strict=False)
+    failures = {name: why for name, why in told if why}
+    _forget(folder, {drawing.name for drawing in drawings}.difference(failures))
     tables = [criteria_table(comparison), *(table for section in sections for table in section.tables)]
     written = _write_tables(tables, output / "tables")
     numbers, page, state = output / "comparison.json", output / "report.html", state_of(study)
     write_json(numbers, comparison.to_json(in_words(comparison)))
     read, made = [*study.replicates, *study.left_out], commands or _commands(study, targets)
-    told = study_page(
-        comparison, sections, effects, read, links=links, folder=folder, commands=made, state=state
+    html = study_page(
+        comparison,
+        sections,
+        effects,
+        read,
+        links=links,
+        folder=folder,
+        failures=failures,
+        commands=made,
+        state=state,
     )
-    page.write_text(told, encoding="utf-8")
-    drawn = [folder / f"{drawing.name}{end}" for drawing in drawings for end in (".pdf", ".png")]
-    return WrittenStudy(page, numbers, drawn, written, comparison, state)
+    page.write_text(html, encoding="utf-8", errors="backslashreplace")
+    drawn = files_of(drawings, folder, failures)
+    return WrittenStudy(page, numbers, drawn, written, comparison, state, failures)
 
 
 def _sections(comparison: Comparison) -> tuple[list[Section], Drawing | None]:
@@ -205,7 +217,7 @@ def _write_tables(tables: Sequence[Table], folder: Path) -> list[Path]:
     for table in kept:
         for ending, render in RENDERED.items():
             path = folder / f"{table.name}.{ending}"
-            path.write_text(render(table), encoding="utf-8")
+            path.write_text(render(table), encoding="utf-8", errors="backslashreplace")
             written.append(path)
     _forget(folder, {table.name for table in kept})
     return written

@@ -51,9 +51,10 @@ def _test(options: argparse.Namespace) -> int:
     )
     if options.json:
         from asha_core.runtime.storage.records import to_json
+        from asha_core.runtime.terminal.encodings import print_json
         from trials.torch_task.final_test import fields
 
-        print(to_json(fields(final)))
+        print_json(to_json(fields(final)))
     else:
         _print(final, options.results)
     return 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from asha_core.launch.option_parsing import devices_and_budget
 from asha_core.runtime.storage.records import to_json
 from asha_core.runtime.terminal.console import format_table
+from asha_core.runtime.terminal.encodings import print_json
 from asha_core.runtime.units import counted, format_bytes, format_duration
 from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.forecast import Forecast, units_again
@@ -35,7 +36,10 @@ def print_plan(
         checkpoint_budget=limit,
         checkpoint_bytes=size,
     )
-    print(_as_text(plan, task) if results is None else to_json(plan), file=results)
+    if results is None:
+        print(_as_text(plan, task))
+    else:
+        print_json(to_json(plan), results)
 
 
 def make_plan(

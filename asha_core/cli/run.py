@@ -26,6 +26,7 @@ from asha_core.runtime.storage.records import to_json
 from asha_core.runtime.storage.run_directory import RunDirectory
 from asha_core.runtime.terminal.command import last_words, run_command
 from asha_core.runtime.terminal.console import PROGRESS, format_table
+from asha_core.runtime.terminal.encodings import print_json
 from asha_core.runtime.units import counted, format_duration
 from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.forecast import Forecast, enough_for_the_top
@@ -59,7 +60,7 @@ def _standard_output_kept() -> Iterator[TextIO]:
         kept = os.dup(number)
         os.dup2(sys.stderr.fileno(), number)
         try:
-            with os.fdopen(os.dup(kept), "w") as copy:
+            with os.fdopen(os.dup(kept), "w", encoding=results.encoding, errors=results.errors) as copy:
                 yield copy
         finally:
             os.dup2(kept, number)
@@ -93,7 +94,7 @@ def _search(options: Mapping[str, Any], changes: Mapping[str, Any], results: Tex
 def _print_outcome(options: Mapping[str, Any], setup: Launch, result: Result, results: TextIO | None) -> None:
     """What was found, and how to go on."""
     if results is not None:
-        print(to_json({**result.summary, "results_dir": str(result.directory)}), file=results)
+        print_json(to_json({**result.summary, "results_dir": str(result.directory)}), results)
     else:
         _print_result(result, setup)
     if result.outcome.reason in ("interrupted", "budget"):

@@ -184,8 +184,10 @@ def describe(configuration: Mapping[str, Any], names: Sequence[str] | None = Non
 
 
 def short(value: Any) -> str:
-    """A value in a few characters: floats with four digits."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    """A value in a few characters, on one line: floats with four digits."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(value))
 
 
 def one_line(text: str, width: int = 100) -> str:

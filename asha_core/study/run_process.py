@@ -49,7 +49,7 @@ class RunProcess:
         outputs = [path.open("ab", buffering=0) for path in logs]
         try:
             for line in heading:
-                outputs[0].write(f"{line}\n".encode())
+                outputs[0].write(f"{line}\n".encode(errors="backslashreplace"))
                 listener("stdout", line)
             self._child = subprocess.Popen(
                 command,

@@ -197,5 +197,5 @@ class WorkerSlot:
                 'under `if __name__ == "__main__":`, and the function it tunes must be importable (not '
                 "defined in a notebook or in python -c)"
             )
-        lines = log.read_text(errors="replace").strip().splitlines()
+        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         return f"worker {self.index} {ending} while starting" + (f": {lines[-1]}" if lines else "")

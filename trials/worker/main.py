@@ -27,7 +27,7 @@ from trials.worker import processes
 from trials.worker.heartbeat import EventSender, start_heartbeat
 from trials.worker.job_runner import JobRunner, WorkerSettings
 from trials.worker.journalled_count import JournalledCount
-from trials.worker.output import output_to, worker_log
+from trials.worker.output import output_to, print_utf8, worker_log
 
 _FAMILY_SECONDS = 10.0  # that the end of a worker's family may take
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG, in <linux/prctl.h>
@@ -122,6 +122,7 @@ def main(
     watcher = _leave_with_parent(identity)
     results = Path(settings.results)
     failed: SetupFailed | None = None
+    print_utf8()
     with output_to(worker_log(results, identity.slot)):
         try:
             stop = _StopRequest()

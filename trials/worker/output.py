@@ -35,6 +35,13 @@ def output_to(path: Path) -> Iterator[None]:
             os.close(copy)
 
 
+def print_utf8() -> None:
+    """From now on this process prints UTF-8, whatever the locale: it prints into files that are ours."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+
+
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):  # the disk is full, or the task has closed it

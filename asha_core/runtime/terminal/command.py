@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from asha_core.errors import AshaError, SettingError
+from asha_core.runtime.terminal.encodings import every_text_told
 
 
 class _Help(argparse.HelpFormatter):
@@ -34,13 +35,29 @@ class Parser(argparse.ArgumentParser):
 def run_command(name: str, command: Callable[[], int]) -> int:
     """The exit status of ``command``; its errors are one line on standard error.
 
+    Its output is told whatever the locale.
+
     Returns:
         What it returns; 2 for an ``AshaError``, 130 for Ctrl-C, 1 if the reader of its output has left.
     """
+    with every_text_told():
+        return _run(name, command)
+
+
+def _run(name: str, command: Callable[[], int]) -> int:
     try:
         return command()
     except AshaError as error:
         print(f"{name}: error: {'; '.join(str(error).splitlines())}", file=sys.stderr)
+        return 2
+    except UnicodeEncodeError as error:
+        if error.encoding.startswith("utf") or error.encoding != sys.getfilesystemencoding():
+            raise
+        print(
+            f"{name}: error: names of files are {error.encoding} in this locale, which lacks letters of "
+            f"{error.object!r:.200}: use a locale such as C.UTF-8, or PYTHONUTF8=1",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         print(f"{name}: interrupted", file=sys.stderr)
@@ -63,4 +80,4 @@ def last_words() -> Iterator[None]:
 def _silence() -> None:
     """Let the flush at the end of this process have nothing to say."""
     with suppress(OSError):
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        sys.stdout = open(os.devnull, "w", encoding="utf-8", errors="replace")  # noqa: SIM115

@@ -16,6 +16,7 @@ from asha_core.messages import Job
 from asha_core.runtime.executor import ExecutorEvent
 from asha_core.runtime.observers import Observer, Outcome, SearchView, describe, describe_outcome
 from asha_core.runtime.storage.records import event_record, job_record, to_json
+from asha_core.runtime.terminal.encodings import print_json
 from asha_core.runtime.terminal.notices import NewBest, notable
 from asha_core.runtime.units import counted, format_duration
 
@@ -120,7 +121,8 @@ class JsonLines(Observer):
 
     def _say(self, view: SearchView, record: dict[str, object]) -> None:
         with suppress(OSError, ValueError):
-            print(to_json({"t": round(view.now, 6), **record}), file=self._stream or sys.stderr, flush=True)
+            text = to_json({"t": round(view.now, 6), **record})
+            print_json(text, self._stream or sys.stderr, flush=True)
 
     def on_job(self, view: SearchView, job: Job, slot: int) -> None:
         """The job's record."""

@@ -37,6 +37,22 @@ class Tight(Texts):
 texts = Texts()
 
 
+class Foreign(Task):
+    """Names and output that an encoding of few letters lacks."""
+
+    space = SearchSpace({"größe": Choice(["日本", "naïve", "\udcff"]), "x": Float(0.0, 1.0)})
+    metric = "größe_日本"
+    unit = "époque"
+    max_resource = 3
+
+    def run(self, trial):
+        print("größe 日本", flush=True)
+        if trial.id == 2:
+            raise ValueError("größe 日本 \udcff")
+        for _ in trial.units():
+            trial.report(trial.config["x"])
+
+
 class Paced(Task):
     """Units of a given length, whose value tells trial and unit apart; torch only if it is to be saved."""
 

@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 HAVE_PROC = os.path.isdir("/proc/self")  # noqa: PTH112 - pathlib would double the reaper's start
 _TRACKERS = (b"resource_tracker import main", b"torch_shm_manager")  # in their command lines
-_GRACE = 2.0  # seconds that they have to themselves
+_GRACE = 4.0  # seconds that they have to themselves: torch's takes two
 _MARK = "ASHA_SEARCH_"  # the token is in the name, so that a search inside a search carries both
 _TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from asha_core.messages import Event, Failed, Job, Lost
 from asha_core.runtime.executor import ExecutorEvent, WorkerReady
 from trials.worker.job_runner import JobRunner, WorkerSettings
+from trials.worker.process_state import ProcessState
 
 
 class InlineExecutor:
@@ -34,9 +35,15 @@ class InlineExecutor:
         self._stopped = False
         self._interrupted = interrupted
         self.listener: Callable[[ExecutorEvent], None] | None = None
-        self._runner = JobRunner(
-            settings, device, slot=0, inline=True, stopping=lambda: self._stopped or interrupted()
-        )
+        self._before = ProcessState()
+        try:
+            self._runner = JobRunner(
+                settings, device, slot=0, inline=True, stopping=lambda: self._stopped or interrupted()
+            )
+        except BaseException:
+            self._before.restore()
+            raise
+        self._before.keep_changes()  # by the set-up: they are for all jobs, and not for the caller
         self._device = device
         self._job: Job | None = None
         self._pending: list[ExecutorEvent] = [WorkerReady(0, os.getpid(), device, 0.0)]
@@ -91,5 +98,6 @@ class InlineExecutor:
         self._pending.append(event)
 
     def close(self) -> None:
-        """Forget a job that did not run."""
+        """Forget a job that did not run, and give the process back as it was."""
         self._job = None
+        self._before.restore()

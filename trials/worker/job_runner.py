@@ -24,6 +24,7 @@ from trials.trial import JobStopped, Trial
 from trials.worker import memory
 from trials.worker.failures import closing_event, stopped
 from trials.worker.output import not_through_links
+from trials.worker.process_state import restored
 from warmstart.base import Problem, WarmStart, accepted
 from warmstart.hints import new_hints
 from warmstart.registry import build
@@ -111,7 +112,8 @@ class JobRunner:
         """Train, and say how it ended."""
         held: list[Report] = []
         try:
-            return self._train(job, send, held)
+            with restored():
+                return self._train(job, send, held)
         except BaseException as error:
             if self._inline and not isinstance(error, Exception | SystemExit | JobStopped):
                 raise  # Ctrl-C, which is for the engine

@@ -1,0 +1,281 @@
+"""What a job changes of its process, given back when it has ended: workers live as long as the search.
+
+A job that moves to another folder, turns gradients off or makes an error of every warning would else do so for
+every trial after it. Each ``_State`` is one thing that is looked at before a job and after it, and set again if
+it has changed; all of them take a fifth of a millisecond. No module is loaded for that. Of one that the job was
+the first to load, what it is like when it has just been loaded counts as before.
+
+Not given back, because it cannot be, or because something that was set up once may rely on it: modules and all
+that is in them, ``sys.path``, threads, child processes and open files, limits of the system, the umask, and how
+far random generators have got.
+"""
+
+from __future__ import annotations
+
+import gc
+import locale
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple
+
+_UNKNOWN: Any = object()
+_UNLOADED: Any = object()
+
+
+class _State(NamedTuple):
+    """One thing that a job may change.
+
+    Attributes:
+        read: how it is. Not the thing itself, if that can be changed in place.
+        write: make it so.
+        module: that must be loaded.
+        initial: how it is when the module has just been loaded; if unknown, it stays as the job that loaded
+            the module has left it.
+    """
+
+    read: Callable[[], Any]
+    write: Callable[[Any], object]
+    module: str = "sys"
+    initial: Callable[[], Any] = lambda: _UNKNOWN
+
+
+class ProcessState:
+    """How the process is now."""
+
+    def __init__(self) -> None:
+        self._before = [(state, _read(state)) for state in _PYTHON + _NUMPY + _TORCH]
+
+    def restore(self) -> None:
+        """Make it so again, once."""
+        before, self._before = self._before, []
+        for state, value in before:
+            with suppress(Exception):  # such as a folder that is gone
+                if _differs(state, value):
+                    state.write(state.initial() if value is _UNLOADED else value)
+
+    def keep_changes(self) -> None:
+        """From here on, care for what is otherwise now, and for nothing else."""
+        self._before = [(state, value) for state, value in self._before if _differs(state, value)]
+
+
+@contextmanager
+def restored() -> Iterator[None]:
+    """After what is inside, the process is as it was before."""
+    before = ProcessState()
+    try:
+        yield
+    finally:
+        before.restore()
+
+
+def _read(state: _State) -> Any:
+    if state.module not in sys.modules:
+        return _UNLOADED
+    with suppress(Exception):  # such as a folder that is gone, or an older version of the module
+        return state.read()
+    return _UNKNOWN
+
+
+def _differs(state: _State, before: Any) -> bool:
+    now = _read(state)
+    if now is _UNLOADED or now is _UNKNOWN:
+        return False
+    if before is _UNLOADED:
+        before = state.initial()
+    return before is not _UNKNOWN and now is not before and bool(now != before)
+
+
+def _stream(name: str) -> _State:
+    def write(before: Any) -> None:
+        with suppress(Exception):  # whatever the job has put there
+            getattr(sys, name).flush()
+        setattr(sys, name, before)
+
+    return _State(lambda: getattr(sys, name), write)
+
+
+def _set_environment(before: dict[str, str]) -> None:
+    for name in set(os.environ).difference(before):
+        del os.environ[name]
+    os.environ.update(before)
+
+
+_SIGNALS = [
+    getattr(signal, f"SIG{name}")
+    for name in ("INT", "TERM", "HUP", "QUIT", "ALRM", "USR1", "USR2", "CHLD", "PIPE", "ABRT")
+    if hasattr(signal, f"SIG{name}")
+]
+
+
+def _handlers() -> list[Any]:
+    if threading.current_thread() is not threading.main_thread():  # which alone may set them
+        return []
+    return [signal.getsignal(number) for number in _SIGNALS]
+
+
+def _set_handlers(before: list[Any]) -> None:
+    for number, handler in zip(_SIGNALS, before, strict=True):
+        if handler is not None:  # not of Python's making
+            signal.signal(number, handler)
+
+
+def _stop_alarm(before: bool) -> None:
+    if not before:  # else it is another's, whatever the job has made of it
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+
+
+def _set_filters(before: list[Any]) -> None:
+    warnings.resetwarnings()  # so that what was decided by the job's is forgotten
+    filters: Any = warnings.filters
+    filters[:] = before
+
+
+def _set_logging(before: tuple[int, list[Any], int]) -> None:
+    level, logging.root.handlers[:], disabled = before
+    logging.root.setLevel(level)
+    logging.disable(disabled)
+
+
+_PYTHON = [
+    _State(os.getcwd, os.chdir),
+    _State(lambda: dict(os.environ), _set_environment),
+    _stream("stdin"),
+    _stream("stdout"),
+    _stream("stderr"),
+    _State(lambda: sys.excepthook, lambda before: setattr(sys, "excepthook", before)),
+    _State(lambda: list(sys.argv), lambda before: setattr(sys, "argv", before)),
+    _State(sys.getrecursionlimit, sys.setrecursionlimit),
+    # the alarm first, while there is somebody to hear it
+    _State(lambda: signal.getitimer(signal.ITIMER_REAL) != (0.0, 0.0), _stop_alarm),
+    _State(_handlers, _set_handlers),
+    _State(
+        lambda: signal.pthread_sigmask(signal.SIG_BLOCK, ()),
+        lambda before: signal.pthread_sigmask(signal.SIG_SETMASK, before),
+    ),
+    _State(gc.isenabled, lambda before: gc.enable() if before else gc.disable()),
+    _State(lambda: list(warnings.filters), _set_filters),
+    _State(
+        lambda: (logging.root.level, list(logging.root.handlers), logging.root.manager.disable), _set_logging
+    ),
+    _State(
+        lambda: locale.setlocale(locale.LC_ALL), lambda before: locale.setlocale(locale.LC_ALL, before)
+    ),
+    _State(
+        lambda: multiprocessing.get_start_method(allow_none=True),
+        lambda before: multiprocessing.set_start_method(before, force=True),
+    ),
+]
+
+
+def _numpy() -> Any:
+    return sys.modules["numpy"]
+
+
+_NUMPY = [
+    _State(
+        lambda: _numpy().geterr(),
+        lambda before: _numpy().seterr(**before),
+        "numpy",
+        lambda: {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"},
+    ),
+]
+
+
+def _torch() -> Any:
+    return sys.modules["torch"]
+
+
+def _of_torch(read: str, write: str, initial: Callable[[], Any] = lambda: _UNKNOWN) -> _State:
+    return _State(
+        lambda: getattr(_torch(), read)(), lambda before: getattr(_torch(), write)(before), "torch", initial
+    )
+
+
+def _autocast(device: str) -> _State:
+    return _State(
+        lambda: _torch().is_autocast_enabled(device),
+        lambda before: _torch().set_autocast_enabled(device, before),
+        "torch",
+        lambda: False,
+    )
+
+
+def _cudnn(name: str, initial: object) -> _State:
+    return _State(
+        lambda: getattr(_torch().backends.cudnn, name),
+        lambda before: setattr(_torch().backends.cudnn, name, before),
+        "torch",
+        lambda: initial,
+    )
+
+
+def _matmul_precision() -> tuple[str | None, str | None]:
+    """As the older functions have it, and as the newer ones; None where that cannot be told."""
+    older = newer = None
+    with suppress(Exception):  # the newer ones have been used
+        older = _torch().get_float32_matmul_precision()
+    with suppress(Exception):  # there are none yet
+        newer = _torch().backends.cuda.matmul.fp32_precision
+    return older, newer
+
+
+def _set_matmul_precision(before: tuple[str | None, str | None]) -> None:
+    older, newer = before
+    if older is not None:
+        _torch().set_float32_matmul_precision(older)  # sets the newer one, too
+    if newer is not None:
+        _torch().backends.cuda.matmul.fp32_precision = newer
+
+
+_TORCH = [
+    _of_torch("is_grad_enabled", "set_grad_enabled", lambda: True),
+    _of_torch("get_default_dtype", "set_default_dtype", lambda: _torch().float32),
+    _State(
+        lambda: _torch().get_default_device(),
+        # none has been set: to set the CPU would make every tensor pass through Python
+        lambda before: _torch().set_default_device(None if before.type == "cpu" else before),
+        "torch",
+        lambda: _torch().device("cpu"),
+    ),
+    _State(
+        lambda: (
+            _torch().are_deterministic_algorithms_enabled(),
+            _torch().is_deterministic_algorithms_warn_only_enabled(),
+        ),
+        lambda before: _torch().use_deterministic_algorithms(before[0], warn_only=before[1]),
+        "torch",
+        lambda: (False, False),
+    ),
+    _State(
+        lambda: _torch().is_anomaly_enabled(),
+        lambda before: _torch().autograd.set_detect_anomaly(before),
+        "torch",
+        lambda: False,
+    ),
+    _of_torch("get_num_threads", "set_num_threads"),
+    _autocast("cpu"),
+    _autocast("cuda"),
+    _cudnn("enabled", True),
+    _cudnn("benchmark", False),
+    _cudnn("deterministic", False),
+    _cudnn("allow_tf32", True),
+    _State(
+        lambda: _torch().backends.fp32_precision,
+        lambda before: setattr(_torch().backends, "fp32_precision", before),
+        "torch",
+        lambda: "none",
+    ),
+    _State(
+        _matmul_precision,
+        _set_matmul_precision,
+        "torch",
+        lambda: ("highest", _matmul_precision()[1] and "none"),
+    ),
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import io
 import operator
 import os
 import signal
@@ -492,3 +493,27 @@ ANSWERS_TO_SIGTERM = (
     loses_a_reader_to_sigterm,
 )
 DEATHS_OF_SIGTERM = (ends_at_once_at_sigterm, dies_of_sigterm)
+
+
+def leaves_its_mark(trial: Trial) -> None:
+    """Says what it finds, and changes all of it; every second trial fails, with its errors going elsewhere."""
+    import torch
+
+    found = [
+        os.getcwd() != "/",
+        "ASHA_TEST_LEFT" not in os.environ,
+        torch.is_grad_enabled(),
+        torch.get_default_dtype() == torch.float32,
+        signal.getsignal(signal.SIGINT) == signal.SIG_IGN,
+    ]
+    print(f"found: {found}")
+    trial.report(float(all(found)))
+    os.chdir("/")
+    os.environ["ASHA_TEST_LEFT"] = "1"
+    torch.set_grad_enabled(False)
+    torch.set_default_dtype(torch.float64)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.stdout.close()
+    sys.stderr = io.StringIO()
+    if trial.id % 2:
+        raise ValueError("for the log")

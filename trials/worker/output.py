@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ def output_to(path: Path) -> Iterator[None]:
         os.dup2(target, 1)
         os.dup2(target, 2)
         os.close(target)
+        _open_again()
         yield
     finally:
         _flush()
@@ -40,6 +42,15 @@ def print_utf8() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, OSError, ValueError):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def _open_again() -> None:
+    """Streams that an earlier job has closed."""
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        if getattr(getattr(sys, name), "closed", False):
+            file = open(number, "wb", closefd=False)  # noqa: SIM115
+            text = io.TextIOWrapper(file, "utf-8", errors="backslashreplace", line_buffering=True)
+            setattr(sys, name, text)
 
 
 def _flush() -> None:

@@ -85,7 +85,7 @@ def _read(state: _State) -> Any:
 
 def _differs(state: _State, before: Any) -> bool:
     now = _read(state)
-    if now is _UNLOADED or now is _UNKNOWN:
+    if now is _UNLOADED:
         return False
     if before is _UNLOADED:
         before = state.initial()
@@ -126,6 +126,20 @@ def _set_handlers(before: list[Any]) -> None:
             signal.signal(number, handler)
 
 
+def _wakeup_file() -> int:
+    """That Python writes the numbers of signals to; it must be set to be read."""
+    if threading.current_thread() is not threading.main_thread():
+        return -1
+    number = signal.set_wakeup_fd(-1)
+    _set_wakeup_file(number)
+    return number
+
+
+def _set_wakeup_file(number: int) -> None:
+    with suppress(OSError, ValueError):  # it has been closed
+        signal.set_wakeup_fd(number, warn_on_full_buffer=False)
+
+
 def _stop_alarm(before: bool) -> None:
     if not before:  # else it is another's, whatever the job has made of it
         signal.setitimer(signal.ITIMER_REAL, 0.0)
@@ -155,6 +169,7 @@ _PYTHON = [
     # the alarm first, while there is somebody to hear it
     _State(lambda: signal.getitimer(signal.ITIMER_REAL) != (0.0, 0.0), _stop_alarm),
     _State(_handlers, _set_handlers),
+    _State(_wakeup_file, _set_wakeup_file),
     _State(
         lambda: signal.pthread_sigmask(signal.SIG_BLOCK, ()),
         lambda before: signal.pthread_sigmask(signal.SIG_SETMASK, before),
@@ -270,7 +285,7 @@ _TORCH = [
         lambda: _torch().backends.fp32_precision,
         lambda before: setattr(_torch().backends, "fp32_precision", before),
         "torch",
-        lambda: "none",
+        lambda: "none" if hasattr(_torch().backends, "fp32_precision") else _UNKNOWN,
     ),
     _State(
         _matmul_precision,

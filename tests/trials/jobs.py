@@ -496,7 +496,7 @@ DEATHS_OF_SIGTERM = (ends_at_once_at_sigterm, dies_of_sigterm)
 
 
 def leaves_its_mark(trial: Trial) -> None:
-    """Says what it finds, and changes all of it; every second trial fails, with its errors going elsewhere."""
+    """Says what it finds, and changes all of it; every second trial fails, its errors going elsewhere."""
     import torch
 
     found = [

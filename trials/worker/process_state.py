@@ -1,13 +1,13 @@
 """What a job changes of its process, given back when it has ended: workers live as long as the search.
 
-A job that moves to another folder, turns gradients off or makes an error of every warning would else do so for
-every trial after it. Each ``_State`` is one thing that is looked at before a job and after it, and set again if
-it has changed; all of them take a fifth of a millisecond. No module is loaded for that. Of one that the job was
-the first to load, what it is like when it has just been loaded counts as before.
+A job that moves to another folder, turns gradients off or makes an error of every warning would else do so
+for every trial after it. Each ``_State`` is one thing that is looked at before a job and after it, and set
+again if it has changed; all of them take a fifth of a millisecond. No module is loaded for that. Of one that
+the job was the first to load, what it is like when it has just been loaded counts as before.
 
-Not given back, because it cannot be, or because something that was set up once may rely on it: modules and all
-that is in them, ``sys.path``, threads, child processes and open files, limits of the system, the umask, and how
-far random generators have got.
+Not given back, because it cannot be, or because something that was set up once may rely on it: modules and
+all that is in them, ``sys.path``, threads, child processes and open files, limits of the system, the umask,
+and how far random generators have got.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 _UNKNOWN: Any = object()
@@ -179,9 +180,7 @@ _PYTHON = [
     _State(
         lambda: (logging.root.level, list(logging.root.handlers), logging.root.manager.disable), _set_logging
     ),
-    _State(
-        lambda: locale.setlocale(locale.LC_ALL), lambda before: locale.setlocale(locale.LC_ALL, before)
-    ),
+    _State(lambda: locale.setlocale(locale.LC_ALL), lambda before: locale.setlocale(locale.LC_ALL, before)),
     _State(
         lambda: multiprocessing.get_start_method(allow_none=True),
         lambda before: multiprocessing.set_start_method(before, force=True),
@@ -208,9 +207,8 @@ def _torch() -> Any:
 
 
 def _of_torch(read: str, write: str, initial: Callable[[], Any] = lambda: _UNKNOWN) -> _State:
-    return _State(
-        lambda: getattr(_torch(), read)(), lambda before: getattr(_torch(), write)(before), "torch", initial
-    )
+    reader, writer = attrgetter(read), attrgetter(write)
+    return _State(lambda: reader(_torch())(), lambda before: writer(_torch())(before), "torch", initial)
 
 
 def _autocast(device: str) -> _State:
@@ -268,12 +266,7 @@ _TORCH = [
         "torch",
         lambda: (False, False),
     ),
-    _State(
-        lambda: _torch().is_anomaly_enabled(),
-        lambda before: _torch().autograd.set_detect_anomaly(before),
-        "torch",
-        lambda: False,
-    ),
+    _of_torch("is_anomaly_enabled", "autograd.set_detect_anomaly", lambda: False),
     _of_torch("get_num_threads", "set_num_threads"),
     _autocast("cpu"),
     _autocast("cuda"),

@@ -1,4 +1,4 @@
-"""Whatever a job changes of its process, the next one finds it as it was; and so does whoever runs jobs inline."""
+"""Whatever a job changes of its process, the next one finds as it was; and so does who runs jobs inline."""
 
 from __future__ import annotations
 

@@ -207,8 +207,15 @@ def _torch() -> Any:
 
 
 def _of_torch(read: str, write: str, initial: Callable[[], Any] = lambda: _UNKNOWN) -> _State:
-    reader, writer = attrgetter(read), attrgetter(write)
-    return _State(lambda: reader(_torch())(), lambda before: writer(_torch())(before), "torch", initial)
+    """A pair of functions of torch's."""
+
+    def get() -> Any:
+        return attrgetter(read)(_torch())()
+
+    def put(before: Any) -> None:
+        attrgetter(write)(_torch())(before)
+
+    return _State(get, put, "torch", initial)
 
 
 def _autocast(device: str) -> _State:

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import math
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from asha_core.arguments import number
 from asha_core.errors import ResultsError, SettingError
 from asha_core.runtime.terminal.command import Parser, run_command
 from asha_core.runtime.terminal.encodings import print_json
+from asha_core.runtime.units import counted
 
 
-def _finite(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise argparse.ArgumentTypeError(f"{text!r} is no finite number")
-    return number
+def _target(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        return number("--target", float(text))
+    return number("--target", text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -39,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--target",
-        type=_finite,
+        type=_target,
         action="append",
         default=[],
         metavar="TAU",
@@ -75,6 +72,7 @@ def _report_study(options: argparse.Namespace) -> int:
         raise SettingError("several results directories: say where to write the report with --output DIR")
     output = Path(options.output) if options.output else Path(options.results[0]) / "evaluation"
     study = load_study(options.results)
+    _tell_who_waits(len(study.replicates) + len(study.left_out))
     with _writing(output):
         written = write_study_report(study, output, options.target, runs=options.runs)
     _warn_of(written.failures)
@@ -85,6 +83,12 @@ def _report_study(options: argparse.Namespace) -> int:
         print(f"\nreport:  {written.page}\nfigures: {output / 'figures'}\ntables:  {output / 'tables'}")
         print(f"numbers: {written.numbers}")
     return 0
+
+
+def _tell_who_waits(runs: int) -> None:
+    """Who looks at a terminal is told what takes seconds."""
+    if sys.stderr.isatty():
+        print(f"asha-report: {counted(runs, 'run')} read; drawing the figures", file=sys.stderr)
 
 
 def _warn_of(failures: Mapping[str, str]) -> None:
@@ -120,6 +124,7 @@ def _report_runs(options: argparse.Namespace) -> int:
         names = ", ".join(sorted(f"{metric} ({mode})" for metric, mode in kinds))
         raise SettingError(f"the runs report different metrics, {names}: report on them separately")
     output = Path(options.output) if options.output else _default_output(options.results, paths)
+    _tell_who_waits(len(runs))
     with _writing(output):
         written = write_report(runs, output, options.target)
     _warn_of(written.failures)

@@ -22,7 +22,7 @@ def in_words(run: Run, summary: dict[str, Any]) -> str:
         "interrupted": "It was interrupted",
         "error": "An error ended it",
         "killed": "Its journal has no end: the search was killed, or is still running",
-    }[run.reason]
+    }.get(run.reason, f"It ended for a reason that this version does not know ({run.reason})")
     sentences = [
         f"The search tried {counted(summary['trials'], 'configuration')} in {format_duration(run.end)} on "
         f"{counted(run.slots, 'worker')}, {counted(summary['units'], run.unit)} in all. {ended}."

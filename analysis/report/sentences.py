@@ -59,8 +59,14 @@ def _what(comparison: Comparison) -> str:
     if not seeds:
         return f"{text}: nothing can be said."
     text += f", with {counted(len(seeds), 'seed')}"
-    if others:
-        text += f"; {comparison.baseline} is compared with {listed(others)}"
+    paired = {against.arm for group in comparison.groups for against in group.against if against.seeds}
+    if paired:
+        told = listed([arm for arm in others if arm in paired])
+        text += f"; {comparison.baseline} is compared with {told}"
+    elif others and comparison.baseline in arms:
+        text += f"; no seed has both {comparison.baseline} and {listed(others, 'or')}: nothing is compared"
+    elif others:
+        text += f"; none is of {comparison.baseline}, with which {listed(others)} would be compared"
     if len(comparison.groups) > 1:
         text += f", in {len(comparison.groups)} groups of task and scheduler"
     return f"{text}."

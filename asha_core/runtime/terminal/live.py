@@ -164,6 +164,6 @@ class LiveView(Observer):
 def _table(*columns: str) -> Table:
     """Right-aligned columns without a box: every line counts on a small terminal."""
     table = Table(box=None, expand=True, pad_edge=False, header_style="dim")
-    for column in columns:
+    for column in map(Text, columns):  # a unit's name is no markup
         table.add_column(column, justify="right", no_wrap=True)
     return table

@@ -7,12 +7,16 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from analysis.cli import main
+from analysis.journals.runs import load_run
+from analysis.report.run_report import summary_of
+from analysis.report.run_tables import in_words
 from tests.analysis.journals.test_metrics import REPORTS, write_run
 from tests.analysis.studies import write_search
 
@@ -293,3 +297,32 @@ def test_one_trial_is_one_trial(tmp_path: Path) -> None:
     legend = axes.get_legend()
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == ["9 (0 trials)", "3 (2 trials)", "1 (1 trial)"]
+
+
+@pytest.mark.parametrize("target", ["nan", "inf", "", "x"])
+def test_a_target_must_be_a_finite_number(
+    run: Path, target: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(run), "--target", target]) == 2
+    assert "--target is" in (told := capsys.readouterr().err)
+    assert "it must be a finite number" in told
+
+
+def test_an_end_of_a_kind_that_is_not_known_is_told_as_it_stands(run: Path) -> None:
+    """A journal of a later version."""
+    loaded = replace(load_run(run), reason="frozen")
+    words = in_words(loaded, summary_of(loaded, []))
+    assert "It ended for a reason that this version does not know (frozen)." in words
+
+
+def test_who_looks_at_a_terminal_is_told_what_takes_seconds(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("analysis.report.run_figures.drawings_of", lambda *given: [])
+    assert main([str(run)]) == 0
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert main([str(run), "--json"]) == 0
+    told = capsys.readouterr()
+    assert told.err == "asha-report: 1 run read; drawing the figures\n"
+    assert json.loads(told.out)["metric"] == "score"

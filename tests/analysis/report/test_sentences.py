@@ -197,6 +197,21 @@ def test_many_problems_of_one_kind_are_counted(count: int) -> None:
     assert f"1 of {count + 1} planned run" in in_words(comparison)[0]
 
 
+def test_who_has_no_pairs_is_not_said_to_be_compared() -> None:
+    arms = [replicate("far", 1, {0.95: 20.0}), replicate("near", 2, {0.95: 20.0})]
+    alone = text(compare(study(arms, planned=4)))
+    assert alone.startswith(
+        "2 of 4 planned runs can be used, with 2 seeds; none is of baseline, with which far and near would be "
+        "compared."
+    )
+    unpaired = text(compare(study([replicate(seed=0, reached={0.95: 30.0}), *arms])))
+    assert "with 3 seeds; no seed has both baseline and far or near: nothing is compared." in unpaired
+    one_pair = text(compare(study([replicate(seed=1, reached={0.95: 30.0}), *arms])))
+    assert "with 2 seeds; baseline is compared with far." in one_pair
+    for told in (alone, unpaired):
+        assert "baseline is compared with" not in told
+
+
 def test_an_arm_without_pairs_and_a_study_without_runs() -> None:
     runs = [replicate(seed=0, reached={0.95: 30.0}), replicate("far", 1, {0.95: 20.0})]
     assert "far has no pair with baseline: nothing can be compared." in text(compare(study(runs)))

@@ -300,9 +300,7 @@ def test_one_trial_is_one_trial(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["nan", "inf", "", "x"])
-def test_a_target_must_be_a_finite_number(
-    run: Path, target: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_target_must_be_a_finite_number(run: Path, target: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(run), "--target", target]) == 2
     assert "--target is" in (told := capsys.readouterr().err)
     assert "it must be a finite number" in told

@@ -201,8 +201,8 @@ def test_who_has_no_pairs_is_not_said_to_be_compared() -> None:
     arms = [replicate("far", 1, {0.95: 20.0}), replicate("near", 2, {0.95: 20.0})]
     alone = text(compare(study(arms, planned=4)))
     assert alone.startswith(
-        "2 of 4 planned runs can be used, with 2 seeds; none is of baseline, with which far and near would be "
-        "compared."
+        "2 of 4 planned runs can be used, with 2 seeds; none is of baseline, with which far and near would "
+        "be compared."
     )
     unpaired = text(compare(study([replicate(seed=0, reached={0.95: 30.0}), *arms])))
     assert "with 3 seeds; no seed has both baseline and far or near: nothing is compared." in unpaired

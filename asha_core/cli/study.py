@@ -90,10 +90,21 @@ def _study(options: argparse.Namespace) -> int:
         from asha_core.study.dry_run import arm_costs, dry_run_numbers, dry_run_text
 
         study, costs = asked.study, arm_costs(asked.study, directory, asked.arms)
-        as_json = options.json
-        print(json.dumps(dry_run_numbers(study, costs), indent=2) if as_json else dry_run_text(study, costs))
+        if options.json:
+            print(json.dumps(dry_run_numbers(study, costs), indent=2))
+        else:
+            print(dry_run_text(study, costs, gpu=_on_gpus(options.gpus, study)))
         return 0
     return _run(options, asked, directory)
+
+
+def _on_gpus(gpus: str, study: Study) -> bool:
+    """Whether the study would run on GPUs."""
+    from trials.devices import visible_gpus
+
+    if gpus == "auto":
+        return study.gpus_per_run is not None or bool(visible_gpus())
+    return gpus not in ("cpu", "inline")
 
 
 def _read(options: argparse.Namespace, best: Best | None = None) -> Study:

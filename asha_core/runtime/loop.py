@@ -288,6 +288,8 @@ class Search:
             self._timeouts.on_end(slot)
 
     def _add_times(self, event: Event, slot: int | None) -> None:
+        if self.view.began is None and isinstance(event, Report | Refined):
+            self.view.began = self.view.now - event.seconds
         if isinstance(event, Report):
             self.view.training_seconds += event.seconds
         elif isinstance(event, Refined):

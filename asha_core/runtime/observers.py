@@ -42,6 +42,7 @@ class SearchView:
     budget: Budget
     slots: list[SlotView]
     now: float = 0.0
+    began: float | None = None  # when the first trial did; before that, workers started
     warm_start_seconds: float = 0.0
     training_seconds: float = 0.0
     notices: list[Notice] = field(default_factory=list)  # what an observer wants to have told
@@ -59,10 +60,17 @@ class SearchView:
             expected = self._expected_units(scheduler.trial_limit)
             # promotions can exceed the forecast: what is running is still to come, whatever was expected
             running = sum(slot.job.until - slot.resource for slot in self.slots if slot.job is not None)
-            fraction = scheduler.units / max(expected, scheduler.units + running)
-            left = self.now * (1 - fraction) / fraction if fraction > 0 else math.inf
-            estimates.append((fraction, left))
+            expected = max(expected, scheduler.units + running)
+            estimates.append((scheduler.units / expected, self._seconds_left(expected)))
         return min(estimates, key=lambda pair: pair[1]) if estimates else None
+
+    def _seconds_left(self, expected: float) -> float:
+        """At the pace since the first trial began."""
+        if not self.scheduler.units:
+            return math.inf
+        # half of each unit that is being trained is done: early in a search that is most of what is
+        done = self.scheduler.units + sum(slot.ready and slot.job is not None for slot in self.slots) / 2
+        return max(self.now - (self.began or 0.0), 0.0) * max(expected - done, 0.0) / done
 
     def _expected_units(self, trials: int) -> float:
         """The forecast; made again when the scheduler settles something, such as how far it goes."""

@@ -24,13 +24,16 @@ class SmallBudget(Observer):
         if self._compared or deadline is None or not isinstance(event, Report) or event.seconds <= 0:
             return
         self._compared = True
-        affordable = (deadline - view.now) * len(view.slots) / event.seconds + view.scheduler.units
-        promotes = len(view.scheduler.levels) > 1
-        needed = view.scheduler.units_to_first_promotion if promotes else view.scheduler.levels[0]
+        left = (deadline - view.now) / event.seconds  # units that one worker can still train
+        affordable, whose = left * len(view.slots) + view.scheduler.units, ""
+        promotes, first = len(view.scheduler.levels) > 1, view.scheduler.levels[0]
+        needed = view.scheduler.units_to_first_promotion if promotes else first
+        if len(view.slots) > 1 and left + event.resource < first:  # no number of workers trains one trial
+            affordable, whose, needed = left + event.resource, " a worker", first
         if affordable < needed:
             print(
                 f"warning: a unit takes {format_duration(event.seconds)}, so the budget of "
-                f"{format_duration(deadline)} buys about {affordable:.0f} units, and "
+                f"{format_duration(deadline)} buys about {affordable:.0f} units{whose}, and "
                 + (
                     f"the first rung needs {needed}: nothing will be promoted; give more time, or lower "
                     "--min-resource"

@@ -1,4 +1,4 @@
-"""``asha-study --dry-run``: what a study consists of, what it costs in GPU-hours, and what is done."""
+"""``asha-study --dry-run``: what a study consists of, what it costs in hours of devices, and what is done."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from asha_core.study.directory import State, StudyDirectory
 from asha_core.study.planned_runs import Study
 
 _STATES: tuple[State, ...] = ("done", "begun", "failed")
-_HEADER = ("arm", "seeds", "runs", *_STATES, "units a run", "GPU-hours a run", "hours left")
 _KNOWN_BY = {"budget": "at most, by the budgets", "measured": "by the mean of the runs that are done"}
 
 
@@ -27,7 +26,8 @@ class ArmCost:
     states: Mapping[State, int]  # how many runs are in which state
     hours: float | None  # device-hours a run, if they are known
     known_by: str  # "budget" (at most that), or "measured" (the mean of its own runs that are done)
-    units: float | None  # that a run is expected to train; None if its budget is a time
+    units: float | None  # that a run is expected to train; None if its budget is a time alone
+    timed: bool  # whether its budget is a time, too, and so the units are the most that it trains
 
     @property
     def left(self) -> int:
@@ -51,7 +51,8 @@ def arm_costs(study: Study, directory: StudyDirectory, arms: Sequence[Arm]) -> l
         known_by = "budget" if bound is not None else "measured" if measured else ""
         limit = arm.scheduler.trial_limit
         units = Forecast(arm.scheduler, limit, 1).units if limit is not None else None
-        costs.append(ArmCost(arm, counts, hours, known_by, units))
+        timed = not {"budget", "gpu_hours"}.isdisjoint(arm.runs[0].options)
+        costs.append(ArmCost(arm, counts, hours, known_by, units, timed))
     return costs
 
 
@@ -95,6 +96,7 @@ def dry_run_numbers(study: Study, costs: Sequence[ArmCost]) -> dict[str, Any]:
                 "gpu_hours_a_run": cost.hours,
                 "known_by": cost.known_by,
                 "units_a_run": cost.units,
+                "units_at_most": cost.units is not None and cost.timed,
             }
             for cost in costs
         ],
@@ -107,15 +109,21 @@ def unpaired(study: Study, costs: Sequence[ArmCost]) -> list[str]:
     return [cost.arm.title for cost in costs if not any(run.pairing_of_seed in base for run in cost.arm.runs)]
 
 
-def dry_run_text(study: Study, costs: Sequence[ArmCost]) -> str:
-    """The same for people."""
+def dry_run_text(study: Study, costs: Sequence[ArmCost], *, gpu: bool) -> str:
+    """The same for people.
+
+    Args:
+        gpu: whether it would run on GPUs; else its hours are those of worker processes.
+    """
+    device = "GPU" if gpu else "worker"
+    header = ("arm", "seeds", "runs", *_STATES, "units a run", f"{device}-hours a run", "hours left")
     numbers = dry_run_numbers(study, costs)
     groups = len({run.group for cost in costs for run in cost.arm.runs})
     lines = [
         f"study {study.name}: {counted(numbers['runs'], 'run')}, {counted(len(costs), 'arm')} in "
         f"{counted(groups, 'group')}, {numbers['done']} done",
         "",
-        _left_aligned(_HEADER, [_row(cost) for cost in costs]),
+        _left_aligned(header, [_row(cost) for cost in costs]),
         "",
     ]
     lines += [
@@ -128,8 +136,8 @@ def dry_run_text(study: Study, costs: Sequence[ArmCost]) -> str:
     if any(cost.hours is not None for cost in costs):
         how = sorted({cost.known_by for cost in costs if cost.known_by})
         lines.append(
-            f"{numbers['gpu_hours']:.5g} GPU-hours in all, {numbers['gpu_hours_left']:.5g} left "
-            f"({'; '.join(_KNOWN_BY[each] for each in how)}; on a CPU: worker-hours)"
+            f"{numbers['gpu_hours']:.5g} {device}-hours in all, {numbers['gpu_hours_left']:.5g} left "
+            f"({'; '.join(_KNOWN_BY[each] for each in how)})"
         )
     if numbers["cost_unknown"]:
         lines.append(
@@ -146,7 +154,7 @@ def _row(cost: ArmCost) -> list[str]:
         _ranges(seeds),
         str(len(seeds)),
         *(str(cost.states.get(state, 0)) for state in _STATES),
-        "-" if cost.units is None else f"{cost.units:.0f}",
+        "-" if cost.units is None else f"{'<=' if cost.timed else ''}{cost.units:.0f}",
         "-" if cost.hours is None else f"{cost.hours:.3g}",
         "-" if cost.hours is None else f"{cost.left * cost.hours:.4g}",
     ]

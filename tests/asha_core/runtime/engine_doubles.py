@@ -41,9 +41,9 @@ def value_of(job: Job, resource: int) -> float:
     return uniforms(99, "value", 1000 * job.trial + resource, 1)[0]
 
 
-def train(job: Job, resource: int) -> list[Event]:
+def train(job: Job, resource: int, seconds: float = 0.5) -> list[Event]:
     """What a healthy worker says after a unit."""
-    return [Report(job.trial, job.attempt, resource, value_of(job, resource), 0.5)]
+    return [Report(job.trial, job.attempt, resource, value_of(job, resource), seconds)]
 
 
 @dataclass

@@ -219,6 +219,21 @@ def test_a_budget_that_is_too_small_is_told_once_and_what_would_do(name, setting
 
 
 @every_scheduler
+@pytest.mark.parametrize(("deadline", "told"), [(8.0, True), (9.0, False)])
+def test_many_workers_make_no_trial_shorter(name, deadline, told, capsys):
+    scheduler = make(name, min_resource=9, max_resource=9 if name == "random" else 27, max_trials=None)
+    slots = [SlotView(slot, "cpu") for slot in range(60)]
+    job = scheduler.ask()
+    report = Report(job.trial, 0, 1, 0.5, 1.0)
+    scheduler.tell(report)
+    SmallBudget().on_event(SearchView(scheduler, Budget(seconds=deadline), slots, now=1.0), report)
+    said = capsys.readouterr().err
+    if job.until == 9:  # Hyperband draws another bracket
+        assert ("buys about 8 units a worker, and" in said) == told
+        assert bool(said) == told
+
+
+@every_scheduler
 def test_a_budget_that_is_large_enough_is_not_spoken_of(name, capsys):
     run(make(name), SmallBudget(), budget=Budget(seconds=1e4))
     assert capsys.readouterr().err == ""

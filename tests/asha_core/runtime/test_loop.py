@@ -511,6 +511,25 @@ def test_progress_lies_between_0_and_1_and_never_falls(budget, max_trials, work)
         assert seen[-1] == (1.0, 0.0)
 
 
+@pytest.mark.parametrize("slots", [1, 2, 8])
+@pytest.mark.parametrize("start", [0.0, 30.0, 300.0])
+def test_the_start_of_the_workers_is_no_pace_of_the_search(slots, start):
+    seen = []
+
+    class Watch(Observer):
+        def on_event(self, view, event):
+            if view.scheduler.units:
+                seen.append((view.now, view.progress()[1]))
+
+    clock = ManualClock()
+    clock.advance_to(start)  # which workers took to start
+    executor = FakeExecutor(clock, slots, lambda job, n: train(job, n, 1.0), unit_seconds=1.0)
+    Search(asha(max_trials=200, max_resource=27), executor, NullJournal(), clock, observers=[Watch()]).run()
+    end = seen[-1][0]
+    for now, left in seen:
+        assert (end - now) - (end - start) / 3 <= left <= 2 * (end - now) + 5
+
+
 @pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 40), st.floats(1.0, 1e4), st.floats(0, 1e4), st.integers(0, 60))

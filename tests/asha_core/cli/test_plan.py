@@ -270,6 +270,67 @@ def test_too_few_trials_for_a_promotion_are_said(
     assert ("nothing will be promoted" in capsys.readouterr().out) == warned
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["--scheduler", "sh", "--budget", "13s"],
+            "the budget ends before anybody goes on from the first rung",
+        ),
+        (["--scheduler", "sh", "--budget", "15s"], None),  # the 27th of the bracket takes until 14
+        (["--scheduler", "sh", "--budget", "30s", "--max-trials", "61"], "ends before anybody goes on"),
+        (["--scheduler", "sh", "--budget", "30s", "--max-trials", "51"], None),
+        (["--scheduler", "asha", "--budget", "1s"], "the budget ends before anybody goes on"),
+        (["--scheduler", "asha", "--budget", "3s"], None),
+        (
+            ["--scheduler", "asha", "--budget", "3s", "--min-resource", "4"],
+            "before a trial reaches its first",
+        ),
+        (
+            ["--scheduler", "random", "--budget", "26s"],
+            "before a trial reaches its first rung: give more time",
+        ),
+        (["--scheduler", "random", "--budget", "27s"], None),
+        (["--scheduler", "asha", "--budget", "0.9s"], "ends before the first unit is complete"),
+        (["--scheduler", "asha", "--budget", "1h", "--max-trials", "2"], "too few trials to finish one rung"),
+        (
+            ["--scheduler", "sync-hyperband", "--budget", "1h", "--max-trials", "81"],
+            "whole ones take 49 trials",
+        ),
+        (["--scheduler", "sync-hyperband", "--budget", "3m"], None),
+    ],
+)
+def test_what_a_budget_does_not_reach_is_said(
+    arguments: list[str], said: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*DIGITS, "--unit-seconds", "1", *arguments]) == 0
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("warning:", "note:"))]
+    assert len(told) == (said is not None)
+    assert said is None or said in told[0]
+
+
+def test_a_plan_tells_when_the_search_ends(capsys: pytest.CaptureFixture[str]) -> None:
+    # of 9 on 2 slots: 5 for the first rung; 2 times 2, and one waits; and 6 for the last
+    arguments = [
+        *DIGITS,
+        "--scheduler",
+        "sh",
+        "--max-trials",
+        "9",
+        "--max-resource",
+        "9",
+        "--unit-seconds",
+        "1",
+    ]
+    for more, said in (
+        ([], "about 15s on 2 slots"),
+        (["--budget", "15s"], "about 15s on 2 slots"),
+        (["--budget", "14s"], "about 14s on 2 slots, when the budget ends"),
+    ):
+        assert main([*arguments, *more]) == 0
+        assert said in capsys.readouterr().out.splitlines()
+
+
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_a_budget_in_time_without_the_time_of_a_unit_says_what_to_give(
     name: str, capsys: pytest.CaptureFixture[str]

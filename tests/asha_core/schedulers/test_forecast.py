@@ -57,6 +57,11 @@ def reached(forecast: Forecast) -> list[float]:
     return [trials for _, trials, _ in forecast.rungs]
 
 
+def test_what_is_enough_for_the_top_depends_on_no_limit_that_is_too_small() -> None:
+    assert enough_for_the_top(scheduler_of("sh", max_trials=5), 2) == 27
+    assert enough_for_the_top(scheduler_of("sync-hyperband", max_trials=5), 2) == 27
+
+
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_no_time_is_no_search(name: str) -> None:
     for deadline in (0.0, -3.0):

@@ -231,6 +231,12 @@ def _warnings(plan: dict[str, Any]) -> list[str]:
         return [
             f"note: the last round of brackets is cut short: whole ones take {plan['whole_bracket']} trials"
         ]
+    one = len(brackets) == 1 and brackets[0]["times"] == 1 and plan["trials"] > plan["whole_bracket"]
+    if plan["scheduler"] == "sh" and one and not plan["complete"]:
+        return [
+            f"note: the budget ends before the one bracket of all trials is complete: without --max-trials "
+            f"brackets have {plan['whole_bracket']}"
+        ]
     return []
 
 

@@ -279,7 +279,11 @@ def test_too_few_trials_for_a_promotion_are_said(
         ),
         (["--scheduler", "sh", "--budget", "15s"], None),  # the 27th of the bracket takes until 14
         (["--scheduler", "sh", "--budget", "30s", "--max-trials", "61"], "ends before anybody goes on"),
-        (["--scheduler", "sh", "--budget", "30s", "--max-trials", "51"], None),
+        (
+            ["--scheduler", "sh", "--budget", "30s", "--max-trials", "51"],
+            "without --max-trials brackets have 27",
+        ),
+        (["--scheduler", "sh", "--budget", "2h", "--max-trials", "51"], None),
         (["--scheduler", "asha", "--budget", "1s"], "the budget ends before anybody goes on"),
         (["--scheduler", "asha", "--budget", "3s"], None),
         (

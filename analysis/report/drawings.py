@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,9 @@ class Drawing:
             OSError: the files cannot be written.
         """
         try:
-            self.save(folder)
+            with warnings.catch_warnings():  # a box stands for what the font lacks; the tables have it
+                warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+                self.save(folder)
         except OSError:
             raise
         except Exception as error:

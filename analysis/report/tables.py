@@ -36,8 +36,8 @@ _MINUS = re.compile(r"(?<![\w.)-])-(?=[\d.])")
 _PATTERN = re.compile("|".join(map(re.escape, _ESCAPES)))
 
 
-_BAR = r"\|"
-_TAG = re.compile(r"<(?=[A-Za-z/!?])")  # would begin HTML in Markdown
+_MARKS = re.compile(r"[\\|$*`]")  # would end a cell in Markdown, begin a formula, bold letters, code
+_TAG = re.compile(r"<(?=[A-Za-z/!?])")  # would begin HTML
 
 
 Row = TypeVar("Row")
@@ -138,12 +138,15 @@ def markdown(table: Table) -> str:
         _row([":--" if align == "l" else "--:" for align in table.align]),
         *(_row(row) for row in table.rows),
     ]
-    return "\n\n".join([f"**{table.title}**", "\n".join(lines), *table.notes]) + "\n"
+    return "\n\n".join([f"**{_as_markdown(table.title)}**", "\n".join(lines), *table.notes]) + "\n"
 
 
 def _row(cells: Sequence[str]) -> str:
-    told = (_TAG.sub("&lt;", cell.replace("|", _BAR)) for cell in cells)
-    return f"| {' | '.join(told)} |"
+    return f"| {' | '.join(map(_as_markdown, cells))} |"
+
+
+def _as_markdown(cell: str) -> str:
+    return _TAG.sub("&lt;", _MARKS.sub(r"\\\g<0>", _one_line(cell)))
 
 
 def latex(table: Table) -> str:

@@ -16,7 +16,7 @@ from matplotlib.text import Text
 from analysis import figures
 from analysis.cli import main
 from analysis.comparison import compare
-from analysis.figures.layout import legend_below, plain, sample, text_width
+from analysis.figures.layout import labelled, legend_below, plain, sample, text_width
 from analysis.figures.style import styles
 from analysis.journals.runs import load_run
 from analysis.report.drawings import Drawing
@@ -104,6 +104,16 @@ def test_a_name_that_begins_with_an_underscore_is_in_the_legend() -> None:
 def test_what_no_font_can_show_is_no_error() -> None:
     assert plain("a\udcff$\x1b\nb") == "a?\\$?\nb"
     assert text_width("a\udcff") > 0
+
+
+def test_letters_that_the_font_lacks_are_boxes_and_no_complaint(tmp_path: Path) -> None:
+    """A warning would be an error here."""
+
+    def draw(axes: Axes) -> None:
+        labelled(axes, "精度")
+
+    assert Drawing("font", draw, "").save_or_say(tmp_path) == ""
+    assert (tmp_path / "font.png").exists()
 
 
 def broken(axes: Axes, **given: object) -> None:

@@ -42,20 +42,21 @@ class Task(ABC):
     min_resource: int = 1
     max_resource: int = 81
     reduction_factor: int = 3
-    _arguments: dict[str, Any]
+    _arguments: _Arguments
 
     def __new__(cls, *positional: Any, **named: Any) -> Self:
         """Remember the arguments, so that ``describe`` can tell how to build the task again."""
         task = super().__new__(cls)
-        task._arguments = {}
+        given: dict[str, Any] = {}
+        task._arguments = _Arguments(given)
         if cls.__init__ is not object.__init__:
             signature = inspect.signature(cls.__init__)
             bound = signature.bind_partial(task, *positional, **named).arguments
             for name, parameter in list(signature.parameters.items())[1:]:
                 if parameter.kind is parameter.VAR_KEYWORD:
-                    task._arguments |= bound.get(name, {})
+                    given |= bound.get(name, {})
                 elif name in bound:
-                    task._arguments[name] = bound[name]
+                    given[name] = bound[name]
         elif positional or named:  # Python leaves this to whichever of __new__ and __init__ is not its own
             raise TypeError(f"{cls.__name__}() takes no arguments")
         return task
@@ -113,13 +114,28 @@ class Task(ABC):
         give them back (an Enum, too), and then a checkpoint cannot be turned back into a model by itself.
         """
         kind = type(self)
-        options: dict[str, Any] | None
+        return {"target": f"{_module(kind)}:{kind.__qualname__}", "options": self._arguments.options()}
+
+
+class _Arguments:
+    """What a task was made with; to another process goes only what ``describe`` tells of it."""
+
+    def __init__(self, given: dict[str, Any] | None) -> None:
+        self._given = given
+
+    def options(self) -> dict[str, Any] | None:
+        """As ``describe`` gives them."""
+        if self._given is None:
+            return None
         try:
-            options = plain_values(self._arguments)
+            options: dict[str, Any] = plain_values(self._given)
             json.dumps(options)
         except (TypeError, ValueError, RecursionError):
-            options = None
-        return {"target": f"{_module(kind)}:{kind.__qualname__}", "options": options}
+            return None
+        return options
+
+    def __reduce__(self) -> tuple[type[_Arguments], tuple[dict[str, Any] | None]]:
+        return _Arguments, (self.options(),)
 
 
 def check_task(task: Task, name: str) -> None:

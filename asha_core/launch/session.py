@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from asha_core.errors import AshaError, HopelessError, ResultsError
+from asha_core.errors import HopelessError, ResultsError
 from asha_core.launch.types import Launch
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.replay import (
@@ -42,7 +42,7 @@ def held_directory(setup: Launch, token: str) -> Iterator[Launch]:
         if lock.before is not None:
             end_marked(lock.before)  # what an engine that was killed has left running
         yield replace(setup, directory=directory)
-    except AshaError as error:
+    except Exception as error:
         if fresh and setup.scheduler.units == 0 and not isinstance(error, HopelessError):
             directory.take_back(itself=not there)  # a mount point, or a link, could not be removed
         raise

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from multiprocessing import current_process
 from types import FrameType
 
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
@@ -74,12 +75,13 @@ class StopSignal:
 
     Attributes:
         requested: it was.
+        terminated: by SIGTERM.
         polite: somebody looks at ``requested`` now and then, so that the first signal need not interrupt what
             is going on.
     """
 
     def __init__(self) -> None:
-        self.requested = False
+        self.requested = self.terminated = False
         self.polite = False
         self.arrivals: Arrivals | None = None  # where a task runs in this process
         self._raised = -math.inf
@@ -96,6 +98,7 @@ class StopSignal:
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """The signal handler."""
         first, self.requested = not self.requested, True
+        self.terminated |= number == signal.SIGTERM
         # the way out takes seconds: workers are killed, results are written; but a task may have swallowed it
         if (first and self.polite) or time.monotonic() < self._raised + _WAY_OUT:
             return
@@ -129,3 +132,6 @@ def stop_signals(*, then_exit: bool, tasks_here: bool = False) -> Iterator[StopS
                 signal.signal(number, signal.SIG_IGN)
             else:
                 signal.signal(number, handler)
+        if stop.terminated and not then_exit and current_process().daemon:
+            # such as a pool's worker: who ends one means the process, and waits for its end
+            signal.raise_signal(signal.SIGTERM)

@@ -374,6 +374,22 @@ class SlowToSetUp(Task):
         reports(trial)
 
 
+def _raises() -> None:
+    raise ValueError("not here")
+
+
+class ReadNowhere(Task):
+    """Pickles; what comes of it is an error."""
+
+    space = SPACE
+
+    def run(self, trial: Trial) -> None:
+        """Never."""
+
+    def __reduce__(self) -> Any:
+        return _raises, ()
+
+
 class CannotSetUp(Task):
     space = SPACE
 

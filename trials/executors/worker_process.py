@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import pickle
 import signal
 import threading
 import time
@@ -15,7 +14,6 @@ from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
-from asha_core.errors import WorkerError
 from asha_core.messages import Job
 from asha_core.own_packages import Reference
 from asha_core.runtime.interrupts import INTERRUPTS
@@ -25,6 +23,7 @@ from trials.worker.job_runner import WorkerSettings
 from trials.worker.journalled_count import JournalledCount
 from trials.worker.main import SetupFailed, WorkerIdentity, main
 from trials.worker.memory import has_risen, oom_kills
+from trials.worker.parcel import Parcel
 
 _TICK = 0.005
 _LAST_WORDS = 1.0  # seconds between a closed pipe and the end of its process
@@ -84,20 +83,15 @@ class Worker:
         self._journalled = JournalledCount()
         self._process: SpawnProcess = context.Process(
             target=Reference(main.__module__, main.__name__),
-            args=(settings, identity, jobs_far, events_far, _Handle(self._journalled)),
+            args=(Parcel(settings), identity, jobs_far, events_far, _Handle(self._journalled)),
             name=f"asha-worker-{identity.slot}",
             daemon=False,  # a daemon may not have children, and data loaders have
         )
         try:
-            with no_interrupts(), _environment({**place.environment, **processes.mark(identity.token, name)}):
+            environment = {**place.environment, **processes.mark(identity.token, name)}
+            with no_interrupts(), _environment(environment), _as_no_daemon():
                 self._process.start()
             self._journalled.close_file()
-        except (pickle.PicklingError, AttributeError, TypeError) as error:
-            self._close_pipes()
-            raise WorkerError(
-                f"the task cannot be sent to worker processes ({error}): define it at the top level of a "
-                'module, with arguments that pickle; or run it here, with gpus="inline"'
-            ) from error
         except BaseException:
             self._close_pipes()
             raise
@@ -214,6 +208,23 @@ def no_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _as_no_daemon() -> Iterator[None]:
+    """For a process that starts inside, though this one is a daemon, such as a worker of a pool.
+
+    Python lets no daemon have children, because nobody would see to their end. A reaper sees to ours.
+    """
+    this = multiprocessing.current_process()
+    if not this.daemon:
+        yield
+        return
+    this.daemon = False
+    try:
+        yield
+    finally:
+        this.daemon = True
 
 
 _ENVIRONMENT_LOCK = threading.Lock()

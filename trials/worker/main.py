@@ -28,6 +28,7 @@ from trials.worker.heartbeat import EventSender, start_heartbeat
 from trials.worker.job_runner import JobRunner, WorkerSettings
 from trials.worker.journalled_count import JournalledCount
 from trials.worker.output import output_to, print_utf8, worker_log
+from trials.worker.parcel import Unreadable
 
 _FAMILY_SECONDS = 10.0  # that the end of a worker's family may take
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG, in <linux/prctl.h>
@@ -105,7 +106,7 @@ class _StopRequest:
 
 
 def main(
-    settings: WorkerSettings,
+    settings: WorkerSettings | Unreadable,
     identity: WorkerIdentity,
     jobs: Connection,
     events: Connection,
@@ -120,6 +121,9 @@ def main(
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until there is something to finish
     signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)  # the engine started this process without
     watcher = _leave_with_parent(identity)
+    if isinstance(settings, Unreadable):
+        sender.send(SetupFailed(settings.error, mistake=True))
+        return
     results = Path(settings.results)
     failed: SetupFailed | None = None
     print_utf8()

@@ -18,6 +18,7 @@ import pytest
 from analysis.journals.metrics import time_to_target
 from analysis.journals.runs import load_run
 from asha_core import ASHA, AshaError, Float, SearchSpace, tune
+from asha_core.errors import WorkerError
 from asha_core.launch.time_to_target import TargetWatch
 from asha_core.launch.types import Reached
 from asha_core.messages import Report
@@ -120,6 +121,29 @@ def test_an_error_after_hours_of_reports_leaves_the_results(tmp_path: Path) -> N
     assert stored["reason"] == "error"
     assert stored["best"]["trial"] == scheduler.best.trial  # type: ignore[union-attr]
     assert (tmp_path / "run" / "checkpoints" / "best.pt").exists()
+
+
+class Broken(Observer):
+    def on_start(self, view: SearchView) -> None:
+        raise ZeroDivisionError
+
+
+def test_a_search_that_ends_before_its_first_report_leaves_nothing_whatever_ends_it(tmp_path: Path) -> None:
+    scheduler = ASHA(SPACE, max_resource=1, max_trials=1)
+    folder = tmp_path / "run"
+    with pytest.raises(ZeroDivisionError):
+        tune(jobs.work, scheduler, gpus="inline", results_dir=folder, progress="none", observers=[Broken()])
+    assert not folder.exists()
+
+
+@pytest.mark.processes
+def test_a_task_that_cannot_be_sent_leaves_nothing_and_mended_it_runs(tmp_path: Path) -> None:
+    task = jobs.function_task(partial(jobs.work, threading.Lock()))
+    settings: Any = {"gpus": "cpu", "results_dir": tmp_path / "run", "progress": "none"}
+    with pytest.raises(WorkerError, match="cannot be sent"):
+        tune(task, ASHA(SPACE, max_resource=1, max_trials=1), **settings)
+    assert not (tmp_path / "run").exists()
+    assert run(jobs.work, tmp_path).directory == tmp_path / "run"
 
 
 WRONG = """

@@ -74,6 +74,20 @@ def test_while_nobody_looks_the_first_stops(number):
     assert status == 0
 
 
+@pytest.mark.parametrize("daemon", [False, True])
+def test_a_daemon_that_is_ended_ends_when_its_search_is_over(daemon):
+    said, status = script(f"""
+        import multiprocessing
+        multiprocessing.current_process()._config["daemon"] = {daemon}
+        with stop_signals(then_exit=False) as stop:
+            stop.polite = True
+            send(signal.SIGTERM)
+            print("over", flush=True)
+        print("on")
+    """)
+    assert (said, status) == ((["over"], -signal.SIGTERM) if daemon else (["over", "on"], 0))
+
+
 def test_a_wait_is_interrupted_by_the_second_and_not_by_the_first():
     said, _ = script("""
         import time

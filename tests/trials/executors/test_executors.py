@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -180,6 +181,22 @@ def test_a_killed_worker_is_lost_once_and_costs_the_unit_between_save_and_report
 def test_a_task_that_cannot_be_sent_to_a_worker_is_explained(make_pool: Make) -> None:
     with pytest.raises(WorkerError, match=r"cannot be sent to worker processes.*top level.*inline"):
         make_pool(lambda trial: None)
+
+
+def test_a_task_that_no_worker_can_read_is_explained_at_once(make_pool: Make) -> None:
+    pool = make_pool(jobs.ReadNowhere())
+    with pytest.raises(TaskError, match=r"cannot be read by worker processes \(ValueError: not here"):
+        finish(pool, jobs.job())
+
+
+def test_a_daemon_such_as_a_worker_of_a_pool_may_have_workers(
+    make_pool: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    this = multiprocessing.current_process()
+    monkeypatch.setitem(this._config, "daemon", True)  # type: ignore[attr-defined]
+    *_, last = finish(make_pool(jobs.reports), jobs.job(until=1))
+    assert isinstance(last, Report)
+    assert this.daemon
 
 
 def test_a_worker_killed_while_idle_is_replaced_without_a_word(shared: SharedPool) -> None:

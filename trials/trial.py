@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, NoReturn, SupportsFloat
 from asha_core.arguments import shown
 from asha_core.errors import ReportError, ResultsError
 from asha_core.messages import Job, Report
+from asha_core.runtime.terminal.streams import say
 from asha_core.space import Configuration
 from trials.checkpoints.files import check_state
 from trials.checkpoints.trial_checkpoints import TrialCheckpoints
@@ -26,7 +28,7 @@ class JobStopped(BaseException):
 
 
 def _print(line: str) -> None:
-    print(line, flush=True)
+    say(line, sys.stdout)
 
 
 class Trial:
@@ -125,7 +127,7 @@ class Trial:
         if found is not None:
             self._done = self._saved = self.resumed = int(found["resource"])
         elif self._start and not damaged:
-            print(f"no checkpoint up to unit {self._start}: the trial restarts from unit 1", flush=True)
+            _print(f"no checkpoint up to unit {self._start}: the trial restarts from unit 1")
         if damaged:
             self._notice(
                 f"trial {self.id}: {' and '.join(damaged)}; "

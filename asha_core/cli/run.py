@@ -27,6 +27,7 @@ from asha_core.runtime.storage.run_directory import RunDirectory
 from asha_core.runtime.terminal.command import last_words, run_command
 from asha_core.runtime.terminal.console import PROGRESS, format_table
 from asha_core.runtime.terminal.encodings import print_json
+from asha_core.runtime.terminal.streams import descriptor, is_terminal, say
 from asha_core.runtime.units import counted, format_duration
 from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.forecast import Forecast, enough_for_the_top
@@ -47,18 +48,15 @@ def _run(options: Mapping[str, Any], changes: Mapping[str, Any]) -> int:
 @contextlib.contextmanager
 def _standard_output_kept() -> Iterator[TextIO]:
     """Standard output for the result alone: what a task or its children print goes to standard error."""
-    results = sys.stdout
-    try:
-        number = sys.stdout.fileno()
-    except (OSError, ValueError):  # not a file, as under a test's capture
-        number = -1
+    results, number = sys.stdout, descriptor(sys.stdout)
     with contextlib.redirect_stdout(sys.stderr):
-        if number < 0:
+        if number is None:  # not a file, as under a test's capture
             yield results
             return
         results.flush()
         kept = os.dup(number)
-        os.dup2(sys.stderr.fileno(), number)
+        errors = descriptor(sys.stderr)
+        os.dup2(2 if errors is None else errors, number)
         try:
             with os.fdopen(os.dup(kept), "w", encoding=results.encoding, errors=results.errors) as copy:
                 yield copy
@@ -101,7 +99,7 @@ def _print_outcome(options: Mapping[str, Any], setup: Launch, result: Result, re
         spent = result.outcome.reason == "budget"
         command = resume_command(options, result.directory, more=spent)
         how = "the budget is spent" if spent else "stopped"
-        print(f"asha-run: {how}; go on with: {command}", file=sys.stderr)
+        say(f"asha-run: {how}; go on with: {command}")
 
 
 def _set_up(options: Mapping[str, Any], parts: Parts, changes: Mapping[str, Any]) -> Launch:
@@ -187,7 +185,7 @@ def _print_result(result: Result, setup: Launch) -> None:
 
 def _terminal_width() -> int | None:
     """Characters a line, if standard output is a terminal."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    return shutil.get_terminal_size().columns if is_terminal(sys.stdout) else None
 
 
 def _target_line(result: Result, setup: Launch) -> str:

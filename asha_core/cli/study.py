@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from asha_core.arguments import one_of
 from asha_core.errors import SettingError
 from asha_core.runtime.terminal.command import Parser, last_words, run_command
+from asha_core.runtime.terminal.streams import say
 
 if TYPE_CHECKING:
     from asha_core.study.arms import Arm
@@ -172,7 +173,7 @@ def _best(study: Study, directory: StudyDirectory, known: Best) -> dict[str, Map
         try:
             best = best_variation(directory, [run for run in mine if run.experiment == other], study.baseline)
         except SettingError as error:  # the rest of the study is run all the same
-            print(f"asha-study: {error}", file=sys.stderr)
+            say(f"asha-study: {error}")
             continue
         if best is not None:
             found[other] = best

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import secrets
-import sys
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import Any
 
 from asha_core.errors import AshaError, SettingError, TaskError
@@ -22,6 +21,7 @@ from asha_core.runtime.storage.disk import DiskWatch
 from asha_core.runtime.storage.json_files import write_json
 from asha_core.runtime.storage.results import keep_best, summarise
 from asha_core.runtime.terminal.console import make_console
+from asha_core.runtime.terminal.streams import fill_descriptors, say
 from asha_core.space import Configuration
 from trials.executors.inline import InlineExecutor
 from trials.executors.pool import ProcessPool
@@ -38,6 +38,7 @@ def launch(setup: Launch, *, then_exit: bool = False) -> Result:
         AshaError: the data is missing, the directory cannot be used, a worker cannot be started. A search
             that had reports before an error leaves its results behind; one that had none, nothing.
     """
+    fill_descriptors()
     if setup.scheduler.trials:
         raise SettingError("this scheduler has been used by a search: make a new one")
     if not (setup.resume and setup.directory.begun):
@@ -92,8 +93,7 @@ def _print_notes(setup: Launch, earlier: EarlierSessions | None) -> None:
             notes.append("warning: the journal's last line was torn when its engine died: cut off")
         notes.append(earlier.describe(setup.scheduler, setup.built.unit))
     for note in filter(None, notes):
-        with suppress(OSError):  # nobody reads it
-            print(note, file=sys.stderr)
+        say(note)
 
 
 def _prepare(task: Task) -> None:
@@ -126,16 +126,15 @@ def _write_results(setup: Launch, leaderboard: Leaderboard, outcome: Outcome) ->
     try:
         checkpoint = keep_best(setup.directory, setup.scheduler)
     except OSError as error:  # such as a full disk: the summary may still fit
-        print(f"checkpoints/best.pt cannot be written: {error.strerror}", file=sys.stderr)
+        say(f"checkpoints/best.pt cannot be written: {error.strerror}")
         checkpoint = None
     summary = summarise(outcome, setup.scheduler, leaderboard, setup.built.metric, checkpoint)
     try:
         write_json(setup.directory.results, summary)
     except OSError as error:
-        print(
+        say(
             f"results.json cannot be written: {error.strerror}; everything is in journal.jsonl, and resuming "
-            "the search writes it again",
-            file=sys.stderr,
+            "the search writes it again"
         )
     return summary
 

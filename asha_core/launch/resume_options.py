@@ -19,6 +19,7 @@ from asha_core.runtime.replay import changed_settings
 from asha_core.runtime.storage.journal import read_resumptions
 from asha_core.runtime.storage.json_files import read_json
 from asha_core.runtime.storage.run_directory import RunDirectory
+from asha_core.runtime.terminal.streams import is_terminal
 from trials.tasks import task_target
 
 _ODD = {".inf": math.inf, "-.inf": -math.inf, ".nan": math.nan}  # as YAML writes what JSON cannot
@@ -53,7 +54,7 @@ def read_options(arguments: Sequence[str] | None) -> tuple[dict[str, Any], dict[
 
 def _asks_to_go_on(directory: RunDirectory) -> bool:
     """Whether somebody at a terminal says yes."""
-    if not (directory.begun and sys.stdin.isatty() and sys.stderr.isatty()):
+    if not (directory.begun and is_terminal(sys.stdin) and is_terminal(sys.stderr)):
         return False
     print(f"{directory.path} holds a search. Go on with it? [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")

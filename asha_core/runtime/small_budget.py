@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 from asha_core.messages import Report
 from asha_core.runtime.executor import ExecutorEvent
 from asha_core.runtime.observers import Observer, Outcome, SearchView
+from asha_core.runtime.terminal.streams import say
 from asha_core.runtime.units import format_duration
 
 
@@ -31,7 +30,7 @@ class SmallBudget(Observer):
         if len(view.slots) > 1 and left + event.resource < first:  # no number of workers trains one trial
             affordable, whose, needed = left + event.resource, " a worker", first
         if affordable < needed:
-            print(
+            say(
                 f"warning: a unit takes {format_duration(event.seconds)}, so the budget of "
                 f"{format_duration(deadline)} buys about {affordable:.0f} units{whose}, and "
                 + (
@@ -39,16 +38,14 @@ class SmallBudget(Observer):
                     "--min-resource"
                     if promotes
                     else f"a complete trial takes {needed}: give more time, or lower --max-resource"
-                ),
-                file=sys.stderr,
+                )
             )
 
     def on_end(self, view: SearchView, outcome: Outcome) -> None:
         """Say it if not even one trial reached the first rung."""
         heard = outcome.failures or view.scheduler.rejected
         if not self._compared and not heard and outcome.reason == "budget":
-            print(
+            say(
                 f"warning: the budget of {format_duration(outcome.seconds)} ended before the first unit was "
-                "reported; starting the workers is in it too: give more time",
-                file=sys.stderr,
+                "reported; starting the workers is in it too: give more time"
             )

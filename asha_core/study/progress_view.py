@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
 from asha_core.arguments import one_of
+from asha_core.runtime.terminal.streams import UNUSABLE, is_live_terminal, say
 from asha_core.runtime.units import counted, format_duration
 from asha_core.study.planned_runs import PlannedRun
 
@@ -125,13 +126,10 @@ class PlainView(View):
                 self._changed.wait_for(lambda: self._lines or not self._open)
                 if not self._lines:
                     return
-                text = "".join(f"{line}\n" for line in itertools.islice(self._lines, _AT_ONCE))
+                text = "\n".join(itertools.islice(self._lines, _AT_ONCE))
                 for _ in range(min(_AT_ONCE, len(self._lines))):
                     self._lines.popleft()
-            with suppress(OSError, ValueError):  # nobody reads any more
-                stream = self._stream or sys.stderr
-                stream.write(text)
-                stream.flush()
+            say(text, self._stream)
 
     def close(self) -> None:
         """Print what is left, if somebody reads it."""
@@ -153,7 +151,8 @@ class RichView(View):
         self._live = Live(
             console=Console(stderr=True), auto_refresh=False, transient=True, redirect_stdout=False
         )
-        self._live.start()
+        with suppress(*UNUSABLE):
+            self._live.start()
         self._drawn = 0.0
 
     def show(self, text: str, *, loud: bool = False) -> None:
@@ -161,7 +160,7 @@ class RichView(View):
         if loud:
             from rich.text import Text
 
-            with suppress(OSError):
+            with suppress(*UNUSABLE):
                 self._live.console.print(Text(text))
         else:
             self._lines = [*self._lines[-_OUTPUT + 1 :], text]
@@ -170,8 +169,9 @@ class RichView(View):
         """Redraw, if a frame is due."""
         if time.monotonic() - self._drawn >= _FRAME:
             self._drawn = time.monotonic()
-            with suppress(OSError):
-                self._live.update(self.render(), refresh=True)
+            frame = self.render()
+            with suppress(*UNUSABLE):
+                self._live.update(frame, refresh=True)
 
     def render(self) -> RenderableType:
         """The view as it is now."""
@@ -199,7 +199,7 @@ class RichView(View):
 
     def close(self) -> None:
         """Clear the view."""
-        with suppress(OSError):
+        with suppress(*UNUSABLE):
             self._live.stop()
 
 
@@ -211,9 +211,6 @@ def make_view(progress: str, total: int, done: int) -> View:
     """
     one_of("progress", progress, PROGRESS)
     if progress == "auto":
-        import os
-
-        live = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-        progress = "rich" if live else "plain"
+        progress = "rich" if is_live_terminal(sys.stderr) else "plain"
     kinds: dict[str, type[View]] = {"rich": RichView, "plain": PlainView, "none": View}
     return kinds[progress](total, done)

@@ -533,3 +533,22 @@ def leaves_its_mark(trial: Trial) -> None:
     sys.stderr = io.StringIO()
     if trial.id % 2:
         raise ValueError("for the log")
+
+
+class OnlyWrites:
+    """What a task may put in the place of a stream."""
+
+    def write(self, text: str) -> None:
+        pass
+
+
+def replaces_its_output(trial: Trial) -> None:
+    for unit in trial.units():
+        trial.report(unit)
+    sys.stdout = sys.stderr = OnlyWrites()  # type: ignore[assignment]
+
+
+def takes_its_output_away(trial: Trial) -> None:
+    for unit in trial.units():
+        trial.report(unit)
+    sys.stdout = sys.stderr = None  # type: ignore[assignment]

@@ -8,10 +8,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import sys
 from contextlib import suppress
 from pathlib import Path
 
+from asha_core.runtime.terminal.streams import say
 from trials.data.image_sets import ImageSet
 
 
@@ -34,7 +34,7 @@ def fetch(kind: ImageSet, folder: Path) -> None:
     parents = [place for place in (folder, *folder.parents) if not place.exists()]
     before = _below(kind, folder)
     try:
-        print(_announcement(kind, folder), file=sys.stderr, flush=True)
+        say(_announcement(kind, folder))
         from torchvision import datasets
 
         getattr(datasets, kind.loader)(str(folder), download=True)

@@ -290,7 +290,7 @@ class ProcessPool:
         elif not worker.ready:
             slot.failed(f"worker {slot.index} {ending}" if hung else slot.why_no_start(ending))
             if hung and slot.reason is None:  # after minutes in which nothing was heard
-                events.append(Notice(f"worker {slot.index} {ending}; another one is started", slot.index))
+                events.append(Notice(f"worker {slot.index} is started again: it {ending}", slot.index))
 
     def _on_setup_failure(self, slot: WorkerSlot, failure: SetupFailed) -> None:
         if failure.mistake:

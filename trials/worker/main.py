@@ -23,6 +23,7 @@ from asha_core.errors import AshaError
 from asha_core.messages import Job
 from asha_core.runtime.interrupts import INTERRUPTS, Arrivals
 from asha_core.runtime.storage.run_directory import RunDirectory
+from asha_core.runtime.terminal.streams import UNUSABLE
 from trials.worker import processes
 from trials.worker.heartbeat import EventSender, start_heartbeat
 from trials.worker.job_runner import JobRunner, WorkerSettings
@@ -170,7 +171,7 @@ def _work(
 
 
 def _why_set_up_failed(error: Exception) -> str:
-    with suppress(OSError):
+    with suppress(*UNUSABLE):
         traceback.print_exception(error)
     place = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{Path(place.filename).name}, line {place.lineno}"

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from asha_core.runtime.terminal.streams import flush
+
 
 @contextlib.contextmanager
 def output_to(path: Path) -> Iterator[None]:
@@ -55,8 +57,7 @@ def _open_again() -> None:
 
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # the disk is full, or the task has closed it
-            stream.flush()
+        flush(stream)  # the disk may be full; the task may have closed it, or put something else there
 
 
 def not_through_links(path: str, flags: int) -> int:

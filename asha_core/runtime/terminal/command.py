@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from typing import Any
 
 from asha_core.errors import AshaError, SettingError
 from asha_core.runtime.terminal.encodings import every_text_told
+from asha_core.runtime.terminal.streams import Nowhere, fill_descriptors, say
 
 
 class _Help(argparse.HelpFormatter):
@@ -40,6 +40,9 @@ def run_command(name: str, command: Callable[[], int]) -> int:
     Returns:
         What it returns; 2 for an ``AshaError``, 130 for Ctrl-C, 1 if the reader of its output has left.
     """
+    fill_descriptors()
+    if getattr(sys.stdout, "closed", False):
+        _silence()
     with every_text_told():
         return _run(name, command)
 
@@ -48,19 +51,18 @@ def _run(name: str, command: Callable[[], int]) -> int:
     try:
         return command()
     except AshaError as error:
-        print(f"{name}: error: {'; '.join(str(error).splitlines())}", file=sys.stderr)
+        say(f"{name}: error: {'; '.join(str(error).splitlines())}")
         return 2
     except UnicodeEncodeError as error:
         if error.encoding.startswith("utf") or error.encoding != sys.getfilesystemencoding():
             raise
-        print(
+        say(
             f"{name}: error: names of files are {error.encoding} in this locale, which lacks letters of "
-            f"{error.object!r:.200}: use a locale such as C.UTF-8, or PYTHONUTF8=1",
-            file=sys.stderr,
+            f"{error.object!r:.200}: use a locale such as C.UTF-8, or PYTHONUTF8=1"
         )
         return 2
     except KeyboardInterrupt:
-        print(f"{name}: interrupted", file=sys.stderr)
+        say(f"{name}: interrupted")
         return 130
     except BrokenPipeError:  # such as `head`
         _silence()
@@ -72,12 +74,12 @@ def last_words() -> Iterator[None]:
     """For what is printed when the work is done: nobody may read it, and the disk may be full."""
     try:
         yield
-        sys.stdout.flush()
+        with suppress(AttributeError):  # no file, or none at all
+            sys.stdout.flush()
     except OSError:
         _silence()
 
 
 def _silence() -> None:
     """Let the flush at the end of this process have nothing to say."""
-    with suppress(OSError):
-        sys.stdout = open(os.devnull, "w", encoding="utf-8", errors="replace")  # noqa: SIM115
+    sys.stdout = Nowhere()

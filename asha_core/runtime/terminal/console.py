@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import TextIO
 
 from asha_core.arguments import one_of
@@ -16,8 +15,9 @@ from asha_core.messages import Job
 from asha_core.runtime.executor import ExecutorEvent
 from asha_core.runtime.observers import Observer, Outcome, SearchView, describe, describe_outcome
 from asha_core.runtime.storage.records import event_record, job_record, to_json
-from asha_core.runtime.terminal.encodings import print_json
+from asha_core.runtime.terminal.encodings import json_for
 from asha_core.runtime.terminal.notices import NewBest, notable
+from asha_core.runtime.terminal.streams import is_live_terminal, say
 from asha_core.runtime.units import counted, format_duration
 
 PROGRESS = ("auto", "rich", "plain", "json", "none")
@@ -38,10 +38,7 @@ def make_console(progress: str, title: str, metric: str, unit: str) -> Observer:
     """
     one_of("progress", progress, PROGRESS)
     if progress == "auto":
-        import os
-
-        live = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-        progress = "rich" if live else "plain"
+        progress = "rich" if is_live_terminal(sys.stderr) else "plain"
     if progress == "rich":
         from asha_core.runtime.terminal.live import LiveView
 
@@ -64,8 +61,7 @@ class PlainLines(Observer):
         self._best_at = 0.0
 
     def _say(self, seconds: float, line: str) -> None:
-        with suppress(OSError, ValueError):  # nobody reads any more, or the disk is full: no reason to stop
-            print(f"[{format_duration(seconds):>7}] {line}", file=self._stream or sys.stderr, flush=True)
+        say(f"[{format_duration(seconds):>7}] {line}", self._stream)
 
     def on_start(self, view: SearchView) -> None:
         """Say what is searched."""
@@ -120,9 +116,8 @@ class JsonLines(Observer):
         self._stream = stream
 
     def _say(self, view: SearchView, record: dict[str, object]) -> None:
-        with suppress(OSError, ValueError):
-            text = to_json({"t": round(view.now, 6), **record})
-            print_json(text, self._stream or sys.stderr, flush=True)
+        record = {"t": round(view.now, 6), **record}
+        say(json_for(self._stream or sys.stderr, to_json(record)), self._stream)
 
     def on_job(self, view: SearchView, job: Job, slot: int) -> None:
         """The job's record."""

@@ -47,12 +47,17 @@ def _set_errors(stream: TextIO, errors: str | None) -> None:
         stream.reconfigure(errors=errors)  # type: ignore[attr-defined]
 
 
-def print_json(text: str, stream: TextIO | None = None, *, flush: bool = False) -> None:
-    """Print JSON; with escapes where the stream is not UTF-8, so that it is JSON still."""
+def print_json(text: str, stream: TextIO | None = None) -> None:
+    """Print JSON as ``json_for`` the stream; by default on standard output."""
     stream = stream or sys.stdout
+    print(json_for(stream, text), file=stream)
+
+
+def json_for(stream: TextIO, text: str) -> str:
+    """JSON with escapes for what the stream's encoding may lack, so that it is JSON still."""
     unicode = (getattr(stream, "encoding", None) or "utf-8").lower().startswith("utf")
     lacks = _LONE_SURROGATE if unicode else _BEYOND_ASCII
-    print(lacks.sub(lambda found: json.dumps(found[0])[1:-1], text), file=stream, flush=flush)
+    return lacks.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def _readable(error: UnicodeError) -> tuple[str | bytes, int]:

@@ -16,6 +16,7 @@ from rich.text import Text
 from asha_core.runtime.executor import ExecutorEvent
 from asha_core.runtime.observers import Observer, Outcome, SearchView, describe, describe_outcome
 from asha_core.runtime.terminal.notices import NewBest, notable
+from asha_core.runtime.terminal.streams import UNUSABLE, is_terminal
 from asha_core.runtime.units import format_duration
 
 _FRAME_SECONDS = 0.25
@@ -40,7 +41,7 @@ class LiveView(Observer):
             console=self._console,
             auto_refresh=False,
             transient=True,
-            redirect_stdout=sys.stdout.isatty(),  # a redirected one stays where the user sent it
+            redirect_stdout=is_terminal(sys.stdout),  # a redirected one stays where the user sent it
         )
         self._recent: deque[tuple[float, str]] = deque(maxlen=_RECENT)
         self._best = NewBest()
@@ -48,7 +49,8 @@ class LiveView(Observer):
 
     def on_start(self, view: SearchView) -> None:
         """Begin to draw."""
-        self._live.start()
+        with suppress(*UNUSABLE):
+            self._live.start()
         self._draw(view)
 
     def on_event(self, view: SearchView, event: ExecutorEvent) -> None:
@@ -64,12 +66,12 @@ class LiveView(Observer):
 
     def on_end(self, view: SearchView, outcome: Outcome) -> None:
         """Leave what was searched and how it ended."""
-        with suppress(OSError):
+        with suppress(*UNUSABLE):
             self._console.print(Text(f"{self._title}\n{describe_outcome(outcome, self._unit)}"))
 
     def close(self) -> None:
         """Clear the view and give the terminal back."""
-        with suppress(OSError):
+        with suppress(*UNUSABLE):
             self._live.stop()
 
     def _draw(self, view: SearchView) -> None:
@@ -77,8 +79,9 @@ class LiveView(Observer):
         line = self._best.line(view, self._metric, self._unit)
         if line is not None:
             self._recent.append((view.now, line))
-        with suppress(OSError):  # the terminal is gone: no reason to stop
-            self._live.update(self.render(view), refresh=True)
+        frame = self.render(view)
+        with suppress(*UNUSABLE):  # the terminal is gone: no reason to stop
+            self._live.update(frame, refresh=True)
 
     def render(self, view: SearchView) -> Group:
         """One frame, made to fit the terminal: with less room there are fewer events."""

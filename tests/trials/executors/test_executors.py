@@ -248,6 +248,19 @@ def test_an_exception_in_set_up_is_one_line_with_its_place(make_pool: Make) -> N
         finish(pool, jobs.job())
 
 
+@pytest.mark.parametrize("function", [jobs.replaces_its_output, jobs.takes_its_output_away])
+def test_whatever_a_trial_puts_in_the_place_of_its_output_costs_no_worker(
+    function: Any, shared: SharedPool
+) -> None:
+    """ray#12784"""
+    pool = shared.running(function)
+    before = pids(pool)
+    for number in range(3):
+        assert isinstance(finish(pool, jobs.job(trial=number))[-1], Report)
+    assert pids(pool) == before
+    pool.kill(0, Lost(0, 0, "the test is over"))
+
+
 def test_an_impossible_configuration_is_invalid(running: Make) -> None:
     *_, last = finish(running(jobs.refuses), jobs.job())
     assert isinstance(last, Failed)

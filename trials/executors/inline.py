@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from asha_core.messages import Event, Failed, Job, Lost
 from asha_core.runtime.executor import ExecutorEvent, WorkerReady
+from trials.own_threads import threads_within_limits
 from trials.worker.job_runner import JobRunner, WorkerSettings
 from trials.worker.process_state import ProcessState
 
@@ -70,7 +71,8 @@ class InlineExecutor:
         self._settling = False
         if self._job is not None:
             job, self._job = self._job, None
-            self._runner.run(job, self.listener or events.append)
+            with threads_within_limits():
+                self._runner.run(job, self.listener or events.append)
             if self._interrupted():
                 self._pending = events
                 raise KeyboardInterrupt

@@ -17,6 +17,7 @@ from asha_core.runtime.storage.json_files import read_json, read_optional_json, 
 from asha_core.runtime.storage.lock import held
 from asha_core.runtime.storage.records import json_values
 from asha_core.runtime.storage.run_directory import RunDirectory
+from trials.own_threads import threads_within_limits
 from trials.task import Task
 from trials.torch_task.load_model import rebuilt
 from trials.torch_task.torch_task import TorchTask
@@ -113,7 +114,8 @@ def _look(rooms: RunDirectory, built: TorchTask, model: Any, which: dict[str, An
         )
     trial, validation = _in_the_search(rooms, which["resource"])
     about = {**which, "unit": built.unit, "trial": trial, "validation": validation}
-    final = _measured(built, model, source, device, about)
+    with threads_within_limits():
+        final = _measured(built, model, source, device, about)
     try:
         write_json(rooms.test, {"schema": _SCHEMA, **fields(final)})
     except OSError as error:

@@ -13,7 +13,10 @@ import pytest
 
 from asha_core.runtime.machine import control_groups, cores, memory_bytes
 from asha_core.study.device_groups import device_groups
+from tests.trials import jobs
+from tests.trials.executors.pools import Make, finish, maker
 from trials.devices import WORKER_BYTES, parse_devices
+from trials.own_threads import threads_within_limits
 from trials.worker import memory
 
 MIB = 2**20
@@ -113,6 +116,32 @@ def test_kills_for_memory_are_counted_in_the_same_groups(groups: Groups) -> None
 def test_where_nobody_tells_there_is_what_the_system_has(tmp_path: Path, groups: Groups) -> None:
     assert control_groups("cpu") == []
     assert (cores(), memory_bytes()) == (8, 2.0**38)
+
+
+@pytest.fixture
+def inline(tmp_path: Path) -> Iterator[Make]:
+    yield from maker("inline", tmp_path)
+
+
+def test_torch_in_this_process_takes_no_more_threads_than_cores(
+    groups: Groups, inline: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    taken = [6]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: taken[-1])
+    monkeypatch.setattr(torch, "set_num_threads", taken.append)
+    groups("0::/", **{"cpu.max": "150000 100000"})
+    with pytest.raises(ValueError, match="a job that fails"), threads_within_limits():
+        assert taken == [6, 2]
+        raise ValueError("a job that fails")
+    assert taken == [6, 2, 6]
+    finish(inline(jobs.work), jobs.job())
+    assert taken[3] == 2  # while the job ran
+    assert taken[-1] == 6
+    monkeypatch.setenv("OMP_NUM_THREADS", "6")  # the user has said so
+    with threads_within_limits():
+        assert taken[-1] == 6
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ _HOME = {
     "ConfigurationError": "asha_core.errors",
     "Constant": "asha_core.space",
     "Failed": "asha_core.messages",
+    "Finished": "asha_core.messages",
     "Float": "asha_core.space",
     "FullTraining": "asha_core.schedulers.full",
     "GridSearch": "asha_core.searchers.grid",
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from asha_core.launch.tuning import tune as tune
     from asha_core.launch.types import Result as Result
     from asha_core.messages import Failed as Failed
+    from asha_core.messages import Finished as Finished
     from asha_core.messages import Job as Job
     from asha_core.messages import Lost as Lost
     from asha_core.messages import Refined as Refined

@@ -1,8 +1,9 @@
 """What the engine, the schedulers and the workers say to each other: small immutable records.
 
-Commands go down (``Job``), events come up (``Report``, ``Refined``, ``Rejected``, ``Failed``,
-``Lost``), and a scheduler answers each event with a ``Verdict``. ``Job`` and ``Report``, of which there are
-very many, are named tuples, which are several times cheaper to make and to pickle than dataclasses.
+Commands go down (``Job``), events come up (``Report``, ``Finished``, ``Refined``, ``Rejected``,
+``Failed``, ``Lost``), and a scheduler answers each event with a ``Verdict``. ``Job`` and ``Report``, of
+which there are very many, are named tuples, which are several times cheaper to make and to pickle than
+dataclasses.
 """
 
 from __future__ import annotations
@@ -71,6 +72,19 @@ class Report(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Finished:
+    """The trial ends early by itself, after ``resource`` units: more of them would not change its value.
+
+    Its last value counts at every rung above that it gets to, and it is never asked for again. If
+    ``resource`` is the job's ``until``, the report of that unit follows, and closes the job.
+    """
+
+    trial: int
+    attempt: int
+    resource: int
+
+
+@dataclass(frozen=True, slots=True)
 class Refined:
     """What the warm start made of a configuration, and what it cost."""
 
@@ -135,13 +149,15 @@ class Lost:
         return self.kind in ("died", "hung")
 
 
-Event = Report | Refined | Rejected | Failed | Lost
+Event = Report | Finished | Refined | Rejected | Failed | Lost
 
 
 def closes(event: Event, job: Job) -> bool:
     """Whether ``event``, of the job's trial, is the last one of ``job``."""
     if isinstance(event, Report):
         return event.resource >= job.until and event.attempt == job.attempt
+    if isinstance(event, Finished):
+        return event.resource < job.until and event.attempt == job.attempt
     if isinstance(event, Failed | Lost):
         return event.attempt == job.attempt
     return isinstance(event, Rejected)

@@ -52,6 +52,7 @@ class Trial:
         max_resource: units of a complete trial.
         device: "cuda:0" or "cpu".
         resumed: units that ``resume_from`` restored.
+        stopped_early: it said so itself.
         costs: of the unit that is being trained; its report tells of them.
     """
 
@@ -78,6 +79,7 @@ class Trial:
         self.max_resource = max_resource
         self.device = device
         self.resumed = 0
+        self.stopped_early = False
         self.costs = costs or Costs()
         self._attempt = job.attempt
         self._start = job.start
@@ -190,6 +192,20 @@ class Trial:
                 self._notice(f"trial {self.id}: what it had of unit {unit} is not kept: {error}")
         raise JobStopped(f"trial {self.id} stopped inside unit {unit}")
 
+    def stop_early(self) -> None:
+        """Say that this trial is over: it has converged, say, and more units would not change its value. Then return.
+
+            for unit in trial.units():
+                ...
+                trial.report(loss)
+                if loss > best + 0.01:
+                    trial.stop_early()  # units() gives no more
+
+        The value that it reported last counts at every rung above, as if it had been reported there, and it
+        is never trained again.
+        """
+        self.stopped_early = True
+
     def units(self) -> Iterator[int]:
         """The units that this job still has to train, counted from 1.
 
@@ -199,14 +215,14 @@ class Trial:
         Raises:
             JobStopped: the search is being stopped; let it pass.
         """
-        while self._done < self.until:
+        while self._done < self.until and not self.stopped_early:
             if self._stopping():
                 raise JobStopped(f"trial {self.id} stopped before unit {self._done + 1}")
             if self._unit == 0:
                 self.costs.add("start_seconds", time.perf_counter() - self._began)
             unit = self._unit = self._done + 1
             yield unit
-            if self._done < unit:
+            if self._done < unit and not self.stopped_early:
                 raise ReportError(
                     f"trial {self.id} finished unit {unit} without trial.report(value): report once a unit"
                 )

@@ -12,7 +12,7 @@ import numpy as np
 
 from analysis.stats.arrays import Floats, Ints
 from asha_core.errors import ResultsError
-from asha_core.messages import Failed, Lost, Refined, Rejected
+from asha_core.messages import Failed, Finished, Lost, Refined, Rejected
 from asha_core.runtime.storage.journal import JournalContents, read_journal
 from asha_core.runtime.storage.json_files import read_json
 from asha_core.runtime.storage.manifest import PLACE_OPTIONS
@@ -22,7 +22,7 @@ from asha_core.schedulers.attempts import job_ended
 from asha_core.schedulers.state import Status, improves
 
 _SCHEMA = 1  # of run.json
-_OF_TRIALS = ("report", "refined", "rejected", "failed", "lost")
+_OF_TRIALS = ("report", "finished", "refined", "rejected", "failed", "lost")
 
 
 @dataclass(slots=True)
@@ -42,7 +42,8 @@ class TrialHistory:
     warm_start_seconds: float = 0.0
     warm_start_costs: dict[str, float] = field(default_factory=dict)
     diagnostics: dict[str, Any] = field(default_factory=dict)  # of the warm start
-    state: str = "running"  # or "paused", "done", "failed", "rejected"
+    state: str = "running"  # or "paused", "done", "finished" (early, by itself), "failed", "rejected"
+    finishes: int = 0  # the unit after which it stopped early, by itself; 0 if it did not
     faults: int = 0  # how often its worker died or hung
     alone: bool = False  # it ran out of memory once, and then had its device for itself
 
@@ -255,7 +256,8 @@ def _assemble(directory: Path, manifest: dict[str, Any], journal: JournalContent
                 trial.seconds.append(seconds)
                 trial.metrics.append(read_numbers(record.get("metrics")))
                 trial.costs.append(read_numbers(record.get("costs")))
-                trial.state = "done" if trial.reached == last_level else "paused"
+                early = "finished" if trial.reached == trial.finishes else "paused"
+                trial.state = "done" if trial.reached == last_level else early
                 rows.append((record["t"], trial.id, trial.reached, value, units, seconds))
     columns = list(zip(*rows, strict=True)) if rows else [()] * 6
     return Run(
@@ -293,7 +295,12 @@ def _take_event(trial: TrialHistory, record: Record, max_retries: int) -> None:
         trial.configuration, trial.diagnostics = record["configuration"], record["diagnostics"]
         trial.warm_start_seconds += event.seconds
         trial.warm_start_costs = read_numbers(record.get("costs"))
+    elif isinstance(event, Finished):
+        trial.finishes = event.resource
+        if trial.reached >= event.resource:  # else its report follows
+            trial.state = "finished"
     elif isinstance(event, Rejected | Failed | Lost):
+        trial.finishes = 0
         trial.warm_start_seconds += event.seconds if isinstance(event, Rejected) else 0.0
         status, trial.faults, trial.alone = job_ended(
             event,

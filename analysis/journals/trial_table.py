@@ -17,8 +17,8 @@ Column = NDArray[Any]
 def trial_columns(run: Run) -> dict[str, Column]:
     """One row a trial, in order of their numbers: column -> array, (T,).
 
-    id; state ("running", "paused", "done", "failed", "rejected"); first (the level at which it is first
-    compared); reached (units); best, best_at (unit; 0 if there is no finite value); first_value (of its
+    id; state ("running", "paused", "done", "finished", "failed", "rejected"); first (the level at which it is
+    first compared); reached (units); best, best_at (unit; 0 if there is no finite value); first_value (of its
     first report); warm_start_seconds, warm_start_flops; seconds (of all its units), flops; heldout_loss
     (after the warm start's virtual steps).
 

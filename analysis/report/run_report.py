@@ -95,6 +95,7 @@ def summary_of(run: Run, targets: Sequence[float], *, named: bool = True) -> dic
         "trials": sum(state != "rejected" for state in states),
         "rejected": states.count("rejected"),
         "failed": states.count("failed"),
+        "stopped_early": states.count("finished"),
         "best": float(curve.value[-1]) if found else None,
         "best_trial": int(curve.trial[-1]) if found else None,
         "best_after_seconds": float(curve.t[-1]) if found else None,

@@ -49,6 +49,8 @@ def in_words(run: Run, summary: dict[str, Any]) -> str:
             f"PASHA trained nobody beyond {run.unit} {furthest} of {run.levels[-1]}: it goes further only "
             "where the ranking of the best changes."
         )
+    if summary["stopped_early"]:
+        sentences.append(f"{counted(summary['stopped_early'], 'trial')} stopped early, by themselves.")
     if summary["failed"]:
         sentences.append(f"{counted(summary['failed'], 'trial')} failed; the logs say why.")
     warm = summary["warm_start"]

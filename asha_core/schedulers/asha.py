@@ -40,12 +40,15 @@ class ASHA(Scheduler):
         self._rungs = [Rung(level, self.reduction_factor) for level in self.levels]
         self._highest = len(self._rungs) - 1  # nobody is promoted from here
 
-    def _promotion(self) -> TrialState | None:
+    def _promotable(self) -> TrialState | None:
         for rung in range(self._highest - 1, -1, -1):
-            number = self._rungs[rung].promote()
+            number = self._rungs[rung].promotable()
             if number is not None:
                 return self.trials[number]
         return None
+
+    def _promote(self, trial: TrialState) -> None:
+        self._rungs[trial.rung].promote()
 
     def _arrived(self, trial: TrialState, loss: float) -> None:
         self._rungs[trial.rung].add(trial.id, loss)

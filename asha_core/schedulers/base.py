@@ -9,6 +9,7 @@ A trial's life:
                      │  │                             │             └── it can never go on ──> STOPPED
                      │  │                             ├── not good enough, decided at once ──> STOPPED
                      │  │                             └── at max_resource ──> DONE
+                     │  ├── Finished, before job.until ──> PAUSED or DONE, as if it were there
                      │  ├── Lost, retries left; out of memory once ──> WAITING ── ask: again ──> RUNNING
                      │  └── Lost, none left; Failed ──> FAILED (its rung counts it as the worst value)
                      └── before any report: Rejected; Failed(kind="invalid") ──> REJECTED (counts nowhere)
@@ -19,6 +20,9 @@ Rules that hold for every scheduler:
   returns None changes nothing, so a journal of jobs and events rebuilds the scheduler exactly.
 * Idempotent: a report for a resource already reported, or from an attempt that was given up, changes
   nothing; it is answered with what the trial is doing now.
+* A trial that has finished needs no job: as soon as it is the next to go on, it goes on, and arrives at the
+  next rung with its last value. So no ``ask`` finds it, and nothing is decided otherwise than if its units
+  took no time.
 * Maximising is turned into minimising here, at the boundary. Inside, a *loss* is lower-is-better.
 """
 
@@ -32,7 +36,7 @@ from typing import Any, Self
 
 from asha_core.arguments import instance, integer, one_of
 from asha_core.errors import ReportError, SettingError
-from asha_core.messages import Event, Failed, Job, Lost, Refined, Rejected, Report, Verdict
+from asha_core.messages import Event, Failed, Finished, Job, Lost, Refined, Rejected, Report, Verdict
 from asha_core.schedulers.attempts import job_ended
 from asha_core.schedulers.expectations import Expectations
 from asha_core.schedulers.levels import check_levels, rung_levels
@@ -128,6 +132,7 @@ class Scheduler(Expectations, ABC):
         self.best: Best | None = None
         self._best_loss = math.inf
         self._lost: deque[TrialState] = deque()
+        self._any_finished = False
         rungs = len(self.levels)
         self._running, self._failed, self._reached = [0] * rungs, [0] * rungs, [0] * rungs
         self._promoted, self._stopped = [0] * rungs, [0] * rungs
@@ -149,8 +154,12 @@ class Scheduler(Expectations, ABC):
         return 0
 
     @abstractmethod
-    def _promotion(self) -> TrialState | None:
-        """Choose a paused trial that goes on to the next rung; None changes nothing."""
+    def _promotable(self) -> TrialState | None:
+        """The paused trial that is the next to go on to the next rung; changes nothing."""
+
+    @abstractmethod
+    def _promote(self, trial: TrialState) -> None:
+        """Take note that ``_promotable()`` goes on."""
 
     @abstractmethod
     def _arrived(self, trial: TrialState, loss: float) -> None:
@@ -159,8 +168,8 @@ class Scheduler(Expectations, ABC):
     def _rejected(self, trial: TrialState) -> None:
         """A trial was screened out on its way to its first rung, and counts nowhere."""
 
-    def _observed(self, trial: TrialState, loss: float) -> None:
-        """A unit was reported; called only if ``_observes``."""
+    def _observed(self, trial: TrialState, resource: int, loss: float) -> None:
+        """A unit was reported, or carried on by a trial that has finished; called only if ``_observes``."""
 
     _observes = False
 
@@ -186,19 +195,17 @@ class Scheduler(Expectations, ABC):
             trial.start = trial.resource  # units that were reported are not trained again
             self._running[trial.rung] -= 1  # counted while it waited
         else:
-            promoted = self._promotion()
+            promoted = self._promotable()
             if promoted is not None:
                 trial = promoted
-                self._promoted[trial.rung] += 1
-                trial.rung += 1
-                trial.start = trial.until
-                trial.until = self.levels[trial.rung]
+                self._go_up(trial)
             elif self._may_begin():
                 trial = self._fresh(len(self.trials))
             else:
                 return None
         trial.status = Status.RUNNING
         self._running[trial.rung] += 1
+        self._let_finished_go_on()
         refine = trial.start == 0 and not trial.refined
         return Job(
             trial.id,
@@ -210,6 +217,20 @@ class Scheduler(Expectations, ABC):
             refine,
             trial.alone,
         )
+
+    def _go_up(self, trial: TrialState) -> None:
+        self._promote(trial)
+        self._promoted[trial.rung] += 1
+        trial.rung += 1
+        trial.start = trial.until
+        trial.until = self.levels[trial.rung]
+
+    def _let_finished_go_on(self) -> None:
+        """As long as the next to go on has finished, it is at its next rung at once."""
+        while self._any_finished and (trial := self._promotable()) is not None and trial.finished:
+            self._go_up(trial)
+            self._running[trial.rung] += 1  # for no time
+            self._reach(trial)
 
     def _may_begin(self) -> bool:
         """Whether limits allow another configuration."""
@@ -247,8 +268,11 @@ class Scheduler(Expectations, ABC):
                 if trial.resource == 0 and not trial.refined:
                     trial.configuration = event.configuration
                     trial.refined = True
+            elif isinstance(event, Finished):
+                self._tell_finished(trial, event)
             elif isinstance(event, Rejected) or event.attempt == trial.attempt:
                 self._end_job(trial, event)
+        self._let_finished_go_on()
         return _VERDICT_OF[trial.status]
 
     def _tell_report(self, trial: TrialState, report: Report) -> None:
@@ -269,21 +293,43 @@ class Scheduler(Expectations, ABC):
         value = report.value if type(report.value) is float else _as_float(report)
         self.units += resource - trial.resource
         trial.resource = resource
-        loss = self._sign * value
+        loss = trial.loss = self._sign * value
         if loss < self._best_loss and math.isfinite(loss):
             self._best_loss = loss
             self.best = Best(trial.id, resource, value, trial.configuration)
         if self._observes:
-            self._observed(trial, loss)
+            self._observed(trial, resource, loss)
         if resource == trial.until:
-            rung = trial.rung
-            self._running[rung] -= 1
-            self._reached[rung] += 1
-            trial.status = Status.DONE if rung == len(self.levels) - 1 else Status.PAUSED
-            self._arrived(trial, loss)
+            self._reach(trial)
+
+    def _tell_finished(self, trial: TrialState, event: Finished) -> None:
+        resource = event.resource
+        if event.attempt != trial.attempt:
+            return
+        if not isinstance(resource, int) or not 1 <= resource <= trial.until:
+            raise ReportError(
+                f"trial {trial.id} finished at resource {resource!r}: it must be an integer from 1 to "
+                f"{trial.until}, where its job ends"
+            )
+        if trial.resource == 0 and resource < trial.until:
+            raise ReportError(f"trial {trial.id} finished before its first report: there is no value to keep")
+        self._any_finished = trial.finished = True
+        if resource < trial.until:
+            self._reach(trial)
+
+    def _reach(self, trial: TrialState) -> None:
+        """The trial is at ``levels[trial.rung]``, with its last loss."""
+        rung = trial.rung
+        self._running[rung] -= 1
+        self._reached[rung] += 1
+        trial.status = Status.DONE if rung == len(self.levels) - 1 else Status.PAUSED
+        if self._observes and trial.resource < trial.until:
+            self._observed(trial, trial.until, trial.loss)
+        self._arrived(trial, trial.loss)
 
     def _end_job(self, trial: TrialState, event: Rejected | Failed | Lost) -> None:
         """The trial's job is over without its last report."""
+        trial.finished = False  # that it would have, with that report
         trial.status, trial.faults, trial.alone = job_ended(
             event,
             reached=trial.resource,

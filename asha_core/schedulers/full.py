@@ -26,8 +26,11 @@ class FullTraining(Scheduler):
     def _begin(self) -> None:
         pass
 
-    def _promotion(self) -> TrialState | None:
+    def _promotable(self) -> TrialState | None:
         return None
+
+    def _promote(self, trial: TrialState) -> None:
+        """Nobody ever is promotable."""
 
     def _arrived(self, trial: TrialState, loss: float) -> None:
         pass

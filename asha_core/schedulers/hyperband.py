@@ -64,15 +64,21 @@ class Hyperband(Scheduler):
             first += 1
         return first
 
-    def _promotion(self) -> TrialState | None:
+    def _promotable(self) -> TrialState | None:
         for rung in self._search:
-            number = rung.promote()
+            number = rung.promotable()
             if number is not None:
                 return self.trials[number]
         return None
 
+    def _promote(self, trial: TrialState) -> None:
+        self._rung_of(trial).promote()
+
     def _arrived(self, trial: TrialState, loss: float) -> None:
-        self._brackets[trial.first][trial.rung - trial.first].add(trial.id, loss)
+        self._rung_of(trial).add(trial.id, loss)
+
+    def _rung_of(self, trial: TrialState) -> Rung:
+        return self._brackets[trial.first][trial.rung - trial.first]
 
     def brackets(self, trials: int) -> list[Bracket]:
         """How ``trials`` configurations are expected to be spread over brackets."""

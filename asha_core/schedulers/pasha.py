@@ -64,11 +64,11 @@ class PASHA(ASHA):
     def _complete(self) -> bool:
         return self._highest == len(self.levels) - 1
 
-    def _observed(self, trial: TrialState, loss: float) -> None:
+    def _observed(self, trial: TrialState, resource: int, loss: float) -> None:
         curve = self._curves.get(trial.id)
         if curve is None:
             curve = self._curves[trial.id] = Curve()
-        curve.append(trial.resource, loss)
+        curve.append(resource, loss)
 
     def _arrived(self, trial: TrialState, loss: float) -> None:
         super()._arrived(trial, loss)

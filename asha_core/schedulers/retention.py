@@ -3,8 +3,8 @@
 The order is that of what can least likely be promoted, and what is least likely missed:
 
 1. the *previous* checkpoint of every trial that does not run: it was for a crash of its worker;
-2. all of trials that failed or were rejected, then of those that were stopped or are done and not among the
-   leaders, the worst first: they train no more;
+2. all of trials that failed or were rejected, then of those that were stopped, have finished early or are
+   done and not among the leaders, the worst first: they train no more;
 3. the *best* checkpoint of trials that are not among the leaders, the worst first;
 4. all of paused trials, by their relative position in their rung, the last first: (rank + 1) / n, with rank 0
    for the best of n entries. ASHA promotes whoever has a position of at most 1/eta, so whoever could be
@@ -27,7 +27,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Mapping
 from heapq import nsmallest
 
-from asha_core.messages import Event, Job, Report, closes
+from asha_core.messages import Event, Finished, Job, Report, closes
 from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.state import Status, TrialState
 
@@ -72,8 +72,11 @@ class Retention:
                 self._count(trial, job, event)  # otherwise it is late, or trained again
         elif closes(event, job):
             del self._running[trial.id]
+            if isinstance(event, Finished):
+                loss = trial.loss if math.isfinite(trial.loss) else math.inf
+                self._enter(trial, self._rung_at[job.until], loss)
             # a trial that failed for good did so in its last attempt
-            if trial.status == Status.FAILED and job.attempt == trial.attempt:
+            elif trial.status == Status.FAILED and job.attempt == trial.attempt:
                 self._enter(trial, trial.rung, math.inf)
 
     def _count(self, trial: TrialState, job: Job, report: Report) -> None:
@@ -109,7 +112,7 @@ class Retention:
         """Whether a trial runs, or is certain to go on as soon as there is a worker."""
         if trial.status in (Status.RUNNING, Status.WAITING):
             return True
-        return trial.status == Status.PAUSED and self._scheduler.goes_on(trial)
+        return trial.status == Status.PAUSED and not trial.finished and self._scheduler.goes_on(trial)
 
     def order(self, holders: Iterable[int]) -> Iterator[tuple[int, tuple[str, ...]]]:
         """What to drop, first to last: (trial, which of its ``KINDS``).
@@ -123,7 +126,8 @@ class Retention:
         idle = []
         for trial in sorted((each for each in trials if not self.needed(each)), key=self._worst_first):
             idle.append(trial)
-            by_status[trial.status].append(trial)
+            over = trial.finished and trial.status == Status.PAUSED  # it never needs what it saved to go on
+            by_status[Status.STOPPED if over else trial.status].append(trial)
             yield trial.id, ("previous",)
         leaders = {
             each.id for each in nsmallest(LEADERS, trials, key=lambda each: (self._loss(each), each.id))

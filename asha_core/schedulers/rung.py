@@ -90,8 +90,6 @@ class Rung:
 
     def promote(self) -> int | None:
         """Mark ``promotable()`` as promoted and return it."""
-        if not self._candidates:  # most rungs, most of the time
-            return None
         trial = self.promotable()
         if trial is not None:
             _, arrival, _ = heappop(self._candidates)

@@ -29,8 +29,10 @@ class TrialState:
         "attempt",
         "configuration",
         "faults",
+        "finished",
         "first",
         "id",
+        "loss",
         "refined",
         "resource",
         "rung",
@@ -53,6 +55,8 @@ class TrialState:
         self.faults = 0  # how often its worker died or hung
         self.alone = False  # it ran out of memory once: from then on no other job runs on its device
         self.resource = 0  # the last unit reported
+        self.loss = math.nan  # reported there
+        self.finished = False  # it ended early by itself: where it goes on it arrives at once, with this loss
         self.refined = False
 
 

@@ -44,8 +44,11 @@ class StoppingASHA(Scheduler):
         self._rungs = [Rung(level, self.reduction_factor, least=1) for level in self.levels[:-1]]
         self._onward: deque[TrialState] = deque()
 
-    def _promotion(self) -> TrialState | None:
-        return self._onward.popleft() if self._onward else None
+    def _promotable(self) -> TrialState | None:
+        return self._onward[0] if self._onward else None
+
+    def _promote(self, trial: TrialState) -> None:
+        self._onward.popleft()
 
     def goes_on(self, trial: TrialState) -> bool:
         """Whoever is paused was among the best when it arrived."""

@@ -123,8 +123,11 @@ class SynchronousScheduler(Scheduler):
                 self._close_if_complete(bracket)
         return trial
 
-    def _promotion(self) -> TrialState | None:
-        return self.trials[heappop(self._due)[2]] if self._due else None
+    def _promotable(self) -> TrialState | None:
+        return self.trials[self._due[0][2]] if self._due else None
+
+    def _promote(self, trial: TrialState) -> None:
+        heappop(self._due)
 
     def _arrived(self, trial: TrialState, loss: float) -> None:
         bracket = self._bracket_of[trial.id]

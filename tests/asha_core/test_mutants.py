@@ -32,7 +32,7 @@ CASES = {
     "schedulers.brackets": of_schedulers("brackets_by_hand"),
     "schedulers.attempts": of_schedulers("contract"),
     "messages": ["runtime/test_resume_laws.py"],
-    "schedulers.base": of_schedulers("contract", "asha", "sync_hyperband", "stopping"),
+    "schedulers.base": of_schedulers("contract", "asha", "sync_hyperband", "stopping", "finished"),
     "schedulers.synchronous": of_schedulers("successive_halving", "sync_hyperband"),
     **{f"schedulers.{name}": of_schedulers(name) for name in SCHEDULERS},
     "runtime.replay": ["runtime/test_resume_laws.py"],

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import warmstart.integrations
+from asha_core import ASHA, Float, SearchSpace, tune
 from tests.asha_core.cli.searches import Command, records
 from tests.integrations.contract import check_added_lines, check_runs
 from tests.integrations.driver import results
@@ -141,3 +142,20 @@ def test_a_stop_fails_no_trial_that_a_trainer_trains(gpus: str, tmp_path: Path) 
         assert seconds < 10
     assert not records(tmp_path / "run", "failed")
     assert {each["kind"] for each in records(tmp_path / "run", "lost")} == {"stopped"}
+
+
+def test_early_stopping_of_lightnings_finishes_a_trial(cases: Any, tmp_path: Path) -> None:
+    fits = importlib.import_module("tests.integrations.lightning_fits")
+    space = SearchSpace({"lr": Float(0.05, 0.5, log=True)})
+    scheduler = ASHA(space, mode="min", min_resource=3, max_resource=27, max_trials=4)
+    result = tune(
+        fits.fit_until_it_has_converged,
+        scheduler,
+        gpus="inline",
+        results_dir=tmp_path / "run",
+        progress="none",
+    )
+    assert result.outcome.failures == 0
+    early = [trial for trial in scheduler.trials if trial.finished]
+    assert early
+    assert all(trial.resource < 27 for trial in early)

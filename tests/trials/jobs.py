@@ -433,6 +433,51 @@ def scheduler(**settings: Any) -> ASHA:
     return ASHA(SPACE, **{"max_resource": 9, "max_trials": 9, **settings})
 
 
+def converges_after_two(trial: Trial) -> None:
+    """Ends after two units, wherever its job does."""
+    state = trial.resume_from() or {"unit": 0}
+    for unit in trial.units():
+        state["unit"] = unit
+        trial.save(state)
+        trial.report(trial.config["x"], twice=2.0)
+        if unit == 2:
+            trial.stop_early()
+
+
+def converges_before_it_reports(trial: Trial) -> None:
+    for unit in trial.units():
+        if unit == 2:
+            trial.stop_early()
+        trial.report(float(unit))
+
+
+def breaks_off(trial: Trial) -> None:
+    for unit in trial.units():
+        if unit == 3:
+            trial.stop_early()
+            break
+        trial.report(float(unit))
+
+
+def notices_after_a_resume(trial: Trial) -> None:
+    if trial.resume_from():
+        trial.stop_early()
+        return
+    for unit in trial.units():
+        trial.save({"unit": unit})
+        trial.report(float(unit))
+
+
+def has_converged_at_nothing(trial: Trial) -> None:
+    trial.stop_early()
+
+
+def converges_and_fails(trial: Trial) -> None:
+    trial.report(1.0)
+    trial.stop_early()
+    raise ValueError("no such luck")
+
+
 def hurries(trial: Trial) -> None:
     """Units that take no time, each saved and reported."""
     state = trial.resume_from() or {"units": 0}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from asha_core.errors import AshaError, ReportError, TaskError
-from asha_core.messages import Event, Failed, Job, Refined, Report
+from asha_core.messages import Event, Failed, Finished, Job, Refined, Report
 from asha_core.runtime.executor import Notice
 from asha_core.runtime.storage.records import to_json
 from asha_core.runtime.storage.run_directory import RunDirectory
@@ -124,7 +124,7 @@ class JobRunner:
             # a last report that was made counts, whatever came between it and the end
             return held[0] if held else stopped(job, error)
 
-    def _train(self, job: Job, send: Send, held: list[Report]) -> Report:
+    def _train(self, job: Job, send: Send, held: list[Report]) -> Report | Finished:
         def deliver(report: Report) -> None:
             # the last report closes the job, so it leaves only when the task has returned
             if report.resource == job.until:
@@ -154,10 +154,16 @@ class JobRunner:
             self._task.run(trial)
         finally:  # what it saved and reported counts, however it ended
             trial.finish()
+        if trial.stopped_early:
+            finished = _finished(job, trial.done)
+            if not held:
+                return finished
+            send(finished)  # the report that closes the job follows
         if not held:
             raise ReportError(
                 f"trial {job.trial} returned after unit {trial.done}, but its job ends at {job.until}: "
-                "loop over trial.units() and report every unit"
+                "loop over trial.units() and report every unit, or call trial.stop_early() if it has "
+                "converged"
             )
         return held[0]
 
@@ -192,6 +198,16 @@ class JobRunner:
         costs = self._peaks() if operations is None else {"flops": operations, **self._peaks()}
         send(Refined(job.trial, configuration, seconds, diagnostics, costs))
         return job._replace(configuration=configuration)
+
+
+def _finished(job: Job, done: int) -> Finished:
+    """The event of a trial that stopped early, after ``done`` units of those that it was asked for."""
+    resource = max(done, job.start)  # one that restarted from an older checkpoint reported more before
+    if resource == 0:
+        raise ReportError(
+            f"trial {job.trial} stopped early before its first trial.report(value): there is no value to keep"
+        )
+    return Finished(job.trial, job.attempt, resource)
 
 
 def _counting(

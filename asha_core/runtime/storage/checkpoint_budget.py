@@ -12,7 +12,7 @@ import re
 from contextlib import suppress
 from typing import ClassVar
 
-from asha_core.messages import Failed, Job, Lost, Rejected, Report
+from asha_core.messages import Failed, Finished, Job, Lost, Rejected, Report
 from asha_core.runtime.executor import ExecutorEvent, Notice
 from asha_core.runtime.observers import Observer, SearchView
 from asha_core.runtime.storage.run_directory import RunDirectory
@@ -76,7 +76,7 @@ class CheckpointPruner(Observer):
 
     def on_event(self, view: SearchView, event: ExecutorEvent) -> None:
         """Look what the trial has on disk now, and delete what is too much."""
-        if not isinstance(event, Report | Failed | Lost | Rejected):
+        if not isinstance(event, Report | Finished | Failed | Lost | Rejected):
             return
         retention, stock = self._retention_and_stock(view)
         retention.on_event(event)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from asha_core.arguments import plain
-from asha_core.messages import Event, Failed, Job, Lost, Refined, Rejected, Report
+from asha_core.messages import Event, Failed, Finished, Job, Lost, Refined, Rejected, Report
 from asha_core.runtime.executor import ExecutorEvent, Notice, Retired, WorkerReady
 from asha_core.space import Configuration
 
@@ -80,6 +80,7 @@ def job_record(job: Job, slot: int) -> Record:
 
 _EVENTS = {  # class: the record's type, and its fields in order
     Report: ("report", ("trial", "attempt", "resource", "value", "seconds")),
+    Finished: ("finished", ("trial", "attempt", "resource")),
     Refined: ("refined", ("trial", "configuration", "seconds", "diagnostics")),
     Rejected: ("rejected", ("trial", "reason", "seconds")),
     Failed: ("failed", ("trial", "attempt", "kind", "error")),

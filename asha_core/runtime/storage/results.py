@@ -81,6 +81,9 @@ def summarise(
         "trials": outcome.trials,
         "rejected": scheduler.rejected,
         "failed": outcome.failures,
+        "stopped_early": sum(
+            trial.finished and trial.resource < scheduler.levels[-1] for trial in scheduler.trials
+        ),
         "units": outcome.units,
         "seconds": outcome.seconds,
         "gpu_hours": outcome.gpu_seconds / 3600,

@@ -22,7 +22,7 @@ from analysis.report.run_page import run_page
 from analysis.report.run_report import summary_of
 from analysis.report.run_tables import best_table, brackets_table, text_tables
 from asha_core.errors import ResultsError
-from asha_core.messages import Event, Failed, Job, Lost, Refined, Rejected, Report, closes
+from asha_core.messages import Event, Failed, Finished, Job, Lost, Refined, Rejected, Report, closes
 from asha_core.runtime.replay import check_max_trials, replay
 from asha_core.runtime.storage.journal import JournalContents, JournalWriter
 from asha_core.runtime.storage.json_files import write_json
@@ -136,8 +136,13 @@ def what_ends(draw: st.DataObject, job: Job) -> list[Event]:
     events: list[Event] = [Report(trial, attempt, unit, 0.5, 1.0) for unit in range(first + 1, done + 1)]
     if job.refine and draw.draw(st.booleans(), "refined"):
         events.insert(0, Refined(trial, job.configuration, 0.5))
-    if done == job.until:
+    early = done > 0 and draw.draw(st.booleans(), "early")
+    if early:  # before the report that closes the job, or as what closes it
+        events.insert(len(events) - (done == job.until), Finished(trial, attempt, done))
+    if done == job.until or (early and draw.draw(st.booleans(), "at the end")):
         return events
+    if early:
+        events[-1] = Finished(trial, attempt, job.until)  # which does not come true
     kinds = [("error", Failed), ("invalid", Failed), ("oom", Failed), ("timeout", Failed)]
     kinds += [(kind, Lost) for kind in ("died", "hung", "stopped", "engine", "disk", "not-begun")]
     kind, ending = draw.draw(st.sampled_from([*kinds, ("rejected", Rejected)]), "ending")
@@ -177,6 +182,9 @@ def test_whatever_happens_the_journal_tells_each_trials_state(
     for trial, copy in zip(scheduler.trials, again.trials, strict=True):
         history = run.trials[trial.id]
         over = trial.status in (Status.FAILED, Status.REJECTED, Status.DONE)
+        if trial.finished and trial.resource < scheduler.levels[-1] and trial.status != Status.RUNNING:
+            assert history.state == "finished", trial.id
+            continue
         assert history.state in ([trial.status.name.lower()] if over else ["running", "paused"]), trial.id
         assert (history.reached, history.faults, history.alone) == (trial.resource, trial.faults, trial.alone)
         assert (copy.status, copy.faults, copy.alone) == (trial.status, trial.faults, trial.alone)

@@ -17,6 +17,7 @@ import pytest
 
 from analysis.journals.metrics import time_to_target
 from analysis.journals.runs import load_run
+from analysis.report.run_report import summary_of
 from asha_core import ASHA, AshaError, Float, SearchSpace, tune
 from asha_core.errors import WorkerError
 from asha_core.launch.time_to_target import TargetWatch
@@ -24,8 +25,10 @@ from asha_core.launch.types import Reached
 from asha_core.messages import Report
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.observers import Leaderboard, Observer, SearchView
+from asha_core.runtime.replay import replay
 from asha_core.runtime.storage.journal import read_journal
 from asha_core.runtime.storage.lock import RunLock
+from asha_core.schedulers import SCHEDULERS, scheduler_class
 from tests.trials import jobs
 from trials.checkpoints.files import load_checkpoint
 from trials.task import Task
@@ -45,6 +48,34 @@ def test_result_results_file_and_checkpoint_name_the_same_trial_on_ties(tmp_path
     assert stored["best"]["trial"] == result.best.trial
     assert (stored["best"]["value"], stored["best"]["resource"]) == (result.best_value, result.best.resource)
     assert [entry["trial"] for entry in stored["top"]] == [0, 1, 2, 3]
+
+
+def converges(trial: Trial) -> None:
+    """The larger x, the sooner and the better."""
+    for unit in trial.units():
+        trial.report(trial.config["x"] * min(unit, 2))
+        if trial.config["x"] > 0.4 and unit == 2:
+            trial.stop_early()
+            return
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_trials_that_stop_early_are_not_lost_and_cost_no_more_units(name: str, tmp_path: Path) -> None:
+    scheduler = scheduler_class(name)(SPACE, max_resource=9, max_trials=18, seed=1)
+    result = tune(converges, scheduler, gpus="inline", results_dir=tmp_path / "run", progress="none")
+    early = [trial for trial in scheduler.trials if trial.finished]
+    assert early
+    assert all(trial.resource == 2 for trial in early)
+    assert result.outcome.failures == 0
+    assert result.best.trial in {trial.id for trial in early}
+    assert result.summary["stopped_early"] == len(early)
+    run = load_run(result.directory)
+    assert {trial.id for trial in run.trials.values() if trial.state == "finished"} == {t.id for t in early}
+    assert len(run.units) == run.units[-1] == scheduler.units  # a report a unit
+    assert summary_of(run, [0.5])["stopped_early"] == len(early)
+    again = scheduler_class(name)(SPACE, max_resource=9, max_trials=18, seed=1)
+    replay(result.directory / "journal.jsonl", run.records, again)
+    assert again.counts() == scheduler.counts()
 
 
 def test_a_checkpoint_of_another_unit_than_the_best_says_so(tmp_path: Path) -> None:

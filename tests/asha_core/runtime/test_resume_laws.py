@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from asha_core.errors import JournalError, ResultsError
-from asha_core.messages import Failed, Job, Lost, Refined, Rejected, Report, closes
+from asha_core.messages import Failed, Finished, Job, Lost, Refined, Rejected, Report, closes
 from asha_core.runtime.replay import (
     EarlierSessions,
     changed_settings,
@@ -120,12 +120,29 @@ def test_what_ran_is_what_was_handed_out_and_has_not_closed():
     assert [what for _, what in earlier.history[:4]] == jobs
 
 
+def test_a_trial_that_finished_early_runs_no_more_and_one_that_will_runs_on():
+    story = Story(min_resource=2)
+    story.ask()
+    story.report(job := story.ask(), 1)
+    story.tell(Finished(1, 0, 2))
+    assert sorted(story.replayed()[0].running) == [0, 1]
+    story.report(job, 2)
+    story.report(job := story.ask(), 1)
+    story.tell(Finished(job.trial, 0, 1))
+    earlier, again = story.replayed()
+    assert sorted(earlier.running) == [0]
+    assert [trial.finished for trial in again.trials] == [False, True, True]
+
+
 def test_a_late_event_closes_nothing():
-    story = Story()
+    story = Story(min_resource=2)
     story.ask()
     story.tell(Lost(0, 0, "gone"))
     again = story.ask()
-    for late in (Report(0, 0, 1, 0.5, 1.0), Lost(0, 0, "late"), Failed(0, 0, "late")):
+    for late in (
+        *(Report(0, 0, 2, 0.5, 1.0), Lost(0, 0, "late"), Failed(0, 0, "late")),
+        Finished(0, 0, 1),
+    ):
         story.tell(late)
     assert story.replayed()[0].running == {0: again}
 

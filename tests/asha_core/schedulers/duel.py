@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from asha_core.errors import ReportError
-from asha_core.messages import Failed, Job, Lost, Refined, Rejected, Report
+from asha_core.messages import Failed, Finished, Job, Lost, Refined, Rejected, Report
 from asha_core.runtime.replay import replay
 from asha_core.runtime.storage.records import event_record, job_record, to_json
 from asha_core.schedulers.base import Scheduler
@@ -93,6 +93,10 @@ class Duel:
         self.oracle.report(trial, resource, value)
         self.told(event, trial)
 
+    def finished(self, trial: Trial, resource: int) -> None:
+        self.oracle.finish(trial, resource)
+        self.told(Finished(trial.number, trial.attempt, resource), trial)
+
     def failed(self, trial: Trial, kind: str) -> None:
         event = Failed(trial.number, trial.attempt, "raised", kind=kind)
         if kind == "invalid":
@@ -142,6 +146,7 @@ class Duel:
             Failed(trial.number, attempt, "late", kind="timeout"),
             Lost(trial.number, attempt, "late"),
             Lost(trial.number, attempt, "late", kind="engine"),
+            Finished(trial.number, attempt, 1),
         ]
 
     def events_after_the_end(self, trial: Trial, value: float) -> list[Any]:
@@ -167,6 +172,9 @@ class Duel:
         trials, last = self.oracle.trials, self.oracle.last
         tally = Counter((trial.rung, trial.state) for trial in trials)
         counts = list(self.scheduler.counts())
+        arrived_finished = {
+            (number, rung) for number, rung, _ in self.oracle.arrivals if trials[number].finished
+        }
         assert counts == [
             RungCounts(
                 level,
@@ -180,7 +188,10 @@ class Duel:
             for rung, level in enumerate(self.oracle.levels)
         ]
         assert [row.reached for row in counts] == [
-            sum(trial.first <= rung and trial.resource >= level for trial in trials)
+            sum(
+                trial.first <= rung and (trial.resource >= level or (trial.number, rung) in arrived_finished)
+                for trial in trials
+            )
             for rung, level in enumerate(self.oracle.levels)
         ]
         assert not any(row.stopped for row in counts) or self.scheduler.stops
@@ -201,7 +212,7 @@ class Duel:
             assert ours.status.name.lower() == theirs.state
             assert (ours.first, ours.rung, ours.until) == (theirs.first, theirs.rung, theirs.until)
             assert (ours.attempt, ours.resource) == (theirs.attempt, theirs.resource)
-            assert (ours.faults, ours.alone) == (theirs.faults, theirs.alone)
+            assert (ours.faults, ours.alone, ours.finished) == (theirs.faults, theirs.alone, theirs.finished)
 
     def nobody_is_twice_in_a_rung(self) -> None:
         arrivals = [(trial, rung) for trial, rung, _ in self.oracle.arrivals]

@@ -44,6 +44,7 @@ class Trial:
     alone: bool = False
     resource: int = 0
     refined: bool = False
+    finished: bool = False
     curve: dict[int, float] = field(default_factory=dict)  # loss by unit
 
 
@@ -149,29 +150,56 @@ class Oracle:
             trial.start, trial.until = trial.until, self.levels[trial.rung]
         trial.state = "running"
         self.changed()
+        self.settle()
 
     def report(self, trial: Trial, resource: int, value: float) -> None:
         trial.resource = resource
         trial.curve[resource] = self.sign * value
         self.values.append((trial.number, resource, value))
         if resource == trial.until:
-            trial.state = "done" if trial.rung == self.last else "paused"
-            self.arrivals.append((trial.number, trial.rung, self.sign * value))
-            self.arrived(trial)
-            self.changed()
+            self.arrive(trial)
+            self.settle()
+
+    def arrive(self, trial: Trial) -> None:
+        loss = trial.curve[max(trial.curve)]
+        trial.curve[trial.until] = loss  # of one that has finished as well
+        trial.state = "done" if trial.rung == self.last else "paused"
+        self.arrivals.append((trial.number, trial.rung, loss))
+        self.arrived(trial)
+        self.changed()
+
+    def finish(self, trial: Trial, resource: int) -> None:
+        trial.finished = True
+        if resource < trial.until:
+            self.arrive(trial)
+            self.settle()
+
+    def settle(self) -> None:
+        """Whoever is next to go on and has finished needs no job: its units take no time."""
+        while any(trial.finished for trial in self.trials):
+            number = self.onward()
+            if number is None or not self.trials[number].finished:
+                return
+            trial = self.trials[number]
+            self.went.add((number, trial.rung))
+            trial.rung += 1
+            trial.until = self.levels[trial.rung]
+            self.arrive(trial)
 
     def fail(self, trial: Trial) -> None:
-        trial.state = "failed"
+        trial.state, trial.finished = "failed", False
         self.arrivals.append((trial.number, trial.rung, math.nan))
         self.arrived(trial)
         self.changed()
+        self.settle()
 
     def reject(self, trial: Trial) -> None:
         if trial.resource > 0:  # it has been heard of: too late to count it nowhere
             self.fail(trial)
             return
-        trial.state = "rejected"
+        trial.state, trial.finished = "rejected", False
         self.changed()
+        self.settle()
 
     def lose(self, trial: Trial, kind: str) -> None:
         trial.faults += {"died": 1, "hung": 1, "stopped": 0, "engine": 0, "disk": 0, "not-begun": 0}[kind]
@@ -188,7 +216,7 @@ class Oracle:
             self.try_again(trial)
 
     def try_again(self, trial: Trial) -> None:
-        trial.state = "waiting"
+        trial.state, trial.finished = "waiting", False
         self.lost.append(trial)
 
     def best(self) -> tuple[int, int, float] | None:

@@ -96,7 +96,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.duel.ignored(self.duel.late_events(trial, trial.attempt, resource, value)[0])
 
     @precondition(lambda self: any(trial.attempt for trial in self.duel.oracle.trials))
-    @rule(data=st.data(), value=values, kind=st.integers(0, 6))
+    @rule(data=st.data(), value=values, kind=st.integers(0, 7))
     def something_late_from_an_attempt_given_up(self, data, value, kind):
         trial = data.draw(st.sampled_from([trial for trial in self.duel.oracle.trials if trial.attempt]))
         attempt = data.draw(st.integers(0, trial.attempt - 1))
@@ -104,7 +104,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.duel.ignored(self.duel.late_events(trial, attempt, resource, value)[kind])
 
     @precondition(lambda self: any(trial.state != "running" for trial in self.duel.oracle.trials))
-    @rule(data=st.data(), value=values, kind=st.integers(0, 8))
+    @rule(data=st.data(), value=values, kind=st.integers(0, 9))
     def anything_for_a_trial_that_is_not_running(self, data, value, kind):
         others = [trial for trial in self.duel.oracle.trials if trial.state != "running"]
         self.duel.ignored(self.duel.events_after_the_end(data.draw(st.sampled_from(others)), value)[kind])
@@ -118,6 +118,11 @@ class SchedulerMachine(RuleBasedStateMachine):
     @rule(trial=some_trial, kind=st.sampled_from(FAILURES))
     def fail(self, trial, kind):
         self.duel.failed(trial, kind)
+
+    @anybody_runs
+    @rule(trial=some_trial, at_the_end=st.booleans())
+    def finish(self, trial, at_the_end):
+        self.duel.finished(trial, trial.until if at_the_end else trial.resource or trial.until)
 
     @anybody_runs
     @rule(trial=some_trial, kind=st.sampled_from(LOSSES))
@@ -160,7 +165,7 @@ def something_else(duel: Duel, trial, generator: random.Random) -> None:
     choose, chance, trials = generator.choice, generator.random, duel.oracle.trials
     over = [other for other in trials if other.state != "running"]
     given_up = [other for other in trials if other.attempt]
-    what = generator.randrange(8)
+    what = generator.randrange(10)
     if what == 0:
         duel.failed(trial, choose(FAILURES))
     elif what <= 2:
@@ -171,6 +176,8 @@ def something_else(duel: Duel, trial, generator: random.Random) -> None:
         duel.refined(trial, SPACE.from_unit([chance(), chance(), chance()]))
     elif what == 6 and over:
         duel.ignored(choose(duel.events_after_the_end(choose(over), chance())))
+    elif what >= 8:
+        duel.finished(trial, choose([trial.resource or trial.until, trial.until]))
     elif what == 7 and given_up:
         late = choose(given_up)
         duel.ignored(choose(duel.late_events(late, late.attempt - 1, late.until, chance())))

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from asha_core.messages import Failed, Job, Lost, Refined, Rejected, Report
+from asha_core.messages import Failed, Finished, Job, Lost, Refined, Rejected, Report
 from asha_core.schedulers import SCHEDULERS
 from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.retention import ENOUGH, KINDS, LEADERS, Retention, Stock
@@ -209,6 +209,33 @@ def test_trials_of_a_stopping_rule_that_go_on_at_once_are_left_alone() -> None:
     assert second.start == 1
     walk.report(third.trial, 0.1)
     assert walk.gone() == [1]  # it was stopped
+
+
+def test_a_trial_that_has_finished_early_goes_before_those_that_may_go_on() -> None:
+    walk = Walk("asha", max_resource=9, min_resource=2, reduction_factor=5)
+    for value in (0.5, 0.9, 0.1, 0.7):
+        job = walk.ask()
+        assert job is not None
+        if job.trial == 3:
+            walk.report(3, value, 1)
+            walk.tell(Finished(3, 0, 1))
+        else:
+            walk.report(job.trial, value)
+    assert walk.gone() == [3, 2, 0, 1]
+    assert walk.retention.position(walk.scheduler.trials[3]) == 0.5  # its value counts for the others
+    assert walk.retention.position(walk.scheduler.trials[0]) == 0.75
+
+
+def test_a_trial_that_has_finished_early_is_not_left_alone_though_it_goes_on() -> None:
+    walk = Walk("asha-stopping", max_resource=9, min_resource=2)
+    for _ in range(2):
+        job = walk.ask()
+        assert job is not None
+    walk.report(0, 0.9)  # it goes on, and is asked for first
+    walk.report(1, 0.95, 1)
+    walk.tell(Finished(1, 0, 1))
+    assert walk.scheduler.trials[1].status == Status.PAUSED
+    assert walk.gone() == [1]
 
 
 def test_two_names_of_the_same_bytes_take_them_once() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from asha_core.messages import Event, Failed, Job, Lost, Report
+from asha_core.messages import Event, Job, Lost, closes
 from asha_core.runtime.executor import Executor, Notice, WorkerReady
 from asha_core.runtime.storage.run_directory import RunDirectory
 from tests.trials import jobs
@@ -116,9 +116,7 @@ def finish(executor: Executor, job: Job, slot: int = 0) -> list[Event]:
                 continue
             assert isinstance(event, Event)
             events.append(event)
-            if isinstance(event, Failed | Lost) or (
-                isinstance(event, Report) and event.resource >= job.until
-            ):
+            if closes(event, job):
                 return events
     raise AssertionError(f"no closing event, only {events}")
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from asha_core.errors import TaskError, WorkerError
-from asha_core.messages import Failed, Lost, Report
+from asha_core.messages import Failed, Finished, Lost, Report
 from asha_core.runtime.executor import WorkerReady
 from asha_core.runtime.interrupts import stop_signals
 from asha_core.runtime.storage.run_directory import RunDirectory
@@ -131,6 +131,51 @@ def test_a_raised_exception_is_failed_with_its_traceback_and_the_slot_lives_on(
     ],
 )
 def test_a_task_that_breaks_the_rules_is_told_so(running: Make, function: Any, message: str) -> None:
+    *_, last = finish(running(function), jobs.job(until=3))
+    assert isinstance(last, Failed)
+    assert message in last.error
+
+
+@pytest.mark.parametrize(
+    ("function", "until", "expected"),
+    [
+        (jobs.converges_after_two, 5, [1, 2, Finished(0, 0, 2)]),
+        (jobs.converges_after_two, 2, [1, Finished(0, 0, 2), 2]),
+        (jobs.converges_after_two, 1, [1]),
+        (jobs.converges_before_it_reports, 5, [1, 2, Finished(0, 0, 2)]),
+        (jobs.breaks_off, 5, [1, 2, Finished(0, 0, 2)]),
+        (jobs.breaks_off, 3, [1, 2, Finished(0, 0, 2)]),
+    ],
+)
+def test_a_trial_that_stops_early_has_finished(
+    function: Any, until: int, expected: list[Any], running: Make
+) -> None:
+    executor = running(function)
+    events = finish(executor, jobs.job(until=until))
+    assert [event.resource if isinstance(event, Report) else event for event in events] == expected
+    assert list(executor.free()) == [0]
+
+
+def test_a_trial_that_notices_only_after_a_resume_has_finished_where_it_was(running: Make) -> None:
+    executor = running(jobs.notices_after_a_resume)
+    finish(executor, jobs.job(until=2))
+    assert finish(executor, jobs.job(start=2, until=5)) == [Finished(0, 0, 2)]
+
+
+def test_a_trial_that_restarted_and_stops_earlier_has_finished_at_its_last_report(running: Make) -> None:
+    events = finish(running(jobs.converges_after_two), jobs.job(start=3, until=5))
+    assert events[-1] == Finished(0, 0, 3)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (jobs.has_converged_at_nothing, "trial 0 stopped early before its first trial.report"),
+        (jobs.converges_and_fails, "ValueError: no such luck"),
+        (jobs.never_reports, "or call trial.stop_early() if it has converged"),
+    ],
+)
+def test_a_trial_that_cannot_have_finished_has_failed(running: Make, function: Any, message: str) -> None:
     *_, last = finish(running(function), jobs.job(until=3))
     assert isinstance(last, Failed)
     assert message in last.error

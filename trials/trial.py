@@ -193,7 +193,7 @@ class Trial:
         raise JobStopped(f"trial {self.id} stopped inside unit {unit}")
 
     def stop_early(self) -> None:
-        """Say that this trial is over: it has converged, say, and more units would not change its value. Then return.
+        """Say that this trial is over: more units would not change its value, since it has converged.
 
             for unit in trial.units():
                 ...
@@ -202,7 +202,7 @@ class Trial:
                     trial.stop_early()  # units() gives no more
 
         The value that it reported last counts at every rung above, as if it had been reported there, and it
-        is never trained again.
+        is never trained again. Then return.
         """
         self.stopped_early = True
 

@@ -126,8 +126,8 @@ class Retention:
         idle = []
         for trial in sorted((each for each in trials if not self.needed(each)), key=self._worst_first):
             idle.append(trial)
-            over = trial.finished and trial.status == Status.PAUSED  # it never needs what it saved to go on
-            by_status[Status.STOPPED if over else trial.status].append(trial)
+            early = trial.finished and trial.status == Status.PAUSED  # it never needs what it saved to go on
+            by_status[Status.STOPPED if early else trial.status].append(trial)
             yield trial.id, ("previous",)
         leaders = {
             each.id for each in nsmallest(LEADERS, trials, key=lambda each: (self._loss(each), each.id))

@@ -263,6 +263,12 @@ def test_a_frame_before_the_first_report_and_without_limits():
     assert "left" not in text
 
 
+def test_the_names_of_a_users_are_no_markup():
+    live = LiveView("[/x] asha", "[red]m", "[/x]", screen(100))
+    text = shown(midway(), live=live)
+    assert all(name in text for name in ("[/x] asha", "best [red]m", "rung ([/x]s)", "[/x]s/min"))
+
+
 @pytest.mark.parametrize("width", [200, 100, 60, 40, 20])
 def test_a_frame_fits_its_width(width):
     live = LiveView("digits: asha baseline " * 3, "accuracy", "epoch", screen(width))

@@ -48,7 +48,7 @@ REFUSED: dict[str, tuple[list[Any], str]] = {
     "trial_timeout": (TIME, "trial_timeout is"),
     "no_progress_timeout": (TIME, "no_progress_timeout is"),
     "heartbeat_timeout": ([1, *TIME], "heartbeat"),
-    "start_timeout": ([1, *TIME], "start.timeout"),
+    "start_timeout": ([1, *TIME], "start"),
     "checkpoint_budget": ([0, -1, "", "3 apples", 0.5, *NOTHING_LIKE_IT], "checkpoint"),
 }
 

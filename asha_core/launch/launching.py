@@ -18,6 +18,7 @@ from asha_core.runtime.observers import Leaderboard, Observer, Outcome
 from asha_core.runtime.replay import EarlierSessions
 from asha_core.runtime.small_budget import SmallBudget
 from asha_core.runtime.storage.disk import DiskWatch
+from asha_core.runtime.storage.journal import JournalGone
 from asha_core.runtime.storage.json_files import write_json
 from asha_core.runtime.storage.results import keep_best, summarise
 from asha_core.runtime.terminal.console import make_console
@@ -75,8 +76,8 @@ def _run(setup: Launch, session: Session, stop: StopSignal, token: str) -> Resul
             executor.listener = search.handle
         try:
             outcome = search.run()
-        except BaseException:
-            if setup.scheduler.units:
+        except BaseException as error:
+            if setup.scheduler.units and not isinstance(error, JournalGone):
                 _write_results(setup, leaderboard, search.outcome("error"))
             raise
     summary = _write_results(setup, leaderboard, outcome)

@@ -19,7 +19,7 @@ from asha_core.runtime.replay import (
     journal_to_resume,
     replay,
 )
-from asha_core.runtime.storage.journal import DiskFull, JournalContents, JournalWriter
+from asha_core.runtime.storage.journal import DiskFull, JournalContents, JournalGone, JournalWriter
 from asha_core.runtime.storage.json_files import read_json, write_json
 from asha_core.runtime.storage.lock import RunLock
 from asha_core.runtime.storage.manifest import hardware, manifest
@@ -43,7 +43,7 @@ def held_directory(setup: Launch, token: str) -> Iterator[Launch]:
             end_marked(lock.before)  # what an engine that was killed has left running
         yield replace(setup, directory=directory)
     except Exception as error:
-        if fresh and setup.scheduler.units == 0 and not isinstance(error, HopelessError):
+        if fresh and setup.scheduler.units == 0 and not isinstance(error, HopelessError | JournalGone):
             directory.take_back(itself=not there)  # a mount point, or a link, could not be removed
         raise
     finally:

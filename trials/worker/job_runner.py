@@ -175,7 +175,7 @@ class JobRunner:
         if self._inline:  # its output is on the terminal, not in the trial's log
             with suppress(Exception):
                 log = self._directory.trial_log(job.trial)
-                log.parent.mkdir(parents=True, exist_ok=True)
+                log.parent.mkdir(exist_ok=True)
                 with open(
                     log, "a", encoding="utf-8", errors="backslashreplace", opener=not_through_links
                 ) as file:

@@ -20,7 +20,7 @@ def output_to(path: Path) -> Iterator[None]:
     """
     _flush()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(exist_ok=True)  # but no results directory that is gone
         target = not_through_links(str(path), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     except OSError:
         yield

@@ -41,6 +41,10 @@ class DiskFull(Exception):
     """The file system has no room for a record; the journal is as it was before."""
 
 
+class JournalGone(JournalError):
+    """The file is not where it was: its directory was deleted, moved or replaced while it was written."""
+
+
 @dataclass(frozen=True, slots=True)
 class JournalContents:
     """A journal as read."""
@@ -81,6 +85,8 @@ class JournalWriter:
         self._path = path
         flags = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT | os.O_EXCL if past is None else 0)
         self._file = os.open(path, flags, 0o644)
+        self._place = path.absolute()  # wherever this process may go
+        self._identity = _identity(os.fstat(self._file))
         self._end = (0, 0)  # bytes, and the last record's checksum; in one, so that Ctrl-C cannot part them
         self._clean = True  # nothing lies beyond that end
         self._error_raised = False  # what the disk said to earlier records
@@ -108,6 +114,7 @@ class JournalWriter:
 
         Raises:
             DiskFull: there is no room; nothing was written.
+            JournalGone: the file is not there any more; nothing was written.
             JournalError: the disk does not take it.
         """
         stamp = round(t, 6)
@@ -126,6 +133,7 @@ class JournalWriter:
 
     def _put(self, data: bytes, crc: int) -> None:
         """Write ``data`` at the end, whole or not at all; its last record has the checksum ``crc``."""
+        self._check_place()
         self._check_disk()
         size, done = self._end[0], 0
         try:
@@ -145,6 +153,29 @@ class JournalWriter:
         if self._syncer is not None:
             self._syncer.note()
 
+    def _check_place(self) -> None:
+        """Raise if the file is not there any more: nobody would find what is written."""
+        try:
+            there = self._place.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except OSError:  # a file system that does not answer now may do so later
+            return
+        else:
+            if _identity(there) == self._identity:
+                return
+        self._error_raised = True
+        directory = self._path.parent
+        if os.fstat(self._file).st_nlink == 0:
+            raise JournalGone(
+                f"results directory {directory}, or the journal in it, was deleted while the search ran: the "
+                "search has stopped"
+            )
+        raise JournalGone(
+            f"results directory {directory}, or the journal in it, was moved away while the search ran: the "
+            "search has stopped, and can be resumed from where it is now"
+        )
+
     def _check_disk(self) -> None:
         """Raise what the disk said to earlier records: they may be gone, so this is not to be waited out."""
         error = None if self._syncer is None else self._syncer.error
@@ -156,16 +187,24 @@ class JournalWriter:
         """Wait for the disk, and close the file.
 
         Raises:
-            JournalError: the disk did not take what was written last.
+            JournalError: the disk did not take what was written last, or the file is gone.
         """
         if self._file < 0:
             return
         if self._syncer is not None:
             self._syncer.close()
-        os.close(self._file)
-        self._file = -1
+        try:
+            if not self._error_raised:
+                self._check_place()
+        finally:
+            os.close(self._file)
+            self._file = -1
         if not self._error_raised:
             self._check_disk()
+
+
+def _identity(stat: os.stat_result) -> tuple[int, int]:
+    return stat.st_dev, stat.st_ino
 
 
 class _Syncer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -26,7 +27,7 @@ from asha_core.messages import Report
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.observers import Leaderboard, Observer, SearchView
 from asha_core.runtime.replay import replay
-from asha_core.runtime.storage.journal import read_journal
+from asha_core.runtime.storage.journal import JournalGone, read_journal
 from asha_core.runtime.storage.lock import RunLock
 from asha_core.schedulers import SCHEDULERS, scheduler_class
 from tests.trials import jobs
@@ -76,6 +77,53 @@ def test_trials_that_stop_early_are_not_lost_and_cost_no_more_units(name: str, t
     again = scheduler_class(name)(SPACE, max_resource=9, max_trials=18, seed=1)
     replay(result.directory / "journal.jsonl", run.records, again)
     assert again.counts() == scheduler.counts()
+
+
+def delete(directory: Path) -> None:
+    shutil.rmtree(directory)
+
+
+def move(directory: Path) -> None:
+    directory.rename(directory.with_name("elsewhere"))
+
+
+def replace(directory: Path) -> None:
+    move(directory)
+    directory.mkdir()
+
+
+def delete_the_journal(directory: Path) -> None:
+    (directory / "journal.jsonl").unlink()
+
+
+@pytest.mark.parametrize("units", [0, 1, 3])
+@pytest.mark.parametrize("away", [delete, move, replace, delete_the_journal])
+def test_a_results_directory_that_goes_ends_the_search_and_is_not_made_again(
+    away: Any, units: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = tmp_path / "run"
+
+    def train(trial: Trial) -> None:
+        for unit in trial.units():
+            if trial.id == 1 and unit == units + 1:
+                away(directory)
+            trial.save({"unit": unit})  # which may fail, and that is no failure of the trial
+            trial.report(0.5)
+
+    with pytest.raises(JournalGone) as caught:
+        run(train, tmp_path, min_resource=3)
+    assert str(directory) in str(caught.value)
+    assert ("deleted" in str(caught.value)) == (away in (delete, delete_the_journal))
+    assert "cannot be written" not in capsys.readouterr().err
+    assert directory.exists() == (away in (replace, delete_the_journal))
+    assert not (directory / "results.json").exists()
+    assert away is not replace or not any(directory.iterdir())
+    if away is move:
+        moved = tmp_path / "elsewhere"
+        assert not any(record["type"] == "failed" for record in read_journal(moved / "journal.jsonl").records)
+        scheduler = ASHA(SPACE, max_resource=9, max_trials=4, min_resource=3)
+        again = tune(jobs.work, scheduler, gpus="inline", results_dir=moved, progress="none", resume=True)
+        assert again.outcome.reason == "complete"
 
 
 def test_a_checkpoint_of_another_unit_than_the_best_says_so(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def delete_the_journal(directory: Path) -> None:
     (directory / "journal.jsonl").unlink()
 
 
-@pytest.mark.parametrize("units", [0, 1, 3])
+@pytest.mark.parametrize("units", [0, 1, 2])
 @pytest.mark.parametrize("away", [delete, move, replace, delete_the_journal])
 def test_a_results_directory_that_goes_ends_the_search_and_is_not_made_again(
     away: Any, units: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -105,7 +105,7 @@ def test_a_results_directory_that_goes_ends_the_search_and_is_not_made_again(
 
     def train(trial: Trial) -> None:
         for unit in trial.units():
-            if trial.id == 1 and unit == units + 1:
+            if trial.id == 1 and unit == units + 1 and (directory / "journal.jsonl").exists():
                 away(directory)
             trial.save({"unit": unit})  # which may fail, and that is no failure of the trial
             trial.report(0.5)
@@ -122,7 +122,7 @@ def test_a_results_directory_that_goes_ends_the_search_and_is_not_made_again(
         moved = tmp_path / "elsewhere"
         assert not any(record["type"] == "failed" for record in read_journal(moved / "journal.jsonl").records)
         scheduler = ASHA(SPACE, max_resource=9, max_trials=4, min_resource=3)
-        again = tune(jobs.work, scheduler, gpus="inline", results_dir=moved, progress="none", resume=True)
+        again = tune(train, scheduler, gpus="inline", results_dir=moved, progress="none", resume=True)
         assert again.outcome.reason == "complete"
 
 

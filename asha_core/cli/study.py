@@ -185,6 +185,8 @@ def _run(options: argparse.Namespace, asked: _Asked, directory: StudyDirectory) 
     from asha_core.study.device_groups import device_groups
 
     groups = device_groups(options.gpus, options.parallel, asked.study.gpus_per_run)
+    if options.gpus == "auto" and not groups[0].count:
+        print("asha-study: no GPU found: the runs train on the CPU", file=sys.stderr)
     directory.make()
     with held(directory.lock, "another asha-study works in it"):
         asked = _asked(options, directory, asked)  # again: another one may have written study.json since

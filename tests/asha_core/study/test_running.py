@@ -293,6 +293,17 @@ def test_gpus_are_split_into_groups_that_share_none(monkeypatch: pytest.MonkeyPa
     assert [group.workers for group in device_groups("cpu", 2, None)] == [max(cores() // 2, 1)] * 2
 
 
+def test_a_study_without_a_gpu_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("trials.devices.visible_gpus", list)
+    monkeypatch.setattr("asha_core.cli.study._run_and_test", lambda *given: (True, []))
+    path = str(write(tmp_path / "s.yaml", tasks=["dummy"], variations=["baseline"], seeds=[0]))
+    for gpus, told in (("auto", "asha-study: no GPU found: the runs train on the CPU\n"), ("cpu", "")):
+        main([path, "--gpus", gpus, "--results-dir", str(tmp_path / gpus)])
+        assert capsys.readouterr().err == told
+
+
 def test_a_run_ends_with_its_study_even_before_it_has_begun(tmp_path: Path) -> None:
     """The parent that a child is told of is not its parent any more: it ends at once."""
     child = subprocess.run(

@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -72,6 +73,7 @@ def _search(options: Mapping[str, Any], changes: Mapping[str, Any], results: Tex
         changes: to the options of a search that is resumed.
         results: where one JSON object goes; None: tables for people, on standard output.
     """
+    here = Path.cwd()  # the task's module may go to another folder
     parts = resolve(options)
     if options["plan"]:
         from asha_core.cli.plan import print_plan
@@ -81,7 +83,9 @@ def _search(options: Mapping[str, Any], changes: Mapping[str, Any], results: Tex
     setup = _set_up(options, parts, changes)
     from asha_core.launch.launching import launch
 
-    result = launch(setup, then_exit=True)
+    result = launch(replace(setup, directory=setup.directory.seen_from(here)), then_exit=True)
+    if not setup.directory.path.is_absolute():  # people see it as they named it
+        result = replace(result, directory=Path(os.path.relpath(result.directory, here)))
     with last_words():
         _print_outcome(options, setup, result, results)
     if result.outcome.reason == "interrupted":

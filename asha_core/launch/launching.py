@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from asha_core.errors import AshaError, SettingError, TaskError
@@ -42,6 +44,8 @@ def launch(setup: Launch, *, then_exit: bool = False) -> Result:
     fill_descriptors()
     if setup.scheduler.trials:
         raise SettingError("this scheduler has been used by a search: make a new one")
+    # from here on the path is whole: a task or an observer in this process may go to another folder
+    setup = replace(setup, directory=setup.directory.seen_from(Path.cwd()))
     if not (setup.resume and setup.directory.begun):
         setup.directory.check()  # before the data is read; under its lock ``held_directory`` checks it again
     if setup.warm_start.built.needs_losses and not setup.built.has_losses():
@@ -142,7 +146,7 @@ def _write_results(setup: Launch, leaderboard: Leaderboard, outcome: Outcome) ->
 
 def _executor(setup: Launch, token: str, stop: StopSignal) -> Executor:
     chosen = setup.warm_start
-    directory, longest = str(setup.directory.path.absolute()), setup.scheduler.levels[-1]
+    directory, longest = str(setup.directory.path), setup.scheduler.levels[-1]
     settings = WorkerSettings(setup.task, directory, longest, chosen.strategy, chosen.settings)
     if setup.inline:
         return InlineExecutor(settings, setup.devices.slots[0].device, interrupted=stop.asked)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -45,13 +45,16 @@ def resolve(options: Mapping[str, Any]) -> Parts:
     if not is_variation(variation):
         raise SettingError(_unknown_variation(options["variation"]))
     warm_start = choose_warm_start(variation, options["warm_start_option"])
+    # before the task's module is loaded, which may go to another folder
+    file = options["start_points"]
+    start = None if file is None else read_start_points(Path(file))
     spec = task_spec(options)
     task = spec.build()
 
     def chosen(name: str) -> Any:
         return getattr(task, name) if options[name] is None else options[name]
 
-    searcher = _searcher(options, task)
+    searcher = _searcher(options, task, start)
     scheduler = scheduler_class(scheduler_name)(
         task.space,
         mode=task.mode,
@@ -79,13 +82,13 @@ def _unknown_variation(name: str) -> str:
     )
 
 
-def _searcher(options: Mapping[str, Any], task: Task) -> Searcher:
+def _searcher(options: Mapping[str, Any], task: Task, start: Sequence[dict[str, Any]] | None) -> Searcher:
     searcher = make_searcher(options["searcher"], task.space, options["seed"])
     searcher.check()
-    if options["start_points"] is None:
+    if start is None:
         return searcher
     try:
-        return Listed(read_start_points(Path(options["start_points"])), searcher)
+        return Listed(start, searcher)
     except ConfigurationError as error:
         raise SettingError(f"--start-points {options['start_points']}: {error}") from None
 
@@ -119,6 +122,7 @@ def task_spec(options: Mapping[str, Any]) -> TaskSpec:
     given = {o.key: options[o.key] for o in OPTIONS if o.of_task and options[o.key] is not None}
     if not given:
         return spec
+    here = Path.cwd()  # as it is before the task's module is loaded
     kind = spec.load()
     for key, value in given.items():
         name = f"--{key.replace('_', '-')}"
@@ -130,5 +134,5 @@ def task_spec(options: Mapping[str, Any]) -> TaskSpec:
                 f"{name} {value} and --task-option {key}={spec.options[key]}: give one of them"
             )
     if "data_dir" in given:
-        given["data_dir"] = str(Path(given["data_dir"]).absolute())
+        given["data_dir"] = str(here / given["data_dir"])
     return replace(spec, options={**spec.options, **given})

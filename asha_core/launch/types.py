@@ -45,7 +45,7 @@ class Result:
     Attributes:
         best: the best value reported, with its trial, resource and configuration; None if there was none.
         outcome: how it ended.
-        directory: where its journal, logs and checkpoints lie.
+        directory: where its journal, logs and checkpoints lie; the whole path.
         summary: the content of results.json.
         reached: what its target took; None if it has none, or has not reached it.
     """

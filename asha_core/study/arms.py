@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -57,7 +58,8 @@ def arms_of(runs: Sequence[PlannedRun]) -> list[Arm]:
 
 def _arm(title: str, runs: Sequence[PlannedRun]) -> Arm:
     try:
-        parts = resolve({**parse_arguments([]), **runs[0].options})
+        with contextlib.chdir(Path.cwd()):  # a task's module may go to another folder
+            parts = resolve({**parse_arguments([]), **runs[0].options})
     except AshaError as error:
         raise type(error)(f"{title}: {error}") from None
     return Arm(title, tuple(runs), parts.task, parts.scheduler)
@@ -77,7 +79,8 @@ def with_data(study: Study, data_dir: str | None) -> Study:
     where = str(Path(data_dir).absolute())
     reads = {}
     for task in {run.task for run in study.runs}:
-        kind = TaskSpec(task_target(task)).load()
+        with contextlib.chdir(Path.cwd()):
+            kind = TaskSpec(task_target(task)).load()
         reads[task] = isinstance(kind, type) and takes_option(kind, "data_dir")
     if not any(reads.values()):
         raise SettingError(

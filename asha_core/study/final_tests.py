@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
+from pathlib import Path
 
 from asha_core.errors import AshaError
 from asha_core.study.arms import Arm
@@ -34,7 +36,10 @@ def measure(directory: StudyDirectory, runs: Sequence[PlannedRun], view: View, d
 
     for number, run in enumerate(runs, 1):
         try:
-            found = measure_on_test_data(directory.run(run).path, task=task_target(run.task), device=device)
+            with contextlib.chdir(Path.cwd()):  # a task's module may go to another folder
+                found = measure_on_test_data(
+                    directory.run(run).path, task=task_target(run.task), device=device
+                )
         except Exception as error:  # whatever a task does: the other runs are measured all the same
             why = str(error) if isinstance(error, AshaError) else f"{type(error).__name__}: {error}"
             view.show(f"{run.id} could not be measured on test data: {why}", loud=True)

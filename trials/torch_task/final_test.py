@@ -85,6 +85,7 @@ def measure_on_test_data(
     if not rooms.best_checkpoint.exists() and any(rooms.path.glob("*/run.json")):
         raise ResultsError(f"{rooms.path} holds several searches: name one of the directories in it")
     options = {} if data_dir is None else {"data_dir": str(Path(data_dir).absolute())}
+    rooms = rooms.seen_from(Path.cwd())  # the task's module may go to another folder
     built, model, content = rebuilt(rooms.best_checkpoint, task, options)
     which = {"configuration": content["configuration"], "resource": content["resource"]}
     with held(rooms.lock):

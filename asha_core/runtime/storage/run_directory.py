@@ -44,6 +44,10 @@ class RunDirectory:
         self.outcome = path / "outcome.json"
         self.output = (path / "stdout.log", path / "stderr.log")
 
+    def seen_from(self, folder: Path) -> RunDirectory:
+        """The same one, by a path that does not begin where the process happens to be, but at ``folder``."""
+        return RunDirectory(folder / self.path, numbered=self.numbered)
+
     @property
     def begun(self) -> bool:
         """Whether a search has begun here."""

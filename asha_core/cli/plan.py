@@ -76,7 +76,8 @@ def make_plan(
     def spread(*, longest: bool) -> dict[str, Any]:
         return _spread(scheduler, end, unit_seconds, slots, longest=longest)
 
-    most, least = spread(longest=True), spread(longest=False)
+    most = spread(longest=True)
+    settles = scheduler.brackets(1) != scheduler.largest_brackets(1)
     return {
         "scheduler": scheduler.name,
         "levels": list(scheduler.levels),
@@ -85,7 +86,7 @@ def make_plan(
         "deadline": deadline,
         "whole_bracket": scheduler.whole_bracket,
         **most,
-        "if_stable": least if scheduler.brackets(1) != scheduler.largest_brackets(1) else None,
+        "if_stable": spread(longest=False) if settles else None,
         "checkpoints": _checkpoints(scheduler, most, slots, end, checkpoint_budget, checkpoint_bytes),
     }
 

@@ -10,6 +10,7 @@ from asha_core.schedulers.brackets import (
     bracket_rungs,
     bracket_units,
     expected_rungs,
+    rungs_until,
 )
 
 
@@ -59,3 +60,22 @@ def test_the_most_trials_that_units_pay_for(units, trials):
 
 def test_one_unit_a_trial_is_the_least_that_a_trial_costs():
     assert affordable_trials(lambda n: n, 1000) == 1000
+
+
+@pytest.mark.parametrize(
+    ("units", "expected"),
+    [
+        (0, [(1, 0, 0), (3, 0, 0), (9, 0, 0)]),
+        (26, [(1, 26, 26), (3, 0, 0), (9, 0, 0)]),
+        (32, [(1, 27, 27), (3, 2, 5), (9, 0, 0)]),
+        (62, [(1, 27, 27), (3, 9, 18), (9, 2, 17)]),
+        (63, [(1, 27, 27), (3, 9, 18), (9, 3, 18)]),
+        (99, [(1, 27, 27), (3, 9, 18), (9, 3, 18)]),
+    ],
+)
+def test_nobody_goes_on_before_a_rung_is_complete(units: int, expected: list[tuple[int, int, int]]) -> None:
+    assert rows(rungs_until(expected_rungs((1, 3, 9), 3, 27), units)) == expected
+
+
+def test_rungs_that_nobody_reaches_take_nothing() -> None:
+    assert rows(rungs_until(expected_rungs((2, 6), 3, 2), 5)) == [(2, 2, 4), (6, 0, 0)]

@@ -199,6 +199,13 @@ def test_checkpoints_cost_nothing_before_anybody_goes_on() -> None:
     assert costs[1] < costs[2] <= whole
 
 
+def test_units_that_were_trained_again_by_the_deadline_count() -> None:
+    # nine units until 9; the best goes on until 11, and has its checkpoint; the next two train 1 to 3 again
+    scheduler = scheduler_of("sh", max_resource=9, max_trials=9)
+    again = {time: units_again(scheduler, 9, 1, 1, deadline=time) for time in (9, 11, 12, 13, 14, 15, 17)}
+    assert again == {9: 0, 11: 0, 12: 1, 13: 1, 14: 1, 15: 2, 17: 2}
+
+
 # -- the first promotion -----------------------------------------------------------------------------
 
 

@@ -30,6 +30,7 @@ from trials.executors.inline import InlineExecutor
 from trials.executors.pool import ProcessPool
 from trials.task import Task
 from trials.worker.job_runner import WorkerSettings
+from trials.worker.main_guard import end_if_guard_missing
 
 
 def launch(setup: Launch, *, then_exit: bool = False) -> Result:
@@ -41,6 +42,7 @@ def launch(setup: Launch, *, then_exit: bool = False) -> Result:
         AshaError: the data is missing, the directory cannot be used, a worker cannot be started. A search
             that had reports before an error leaves its results behind; one that had none, nothing.
     """
+    end_if_guard_missing()
     fill_descriptors()
     if setup.scheduler.trials:
         raise SettingError("this scheduler has been used by a search: make a new one")

@@ -18,7 +18,7 @@ from asha_core.messages import Job
 from asha_core.own_packages import Reference
 from asha_core.runtime.interrupts import INTERRUPTS
 from trials.devices import Slot
-from trials.worker import processes
+from trials.worker import main_guard, processes
 from trials.worker.job_runner import WorkerSettings
 from trials.worker.journalled_count import JournalledCount
 from trials.worker.main import SetupFailed, WorkerIdentity, main
@@ -154,6 +154,8 @@ class Worker:
         code = self._process.exitcode
         if code is None:
             return "closed its pipe"
+        if code == main_guard.STATUS and not self.ready:
+            self.setup_failed = SetupFailed(main_guard.MISSING, mistake=True)
         if code >= 0:
             return f"exited with status {code}"
         if code != -signal.SIGKILL:

@@ -191,11 +191,10 @@ class WorkerSlot:
     def why_no_start(self, ending: str) -> str:
         """What to tell of a worker that ended before it was ready."""
         log = worker_log(Path(self._settings.results), self.index)
-        if not log.exists():  # it died before its own first line
+        if not log.exists():  # it died before its own first line, and printed where the engine does
             return (
-                f"worker {self.index} {ending} while starting: a script that calls tune() must do so "
-                'under `if __name__ == "__main__":`, and the function it tunes must be importable (not '
-                "defined in a notebook or in python -c)"
+                f"worker {self.index} {ending} while starting, when it imported the script or the task: what "
+                "it said of that stands above"
             )
         lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         return f"worker {self.index} {ending} while starting" + (f": {lines[-1]}" if lines else "")

@@ -62,6 +62,11 @@ def mark(token: str, worker: str) -> Mapping[str, str]:
     return {_MARK + token: worker}
 
 
+def is_marked() -> bool:
+    """Whether this process belongs to a search."""
+    return any(name.startswith(_MARK) for name in os.environ)
+
+
 def marked(token: str, worker: str | None = None) -> set[int]:
     """The living processes that carry a search's mark, or one of its workers'; never this one."""
     needle = f"\0{_MARK}{token}=" + ("" if worker is None else f"{worker}\0")

@@ -279,7 +279,9 @@ def test_without_the_main_guard_the_error_says_so(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 1
-    assert 'if __name__ == "__main__":' in done.stderr.strip().splitlines()[-1]
+    lines = done.stderr.strip().splitlines()
+    assert 'must be under `if __name__ == "__main__":`' in lines[-1]
+    assert "\n".join(lines).count("Traceback") == 1  # the script's own; none of a worker
 
 
 def resumed(folder: Path, scheduler: ASHA, **settings: Any) -> Any:

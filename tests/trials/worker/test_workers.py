@@ -303,6 +303,16 @@ def test_an_exception_in_set_up_is_tried_again_where_others_can_be_set_up(
     assert log.count("RuntimeError: no memory yet") == 3
 
 
+def test_a_worker_that_ends_when_it_imports_the_task_is_not_told_of_a_main_guard(make_pool: Make) -> None:
+    end = "import os; os.kill(os.getppid(), 11)"
+    environment = {"ASHA_TEST_CHILD": end}
+    pool = make_pool(slow_imports.Compiled(), environment=environment, limits=StartLimits(pause=0.0))
+    said = "worker 0 was killed by SIGSEGV while starting, when it imported the script or the task"
+    with pytest.raises(WorkerError, match=said) as caught:
+        finish(pool, jobs.job())
+    assert "__main__" not in str(caught.value)
+
+
 @pytest.mark.long
 def test_imports_may_wait_for_a_compiler_and_for_nothing_no_longer_than_the_start_timeout(
     make_pool: Make,

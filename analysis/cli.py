@@ -11,6 +11,7 @@ from pathlib import Path
 
 from asha_core.arguments import number
 from asha_core.errors import ResultsError, SettingError
+from asha_core.runtime.storage.paths import user_path
 from asha_core.runtime.terminal.command import Parser, run_command
 from asha_core.runtime.terminal.encodings import print_json
 from asha_core.runtime.units import counted
@@ -70,7 +71,7 @@ def _report_study(options: argparse.Namespace) -> int:
 
     if len(options.results) > 1 and not options.output:
         raise SettingError("several results directories: say where to write the report with --output DIR")
-    output = Path(options.output) if options.output else Path(options.results[0]) / "evaluation"
+    output = _output(options) or user_path(options.results[0]) / "evaluation"
     study = load_study(options.results)
     _tell_who_waits(len(study.replicates) + len(study.left_out))
     with _writing(output):
@@ -123,7 +124,7 @@ def _report_runs(options: argparse.Namespace) -> int:
     if len(kinds) > 1:
         names = ", ".join(sorted(f"{metric} ({mode})" for metric, mode in kinds))
         raise SettingError(f"the runs report different metrics, {names}: report on them separately")
-    output = Path(options.output) if options.output else _default_output(options.results, paths)
+    output = _output(options) or _default_output(options.results, paths)
     _tell_who_waits(len(runs))
     with _writing(output):
         written = write_report(runs, output, options.target)
@@ -139,11 +140,15 @@ def _report_runs(options: argparse.Namespace) -> int:
     return 0
 
 
+def _output(options: argparse.Namespace) -> Path | None:
+    return None if options.output is None else user_path(options.output, "--output")
+
+
 def _default_output(given: Sequence[str], paths: Sequence[Path]) -> Path:
     if len(paths) == 1:
         return paths[0]
     if len(given) == 1:
-        return Path(given[0])
+        return user_path(given[0])
     raise SettingError("several results directories: say where to write the report with --output DIR")
 
 

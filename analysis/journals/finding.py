@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from asha_core.errors import ResultsError
+from asha_core.runtime.storage.paths import as_found, user_path
 
 
 def find_runs(paths: Sequence[str | Path]) -> list[Path]:
@@ -16,7 +17,7 @@ def find_runs(paths: Sequence[str | Path]) -> list[Path]:
         ResultsError: a path is neither.
     """
     found: list[Path] = []
-    for path in map(Path, paths):
+    for path in map(user_path, paths):
         below = list(run_directories(path))
         if not below:
             raise ResultsError(
@@ -39,7 +40,7 @@ def run_directories(path: Path) -> Iterable[Path]:
         below.sort()
         if "journal.jsonl" in files:
             below.clear()
-            yield Path(folder)
+            yield as_found(Path(folder))
         for link in [each for each in map(Path(folder).joinpath, below) if each.is_symlink()]:
             target = Path(os.path.realpath(link))
             if target in linked or target.is_relative_to(root) or not (target / "journal.jsonl").exists():

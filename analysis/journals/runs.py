@@ -16,6 +16,7 @@ from asha_core.messages import Failed, Finished, Lost, Refined, Rejected
 from asha_core.runtime.storage.journal import JournalContents, read_journal
 from asha_core.runtime.storage.json_files import read_json
 from asha_core.runtime.storage.manifest import PLACE_OPTIONS
+from asha_core.runtime.storage.paths import user_path
 from asha_core.runtime.storage.records import Record, read_event, read_number
 from asha_core.runtime.units import counted
 from asha_core.schedulers.attempts import job_ended
@@ -205,7 +206,7 @@ def load_run(directory: str | Path) -> Run:
         ResultsError: no manifest, or a damaged one.
         JournalError: no journal, or a damaged one.
     """
-    directory = Path(directory)
+    directory = user_path(directory, "the results directory")
     manifest = read_json(directory / "run.json")
     if manifest.get("schema", _SCHEMA) != _SCHEMA:
         raise ResultsError(

@@ -27,6 +27,7 @@ from analysis.study.parallel import do_all
 from analysis.study.problems import KINDS, UNUSED
 from asha_core.errors import AshaError, ResultsError
 from asha_core.runtime.storage.json_files import read_json, read_optional_json, write_json
+from asha_core.runtime.storage.paths import user_path
 from asha_core.runtime.units import counted
 
 if TYPE_CHECKING:
@@ -59,10 +60,11 @@ def is_study(paths: Sequence[str | Path]) -> bool:
     baseline and another variation have in common, on one problem with one scheduler. Other runs stand side by
     side.
     """
-    if any((Path(path) / "study.json").exists() for path in paths):
+    given = [user_path(path) for path in paths]
+    if any((path / "study.json").exists() for path in given):
         return True
     seeds: dict[tuple[str, str], dict[str, set[int]]] = {}
-    for directory in (found for path in paths for found in run_directories(Path(path))):
+    for directory in (found for path in given for found in run_directories(path)):
         try:
             manifest = read_json(directory / "run.json")
             scheduler, variation = manifest["scheduler"], manifest["variation"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,7 +118,7 @@ def load_study(paths: str | Path | Sequence[str | Path], processes: int | None =
     Raises:
         ResultsError: a path holds no runs, study.json is damaged, or there is one run and it cannot be read.
     """
-    given = [paths] if isinstance(paths, str | Path) else list(paths)
+    given = list(paths) if isinstance(paths, Iterable) and not isinstance(paths, str | bytes) else [paths]
     plan = read_plan(given)
     found, problems = read_all(plan.runs, processes)
     if not found and problems and len(plan.runs) == 1:

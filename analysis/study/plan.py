@@ -14,6 +14,7 @@ from analysis.journals.runs import problem_of
 from asha_core.errors import ResultsError
 from asha_core.runtime.budget import MEASURES, Measure
 from asha_core.runtime.storage.json_files import read_json
+from asha_core.runtime.storage.paths import user_path
 
 _SCHEMA = 1
 _NAMED = ("id", "group", "arm", "experiment", "task", "scheduler", "variation")
@@ -39,7 +40,7 @@ def read_plan(paths: Sequence[str | Path]) -> Plan:
     """
     if not paths:
         raise ResultsError("no results directory is given: name at least one")
-    plans = [_plan_of(Path(path)) for path in paths]
+    plans = [_plan_of(user_path(path)) for path in paths]
     first = plans[0]
     for other in plans[1:]:
         if (other.baseline, other.measure) != (first.baseline, first.measure):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asha_core.errors import SettingError
+from asha_core.runtime.storage.paths import user_path
 from asha_core.runtime.storage.run_directory import RunDirectory
 from asha_core.runtime.terminal.command import Parser, run_command
 
@@ -86,7 +86,7 @@ def _print(final: Final, directory: str) -> None:
     values = " ".join(f"{name}={short(value)}" for name, value in final.configuration.items())
     trial = "checkpoint" if final.trial is None else f"trial {final.trial}"
     print(f"{trial} at {final.unit} {final.resource}: {values}")
-    print(f"kept in {RunDirectory(Path(directory)).test}")
+    print(f"kept in {RunDirectory(user_path(directory)).test}")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from asha_core.arguments import one_of
 from asha_core.errors import SettingError
+from asha_core.runtime.storage.paths import user_path
 from asha_core.runtime.terminal.command import Parser, last_words, run_command
 from asha_core.runtime.terminal.streams import say
 
@@ -85,7 +86,7 @@ def _study(options: argparse.Namespace) -> int:
     if options.json and not options.dry_run:
         raise SettingError("--json goes with --dry-run: the results of a study are in its directory")
     name = _read(options).name
-    directory = StudyDirectory(Path(options.results_dir or Path("results") / name))
+    directory = StudyDirectory(_path(options.results_dir, "--results-dir") or Path("results") / name)
     asked = _asked(options, directory)
     if options.dry_run:
         from asha_core.study.dry_run import arm_costs, dry_run_numbers, dry_run_text
@@ -108,6 +109,10 @@ def _on_gpus(gpus: str, study: Study) -> bool:
     return gpus not in ("cpu", "inline")
 
 
+def _path(given: str | None, name: str) -> Path | None:
+    return None if given is None else user_path(given, name)
+
+
 def _read(options: argparse.Namespace, best: Best | None = None) -> Study:
     """The study that the command line names, with its seeds and data."""
     from asha_core.study.arms import with_data
@@ -117,7 +122,7 @@ def _read(options: argparse.Namespace, best: Best | None = None) -> Study:
     given = [name for name in _SHIPPED if getattr(options, name.replace("-", "_"))]
     if (options.file is not None) + len(given) != 1:
         raise SettingError("give one study: FILE.yaml, --smoke-test or --full-experiment")
-    path = Path(options.file) if options.file is not None else _FILES / f"{given[0]}.yaml"
+    path = _path(options.file, "FILE.yaml") or _FILES / f"{given[0]}.yaml"
     seeds = None
     if options.seeds is not None:
         alone = re.fullmatch("[0-9]{1,18}", options.seeds)

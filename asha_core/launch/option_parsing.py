@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from asha_core.arguments import shown
 from asha_core.errors import SettingError, nearest
-from asha_core.launch.option_kinds import FLAG
+from asha_core.launch.option_kinds import FILE, FLAG, PATH
 from asha_core.launch.option_table import BY_KEY, GROUPS, MAPPINGS, OPTIONS, Option
 from asha_core.runtime.budget import Budget
+from asha_core.runtime.storage.paths import user_path
 from asha_core.runtime.terminal.command import Parser
 from asha_core.runtime.units import parse_duration
 
@@ -66,6 +68,8 @@ def parse_arguments(
     if unknown:
         raise SettingError(f"unexpected argument {unknown[0]!r}: options begin with --")
     given = {key: value for key, value in vars(known).items() if value is not None}
+    if "config" in given:
+        given["config"] = read_option(BY_KEY["config"], given["config"], "--config")
     from_file = _read_config(Path(given["config"])) if "config" in given else {}
     values: dict[str, Any] = {}
     before = earlier or {}
@@ -97,9 +101,10 @@ def read_option(option: Option, value: Any, source: str) -> Any:
             found[name] = item
         return found
     try:
-        return option.kind.read(value)
+        found = option.kind.read(value)
     except (ValueError, TypeError, SettingError):
-        raise SettingError(f"{source} is {value!r}: it must be {option.kind.must_be}") from None
+        raise SettingError(f"{source} is {shown(value)}: it must be {option.kind.must_be}") from None
+    return str(user_path(found, source)) if option.kind in (PATH, FILE) else found
 
 
 def _as_read(option: Option, key: str) -> str:

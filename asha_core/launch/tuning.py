@@ -14,6 +14,7 @@ from asha_core.launch.naming import default_directory, short_name
 from asha_core.launch.types import Launch, Result, SafetyLimits, choose_warm_start
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.observers import Observer
+from asha_core.runtime.storage.paths import user_path
 from asha_core.runtime.storage.run_directory import RunDirectory
 from asha_core.runtime.units import parse_duration
 from asha_core.schedulers.base import Scheduler
@@ -102,7 +103,7 @@ def tune(
         name = short_name(task.describe()["target"])
         directory = default_directory(name, scheduler.name, variation, scheduler.seed)
     else:
-        directory = RunDirectory(Path(results_dir))
+        directory = RunDirectory(user_path(results_dir, "results_dir"))
     return launch(
         Launch(
             task,

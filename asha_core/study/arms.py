@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asha_core.errors import AshaError, SettingError
 from asha_core.launch.option_parsing import parse_arguments
 from asha_core.launch.resolve import resolve
+from asha_core.runtime.storage.paths import user_path
 from asha_core.study.planned_runs import PlannedRun, Study
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def with_data(study: Study, data_dir: str | None) -> Study:
 
     if data_dir is None:
         return study
-    where = str(Path(data_dir).absolute())
+    where = str(user_path(data_dir, "--data-dir").absolute())
     reads = {}
     for task in {run.task for run in study.runs}:
         with contextlib.chdir(Path.cwd()):

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asha_core.arguments import integer, number, one_of, true_or_false
 from asha_core.errors import SettingError, TaskError
 from asha_core.runtime.machine import cores
+from asha_core.runtime.storage.paths import user_path
 from asha_core.space import Configuration
 from trials.data.class_folders import (
     VALIDATION,
@@ -88,7 +88,7 @@ class ImageNet(TorchTask):
         deterministic: bool = False,
     ) -> None:
         self.network = one_of("imagenet model", model, MODELS)
-        self.data_dir = Path(data_dir)
+        self.data_dir = user_path(data_dir, "data_dir")
         self.size = integer("size", size, _SMALLEST, _LARGEST)
         if size % _STEP:
             raise SettingError(f"size is {size}: it must be a multiple of {_STEP} pixels, such as 224")

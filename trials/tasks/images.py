@@ -7,11 +7,11 @@ normalised.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from asha_core.arguments import integer, number, one_of, true_or_false
 from asha_core.errors import SettingError
+from asha_core.runtime.storage.paths import user_path
 from asha_core.space import Configuration, Float, SearchSpace
 from trials.models import SHORTCUTS, build
 from trials.torch_task.options import check_speed
@@ -93,9 +93,7 @@ class ImageTask(TorchTask):
         self._set = IMAGE_SETS[self.images]
         self.network = one_of(f"{self.images} model", self.models[0] if model is None else model, self.models)
         self._network_settings = _shortcut(self.network, shortcut)
-        if not isinstance(data_dir, str | Path):
-            raise SettingError(f"data_dir is {data_dir!r}: it must be a path")
-        self.data_dir = Path(data_dir)
+        self.data_dir = user_path(data_dir, "data_dir")
         self.subset = number("subset", subset, least=0.001, most=1)
         self.download = true_or_false("download", download)
         self.label_noise = number("label_noise", label_noise, least=0, most=0.99)

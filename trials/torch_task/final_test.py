@@ -15,6 +15,7 @@ from typing import Any
 from asha_core.errors import ResultsError, TaskError
 from asha_core.runtime.storage.json_files import read_json, read_optional_json, write_json
 from asha_core.runtime.storage.lock import held
+from asha_core.runtime.storage.paths import user_path
 from asha_core.runtime.storage.records import json_values
 from asha_core.runtime.storage.run_directory import RunDirectory
 from trials.own_threads import threads_within_limits
@@ -79,12 +80,12 @@ def measure_on_test_data(
         ResultsError: no checkpoint; or another one was measured before.
         TaskError: no test data.
     """
-    rooms = RunDirectory(Path(directory))
+    rooms = RunDirectory(user_path(directory, "the results directory"))
     if not rooms.path.is_dir():
         raise ResultsError(f"{rooms.path} is no results directory: name the one that asha-run wrote")
     if not rooms.best_checkpoint.exists() and any(rooms.path.glob("*/run.json")):
         raise ResultsError(f"{rooms.path} holds several searches: name one of the directories in it")
-    options = {} if data_dir is None else {"data_dir": str(Path(data_dir).absolute())}
+    options = {} if data_dir is None else {"data_dir": str(user_path(data_dir, "data_dir").absolute())}
     rooms = rooms.seen_from(Path.cwd())  # the task's module may go to another folder
     built, model, content = rebuilt(rooms.best_checkpoint, task, options)
     which = {"configuration": content["configuration"], "resource": content["resource"]}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asha_core.errors import AshaError, ResultsError, TaskError
+from asha_core.runtime.storage.paths import user_path
 from asha_core.space import Configuration
 from trials.checkpoints.files import load_checkpoint
 from trials.spec import TaskSpec, check_options
@@ -50,7 +51,7 @@ def rebuilt(
         changes: of the task's arguments that are kept in the checkpoint; not for a task that is given as an
             object.
     """
-    path = Path(path)
+    path = user_path(path)
     content = load_checkpoint(path / "checkpoints" / "best.pt" if path.is_dir() else path)
     state, values = content.pop("state", None), content.get("configuration")
     target, options = _origin(content, path)

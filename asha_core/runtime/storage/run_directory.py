@@ -80,9 +80,13 @@ class RunDirectory:
                     f"results directory {self.path} is not empty: name a new one with --results-dir, "
                     "or remove it"
                 )
-        parent = self.path.absolute()
+        parent, missing = self.path.absolute(), list[str]()
         while not parent.exists():
+            missing.append(parent.name)
             parent = parent.parent
+        for name in missing:
+            with suppress(FileNotFoundError, NotADirectoryError):
+                os.lstat(parent / name)  # says where the file system knows no such names
         if not parent.is_dir():
             raise ResultsError(f"results directory {self.path}: {parent} is not a directory")
         if not os.access(parent, os.W_OK | os.X_OK):
@@ -138,10 +142,15 @@ class RunDirectory:
 
     def make_rooms(self) -> None:
         """Make what is missing of the directory and its rooms."""
+        rooms = (self.checkpoints, self.trials, self.path, *self.path.parents)
+        missing = [each for each in rooms if not os.path.lexists(each)]
         try:
             self.trials.mkdir(parents=True, exist_ok=True)
             self.checkpoints.mkdir(exist_ok=True)
         except OSError as error:
+            for each in missing:
+                with suppress(OSError):
+                    each.rmdir()
             raise ResultsError(f"results directory {self.path} cannot be made: {error.strerror}") from None
 
     def trial_log(self, trial: int) -> Path:

@@ -123,6 +123,7 @@ def main(directory: str, slots: int, seed: int) -> None:
         resume=True,
         progress="none",
         heartbeat_timeout=4.0,
+        start_timeout=4.0,
     )
     after = _held()
     print(json.dumps({"reason": result.outcome.reason, "before": before, "after": after}))

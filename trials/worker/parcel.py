@@ -43,6 +43,7 @@ class Parcel:
         self._settings = settings
 
     def __reduce__(self) -> tuple[Callable[..., WorkerSettings | Unreadable], tuple[Any, ...]]:
+        _check_script()
         try:
             return _unpack, (_pickled(self._settings), _MainFile.of_this_process())
         except OSError:  # such as too many open files: another try may do
@@ -124,6 +125,20 @@ class _MainFile:
         module = ModuleType("__mp_main__")
         vars(module).update(content)
         sys.modules["__main__"] = sys.modules["__mp_main__"] = module
+
+
+def _check_script() -> None:
+    """See that worker processes will find the script that this process was started with, if it was."""
+    main = sys.modules["__main__"]
+    script = getattr(main, "__file__", None)
+    if script is None or getattr(main, "__spec__", None) is not None:
+        return
+    path = Path(process.ORIGINAL_DIR or "", script)  # type: ignore[attr-defined]
+    if not path.exists():
+        raise WorkerError(
+            f"worker processes cannot be started: they run the script, and {path} is not there (one that "
+            'is read from standard input must be saved to a file first); or run it here, with gpus="inline"'
+        )
 
 
 def _why_not_sent(task: Any, error: Exception) -> str:

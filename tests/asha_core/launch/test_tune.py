@@ -284,6 +284,21 @@ def test_without_the_main_guard_the_error_says_so(tmp_path: Path) -> None:
     assert "\n".join(lines).count("Traceback") == 1  # the script's own; none of a worker
 
 
+@pytest.mark.processes
+def test_a_script_that_is_not_there_for_the_workers_is_told_so(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-", "{}"],
+        input=WRONG,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=60,
+        check=False,
+    )
+    assert "read from standard input must be saved to a file" in done.stderr.strip().splitlines()[-1]
+    assert not (tmp_path / "run").exists()
+
+
 def resumed(folder: Path, scheduler: ASHA, **settings: Any) -> Any:
     return tune(
         jobs.work,

@@ -168,17 +168,18 @@ def test_a_function_in_a_main_file_reaches_the_workers(tmp_path: Path, form: str
 
 
 @pytest.mark.long
-def test_a_main_file_that_cannot_be_run_by_workers_is_told_why_and_nothing_is_left(tmp_path: Path) -> None:
-    (tmp_path / "__main__.py").write_text(f"{MAIN}\nelse:\n    raise ValueError('once is enough')\n")
-    done = started(str(tmp_path), cwd=tmp_path)
-    assert f"{tmp_path / '__main__.py'} defines the task" in done.stderr.splitlines()[-1]
-    assert "ValueError: once is enough" in done.stderr.splitlines()[-1]
-    assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.long
-def test_a_main_file_without_a_guard_is_told_so_and_nothing_is_left(tmp_path: Path) -> None:
-    (tmp_path / "__main__.py").write_text(MAIN.replace('if __name__ == "__main__":', "if True:"))
-    done = started(str(tmp_path), cwd=tmp_path)
-    assert 'must be under `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]
+@pytest.mark.parametrize(
+    ("main", "why"),
+    [
+        (MAIN.replace('if __name__ == "__main__":', "if True:"), "came upon the call"),
+        (MAIN.replace("    main()", "    main()\nelse:\n    1 / 0"), "ZeroDivisionError"),
+    ],
+)
+def test_a_main_file_that_cannot_be_run_by_workers_is_told_why_and_nothing_is_left(
+    tmp_path: Path, main: str, why: str
+) -> None:
+    (tmp_path / "__main__.py").write_text(main)
+    last = started(str(tmp_path), cwd=tmp_path).stderr.splitlines()[-1]
+    assert why in last
+    assert 'must be under `if __name__ == "__main__":`' in last
     assert not (tmp_path / "run").exists()

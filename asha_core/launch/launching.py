@@ -25,6 +25,9 @@ from asha_core.runtime.storage.json_files import write_json
 from asha_core.runtime.storage.results import keep_best, summarise
 from asha_core.runtime.terminal.console import make_console
 from asha_core.runtime.terminal.streams import fill_descriptors, say
+from asha_core.runtime.units import counted
+from asha_core.schedulers.base import Scheduler
+from asha_core.searchers.grid import configurations
 from asha_core.space import Configuration
 from trials.executors.inline import InlineExecutor
 from trials.executors.pool import ProcessPool
@@ -94,13 +97,27 @@ def _run(setup: Launch, session: Session, stop: StopSignal, token: str) -> Resul
 def _print_notes(setup: Launch, earlier: EarlierSessions | None) -> None:
     if setup.progress in ("json", "none"):
         return
-    notes = [setup.devices.note, *setup.notes]
+    notes = [setup.devices.note, *setup.notes, _few_configurations(setup.scheduler)]
     if earlier is not None:
         if earlier.record["torn"]:
             notes.append("warning: the journal's last line was torn when its engine died: cut off")
         notes.append(earlier.describe(setup.scheduler, setup.built.unit))
     for note in filter(None, notes):
         say(note)
+
+
+def _few_configurations(scheduler: Scheduler) -> str:
+    """A note if trials must repeat each other's configurations; else nothing."""
+    limit = scheduler.trial_limit
+    if limit is None or scheduler.searcher.size is not None:
+        return ""
+    many = configurations(scheduler.space, limit)
+    if many is None or many >= limit:
+        return ""
+    return (
+        f"note: the space has {counted(many, 'configuration')}, and {limit:,} trials will repeat them with "
+        "other seeds; --searcher grid (in a script searcher=GridSearch(space, seed)) tries each once"
+    )
 
 
 def _prepare(task: Task) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from math import prod
 
 from asha_core.errors import SpaceError
 from asha_core.searchers.base import Searcher, space_and_seed
@@ -29,26 +30,7 @@ class GridSearch(Searcher):
 
     def __init__(self, space: SearchSpace, seed: int) -> None:
         self.space, seed = space_and_seed(space, seed)
-        axes: list[list[Value]] = []
-        combinations = 1
-        for name, dimension in space.items():
-            axes.append(_values(name, dimension))
-            combinations *= len(axes[-1])
-        if combinations > _MOST:
-            raise SpaceError(
-                f"the grid has {combinations:,} combinations: at most {_MOST:,} are allowed; "
-                "use random, sobol or halton, or freeze a dimension"
-            )
-        # dimensions that do not exist in a combination are dropped, which leaves some of them equal; to
-        # Python 1, 1.0 and True are equal too, and they are different options
-        found = {
-            tuple((name, type(value), value) for name, value in configuration.items()): configuration
-            for values in product(*axes)
-            for configuration in [space.active(dict(zip(space, values, strict=True)))]
-        }
-        allowed = [configuration for configuration in found.values() if space.allows(configuration)]
-        if not allowed:
-            raise SpaceError(f"the constraints refuse all {len(found):,} configurations of the grid")
+        allowed = _allowed(space, _MOST)
         order = sorted(range(len(allowed)), key=lambda index: stream_seed(seed, "grid", index))
         self._configurations = [allowed[index] for index in order]
         self.size = len(allowed)
@@ -56,6 +38,36 @@ class GridSearch(Searcher):
     def propose(self, index: int) -> Configuration:
         """The configuration of trial ``index``."""
         return self._configurations[index]
+
+
+def configurations(space: SearchSpace, most: int) -> int | None:
+    """How many configurations a space has; None: without end, none, or of more than ``most`` combinations."""
+    try:
+        return len(_allowed(space, most))
+    except SpaceError:
+        return None
+
+
+def _allowed(space: SearchSpace, most: int) -> list[Configuration]:
+    """All configurations of a space, in lexicographic order."""
+    axes = [_values(name, dimension) for name, dimension in space.items()]
+    combinations = prod(map(len, axes))
+    if combinations > most:
+        raise SpaceError(
+            f"the grid has {combinations:,} combinations: at most {most:,} are allowed; "
+            "use random, sobol or halton, or freeze a dimension"
+        )
+    # dimensions that do not exist in a combination are dropped, which leaves some of them equal; to
+    # Python 1, 1.0 and True are equal too, and they are different options
+    found = {
+        tuple((name, type(value), value) for name, value in configuration.items()): configuration
+        for values in product(*axes)
+        for configuration in [space.active(dict(zip(space, values, strict=True)))]
+    }
+    allowed = [configuration for configuration in found.values() if space.allows(configuration)]
+    if not allowed:
+        raise SpaceError(f"the constraints refuse all {len(found):,} configurations of the grid")
+    return allowed
 
 
 def _values(name: str, dimension: object) -> list[Value]:

@@ -112,7 +112,9 @@ PLACES: dict[str, Callable[[str], int]] = {
     "asha-test": lambda path: asha_test([path]),
     "asha-test --data-dir": lambda path: asha_test(["../run", "--data-dir", path]),
     "asha-study": lambda path: asha_study([path]),
-    "asha-study --results-dir": lambda path: asha_study(["../study.yaml", "--results-dir", path]),
+    "asha-study --results-dir": lambda path: asha_study(
+        ["../study.yaml", "--gpus=cpu", "--results-dir", path]
+    ),
     "asha-study --data-dir": lambda path: asha_study(["../study.yaml", "--data-dir", path]),
 }
 

@@ -19,7 +19,7 @@ import pytest
 from analysis.journals.metrics import time_to_target
 from analysis.journals.runs import load_run
 from analysis.report.run_report import summary_of
-from asha_core import ASHA, AshaError, Float, SearchSpace, tune
+from asha_core import ASHA, AshaError, Choice, Float, GridSearch, Int, SearchSpace, tune
 from asha_core.errors import WorkerError
 from asha_core.launch.time_to_target import TargetWatch
 from asha_core.launch.types import Reached
@@ -489,3 +489,24 @@ def test_a_search_that_cannot_begin_leaves_no_directory_that_it_named_itself(
     with pytest.raises(AshaError, match="the data is not there"):
         tune(jobs.CannotSetUp(), ASHA(SPACE, max_trials=2), gpus="inline", progress="none")
     assert list((tmp_path / "results").iterdir()) == []
+
+
+FEW = SearchSpace({"x": Choice([0.1, 0.2]), "n": Int(1, 2)})
+
+
+@pytest.mark.parametrize(
+    ("trials", "searcher", "said"),
+    [
+        (5, None, "note: the space has 4 configurations, and 5 trials will repeat them with other seeds"),
+        (4, None, ""),
+        (5, GridSearch(FEW, 0), ""),
+    ],
+)  # fmt: skip
+def test_more_trials_than_the_space_has_configurations_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], trials: int, searcher: Any, said: str
+) -> None:
+    scheduler = ASHA(FEW, max_resource=1, max_trials=trials, searcher=searcher)
+    tune(jobs.work, scheduler, gpus="inline", results_dir=tmp_path / "run", progress="plain")
+    told = capsys.readouterr().err
+    assert ("configurations, and" in told) == bool(said)
+    assert said in told

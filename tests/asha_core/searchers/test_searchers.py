@@ -10,7 +10,7 @@ from asha_core.errors import ConfigurationError, SettingError, SpaceError
 from asha_core.messages import Failed, Rejected, Report
 from asha_core.schedulers import SCHEDULERS, scheduler_class
 from asha_core.searchers import SEARCHERS, make_searcher
-from asha_core.searchers.grid import GridSearch
+from asha_core.searchers.grid import GridSearch, configurations
 from asha_core.searchers.listed import Listed
 from asha_core.searchers.random_search import RandomSearch
 from asha_core.space import Choice, Constant, Float, Int, SearchSpace
@@ -277,3 +277,13 @@ def test_constraints_that_refuse_everything_are_told_before_anything_is_begun(na
     make_searcher(name, SearchSpace({"x": Float(0.0, 1.0), "y": Float(0.0, 1.0)}), 0).check()
     with pytest.raises(SpaceError):
         make_searcher(name, SearchSpace({"x": Float(0.0, 1.0)}, constraints=[never]), 0).check()
+
+
+def test_how_many_configurations_a_space_has():
+    dimensions = {"a": Choice([1, 1.0]), "b": Int(1, 3), "c": Constant(0)}
+    assert configurations(SearchSpace(dimensions), 6) == 6
+    assert configurations(SearchSpace(dimensions), 5) is None
+    assert configurations(SearchSpace(dimensions, conditions={"b": {"a": 1}}), 6) == 4
+    assert configurations(SearchSpace(dimensions, constraints=[lambda c: c["b"] < 2]), 6) == 2
+    assert configurations(SearchSpace(dimensions, constraints=[lambda c: False]), 6) is None
+    assert configurations(SearchSpace({**dimensions, "x": Float(0.0, 1.0)}), 6) is None

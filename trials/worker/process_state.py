@@ -236,6 +236,13 @@ def _cudnn(name: str, initial: object) -> _State:
     )
 
 
+def _set_deterministic(mode: int) -> None:
+    _torch().set_deterministic_debug_mode(mode)
+    compiler = sys.modules.get("torch._inductor.config")
+    if compiler is not None:  # which ``use_deterministic_algorithms`` tells, too
+        compiler.deterministic = mode > 0  # type: ignore[attr-defined]
+
+
 def _matmul_precision() -> tuple[str | None, str | None]:
     """As the older functions have it, and as the newer ones; None where that cannot be told."""
     older = newer = None
@@ -264,15 +271,7 @@ _TORCH = [
         "torch",
         lambda: _torch().device("cpu"),
     ),
-    _State(
-        lambda: (
-            _torch().are_deterministic_algorithms_enabled(),
-            _torch().is_deterministic_algorithms_warn_only_enabled(),
-        ),
-        lambda before: _torch().use_deterministic_algorithms(before[0], warn_only=before[1]),
-        "torch",
-        lambda: (False, False),
-    ),
+    _State(lambda: _torch().get_deterministic_debug_mode(), _set_deterministic, "torch", lambda: 0),
     _of_torch("is_anomaly_enabled", "autograd.set_detect_anomaly", lambda: False),
     _of_torch("get_num_threads", "set_num_threads"),
     _autocast("cpu"),

@@ -128,9 +128,9 @@ CHANGES: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
     "gradients": (lambda: torch.set_grad_enabled(False), torch.is_grad_enabled),
     "default type": (lambda: torch.set_default_dtype(torch.float64), torch.get_default_dtype),
     "default device": (lambda: torch.set_default_device("meta"), torch.get_default_device),
-    "deterministic": (
-        lambda: torch.use_deterministic_algorithms(True, warn_only=True),
-        torch.are_deterministic_algorithms_enabled,
+    "deterministic": (  # as use_deterministic_algorithms, which loads a compiler
+        lambda: torch.set_deterministic_debug_mode("warn"),
+        torch.get_deterministic_debug_mode,
     ),
     "anomalies": (lambda: torch.autograd.set_detect_anomaly(True), torch.is_anomaly_enabled),
     "threads": (lambda: torch.set_num_threads(3), torch.get_num_threads),

@@ -40,6 +40,7 @@ _HOME = {
     "Rejected": "asha_core.messages",
     "Report": "asha_core.messages",
     "Result": "asha_core.launch.types",
+    "Retried": "asha_core.messages",
     "Scheduler": "asha_core.schedulers.base",
     "SearchSpace": "asha_core.space",
     "Searcher": "asha_core.searchers.base",
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from asha_core.messages import Refined as Refined
     from asha_core.messages import Rejected as Rejected
     from asha_core.messages import Report as Report
+    from asha_core.messages import Retried as Retried
     from asha_core.messages import Verdict as Verdict
     from asha_core.schedulers.asha import ASHA as ASHA
     from asha_core.schedulers.base import Scheduler as Scheduler

@@ -149,7 +149,17 @@ class Lost:
         return self.kind in ("died", "hung")
 
 
-Event = Report | Finished | Refined | Rejected | Failed | Lost
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """A trial that had failed for good is tried again, for what it failed of has been mended.
+
+    It goes on from the last unit that it reported. What was decided while it counted as the worst stays so.
+    """
+
+    trial: int
+
+
+Event = Report | Finished | Refined | Rejected | Failed | Lost | Retried
 
 
 def closes(event: Event, job: Job) -> bool:

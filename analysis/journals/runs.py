@@ -12,7 +12,7 @@ import numpy as np
 
 from analysis.stats.arrays import Floats, Ints
 from asha_core.errors import ResultsError
-from asha_core.messages import Failed, Finished, Lost, Refined, Rejected
+from asha_core.messages import Failed, Finished, Lost, Refined, Rejected, Retried
 from asha_core.runtime.storage.journal import JournalContents, read_journal
 from asha_core.runtime.storage.json_files import read_json
 from asha_core.runtime.storage.manifest import PLACE_OPTIONS
@@ -23,7 +23,7 @@ from asha_core.schedulers.attempts import job_ended
 from asha_core.schedulers.state import Status, improves
 
 _SCHEMA = 1  # of run.json
-_OF_TRIALS = ("report", "finished", "refined", "rejected", "failed", "lost")
+_OF_TRIALS = ("report", "finished", "refined", "rejected", "failed", "lost", "retried")
 
 
 @dataclass(slots=True)
@@ -46,6 +46,7 @@ class TrialHistory:
     state: str = "running"  # or "paused", "done", "finished" (early, by itself), "failed", "rejected"
     finishes: int = 0  # the unit after which it stopped early, by itself; 0 if it did not
     faults: int = 0  # how often its worker died or hung
+    retried: bool = False  # it had failed, and was tried again
     alone: bool = False  # it ran out of memory once, and then had its device for itself
 
     @property
@@ -300,12 +301,15 @@ def _take_event(trial: TrialHistory, record: Record, max_retries: int) -> None:
         trial.finishes = event.resource
         if trial.reached >= event.resource:  # else its report follows
             trial.state = "finished"
+    elif isinstance(event, Retried):
+        trial.state = "paused" if trial.reached else "running"
+        trial.faults, trial.alone, trial.retried = 0, False, True
     elif isinstance(event, Rejected | Failed | Lost):
         trial.finishes = 0
         trial.warm_start_seconds += event.seconds if isinstance(event, Rejected) else 0.0
         status, trial.faults, trial.alone = job_ended(
             event,
-            reached=trial.reached,
+            reached=trial.reached or trial.retried,
             faults=trial.faults,
             alone=trial.alone,
             max_retries=max_retries,

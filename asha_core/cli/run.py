@@ -132,6 +132,7 @@ def _set_up(options: Mapping[str, Any], parts: Parts, changes: Mapping[str, Any]
             **{option.key: options[option.key] for option in OPTIONS if option.of_safety}
         ),
         resume=options["resume"],
+        retry_failed=options["retry_failed"],
         changes=changes,
     )
 

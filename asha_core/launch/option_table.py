@@ -118,6 +118,9 @@ _CARE = (
     Option("resume", FLAG, SESSION, "",
         "go on with the search in --results-dir (without it: the newest of the same name under results/); "
         "options that are not given are those it was begun with", default=False),
+    Option("retry-failed", FLAG, SESSION, "",
+        "with --resume: try each trial that has failed again, from its last unit, since what it failed of is "
+        "mended; what was decided without it stays", default=False),
     Option("max-retries", NATURAL, HANDLING, "N",
         "how often a trial whose worker died or hung is tried again before it counts as failed",
         default=2),

@@ -35,6 +35,10 @@ def read_options(arguments: Sequence[str] | None) -> tuple[dict[str, Any], dict[
         SettingError: an option that cannot be read, or nothing to resume.
     """
     options = parse_arguments(arguments)
+    if options["retry_failed"] and not options["resume"]:
+        raise SettingError(
+            "--retry-failed tries again what failed in a search that is resumed: give --resume too"
+        )
     if options["plan"]:
         return options, {}
     given = options["results_dir"]

@@ -23,6 +23,7 @@ from asha_core.runtime.storage.journal import DiskFull, JournalContents, Journal
 from asha_core.runtime.storage.json_files import read_json, write_json
 from asha_core.runtime.storage.lock import RunLock
 from asha_core.runtime.storage.manifest import hardware, manifest
+from asha_core.schedulers.state import Status
 from trials.worker.processes import end_marked
 
 
@@ -98,6 +99,8 @@ def _take_up(setup: Launch, contents: JournalContents) -> Session:
         "changes": dict(setup.changes),
         "torn": contents.torn,
     }
+    if setup.retry_failed:
+        earlier.retried = [trial.id for trial in setup.scheduler.trials if trial.status == Status.FAILED]
     resumed = [(record["t"], record["held"]) for record in contents.records if record["type"] == "resume"]
     return Session(
         JournalWriter(setup.directory.journal, contents),

@@ -40,6 +40,7 @@ def tune(
     progress: str = "auto",
     observers: Sequence[Observer] = (),
     resume: bool = False,
+    retry_failed: bool = False,
     trial_timeout: str | float | None = None,
     no_progress_timeout: str | float | None = None,
     heartbeat_timeout: str | float | None = 60.0,
@@ -65,6 +66,8 @@ def tune(
         observers: called along with the progress display; see ``asha_core.runtime.observers``.
         resume: go on with the search in ``results_dir`` if there is one, else begin it there. Scheduler
             and task must be made as they were then; ``max_trials`` and the budget may be larger.
+        retry_failed: with ``resume``, try each trial that has failed again, from its last unit, since what
+            it failed of is mended. What was decided without it stays.
         trial_timeout: how long one trial may train in all its jobs; beyond it, it fails.
         no_progress_timeout: how long a worker may report no unit; beyond it, it is replaced.
         heartbeat_timeout: how long a worker may give no sign of life at all; None: for ever.
@@ -81,6 +84,8 @@ def tune(
     instance("scheduler", scheduler, Scheduler, "a scheduler, such as ASHA(space, max_trials=100)")
     text("variation", variation)
     true_or_false("resume", resume)
+    if true_or_false("retry_failed", retry_failed) and not resume:
+        raise SettingError("retry_failed=True goes with resume=True: it tries again what failed before")
     task: Task = (
         train
         if isinstance(train, Task)
@@ -124,5 +129,6 @@ def tune(
                 checkpoint_budget=checkpoint_budget,
             ),
             resume=resume,
+            retry_failed=retry_failed,
         )
     )

@@ -162,6 +162,7 @@ class Launch:
         notes: lines for the user, said when the search begins.
         safety: what protects the search from its trials.
         resume: go on with the search in the directory, if there is one.
+        retry_failed: of a search that goes on, try trials again that have failed.
         changes: settings that differ from those it was begun with.
     """
 
@@ -179,6 +180,7 @@ class Launch:
     notes: Sequence[str] = ()
     safety: SafetyLimits = field(default_factory=SafetyLimits)
     resume: bool = False
+    retry_failed: bool = False
     changes: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
 
-from asha_core.messages import Event, Failed, Job, Lost, Refined, Report
+from asha_core.messages import Event, Failed, Job, Lost, Refined, Report, Retried
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.clock import Clock
 from asha_core.runtime.early_abort import EarlyAbort
@@ -121,9 +121,10 @@ class Search:
                 else:
                     observer.on_event(self.view, what)
         self.view.now = self._clock.now()
-        gone = [
+        gone: list[Event] = [
             Lost(job.trial, job.attempt, "its engine ended", "engine") for job in earlier.running.values()
         ]
+        gone += [Retried(trial) for trial in earlier.retried]
         record = {"type": "resume", "held": self._budget.devices, "changes": {}, **earlier.record}
         self._write([record, *map(event_record, gone)])
         for event in gone:

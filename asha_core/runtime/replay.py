@@ -34,6 +34,7 @@ class EarlierSessions:
     sessions: int = 1  # engines that worked at it
     history: list[tuple[float, Job | Event]] = field(default_factory=list)  # with their times
     running: dict[int, Job] = field(default_factory=dict)  # by trial: handed out, and not closed
+    retried: list[int] = field(default_factory=list)  # trials that had failed, and are tried again
     reason: str | None = None  # how it ended; None if it was killed
     record: dict[str, Any] = field(default_factory=dict)  # what the new session writes into the journal
 
@@ -44,6 +45,8 @@ class EarlierSessions:
         if self.running:
             goes = "goes" if len(self.running) == 1 else "go"
             again = f"; {counted(len(self.running), 'job')} that ran then {goes} again"
+        if self.retried:
+            again += f"; {counted(len(self.retried), 'trial')} that failed, tried again"
         return (
             f"going on with a search that {how} after {counted(len(scheduler.trials), 'trial')}, "
             f"{counted(scheduler.units, unit)} and {format_duration(self.t)}{again}"
@@ -173,6 +176,8 @@ def check_max_trials(records: Sequence[Record], max_trials: int | None, director
             begun.add(trial)
         elif record["type"] == "report":
             reached[trial] = record.get("resource", 0)
+        elif record["type"] == "retried":
+            reached[trial] = reached.get(trial, 0) or 1  # its failure counts already
         elif record["type"] in ("rejected", "failed") and _screens_out(record, reached.get(trial, 0)):
             begun.discard(trial)  # it counts nowhere
         if len(begun) > max_trials:

@@ -51,4 +51,4 @@ class ASHA(Scheduler):
         self._rungs[trial.rung].promote()
 
     def _arrived(self, trial: TrialState, loss: float) -> None:
-        self._rungs[trial.rung].add(trial.id, loss)
+        self._rungs[trial.rung].add(trial.id, loss, again=trial.retried)

@@ -12,6 +12,7 @@ A trial's life:
                      │  ├── Finished, before job.until ──> PAUSED or DONE, as if it were there
                      │  ├── Lost, retries left; out of memory once ──> WAITING ── ask: again ──> RUNNING
                      │  └── Lost, none left; Failed ──> FAILED (its rung counts it as the worst value)
+                     │                                  └── Retried ──> WAITING
                      └── before any report: Rejected; Failed(kind="invalid") ──> REJECTED (counts nowhere)
 
 Rules that hold for every scheduler:
@@ -36,7 +37,7 @@ from typing import Any, Self
 
 from asha_core.arguments import instance, integer, one_of
 from asha_core.errors import ReportError, SettingError
-from asha_core.messages import Event, Failed, Finished, Job, Lost, Refined, Rejected, Report, Verdict
+from asha_core.messages import Event, Failed, Finished, Job, Lost, Refined, Rejected, Report, Retried, Verdict
 from asha_core.schedulers.attempts import job_ended
 from asha_core.schedulers.expectations import Expectations
 from asha_core.schedulers.levels import check_levels, rung_levels
@@ -163,10 +164,16 @@ class Scheduler(Expectations, ABC):
 
     @abstractmethod
     def _arrived(self, trial: TrialState, loss: float) -> None:
-        """A trial reached (or failed on its way to) ``levels[trial.rung]``; a failed one has loss NaN."""
+        """A trial reached (or failed on its way to) ``levels[trial.rung]``; a failed one has loss NaN.
+
+        One that is ``retried`` was there as failed before.
+        """
 
     def _rejected(self, trial: TrialState) -> None:
         """A trial was screened out on its way to its first rung, and counts nowhere."""
+
+    def _awaited(self, trial: TrialState) -> None:
+        """A trial that failed on its way to ``levels[trial.rung]`` may arrive there after all."""
 
     def _observed(self, trial: TrialState, resource: int, loss: float) -> None:
         """A unit was reported, or carried on by a trial that has finished; called only if ``_observes``."""
@@ -263,6 +270,8 @@ class Scheduler(Expectations, ABC):
         trial = self.trials[event.trial]
         if isinstance(event, Report):
             self._tell_report(trial, event)
+        elif isinstance(event, Retried):
+            self._retry(trial)
         elif trial.status == Status.RUNNING:
             if isinstance(event, Refined):
                 if trial.resource == 0 and not trial.refined:
@@ -326,13 +335,14 @@ class Scheduler(Expectations, ABC):
         if self._observes and trial.resource < trial.until:
             self._observed(trial, trial.until, trial.loss)
         self._arrived(trial, trial.loss)
+        trial.retried = False
 
     def _end_job(self, trial: TrialState, event: Rejected | Failed | Lost) -> None:
         """The trial's job is over without its last report."""
         trial.finished = False  # that it would have, with that report
         trial.status, trial.faults, trial.alone = job_ended(
             event,
-            reached=trial.resource,
+            reached=trial.resource or trial.retried,  # whose failure counts already
             faults=trial.faults,
             alone=trial.alone,
             max_retries=self.max_retries,
@@ -347,6 +357,16 @@ class Scheduler(Expectations, ABC):
         else:
             self._failed[trial.rung] += 1
             self._arrived(trial, math.nan)
+            trial.retried = False
+
+    def _retry(self, trial: TrialState) -> None:
+        if trial.status != Status.FAILED:
+            return
+        trial.status, trial.faults, trial.alone, trial.retried = Status.WAITING, 0, False, True
+        self._failed[trial.rung] -= 1
+        self._running[trial.rung] += 1
+        self._lost.append(trial)
+        self._awaited(trial)
 
     def _stop(self, trial: TrialState) -> None:
         """For subclasses: a trial that reached a rung never goes on from it."""

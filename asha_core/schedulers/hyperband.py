@@ -75,7 +75,7 @@ class Hyperband(Scheduler):
         self._rung_of(trial).promote()
 
     def _arrived(self, trial: TrialState, loss: float) -> None:
-        self._rung_of(trial).add(trial.id, loss)
+        self._rung_of(trial).add(trial.id, loss, again=trial.retried)
 
     def _rung_of(self, trial: TrialState) -> Rung:
         return self._brackets[trial.first][trial.rung - trial.first]

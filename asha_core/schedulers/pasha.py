@@ -11,7 +11,8 @@ rung, of pairs of trials whose learning curves crossed and crossed back on the w
 there is no such pair, and is 0 at first. It is brought up to date when a trial reaches that rung, before
 the comparison, from the trials that have (the 64 latest, and their pairs, where there are more).
 
-A trial that failed on its way says nothing about the ranking and is left out of the comparison (in
+A trial that failed on its way, also if it is tried again and comes after all, says nothing about the ranking
+and is left out of the comparison (in
 ASHA's rule it counts as the worst). A value that is NaN or infinite ranks last, which is a disagreement
 unless its trial was the last below, too. Units that were not reported are left out of the curves.
 
@@ -74,7 +75,7 @@ class PASHA(ASHA):
         super()._arrived(trial, loss)
         if trial.status == Status.FAILED:
             self._curves.pop(trial.id, None)
-        elif trial.rung == self._highest and not self._complete:
+        elif trial.rung == self._highest and not self._complete and not trial.retried:
             self._compare(trial, loss)
 
     def _compare(self, trial: TrialState, loss: float) -> None:

@@ -46,16 +46,19 @@ class Rung:
         self._candidates: list[tuple[float, int, int]] = []
         self._flags = bytearray()
 
-    def add(self, trial: int, loss: float) -> bool:
+    def add(self, trial: int, loss: float, *, again: bool = False) -> bool:
         """Enter a trial. A loss that is NaN or infinite counts in n, ranks last, never goes up.
+
+        Args:
+            again: it is an entry already, because it failed, and n stays as it is.
 
         Returns:
             Whether the trial is in the top at this moment, with a finite loss.
         """
         if not math.isfinite(loss):
             loss = math.inf
-        arrival = self.n
-        self.n = arrival + 1
+        arrival = len(self._flags)
+        self.n += not again
         self._flags.append(0)
         top = self._top
         if len(top) < self.n // self.eta or len(top) < self._least:

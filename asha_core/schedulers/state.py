@@ -35,6 +35,7 @@ class TrialState:
         "loss",
         "refined",
         "resource",
+        "retried",
         "rung",
         "seed",
         "start",
@@ -58,6 +59,7 @@ class TrialState:
         self.loss = math.nan  # reported there
         self.finished = False  # it ended early by itself: where it goes on it arrives at once, with this loss
         self.refined = False
+        self.retried = False  # it failed on its way to its rung, is an entry of it, and is tried again
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ class StoppingASHA(Scheduler):
     def _arrived(self, trial: TrialState, loss: float) -> None:
         if trial.rung == len(self._rungs):  # the last rung compares nobody
             return
-        among_the_best = self._rungs[trial.rung].add(trial.id, loss)
+        among_the_best = self._rungs[trial.rung].add(trial.id, loss, again=trial.retried)
         if trial.status == Status.FAILED:
             return
         if among_the_best:

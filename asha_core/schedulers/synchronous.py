@@ -38,9 +38,10 @@ class _Bracket:
         begun: how many did (those rejected not counted).
         rung: the index of the open rung.
         expected: how many will have arrived there when it closes.
+        awaited: how many of those that have arrived, as failed, are tried again.
     """
 
-    __slots__ = ("begun", "expected", "first", "index", "members", "open", "rung", "size")
+    __slots__ = ("awaited", "begun", "expected", "first", "index", "members", "open", "rung", "size")
 
     def __init__(self, index: int, first: int, size: int, level: int, reduction_factor: int) -> None:
         self.index = index
@@ -48,6 +49,7 @@ class _Bracket:
         self.size = size
         self.begun = 0
         self.expected = 0
+        self.awaited = 0
         self.rung = first
         self.open = Rung(level, reduction_factor)
         self.members: list[TrialState] = []
@@ -131,9 +133,20 @@ class SynchronousScheduler(Scheduler):
 
     def _arrived(self, trial: TrialState, loss: float) -> None:
         bracket = self._bracket_of[trial.id]
-        bracket.open.add(trial.id, loss)
-        bracket.members.append(trial)
+        if trial.retried:
+            if bracket.rung > trial.rung:  # it closed without the trial
+                if trial.status == Status.PAUSED:
+                    self._stop(trial)
+                return
+            bracket.awaited -= 1
+        else:
+            bracket.members.append(trial)
+        bracket.open.add(trial.id, loss, again=trial.retried)
         self._close_if_complete(bracket)
+
+    def _awaited(self, trial: TrialState) -> None:
+        bracket = self._bracket_of[trial.id]
+        bracket.awaited += bracket.rung == trial.rung
 
     def _rejected(self, trial: TrialState) -> None:
         bracket = self._bracket_of[trial.id]
@@ -144,7 +157,7 @@ class SynchronousScheduler(Scheduler):
         self._close_if_complete(bracket)
 
     def _close_if_complete(self, bracket: _Bracket) -> None:
-        if bracket.open.n < bracket.expected:
+        if bracket.open.n < bracket.expected or bracket.awaited:
             return
         if bracket.rung == bracket.first and bracket.begun < bracket.size:
             if self._may_begin():

@@ -26,13 +26,13 @@ def of_schedulers(*names: str) -> list[str]:
 
 
 CASES = {
-    "schedulers.rung": of_schedulers("rung_by_hand"),
+    "schedulers.rung": of_schedulers("rung_by_hand", "retried"),
     "schedulers.levels": of_schedulers("levels_by_hand"),
     "schedulers.soft_ranking": of_schedulers("soft_ranking"),
     "schedulers.brackets": of_schedulers("brackets_by_hand"),
     "schedulers.attempts": of_schedulers("contract"),
     "messages": ["runtime/test_resume_laws.py"],
-    "schedulers.base": of_schedulers("contract", "asha", "sync_hyperband", "stopping", "finished"),
+    "schedulers.base": of_schedulers("contract", "asha", "sync_hyperband", "stopping", "finished", "retried"),
     "schedulers.synchronous": of_schedulers("successive_halving", "sync_hyperband"),
     **{f"schedulers.{name}": of_schedulers(name) for name in SCHEDULERS},
     "runtime.replay": ["runtime/test_resume_laws.py"],

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from asha_core.arguments import plain
-from asha_core.messages import Event, Failed, Finished, Job, Lost, Refined, Rejected, Report
+from asha_core.messages import Event, Failed, Finished, Job, Lost, Refined, Rejected, Report, Retried
 from asha_core.runtime.executor import ExecutorEvent, Notice, Retired, WorkerReady
 from asha_core.space import Configuration
 
@@ -85,6 +85,7 @@ _EVENTS = {  # class: the record's type, and its fields in order
     Rejected: ("rejected", ("trial", "reason", "seconds")),
     Failed: ("failed", ("trial", "attempt", "kind", "error")),
     Lost: ("lost", ("trial", "attempt", "kind", "reason")),
+    Retried: ("retried", ("trial",)),
     Notice: ("notice", ("slot", "trial", "text")),
     Retired: ("retired", ("slot", "reason")),
     WorkerReady: ("worker", ("slot", "pid", "device", "seconds")),

@@ -22,7 +22,7 @@ from analysis.report.run_page import run_page
 from analysis.report.run_report import summary_of
 from analysis.report.run_tables import best_table, brackets_table, text_tables
 from asha_core.errors import ResultsError
-from asha_core.messages import Event, Failed, Finished, Job, Lost, Refined, Rejected, Report, closes
+from asha_core.messages import Event, Failed, Finished, Job, Lost, Refined, Rejected, Report, Retried, closes
 from asha_core.runtime.replay import check_max_trials, replay
 from asha_core.runtime.storage.journal import JournalContents, JournalWriter
 from asha_core.runtime.storage.json_files import write_json
@@ -165,6 +165,11 @@ def test_whatever_happens_the_journal_tells_each_trials_state(
             records.append({"t": 0.0, **job_record(job, 0)})
             running.append((job, what_ends(data, job)))
             most = max(most, len(scheduler.trials) - scheduler.rejected)
+        failed = [trial.id for trial in scheduler.trials if trial.status == Status.FAILED]
+        if failed and data.draw(st.integers(0, 9), "retry") == 0:
+            again_ = Retried(data.draw(st.sampled_from(failed), "whom"))
+            records.append({"t": 0.0, **event_record(again_)})
+            scheduler.tell(again_)
         if not running:
             break
         job, events = running[data.draw(st.integers(0, len(running) - 1), "whose")]

@@ -79,6 +79,45 @@ def test_trials_that_stop_early_are_not_lost_and_cost_no_more_units(name: str, t
     assert again.counts() == scheduler.counts()
 
 
+def needs_a_file(trial: Trial) -> None:
+    for unit in trial.units():
+        if unit == 2 and trial.id % 2 and not Path(os.environ["ASHA_TEST_FLAG"]).exists():
+            raise FileNotFoundError("weights.pt")
+        trial.save({"unit": unit})
+        trial.report(trial.config["x"])
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_trials_that_failed_of_what_is_mended_are_tried_again(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flag = tmp_path / "weights.pt"
+    monkeypatch.setenv("ASHA_TEST_FLAG", str(flag))
+
+    def search(**options: Any) -> Any:
+        scheduler = scheduler_class(name)(SPACE, max_resource=9, min_resource=3, max_trials=6, seed=2)
+        where: dict[str, Any] = {"gpus": "inline", "results_dir": tmp_path / "run", "progress": "none"}
+        return tune(needs_a_file, scheduler, **where, **options)
+
+    assert search().outcome.failures == 3
+    assert search(resume=True).outcome.failures == 3
+    flag.touch()
+    done = search(resume=True, retry_failed=True)
+    assert (done.outcome.failures, done.outcome.trials) == (0, 6)
+    records = read_journal(done.directory / "journal.jsonl").records
+    assert [record["trial"] for record in records if record["type"] == "retried"] == [1, 3, 5]
+    again = [record for record in records if record["type"] == "job" and record["attempt"] == 1]
+    assert [(record["trial"], record["start"]) for record in again][:3] == [(1, 1), (3, 1), (5, 1)]
+    assert search(resume=True).outcome.units == done.outcome.units  # replayed, exactly
+    assert not any(trial.state == "failed" for trial in load_run(done.directory).trials.values())
+
+
+def test_trying_failed_ones_again_needs_a_search_that_goes_on(tmp_path: Path) -> None:
+    with pytest.raises(AshaError, match="retry_failed=True goes with resume=True"):
+        tune(needs_a_file, ASHA(SPACE, max_trials=2), results_dir=tmp_path / "run", retry_failed=True)
+    assert not (tmp_path / "run").exists()
+
+
 def delete(directory: Path) -> None:
     shutil.rmtree(directory)
 

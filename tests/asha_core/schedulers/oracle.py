@@ -45,7 +45,14 @@ class Trial:
     resource: int = 0
     refined: bool = False
     finished: bool = False
+    retried: bool = False
+    since: int = 0  # the unit at which it failed last
     curve: dict[int, float] = field(default_factory=dict)  # loss by unit
+
+
+def count(entries: list[Entry]) -> int:
+    """n: a trial that failed on its way and came after all is one."""
+    return len({number for _, _, number in entries})
 
 
 class Oracle:
@@ -62,6 +69,7 @@ class Oracle:
         self.trials: list[Trial] = []
         self.lost: list[Trial] = []
         self.arrivals: list[tuple[int, int, float]] = []  # (trial, rung, loss) in order, failures included
+        self.twice = 0  # arrivals of trials that had failed on their way there
         self.went: set[tuple[int, int]] = set()  # (trial, rung) that it went on from
         self.values: list[tuple[int, int, float]] = []  # (trial, resource, value)
 
@@ -105,11 +113,13 @@ class Oracle:
     def top(self, rung: int, first: int | None = None) -> list[int]:
         """The best floor(n/eta), best first, without those whose value is not finite."""
         entries = self.entries(rung, first)
-        return [number for loss, _, number in sorted(entries)[: len(entries) // self.eta] if loss < math.inf]
+        return [
+            number for loss, _, number in sorted(entries)[: count(entries) // self.eta] if loss < math.inf
+        ]
 
     def is_within(self, number: int, entries: list[Entry], most: int) -> bool:
         """Whether fewer than ``most`` entries are better than that of the trial, which is finite."""
-        (mine,) = [entry for entry in entries if entry[2] == number]
+        *_, mine = [entry for entry in entries if entry[2] == number]
         return mine[0] < math.inf and sum(other < mine for other in entries) < most
 
     def more_may_begin(self) -> bool:
@@ -164,8 +174,13 @@ class Oracle:
         loss = trial.curve[max(trial.curve)]
         trial.curve[trial.until] = loss  # of one that has finished as well
         trial.state = "done" if trial.rung == self.last else "paused"
+        self.enter(trial, loss)
+
+    def enter(self, trial: Trial, loss: float) -> None:
+        self.twice += trial.retried  # its failure is an entry already: n counts trials
         self.arrivals.append((trial.number, trial.rung, loss))
         self.arrived(trial)
+        trial.retried = False
         self.changed()
 
     def finish(self, trial: Trial, resource: int) -> None:
@@ -187,14 +202,16 @@ class Oracle:
             self.arrive(trial)
 
     def fail(self, trial: Trial) -> None:
-        trial.state, trial.finished = "failed", False
-        self.arrivals.append((trial.number, trial.rung, math.nan))
-        self.arrived(trial)
-        self.changed()
+        trial.state, trial.finished, trial.since = "failed", False, trial.resource
+        self.enter(trial, math.nan)
         self.settle()
 
+    def retry(self, trial: Trial) -> None:
+        trial.state, trial.faults, trial.alone, trial.retried = "waiting", 0, False, True
+        self.lost.append(trial)
+
     def reject(self, trial: Trial) -> None:
-        if trial.resource > 0:  # it has been heard of: too late to count it nowhere
+        if trial.resource > 0 or trial.retried:  # it has been heard of: too late to count it nowhere
             self.fail(trial)
             return
         trial.state, trial.finished = "rejected", False
@@ -256,7 +273,7 @@ class Asha(Oracle):
             trial.state == "paused"
             and trial.rung < self.highest
             and (number, trial.rung) not in self.went
-            and self.is_within(number, entries, len(entries) // self.eta)
+            and self.is_within(number, entries, count(entries) // self.eta)
         )
 
     def check_the_end(self):
@@ -270,6 +287,7 @@ class Pasha(Asha):
     def __init__(self, *args, **settings):
         super().__init__(*args, **settings)
         self.unlocked = min(1, self.last)
+        self.left_out: set[tuple[int, int]] = set()
         self.epsilon = 0.0
 
     @property
@@ -281,6 +299,13 @@ class Pasha(Asha):
             return
         reached = [self.trials[number] for number, rung, _ in self.arrivals if rung == self.unlocked]
         reached = [other for other in reached if other.state != "failed"]
+        reached = [other for at, other in enumerate(reached) if other not in reached[at + 1 :]]
+        if trial.retried:  # its curve was forgotten when it failed
+            self.left_out.add((trial.number, trial.rung))
+        left_out = {number for number, rung in self.left_out if rung == self.unlocked}
+        reached = [other for other in reached if not other.retried and other.number not in left_out]
+        if trial not in reached:
+            return
         noisy = [
             distance
             for one, other in itertools.combinations(reached, 2)
@@ -294,7 +319,8 @@ class Pasha(Asha):
     def crossing(self, one: Trial, other: Trial) -> float | None:
         """How far apart two curves end at the top, if their order there was seen, turned and came back."""
         level = self.levels[self.unlocked]
-        units = sorted(unit for unit in one.curve if unit in other.curve and unit <= level)
+        since = max(one.since, other.since)
+        units = sorted(unit for unit in one.curve if unit in other.curve and since < unit <= level)
         order = [(one.curve[u] > other.curve[u]) - (one.curve[u] < other.curve[u]) for u in units]
         apart = abs(one.curve[level] - other.curve[level])
         there_and_back = any(
@@ -322,9 +348,9 @@ class Stopping(Oracle):
 
     def passes(self, number: int, rung: int) -> bool:
         then = self.entries(rung)
-        (mine,) = [entry for entry in then if entry[2] == number]
+        *_, mine = [entry for entry in then if entry[2] == number]
         then = [entry for entry in then if entry[1] <= mine[1]]  # later ones have no say
-        return self.is_within(number, then, max(len(then) // self.eta, 1))
+        return self.is_within(number, then, max(count(then) // self.eta, 1))
 
     def arrived(self, trial):
         if trial.state == "paused" and not self.passes(trial.number, trial.rung):
@@ -336,6 +362,7 @@ class Stopping(Oracle):
             for number, rung, _ in self.arrivals
             if self.trials[number].state == "paused" and self.trials[number].rung == rung
         ]
+        waiting = [number for at, number in enumerate(waiting) if number not in waiting[at + 1 :]]
         return waiting[0] if waiting else None
 
     def may_go_on(self, number):
@@ -382,7 +409,7 @@ class Hyperband(_Brackets):
             trial.state == "paused"
             and trial.rung < self.last
             and (number, trial.rung) not in self.went
-            and self.is_within(number, peers, len(peers) // self.eta)
+            and self.is_within(number, peers, count(peers) // self.eta)
         )
 
     def check_the_end(self):
@@ -409,6 +436,7 @@ class Synchronous(Oracle):
     def __init__(self, *args, **settings):
         super().__init__(*args, **settings)
         self.brackets: list[Bracket] = []
+        self.late: set[int] = set()  # arrivals in rungs that had closed
 
     def shape(self, index: int) -> tuple[int, int]:
         raise NotImplementedError
@@ -436,6 +464,12 @@ class Synchronous(Oracle):
             self.brackets.append(bracket)
         bracket.began.append(trial)
 
+    def arrived(self, trial):
+        (bracket,) = [bracket for bracket in self.brackets if trial in bracket.began]
+        if trial.state == "paused" and trial.rung in bracket.survivors:
+            trial.state = "stopped"  # it closed without the trial
+            self.late.add(len(self.arrivals) - 1)
+
     def changed(self):
         for bracket in self.brackets:
             rung = max(bracket.survivors, default=bracket.first - 1) + 1
@@ -445,7 +479,7 @@ class Synchronous(Oracle):
     def complete(self, bracket: Bracket, rung: int) -> bool:
         entrants = self.entrants(bracket, rung)
         arrived = [number for number, where, _ in self.arrivals if where == rung]
-        if any(number not in arrived for number in entrants):
+        if any(number not in arrived or self.trials[number].retried for number in entrants):
             return False
         return rung > bracket.first or len(entrants) >= bracket.size or not self.more_may_begin()
 
@@ -480,10 +514,14 @@ class Synchronous(Oracle):
         trial = self.trials[number]
         (bracket,) = [bracket for bracket in self.brackets if trial in bracket.began]
         entrants = self.entrants(bracket, trial.rung)
-        entries = [entry for entry in self.entries(trial.rung) if entry[2] in entrants]
+        entries = [
+            entry
+            for entry in self.entries(trial.rung)
+            if entry[2] in entrants and (entry[1] not in self.late)
+        ]
         return (
             trial.state == "paused"
-            and len(entries) == len(entrants)  # everybody has arrived
+            and count(entries) == len(entrants)  # everybody has arrived
             and (number, trial.rung) not in self.went
             and self.is_within(number, entries, self.places(bracket, trial.rung))
         )

@@ -124,6 +124,12 @@ class SchedulerMachine(RuleBasedStateMachine):
     def finish(self, trial, at_the_end):
         self.duel.finished(trial, trial.until if at_the_end else trial.resource or trial.until)
 
+    @precondition(lambda self: any(trial.state == "failed" for trial in self.duel.oracle.trials))
+    @rule(data=st.data())
+    def retry(self, data):
+        failed = [trial for trial in self.duel.oracle.trials if trial.state == "failed"]
+        self.duel.retried(data.draw(st.sampled_from(failed)))
+
     @anybody_runs
     @rule(trial=some_trial, kind=st.sampled_from(LOSSES))
     def lose(self, trial, kind):
@@ -165,7 +171,8 @@ def something_else(duel: Duel, trial, generator: random.Random) -> None:
     choose, chance, trials = generator.choice, generator.random, duel.oracle.trials
     over = [other for other in trials if other.state != "running"]
     given_up = [other for other in trials if other.attempt]
-    what = generator.randrange(10)
+    what = generator.randrange(12)
+    failed = [other for other in trials if other.state == "failed"]
     if what == 0:
         duel.failed(trial, choose(FAILURES))
     elif what <= 2:
@@ -176,7 +183,9 @@ def something_else(duel: Duel, trial, generator: random.Random) -> None:
         duel.refined(trial, SPACE.from_unit([chance(), chance(), chance()]))
     elif what == 6 and over:
         duel.ignored(choose(duel.events_after_the_end(choose(over), chance())))
-    elif what >= 8:
+    elif what >= 10 and failed:
+        duel.retried(choose(failed))
+    elif what in (8, 9):
         duel.finished(trial, choose([trial.resource or trial.until, trial.until]))
     elif what == 7 and given_up:
         late = choose(given_up)

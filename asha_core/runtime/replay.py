@@ -34,9 +34,9 @@ class EarlierSessions:
     sessions: int = 1  # engines that worked at it
     history: list[tuple[float, Job | Event]] = field(default_factory=list)  # with their times
     running: dict[int, Job] = field(default_factory=dict)  # by trial: handed out, and not closed
-    retried: list[int] = field(default_factory=list)  # trials that had failed, and are tried again
     reason: str | None = None  # how it ended; None if it was killed
     record: dict[str, Any] = field(default_factory=dict)  # what the new session writes into the journal
+    retried: list[int] = field(default_factory=list)  # trials that had failed, and are tried again
 
     def describe(self, scheduler: Scheduler, unit: str) -> str:
         """Where the search is taken up, in one line."""

@@ -46,6 +46,7 @@ REFUSED: dict[str, tuple[list[Any], str]] = {
     "progress": (NAME, "progress is"),
     "observers": ([None, 3, Observer(), Observer, [3], [Observer], *NOTHING_LIKE_IT], "observer"),
     "resume": ([None, 0, 1, "yes", *(each for each in NOTHING_LIKE_IT if each is not True)], "resume is"),
+    "retry_failed": ([None, 0, 1, "yes", *NOTHING_LIKE_IT], "retry_failed"),
     "trial_timeout": (TIME, "trial_timeout is"),
     "no_progress_timeout": (TIME, "no_progress_timeout is"),
     "heartbeat_timeout": ([1, *TIME], "heartbeat"),

@@ -7,6 +7,7 @@ import json
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -114,7 +115,7 @@ class Task(ABC):
         give them back (an Enum, too), and then a checkpoint cannot be turned back into a model by itself.
         """
         kind = type(self)
-        return {"target": f"{_module(kind)}:{kind.__qualname__}", "options": self._arguments.options()}
+        return {"target": f"{_module(kind)}:{kind.__qualname__}", "options": self._arguments.options}
 
 
 class _Arguments:
@@ -123,6 +124,7 @@ class _Arguments:
     def __init__(self, given: dict[str, Any] | None) -> None:
         self._given = given
 
+    @cached_property
     def options(self) -> dict[str, Any] | None:
         """As ``describe`` gives them."""
         if self._given is None:
@@ -135,7 +137,8 @@ class _Arguments:
         return options
 
     def __reduce__(self) -> tuple[type[_Arguments], tuple[dict[str, Any] | None]]:
-        return _Arguments, (self.options(),)
+        known = self.options is not None
+        return _Arguments, (self._given if known else None,)  # the very values, which the task may hold, too
 
 
 def check_task(task: Task, name: str) -> None:

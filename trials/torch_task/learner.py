@@ -9,6 +9,7 @@ from typing import IO, Any, cast
 import torch
 from torch import Tensor, nn
 
+from asha_core.arguments import plain
 from asha_core.searchers.random_search import RandomSearch
 from asha_core.space import Configuration
 from asha_core.streams import stream_seed
@@ -62,6 +63,10 @@ class Learner:
         self.kind = device.partition(":")[0]
         self.model = fresh_model(task, config, seed, device)
         self.optimizer = task.optimizer(self.model.parameters(), config)
+        for (
+            group
+        ) in self.optimizer.param_groups:  # a rate that was reckoned with numpy is in every checkpoint
+            group.update({name: _plain(value) for name, value in group.items() if name != "params"})
         self.peaks = [group["lr"] for group in self.optimizer.param_groups]
         self.precision = Precision(task.precision, device)
         self.network = compiled(self.model, task.compile)  # the same weights; for training steps alone
@@ -83,6 +88,13 @@ class Learner:
         self.optimizer.load_state_dict(state["optimizer"])
         if state["scaler"] and self.precision.scaler.is_enabled():  # it may come from another kind of device
             self.precision.scaler.load_state_dict(state["scaler"])
+
+
+def _plain(value: Any) -> Any:
+    """A setting of an optimiser, with numpy's numbers as Python's own."""
+    if isinstance(value, list | tuple):
+        return type(value)(map(_plain, value))
+    return value if isinstance(value, Tensor) else plain(value)
 
 
 def checkpoint_size(task: TrainableTask) -> int:

@@ -79,6 +79,17 @@ def test_a_network_trained_with_them_is_rebuilt_and_measured(
     assert "damaged" not in capsys.readouterr().err
 
 
+class Reckoned(Dummy):
+    def optimizer(self, parameters: Any, config: Configuration) -> torch.optim.Optimizer:
+        betas = (np.float64(0.9), np.float64(0.99))
+        return torch.optim.Adam(parameters, lr=config["lr"] * np.sqrt(0.5), betas=betas)
+
+
+def test_an_optimiser_may_be_made_with_numpys_numbers(tmp_path: Path) -> None:
+    result = search(Reckoned(), Reckoned.space, tmp_path / "run")
+    assert load_model(result.directory, task=Reckoned)[1]["resource"] == result.best.resource
+
+
 class Colour(StrEnum):
     RED = "red"
 

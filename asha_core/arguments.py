@@ -27,7 +27,8 @@ def plain(value: Any) -> Any:
     """
     if type(value) in PLAIN or isinstance(value, Enum):
         return value
-    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+    tracked = getattr(value, "requires_grad", False)  # by torch: a gradient is asked for with respect to it
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item") and not tracked:
         value = value.item()
     if isinstance(value, str):
         return str.__str__(value)

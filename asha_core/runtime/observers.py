@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from asha_core.errors import SettingError
 from asha_core.messages import Job, Report
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.executor import ExecutorEvent, Notice
@@ -76,10 +77,11 @@ class SearchView:
         """The forecast; made again when the scheduler settles something, such as how far it goes."""
         settled = self.scheduler.state().get("unlocked")
         if self._forecast is None or self._forecast[0] != (trials, settled):
-            self._forecast = (
-                (trials, settled),
-                Forecast(self.scheduler, trials, max(len(self.slots), 1)).units,
-            )
+            try:
+                expected = Forecast(self.scheduler, trials, max(len(self.slots), 1)).units
+            except SettingError:  # it cannot be rehearsed
+                expected = float(self.scheduler.expected_units(trials))
+            self._forecast = (trials, settled), expected
         return self._forecast[1]
 
 

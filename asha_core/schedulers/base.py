@@ -33,6 +33,7 @@ import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import Any, Self
 
 from asha_core.arguments import instance, integer, one_of
@@ -186,9 +187,19 @@ class Scheduler(Expectations, ABC):
         Args:
             trials: its ``max_trials``.
             longest: as in ``largest_brackets``.
+        Raises:
+            SettingError: it cannot be made a second time with what it was made with.
         """
-        arguments, settings = self._made_with
-        twin = type(self)(*arguments, **settings)
+        whole = {id(each): each for each in (self.space, self.searcher)}
+        try:
+            arguments, settings = deepcopy(self._made_with, whole)  # of which it may change something
+            twin = type(self)(*arguments, **settings)
+        except Exception as error:  # whatever a user's kind of scheduler does
+            raise SettingError(
+                f"{type(self).__name__} cannot be made a second time with what it was made with "
+                f"({type(error).__name__}: {error}), and so not be rehearsed: give it no iterators or open "
+                "files, and leave its arguments as they are"
+            ) from error
         twin.max_trials, twin.searcher, twin.rules = trials, searcher, self.rules
         return twin
 
@@ -435,7 +446,11 @@ class Scheduler(Expectations, ABC):
         return trial.first
 
     def goes_on(self, trial: TrialState) -> bool:
-        """Whether a paused trial is certain to go on as soon as there is a worker."""
+        """Whether a paused trial is certain to go on, at once: on the worker that it has left."""
+        return False
+
+    def is_due(self, trial: TrialState) -> bool:
+        """Whether a paused trial is certain to go on when its turn comes; many may be."""
         return False
 
     @property

@@ -157,8 +157,9 @@ class _Search:
             raise SettingError("a forecast needs a limit: give trials or deadline")
         self._scheduler, self._trials, self._slots, self._longest = scheduler, trials, slots, longest
         self._deadline = None if deadline is None else _exact(deadline)
-        time = _MOST_UNITS if self._deadline is None else int(self._deadline)
-        self.units = min(time * slots, _MOST_UNITS)
+        longest_time = _MOST_UNITS // slots
+        self._time = longest_time if self._deadline is None else min(int(self._deadline), longest_time)
+        self.units = self._time * slots
         about = affordable_trials(self.cost, self.units)
         about = about if trials is None else min(about, trials)
         most = 1 if scheduler.expectation_is_exact else _MOST_TIMES
@@ -172,7 +173,7 @@ class _Search:
 
     def cost(self, trials: int) -> int:
         """Units of so many trials, of which floor(n/eta) go on from each rung."""
-        return self._scheduler.bracket_units(self._spread(trials))
+        return sum(each.times * rung.units for each in self._spread(trials) for rung in self._rungs(each))
 
     def _spread(self, trials: int) -> list[Bracket]:
         of = self._scheduler.largest_brackets if self._longest else self._scheduler.brackets
@@ -198,8 +199,17 @@ class _Search:
         return _merged(found)
 
     def _rungs(self, bracket: Bracket) -> list[ExpectedRung]:
-        scheduler = self._scheduler
-        return expected_rungs(bracket.levels, scheduler.reduction_factor, bracket.trials, scheduler.survivors)
+        """No trial gets further than the deadline is away."""
+        scheduler, time = self._scheduler, self._time
+        rungs = expected_rungs(
+            bracket.levels, scheduler.reduction_factor, bracket.trials, scheduler.survivors
+        )
+        below = 0
+        for place, (level, trials) in enumerate((rung.level, rung.trials) for rung in rungs):
+            units = trials * max(min(level, time) - below, 0)
+            rungs[place] = ExpectedRung(level, trials if level <= time else 0, units)
+            below = level
+        return rungs
 
     def _whole(self, bracket: Bracket) -> ExpectedBracket:
         return _expected(bracket, bracket.trials, self._rungs(bracket))

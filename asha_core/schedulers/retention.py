@@ -9,12 +9,14 @@ The order is that of what can least likely be promoted, and what is least likely
 4. all of paused trials, by their relative position in their rung, the last first: (rank + 1) / n, with rank 0
    for the best of n entries. ASHA promotes whoever has a position of at most 1/eta, so whoever could be
    promoted next is dropped after everybody who could not. Of equal positions the lower rung is first,
-   which costs less to train again, then the younger trial;
+   which costs less to train again, then the younger trial. The last are those of a closed rung (``sh``,
+   ``sync-hyperband``), which are certain to go on, but may be more than any budget has room for;
 5. all of leaders that are done, the worst first.
 
-Never dropped: anything of a trial that runs, or waits for a worker to go on; and the best checkpoint of the
-best trial of all. A trial whose checkpoints were dropped can be promoted all the same, and is then trained
-again from its last kept unit.
+Never dropped: anything of a trial that runs, or whose worker was lost, or that goes on at once
+(``asha-stopping``), of which there are no more than workers; and the best checkpoint of the best trial. A
+trial whose checkpoints were dropped can be promoted all the same, and is then trained again from its last
+kept unit.
 
 An entry costs a binary search, and a shift of the list that it goes into. What is in order is looked for only
 when something has to go, among the trials that hold something.
@@ -109,7 +111,7 @@ class Retention:
         return (bisect_left(entries, (loss, arrival)) + 1) / len(entries)
 
     def needed(self, trial: TrialState) -> bool:
-        """Whether a trial runs, or is certain to go on as soon as there is a worker."""
+        """Whether a trial runs, or goes on as soon as there is a worker."""
         if trial.status in (Status.RUNNING, Status.WAITING):
             return True
         return trial.status == Status.PAUSED and not trial.finished and self._scheduler.goes_on(trial)
@@ -152,8 +154,8 @@ class Retention:
         entry = self._entry.get(trial.id)
         return (-math.inf if entry is None else -entry[1]), -trial.id
 
-    def _least_likely_first(self, trial: TrialState) -> tuple[float, int, int]:
-        return -self.position(trial), trial.rung, -trial.id
+    def _least_likely_first(self, trial: TrialState) -> tuple[bool, float, int, int]:
+        return self._scheduler.is_due(trial), -self.position(trial), trial.rung, -trial.id
 
 
 def _all_but_best(is_best: bool) -> tuple[str, ...]:

@@ -104,6 +104,10 @@ class SynchronousScheduler(Scheduler):
         """Brackets that begin at one rung are several."""
         return self._bracket_of[trial.id].index
 
+    def is_due(self, trial: TrialState) -> bool:
+        """Who is paused in a rung that is closed goes on; the others of it were stopped."""
+        return trial.status == Status.PAUSED and trial.rung < self._bracket_of[trial.id].rung
+
     def _first_rung(self, number: int) -> int:
         if not self._filling:
             first, size = self._shape(self._opened)

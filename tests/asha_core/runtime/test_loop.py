@@ -550,6 +550,21 @@ def test_progress_is_by_the_limit_that_is_nearest_to_its_end(max_trials, deadlin
     assert left <= max(deadline - now, 0.0)
 
 
+class Drawn(ASHA):
+    """Of a user's own kind, with an argument that can be used once."""
+
+    def __init__(self, levels, **others):
+        super().__init__(SPACE, max_resource=max(levels), **others)
+
+
+def test_the_time_left_of_a_scheduler_that_cannot_be_rehearsed_is_by_what_its_rungs_take():
+    scheduler = Drawn(iter([1, 3, 9]), max_trials=27)
+    job = scheduler.ask()
+    scheduler.tell(Report(job.trial, job.attempt, job.until, 1.0, 1.0))
+    view = SearchView(scheduler, Budget(), [], now=10.0)
+    assert view.progress() == (1 / 63, 620.0)
+
+
 def test_the_leaderboard_ranks_each_trial_by_its_best():
     scheduler, board = asha(max_trials=30), Leaderboard("max")
     _, _, journal, _ = run(scheduler, work=eventful, observers=[board])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable, Iterable
+
 import pytest
 
-from asha_core import Float, SearchSpace, SuccessiveHalving
+from asha_core import ASHA, Float, SearchSpace, SuccessiveHalving
 from asha_core.errors import SettingError
 from asha_core.messages import Report
 from asha_core.schedulers import SCHEDULERS, scheduler_class
@@ -16,6 +19,8 @@ from asha_core.schedulers.forecast import (
     enough_for_the_top,
     units_again,
 )
+from asha_core.schedulers.state import TrialState
+from asha_core.searchers.random_search import RandomSearch
 from tests.asha_core.schedulers.helpers import fingerprint
 
 SPACE = SearchSpace({"x": Float(0.0, 1.0)})
@@ -144,6 +149,21 @@ def test_what_is_calculated_is_about_what_is_rehearsed(
     assert reached(calculated) == pytest.approx(reached(played), abs=2)
 
 
+@pytest.mark.parametrize(
+    ("slots", "deadline", "most"), [(1, 10**9, 10**9 + 1), (64, 1e6, 10**15), (64, 1e15, 10**15)]
+)
+def test_a_trial_that_cannot_be_trained_in_full_does_not_make_a_search_small(
+    slots: int, deadline: float, most: int
+) -> None:
+    # one survivor, whom this rule always lets go on, would take more than the whole budget
+    scheduler = scheduler_of("asha-stopping", max_resource=most)
+    forecast = Forecast(scheduler, None, slots, deadline=deadline)
+    budget = 10**15 if deadline * slots > 10**15 else deadline * slots
+    assert 0.98 * budget < forecast.units <= budget
+    assert forecast.in_full == 0
+    assert forecast.trials == (1 if slots == 1 else pytest.approx(reached(forecast)[0]))
+
+
 # -- what is rehearsed -------------------------------------------------------------------------------
 
 
@@ -177,6 +197,48 @@ def test_a_rehearsal_has_all_settings_even_those_of_a_kind_of_ones_own() -> None
     assert (rehearsed.max_retries, rehearsed.max_trials, rehearsed.mode) == (7, 30, scheduler.mode)
     begun = [(each.begun, each.times) for each in Forecast(scheduler, 41, 1).brackets]
     assert begun == [(5, 1), (12, 3)]
+
+
+class Taught(ASHA):
+    """A user's own kind that lets its argument have a say, and changes it."""
+
+    def __init__(self, space: SearchSpace, levels: Iterable[int], luck: random.Random, **others: int) -> None:
+        super().__init__(space, max_resource=max(levels), **others)
+        self.luck = luck
+
+    def _arrived(self, trial: TrialState, loss: float) -> None:
+        super()._arrived(trial, loss + self.luck.random())
+
+
+def test_a_rehearsal_leaves_what_the_search_was_made_with_as_it_is() -> None:
+    luck = random.Random(1)
+    scheduler = Taught(SPACE, [1, 3, 9], luck, seed=4)
+    before = luck.getstate()
+    assert Forecast(scheduler, 30, 2).trials == 30
+    assert luck.getstate() == before
+    twin = scheduler.rehearsal(30, scheduler.searcher)
+    assert (twin.space, twin.searcher) == (scheduler.space, scheduler.searcher)
+    assert twin.luck is not scheduler.luck
+
+
+class Bare(ASHA):
+    """A user's own kind that does not tell the base what it is made with."""
+
+    def __new__(cls, space: SearchSpace) -> Bare:
+        return super().__new__(cls)
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda: Taught(SPACE, (level for level in (1, 9)), random.Random(1), max_trials=30), "generator"),
+        (lambda: Taught(SPACE, iter([1, 9]), random.Random(1), max_trials=30), "ValueError"),
+        (lambda: Bare(SPACE), "TypeError"),
+    ],
+)
+def test_a_scheduler_that_cannot_be_made_again_says_so(make: Callable[[], Scheduler], why: str) -> None:
+    with pytest.raises(SettingError, match=f"cannot be made a second time .*{why}"):
+        make().rehearsal(30, RandomSearch(SPACE, 0))
 
 
 @pytest.mark.parametrize("name", SCHEDULERS)

@@ -98,3 +98,17 @@ def test_a_rung_that_has_closed_stays_as_it_is():
     assert scheduler.trials[0].status == Status.STOPPED
     assert scheduler.best.trial == 0
     assert scheduler.ask().trial == 1
+
+
+def test_who_fails_again_where_the_rung_has_closed_has_failed():
+    scheduler = make("sh", mode="min", max_resource=3, max_trials=3)
+    jobs = [scheduler.ask() for _ in range(3)]
+    scheduler.tell(Failed(0, 0, "no"))
+    for job in jobs[1:]:
+        tell(scheduler, job, float(job.trial))
+    scheduler.tell(Retried(0))
+    again = scheduler.ask()
+    assert scheduler.tell(Failed(0, again.attempt, "no")) is Verdict.STOP
+    assert (scheduler.trials[0].status, scheduler.failures) == (Status.FAILED, 1)
+    assert scheduler.ask().trial == 1
+    assert scheduler.ask() is None

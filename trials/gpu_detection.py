@@ -18,7 +18,8 @@ from typing import Any
 from asha_core.errors import DeviceError
 
 _QUERY = ("--query-gpu=index,uuid,name", "--format=csv,noheader")
-_ROW = re.compile(r"(\d+), ([^,]+), ([^\[].*)")  # a GPU that is lost has [Unknown Error] for its name
+_ROW = re.compile(r"(\d+), ([^,]+), ([^\[].*)")
+_BROKEN = re.compile(r"\d+, .*\[.*")  # a GPU that is lost has [Unknown Error] or [GPU is lost] for its name
 _NONE = "No devices were found"
 _ANSWER_SECONDS = 30.0
 _LONGEST = 300
@@ -139,6 +140,8 @@ def _ask(program: str) -> _Answer:
     found = [(line, _ROW.fullmatch(line)) for line in lines]
     rows = [(row[1], row[2], row[3]) for _, row in found if row is not None]
     other = " ".join(line for line, row in found if row is None and _NONE not in line)[:_LONGEST]
+    if query.returncode == 0 and not rows and any(map(_BROKEN.fullmatch, lines)):
+        return _Answer(failure=f"nvidia-smi finds no GPU that works: {other}")
     if query.returncode == 0 or (not other and not rows and _NONE in text):
         return _Answer(rows, other)
     return _Answer(rows, other, f"nvidia-smi fails (status {query.returncode}): {other or 'without a word'}")

@@ -145,6 +145,15 @@ def test_what_the_driver_says_beside_its_gpus_is_none_of_them(driver: Driver) ->
     assert f"no GPU found (nvidia-smi says: {warning}): training on the CPU with" in devices.note
 
 
+@pytest.mark.parametrize("row", ["0, GPU-77, [Unknown Error]", "0, [GPU is lost], [GPU is lost]"])
+def test_a_row_of_a_broken_gpu_without_one_that_works_stops_too(driver: Driver, row: str) -> None:
+    driver(row)  # with status 0
+    for asked in ("auto", "0"):
+        with pytest.raises(DeviceError) as caught:
+            parse_devices(asked)
+        assert str(caught.value).startswith(f"nvidia-smi finds no GPU that works: {row}; --gpus cpu")
+
+
 @pytest.mark.parametrize("status", [0, 6])
 def test_a_driver_without_a_gpu_is_no_gpu(driver: Driver, status: int) -> None:
     driver("No devices were found", status=status)

@@ -63,10 +63,6 @@ class Learner:
         self.kind = device.partition(":")[0]
         self.model = fresh_model(task, config, seed, device)
         self.optimizer = task.optimizer(self.model.parameters(), config)
-        for (
-            group
-        ) in self.optimizer.param_groups:  # a rate that was reckoned with numpy is in every checkpoint
-            group.update({name: _plain(value) for name, value in group.items() if name != "params"})
         self.peaks = [group["lr"] for group in self.optimizer.param_groups]
         self.precision = Precision(task.precision, device)
         self.network = compiled(self.model, task.compile)  # the same weights; for training steps alone
@@ -78,7 +74,7 @@ class Learner:
         """For a checkpoint."""
         return {
             "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": _optimizer_state(self.optimizer),
             "scaler": self.precision.scaler.state_dict(),
         }
 
@@ -90,10 +86,17 @@ class Learner:
             self.precision.scaler.load_state_dict(state["scaler"])
 
 
+def _optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Its state; of its settings, those that a task has reckoned with numpy as Python's own."""
+    state = optimizer.state_dict()
+    groups = [{name: _plain(value) for name, value in each.items()} for each in state.get("param_groups", [])]
+    return {**state, "param_groups": groups} if groups else state
+
+
 def _plain(value: Any) -> Any:
-    """A setting of an optimiser, with numpy's numbers as Python's own."""
     if isinstance(value, list | tuple):
-        return type(value)(map(_plain, value))
+        items = map(_plain, value)
+        return list(items) if isinstance(value, list) else tuple(items)
     return value if isinstance(value, Tensor) else plain(value)
 
 

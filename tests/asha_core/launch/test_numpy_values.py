@@ -85,9 +85,15 @@ class Reckoned(Dummy):
         return torch.optim.Adam(parameters, lr=config["lr"] * np.sqrt(0.5), betas=betas)
 
 
-def test_an_optimiser_may_be_made_with_numpys_numbers(tmp_path: Path) -> None:
-    result = search(Reckoned(), Reckoned.space, tmp_path / "run")
-    assert load_model(result.directory, task=Reckoned)[1]["resource"] == result.best.resource
+class Scheduled(Dummy):
+    def schedule(self, progress: float) -> float:
+        return 0.5 * (1.0 + np.cos(np.pi * progress))
+
+
+@pytest.mark.parametrize("kind", [Reckoned, Scheduled])
+def test_an_optimisers_settings_may_be_reckoned_with_numpy(tmp_path: Path, kind: type[Dummy]) -> None:
+    result = search(kind(), kind.space, tmp_path / "run")
+    assert load_model(result.directory, task=kind)[1]["resource"] == result.best.resource
 
 
 class Colour(StrEnum):

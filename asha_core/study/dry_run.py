@@ -139,11 +139,12 @@ def dry_run_text(study: Study, costs: Sequence[ArmCost], *, gpu: bool) -> str:
             f"{numbers['gpu_hours']:.5g} {device}-hours in all, {numbers['gpu_hours_left']:.5g} left "
             f"({'; '.join(_KNOWN_BY[each] for each in how)})"
         )
-    if numbers["cost_unknown"]:
-        lines.append(
-            f"the hours of {counted(len(numbers['cost_unknown']), 'arm')} are not known: no budget in time, "
-            "and none of their runs is done"
-        )
+    for timed, why in (
+        (True, "their budget is wall-clock, and on how many devices a run trains is not known before"),
+        (False, "no budget in time"),
+    ):
+        if number := sum(cost.left > 0 and cost.hours is None and cost.timed is timed for cost in costs):
+            lines.append(f"the hours of {counted(number, 'arm')} are not known: {why}; no run is done yet")
     return "\n".join(lines)
 
 

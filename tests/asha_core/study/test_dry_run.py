@@ -52,3 +52,14 @@ def test_units_are_at_most_those_of_all_trials_where_time_may_end_a_run_before(
         arms = json.loads(dry_run(capsys, path, "cpu", "--json", **limits))["arms"]
         assert [arm["units_at_most"] for arm in arms] == [at_most] * 2
         assert all((arm["units_a_run"] is None) == (cell == "-") for arm in arms)
+
+
+def test_why_the_hours_are_not_known_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    wall_clock = dry_run(capsys, path, "cpu", budget="100s", seeds="0-1")
+    assert "are not known: their budget is wall-clock, and on how many devices" in wall_clock
+    assert "no budget in time" not in wall_clock
+    assert "are not known: no budget in time; no run is done yet" in dry_run(
+        capsys, path, "cpu", max_trials=9, seeds="0-1"
+    )
+    assert "not known" not in dry_run(capsys, path, "cpu", gpu_hours=1, budget="100s", seeds="0-1")

@@ -37,37 +37,18 @@ from copy import deepcopy
 from typing import Any, Self
 
 from asha_core.arguments import instance, integer, one_of
-from asha_core.errors import ReportError, SettingError
+from asha_core.errors import SettingError
 from asha_core.messages import Event, Failed, Finished, Job, Lost, Refined, Rejected, Report, Retried, Verdict
 from asha_core.schedulers.attempts import job_ended
+from asha_core.schedulers.event_checks import check_finished, check_report, check_trial, value_of
 from asha_core.schedulers.expectations import Expectations
 from asha_core.schedulers.levels import check_levels, rung_levels
-from asha_core.schedulers.state import Best, RungCounts, Status, TrialState
+from asha_core.schedulers.state import VERDICT_OF, Best, RungCounts, Status, TrialState
+from asha_core.schedulers.tally import RungTally
 from asha_core.searchers.base import Searcher, space_and_seed
 from asha_core.searchers.random_search import RandomSearch
 from asha_core.space import SearchSpace
 from asha_core.streams import stream_seed
-
-_VERDICT_OF = {
-    Status.RUNNING: Verdict.CONTINUE,
-    Status.WAITING: Verdict.STOP,
-    Status.PAUSED: Verdict.PAUSE,
-    Status.DONE: Verdict.STOP,
-    Status.STOPPED: Verdict.STOP,
-    Status.FAILED: Verdict.STOP,
-    Status.REJECTED: Verdict.STOP,
-}
-
-
-def _as_float(report: Report) -> float:
-    try:
-        if isinstance(report.value, str | bytes):
-            raise TypeError
-        return float(report.value)
-    except (TypeError, ValueError, OverflowError):
-        raise ReportError(
-            f"trial {report.trial} reported {report.value!r} at resource {report.resource}: report a number"
-        ) from None
 
 
 class Scheduler(Expectations, ABC):
@@ -135,9 +116,7 @@ class Scheduler(Expectations, ABC):
         self._best_loss = math.inf
         self._lost: deque[TrialState] = deque()
         self._any_finished = False
-        rungs = len(self.levels)
-        self._running, self._failed, self._reached = [0] * rungs, [0] * rungs, [0] * rungs
-        self._promoted, self._stopped = [0] * rungs, [0] * rungs
+        self._tally = RungTally(len(self.levels))
         self._begin()
 
     # -- what a subclass decides ---------------------------------------------------------------
@@ -211,7 +190,7 @@ class Scheduler(Expectations, ABC):
             trial = self._lost.popleft()
             trial.attempt += 1
             trial.start = trial.resource  # units that were reported are not trained again
-            self._running[trial.rung] -= 1  # counted while it waited
+            self._tally.running[trial.rung] -= 1  # counted while it waited
         else:
             promoted = self._promotable()
             if promoted is not None:
@@ -222,7 +201,7 @@ class Scheduler(Expectations, ABC):
             else:
                 return None
         trial.status = Status.RUNNING
-        self._running[trial.rung] += 1
+        self._tally.running[trial.rung] += 1
         self._let_finished_go_on()
         refine = trial.start == 0 and not trial.refined
         return Job(
@@ -238,7 +217,7 @@ class Scheduler(Expectations, ABC):
 
     def _go_up(self, trial: TrialState) -> None:
         self._promote(trial)
-        self._promoted[trial.rung] += 1
+        self._tally.promoted[trial.rung] += 1
         trial.rung += 1
         trial.start = trial.until
         trial.until = self.levels[trial.rung]
@@ -247,7 +226,7 @@ class Scheduler(Expectations, ABC):
         """As long as the next to go on has finished, it is at its next rung at once."""
         while self._any_finished and (trial := self._promotable()) is not None and trial.finished:
             self._go_up(trial)
-            self._running[trial.rung] += 1  # for no time
+            self._tally.running[trial.rung] += 1  # for no time
             self._reach(trial)
 
     def _may_begin(self) -> bool:
@@ -273,11 +252,7 @@ class Scheduler(Expectations, ABC):
         Raises:
             ReportError: the event names an unknown trial, or a report cannot be counted.
         """
-        if not 0 <= event.trial < len(self.trials):
-            known = f"only trials 0 to {len(self.trials) - 1} were" if self.trials else "no trial was"
-            raise ReportError(
-                f"{type(event).__name__} for trial {event.trial}: {known} asked for; ask() first"
-            )
+        check_trial(event, len(self.trials))
         trial = self.trials[event.trial]
         if isinstance(event, Report):
             self._tell_report(trial, event)
@@ -293,24 +268,16 @@ class Scheduler(Expectations, ABC):
             elif isinstance(event, Rejected) or event.attempt == trial.attempt:
                 self._end_job(trial, event)
         self._let_finished_go_on()
-        return _VERDICT_OF[trial.status]
+        return VERDICT_OF[trial.status]
 
     def _tell_report(self, trial: TrialState, report: Report) -> None:
         resource = report.resource
         if trial.status != Status.RUNNING or report.attempt != trial.attempt:
             return  # late: the trial is paused, over, or given to another worker
-        if not isinstance(resource, int) or resource < 1:
-            raise ReportError(
-                f"trial {trial.id} reported resource {resource!r}: it must be an integer, units count from 1"
-            )
+        check_report(report, trial.until)
         if resource <= trial.resource:
             return  # repeated after a restart from an older checkpoint
-        if resource > trial.until:
-            raise ReportError(
-                f"trial {trial.id} reported resource {resource}, but its job ends at {trial.until}: "
-                "stop at `job.until`, or report every unit"
-            )
-        value = report.value if type(report.value) is float else _as_float(report)
+        value = value_of(report)
         self.units += resource - trial.resource
         trial.resource = resource
         loss = trial.loss = self._sign * value
@@ -323,25 +290,18 @@ class Scheduler(Expectations, ABC):
             self._reach(trial)
 
     def _tell_finished(self, trial: TrialState, event: Finished) -> None:
-        resource = event.resource
         if event.attempt != trial.attempt:
             return
-        if not isinstance(resource, int) or not 1 <= resource <= trial.until:
-            raise ReportError(
-                f"trial {trial.id} finished at resource {resource!r}: it must be an integer from 1 to "
-                f"{trial.until}, where its job ends"
-            )
-        if trial.resource == 0 and resource < trial.until:
-            raise ReportError(f"trial {trial.id} finished before its first report: there is no value to keep")
+        check_finished(event, trial.resource, trial.until)
         self._any_finished = trial.finished = True
-        if resource < trial.until:
+        if event.resource < trial.until:
             self._reach(trial)
 
     def _reach(self, trial: TrialState) -> None:
         """The trial is at ``levels[trial.rung]``, with its last loss."""
         rung = trial.rung
-        self._running[rung] -= 1
-        self._reached[rung] += 1
+        self._tally.running[rung] -= 1
+        self._tally.reached[rung] += 1
         trial.status = Status.DONE if rung == len(self.levels) - 1 else Status.PAUSED
         if self._observes and trial.resource < trial.until:
             self._observed(trial, trial.until, trial.loss)
@@ -361,12 +321,12 @@ class Scheduler(Expectations, ABC):
         if trial.status == Status.WAITING:
             self._lost.append(trial)
             return
-        self._running[trial.rung] -= 1
+        self._tally.running[trial.rung] -= 1
         if trial.status == Status.REJECTED:
             self.rejected += 1
             self._rejected(trial)
         else:
-            self._failed[trial.rung] += 1
+            self._tally.failed[trial.rung] += 1
             self._arrived(trial, math.nan)
             trial.retried = False
 
@@ -374,38 +334,26 @@ class Scheduler(Expectations, ABC):
         if trial.status != Status.FAILED:
             return
         trial.status, trial.faults, trial.alone, trial.retried = Status.WAITING, 0, False, True
-        self._failed[trial.rung] -= 1
-        self._running[trial.rung] += 1
+        self._tally.failed[trial.rung] -= 1
+        self._tally.running[trial.rung] += 1
         self._lost.append(trial)
         self._awaited(trial)
 
     def _stop(self, trial: TrialState) -> None:
         """For subclasses: a trial that reached a rung never goes on from it."""
         trial.status = Status.STOPPED
-        self._stopped[trial.rung] += 1
+        self._tally.stopped[trial.rung] += 1
 
     # -- looking in ----------------------------------------------------------------------------
 
     @property
     def failures(self) -> int:
         """How many trials failed for good."""
-        return sum(self._failed)
+        return sum(self._tally.failed)
 
     def counts(self) -> Sequence[RungCounts]:
         """One ``RungCounts`` a rung, bottom first; O(rungs)."""
-        last = len(self.levels) - 1
-        return [
-            RungCounts(
-                level,
-                running=self._running[rung],
-                paused=0 if rung == last else reached - self._promoted[rung] - self._stopped[rung],
-                promoted=self._promoted[rung],
-                stopped=self._stopped[rung],
-                done=reached if rung == last else 0,
-                failed=self._failed[rung],
-            )
-            for rung, (level, reached) in enumerate(zip(self.levels, self._reached, strict=True))
-        ]
+        return self._tally.counts(self.levels)
 
     def describe(self) -> dict[str, Any]:
         """The resolved settings, JSON-able, for a run's manifest."""

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from enum import IntEnum
 
+from asha_core.messages import Verdict
 from asha_core.space import Configuration
 
 
@@ -19,6 +20,17 @@ class Status(IntEnum):
     STOPPED = 4
     FAILED = 5
     REJECTED = 6
+
+
+VERDICT_OF = {
+    Status.RUNNING: Verdict.CONTINUE,
+    Status.WAITING: Verdict.STOP,
+    Status.PAUSED: Verdict.PAUSE,
+    Status.DONE: Verdict.STOP,
+    Status.STOPPED: Verdict.STOP,
+    Status.FAILED: Verdict.STOP,
+    Status.REJECTED: Verdict.STOP,
+}
 
 
 class TrialState:

@@ -19,6 +19,7 @@ from tests.asha_core.mutants import MUTANTS
 CORE = Path(__file__).resolve().parent
 PACKAGE = CORE.parent.parent / "asha_core"
 SCHEDULERS = ("asha", "stopping", "pasha", "hyperband", "full", "successive_halving", "sync_hyperband")
+OF_BASE = ("contract", "asha", "sync_hyperband", "stopping", "finished", "retried")
 
 
 def of_schedulers(*names: str) -> list[str]:
@@ -32,7 +33,7 @@ CASES = {
     "schedulers.brackets": of_schedulers("brackets_by_hand"),
     "schedulers.attempts": of_schedulers("contract"),
     "messages": ["runtime/test_resume_laws.py"],
-    "schedulers.base": of_schedulers("contract", "asha", "sync_hyperband", "stopping", "finished", "retried"),
+    **{f"schedulers.{name}": of_schedulers(*OF_BASE) for name in ("base", "event_checks", "state", "tally")},
     "schedulers.synchronous": of_schedulers("successive_halving", "sync_hyperband"),
     **{f"schedulers.{name}": of_schedulers(name) for name in SCHEDULERS},
     "runtime.replay": ["runtime/test_resume_laws.py"],

@@ -35,8 +35,9 @@ def user_path(value: object, name: str = "the path") -> Path:
     try:
         longest = max(map(len, map(os.fsencode, path.parts)), default=0)
         whole = len(os.fsencode(path.absolute()))
-    except UnicodeEncodeError:
-        raise SettingError(f"{told}: no file can be called so") from None
+    except UnicodeEncodeError as error:
+        why = "no file can be called so" if error.encoding.startswith("utf") else locale_lacks(error)
+        raise SettingError(f"{told}: {why}") from None
     if longest > _LONGEST_NAME or whole > _LONGEST_PATH:
         limits = f"a name may have {_LONGEST_NAME} bytes, a path {_LONGEST_PATH}"
         raise SettingError(f"{told}: it is too long ({limits})")
@@ -47,6 +48,14 @@ def user_path(value: object, name: str = "the path") -> Path:
     except OSError as error:
         raise SettingError(f"{told}: {error.strerror}") from None
     return path
+
+
+def locale_lacks(error: UnicodeEncodeError) -> str:
+    """That a name cannot be that of a file in this locale, and what to do."""
+    return (
+        f"names of files are {error.encoding} in this locale, which lacks letters of {error.object!r:.200}: "
+        "use a locale such as C.UTF-8, or PYTHONUTF8=1"
+    )
 
 
 def as_found(path: Path) -> Path:

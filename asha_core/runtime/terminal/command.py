@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from asha_core.errors import AshaError, SettingError
+from asha_core.runtime.storage.paths import locale_lacks
 from asha_core.runtime.terminal.encodings import every_text_told
 from asha_core.runtime.terminal.streams import Nowhere, fill_descriptors, say
 
@@ -56,10 +57,7 @@ def _run(name: str, command: Callable[[], int]) -> int:
     except UnicodeEncodeError as error:
         if error.encoding.startswith("utf") or error.encoding != sys.getfilesystemencoding():
             raise
-        say(
-            f"{name}: error: names of files are {error.encoding} in this locale, which lacks letters of "
-            f"{error.object!r:.200}: use a locale such as C.UTF-8, or PYTHONUTF8=1"
-        )
+        say(f"{name}: error: {locale_lacks(error)}")
         return 2
     except KeyboardInterrupt:
         say(f"{name}: interrupted")

@@ -65,6 +65,16 @@ def test_what_is_none(value: Any, said: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_in_a_locale_that_lacks_a_names_letters_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.fsencode", lambda name: str(name).encode("ascii"))
+    with pytest.raises(SettingError) as caught:
+        user_path("größe", "--results-dir")
+    assert str(caught.value) == (
+        "--results-dir is 'größe': names of files are ascii in this locale, which lacks letters of 'größe': "
+        "use a locale such as C.UTF-8, or PYTHONUTF8=1"
+    )
+
+
 def test_where_nobody_may_look_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(path: Any) -> Any:
         raise PermissionError(13, "Permission denied", str(path))

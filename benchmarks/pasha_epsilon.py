@@ -85,11 +85,11 @@ class OnTheirWay(PASHA):
 class EveryReport(OnTheirWay):
     """The same, asked whenever a unit is reported."""
 
-    def _observed(self, trial: TrialState, loss: float) -> None:
-        super()._observed(trial, loss)
-        if self._observes and trial.resource > self.levels[self._highest - 1]:
+    def _observed(self, trial: TrialState, resource: int, loss: float) -> None:
+        super()._observed(trial, resource, loss)
+        if self._observes and resource > self.levels[self._highest - 1]:
             self._update()
-            if trial.resource < self.levels[self._highest] and not self._ranking.agrees(self.epsilon):
+            if resource < self.levels[self._highest] and not self._ranking.agrees(self.epsilon):
                 self._unlock()
 
 

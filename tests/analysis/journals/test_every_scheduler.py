@@ -104,7 +104,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Searched:
 
 
 def page_of(run: Run) -> str:
-    return run_page([run], [summary_of(run, [])], [], Path())
+    return run_page([run], [summary_of(run, [])], [], Path(), failures={})
 
 
 # -- trials ----------------------------------------------------------------------------------------

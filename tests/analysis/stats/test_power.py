@@ -101,7 +101,6 @@ def test_any_kind_of_real_number_will_do(number) -> None:
 
 @pytest.mark.parametrize("text", ["abc", "nan", "inf", ""])
 def test_a_target_on_the_command_line_that_is_no_number_is_named(text: str) -> None:
-    with pytest.raises(SettingError, match=f"{text!r} is no finite number") as told:
+    with pytest.raises(SettingError, match=f"--target is '?{text}'?: it must be a finite number"):
         _parser().parse_args(["--target", text, "results"])
-    assert "_finite" not in str(told.value)
     assert _parser().parse_args(["--target", "0.9", "--target", "1e-2", "results"]).target == [0.9, 0.01]

@@ -86,7 +86,7 @@ def test_a_space_that_is_nearly_empty_is_refused_at_once_also_behind_start_point
 def test_a_plan_for_a_budget_that_buys_nothing_says_so(scheduler, capsys):
     limits = ["--budget", "1s", "--unit-seconds", "100", "--plan"]
     assert main([*TEXTS, "--scheduler", scheduler, *limits]) == 0
-    assert "warning: the budget buys no configuration" in capsys.readouterr().out
+    assert "warning: the budget ends before the first unit is complete" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("limits", [("1e308", "1e-3"), ("1h", "1e-310")])

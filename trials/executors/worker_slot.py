@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from asha_core.errors import WorkerError
 from asha_core.messages import Event, Job, Lost
 from asha_core.runtime.executor import Notice
 from trials.devices import Slot
@@ -95,7 +96,7 @@ class WorkerSlot:
         return self.worker is None and self._start_at < math.inf
 
     def start(self, dies_with_parent: bool) -> bool:
-        """Start a worker; False if the system refuses.
+        """Start a worker; False if the system refuses, or what was sent before cannot be sent again.
 
         Raises:
             WorkerError: the task cannot be sent to another process.
@@ -109,6 +110,11 @@ class WorkerSlot:
             self.worker = Worker(self._settings, self.place, identity, f"{self.index}.{self._started}")
         except OSError as error:
             self.failed(f"worker {self.index} cannot be started: {error}")
+            return False
+        except WorkerError as error:
+            if self._started == 1:
+                raise
+            self.failed(str(error))  # such as a script that is gone: workers that run go on without it
             return False
         if self.job is not None:
             self.worker.submit(self.job)

@@ -7,7 +7,7 @@ the job was the first to load, what it is like when it has just been loaded coun
 
 Not given back, because it cannot be, or because something that was set up once may rely on it: modules and
 all that is in them, ``sys.path``, threads, child processes and open files, limits of the system, the umask,
-and how far random generators have got.
+torch's handler for its data loaders, and how far random generators have got.
 """
 
 from __future__ import annotations
@@ -123,8 +123,16 @@ def _handlers() -> list[Any]:
 
 def _set_handlers(before: list[Any]) -> None:
     for number, handler in zip(_SIGNALS, before, strict=True):
-        if handler is not None:  # not of Python's making
+        if handler is not None and not _is_of_loaders(number):  # None: not of Python's making
             signal.signal(number, handler)
+
+
+def _is_of_loaders(number: int) -> bool:
+    """Whether torch hears by this signal's handler that a process of a data loader was killed.
+
+    It sets it once in the life of a process, for all loaders there will be, and calls the one before it.
+    """
+    return getattr(signal.getsignal(number), "__module__", None) == "torch.utils.data._utils.signal_handling"
 
 
 def _wakeup_file() -> int:

@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader, Dataset
+from torch.utils.data._utils import signal_handling
 
 from asha_core.errors import TaskError
 from asha_core.messages import Failed, Report
@@ -28,6 +30,7 @@ from tests.trials import jobs
 from tests.trials.executors.pools import Make, finish, maker
 from trials.task import Task
 from trials.trial import Trial
+from trials.worker.failures import closing_event
 from trials.worker.process_state import restored
 
 MATMUL: Any = torch.backends.cuda.matmul
@@ -178,6 +181,35 @@ def test_signals_are_heard_after_a_job_with_an_event_loop() -> None:
     finally:
         arrivals.close()
         signal.signal(signal.SIGUSR1, before)
+
+
+class _Killed(Dataset[int]):
+    """As by the kernel, for want of memory."""
+
+    def __getitem__(self, index: int) -> int:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return index
+
+    def __len__(self) -> int:
+        return 1
+
+
+@pytest.mark.processes
+def test_every_job_hears_at_once_that_a_process_of_its_data_loader_was_killed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Torch sets the handler that tells it once in a process: it must not end with the first job."""
+    monkeypatch.setattr(signal_handling, "_SIGCHLD_handler_set", False)
+    before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        for _ in range(2):
+            with pytest.raises(RuntimeError) as caught, restored():
+                next(iter(DataLoader(_Killed(), num_workers=1, multiprocessing_context="fork")))
+            event = closing_event(jobs.job(), caught.value)
+            assert isinstance(event, Failed)
+            assert event.kind == "oom"
+    finally:
+        signal.signal(signal.SIGCHLD, before)
 
 
 def test_an_alarm_of_the_caller_s_rings() -> None:

@@ -296,8 +296,8 @@ class Trial:
                 f"trial {self.id} reported twice in unit {self._unit}: report once a unit, and further "
                 "numbers as trial.report(value, name=number)"
             )
-        number = _number(value, "value")
-        extra = {name: _number(metric, name) for name, metric in metrics.items()}
+        number = as_number(value, "value")
+        extra = {name: as_number(metric, name) for name, metric in metrics.items()}
         self._done, self._value = unit, number
         if self._saved == unit:
             with self.costs.timed("checkpoint_seconds"):
@@ -308,7 +308,8 @@ class Trial:
         self._writer.add(lambda: self._send(report))
 
 
-def _number(value: SupportsFloat, name: str) -> float:
+def as_number(value: SupportsFloat, name: str) -> float:
+    """What a task reports as ``name``; raises ``ReportError`` if it is no number."""
     try:
         # text, too, is a number to Python's float, and a mistake here
         if isinstance(value, str | bytes | bytearray | memoryview):

@@ -54,6 +54,7 @@ class Learner:
     """What a trial trains: the network, its optimiser, and the scaler of mixed precision.
 
     Attributes:
+        scores: of its validations, one a unit.
         trained: the batches that went through the network forward and back.
         measured: those that went through it only forward.
     """
@@ -66,6 +67,7 @@ class Learner:
         self.peaks = [group["lr"] for group in self.optimizer.param_groups]
         self.precision = Precision(task.precision, device)
         self.network = compiled(self.model, task.compile)  # the same weights; for training steps alone
+        self.scores: list[float] = []
         counted: Cache = task.__dict__.setdefault("_flops", {})
         self.trained = FlopCounter(self.model, counted, backward=True)
         self.measured = FlopCounter(self.model, counted, backward=False)
@@ -76,12 +78,14 @@ class Learner:
             "model": self.model.state_dict(),
             "optimizer": _optimizer_state(self.optimizer),
             "scaler": self.precision.scaler.state_dict(),
+            "scores": list(self.scores),
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Go on from what ``state`` gave."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.scores = list(state.get("scores", ()))  # an earlier version kept none
         if state["scaler"] and self.precision.scaler.is_enabled():  # it may come from another kind of device
             self.precision.scaler.load_state_dict(state["scaler"])
 

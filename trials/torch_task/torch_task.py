@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from asha_core.space import Configuration
@@ -116,6 +116,16 @@ class TorchTask(Task):
     def schedule(self, progress: float) -> float:
         """Factor on the learning rate at ``progress`` in [0, 1) of max_resource: cosine to 0."""
         return 0.5 * (1.0 + math.cos(math.pi * progress))
+
+    def converged(self, scores: Sequence[float], config: Configuration) -> bool:
+        """Whether a trial ends here, by itself: ``Trial.stop_early``. By default never.
+
+        Args:
+            scores: of its validations up to now, one a unit, the latest last, which then counts at every
+                rung above.
+            config: its configuration.
+        """
+        return False
 
     def setup(self, device: str) -> None:
         """Load torch and the data, and whatever PyTorch loads when an optimiser is first made."""

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -40,3 +40,4 @@ class TrainableTask(Protocol):
         self, inputs: Tensor, config: Configuration, generator: torch.Generator
     ) -> Tensor: ...
     def schedule(self, progress: float) -> float: ...
+    def converged(self, scores: Sequence[float], config: Configuration) -> bool: ...

@@ -23,7 +23,7 @@ from trials.torch_task.acceleration import repeatable
 from trials.torch_task.evaluation import evaluate
 from trials.torch_task.learner import Learner, load_data, training_inputs
 from trials.torch_task.trainable import TrainableTask
-from trials.trial import Trial
+from trials.trial import Trial, as_number
 from warmstart.problem.randomness import generator_for, own_randomness
 
 
@@ -71,8 +71,11 @@ def train(task: TrainableTask, trial: Trial) -> None:
                 score, valid_loss = evaluate(task, learner.model, valid_batches, learner.measured)
         _count(trial, "flops", learner.trained)
         _count(trial, "evaluate_flops", learner.measured)
+        learner.scores.append(as_number(score, "value"))
         trial.save(learner.state(), wait=False)
         trial.report(score, train_loss=loss, valid_loss=valid_loss)
+        if task.converged(learner.scores, trial.config):
+            trial.stop_early()
 
 
 def _count(trial: Trial, name: str, seen: FlopCounter) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,17 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
-from asha_core import AshaError, Configuration, Float, Job, RandomSearch, Refined, Report, SearchSpace
+from asha_core import (
+    AshaError,
+    Configuration,
+    Finished,
+    Float,
+    Job,
+    RandomSearch,
+    Refined,
+    Report,
+    SearchSpace,
+)
 from asha_core.runtime.storage.run_directory import RunDirectory
 from trials import FunctionTask, Task, TorchTask
 from trials.checkpoints.files import load_checkpoint, save_checkpoint
@@ -376,6 +386,27 @@ def test_a_regression_learns_and_keeps_its_smallest_error(run: Run) -> None:
     assert values[-1] < 0.15  # the noise alone is 0.1; knowing nothing, 3
     best = load_checkpoint(directory.trial_checkpoint(0, "best"))
     assert best["resource"] == 1 + min(range(9), key=values.__getitem__)
+
+
+class Patient(Regression):
+    """Over as soon as two units were no better than the best before them."""
+
+    def converged(self, scores: Sequence[float], config: Configuration) -> bool:
+        assert config["lr"] > 0
+        return len(scores) - 1 - scores.index(min(scores)) == 2
+
+
+def test_a_task_says_when_a_trial_has_converged_from_all_its_scores_whatever_the_rungs(run: Run) -> None:
+    every, _ = run(Regression(), [27])
+    scores = [value for _, value, _ in curve(every)]
+    ends = next(unit for unit in range(3, 28) if Patient().converged(scores[:unit], {"lr": 1.0}))
+    whole, _ = run(Patient(), [27])
+    paused, _ = run(Patient(), [ends - 2, ends - 1, 27])  # its best lies before the last two jobs
+    assert curve(whole) == curve(paused) == curve(every)[:ends]
+    assert whole[-1] == paused[-1] == Finished(0, 0, ends)
+    late, _ = run(Patient(), [ends])
+    assert late[-2] == Finished(0, 0, ends)
+    assert isinstance(late[-1], Report)
 
 
 def test_evaluation_sees_every_sample_once_whatever_the_batch_size() -> None:

@@ -203,7 +203,13 @@ class Trial:
 
         The value that it reported last counts at every rung above, as if it had been reported there, and it
         is never trained again. Then return.
+
+        Raises:
+            JobStopped: the search is being stopped, and the task does not loop over ``units()``: its training
+                may have ended for that, and the trial goes again; let it pass.
         """
+        if self._unit == 0 and self._stopping():
+            raise JobStopped(f"trial {self.id} stopped after unit {self._done}")
         self.stopped_early = True
 
     def units(self) -> Iterator[int]:

@@ -404,6 +404,29 @@ def test_a_job_that_has_all_its_units_ends_as_ever(tmp_path: Path) -> None:
     assert handle.stopping
 
 
+def test_an_end_that_a_stop_has_brought_about_is_no_early_end(tmp_path: Path) -> None:
+    """A library may end its loop at SIGTERM, and whoever asks only whether it did takes it for converged."""
+    asked: list[bool] = []
+    handle, sent = trial(tmp_path, stopping=lambda: bool(asked))
+    handle.report(0.1)
+    asked.append(True)
+    with pytest.raises(JobStopped):
+        handle.stop_early()
+    assert not handle.stopped_early
+    assert len(sent) == 1
+
+
+def test_a_task_that_loops_over_units_says_so_though_a_stop_has_come(tmp_path: Path) -> None:
+    """There, no stop comes out of the loop as anything else, and the trial need not notice once more."""
+    asked: list[bool] = []
+    handle, _ = trial(tmp_path, stopping=lambda: bool(asked))
+    for _ in handle.units():
+        asked.append(True)
+        handle.report(0.1)
+        handle.stop_early()
+    assert handle.stopped_early
+
+
 def test_a_stop_passes_through_a_tasks_own_except_clause(tmp_path: Path) -> None:
     handle, _ = trial(tmp_path, stopping=lambda: True)
     with pytest.raises(JobStopped):

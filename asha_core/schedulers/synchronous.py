@@ -163,7 +163,7 @@ class SynchronousScheduler(Scheduler):
     def _close_if_complete(self, bracket: _Bracket) -> None:
         if bracket.open.n < bracket.expected or bracket.awaited:
             return
-        if bracket.rung == bracket.first and bracket.begun < bracket.size:
+        if bracket in self._filling:
             if self._may_begin():
                 return
             self._filling.remove(bracket)

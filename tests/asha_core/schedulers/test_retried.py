@@ -112,3 +112,19 @@ def test_who_fails_again_where_the_rung_has_closed_has_failed():
     assert (scheduler.trials[0].status, scheduler.failures) == (Status.FAILED, 1)
     assert scheduler.ask().trial == 1
     assert scheduler.ask() is None
+
+
+@pytest.mark.parametrize(
+    ("name", "trials", "settings"),
+    [("sync-hyperband", 4, {"max_resource": 3}), ("sh", 3, {"max_resource": 1, "bracket_size": 2})],
+)
+def test_the_last_of_a_bracket_that_was_never_full_can_be_tried_again(name, trials, settings):
+    scheduler = make(name, max_trials=trials, **settings)
+    while (job := scheduler.ask()).trial < trials - 1:
+        for resource in range(job.start + 1, job.until + 1):
+            tell(scheduler, job, 0.5, resource)
+    scheduler.tell(Failed(job.trial, 0, "no"))
+    scheduler.tell(Retried(job.trial))
+    again = scheduler.ask()
+    assert tell(scheduler, again, 0.9, again.until) is Verdict.STOP
+    assert scheduler.trials[-1].status == Status.DONE

@@ -6,9 +6,10 @@
    on the GPU agrees with the CPU's within 2% of its largest entry.
 3. What units and a warm start cost: as many operations as on a CPU; of memory, tensors within what PyTorch
    holds, and that within what is in use on the device.
-4. A search with two workers on one GPU: each worker sees exactly one device.
+4. The GPUs that nvidia-smi lists, as the engine reads them, are those that torch sees, in its order.
+5. A search with two workers on one GPU: each worker sees exactly one device.
 
-Needs no data and no network: the digits task. With --device cpu it checks itself, without part 4.
+Needs no data and no network: the digits task. With --device cpu it checks itself, without parts 4 and 5.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import torch
 
 from asha_core import Job, RandomSearch, Refined, Report
 from asha_core.runtime.storage.run_directory import RunDirectory
+from trials.gpu_detection import visible_gpus
 from trials.tasks.digits import Digits
 from trials.torch_task.warm_start_problem import TrainingProblem
 from trials.worker.job_runner import JobRunner, WorkerSettings
@@ -122,6 +124,13 @@ def costs_are_told(folder: Path, device: str) -> bool:
     return good
 
 
+def gpus_are_found() -> bool:
+    found = [gpu.name for gpu in visible_gpus()]
+    seen = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    print(f"{'ok  ' if found == seen else 'FAIL'} GPUs found: {found}, torch sees {seen}")
+    return found == seen
+
+
 def search(folder: Path) -> bool:
     command = [sys.executable, "-c", "from asha_core.cli.run import main; raise SystemExit(main())"]
     options = [
@@ -160,7 +169,7 @@ def main() -> None:
             costs_are_told(folder, device),
         ]
         if device != "cpu":
-            checks.append(search(folder / "search"))
+            checks += [gpus_are_found(), search(folder / "search")]
     sys.exit(0 if all(checks) else 1)
 
 

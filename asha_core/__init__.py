@@ -93,7 +93,12 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
-        value = globals()[name] = getattr(importlib.import_module(_HOME[name]), name)
+        try:
+            home = importlib.import_module(_HOME[name])
+        except AttributeError as error:  # Python would say that there is no such name here, and not why
+            place = getattr(error.obj, "__file__", "built in")
+            raise ImportError(f"{name} cannot be imported from asha_core: {error} ({place})") from error
+        value = globals()[name] = getattr(home, name)
         return value
     raise AttributeError(f"module 'asha_core' has no attribute {name!r}")
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import asha_core
 from asha_core.errors import TaskError
 from asha_core.own_packages import NAMES, claim, why_hidden
 from tests.asha_core.cli.searches import ASHA_RUN, environment
@@ -131,3 +133,17 @@ def test_an_installed_module_that_hides_the_tasks_file_is_named(folder: Path) ->
     module(folder / "tests" / "__init__.py", TASK)
     with pytest.raises(TaskError, match=f"no 'Mine': {folder / 'tests'} is hidden by the module tests"):
         TaskSpec("tests:Mine").build()
+
+
+def test_a_file_that_stands_in_for_a_library_s_module_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not: there is no such name in ``asha_core``."""
+    monkeypatch.syspath_prepend(folder)
+    theirs = module(folder / "theirs.py")
+    module(folder / "mine.py", "import theirs\ntheirs.loads")
+    monkeypatch.setitem(asha_core._HOME, "Mine", "mine")
+    with pytest.raises(
+        ImportError, match=rf"module 'theirs' has no attribute 'loads' \({re.escape(str(theirs))}\)"
+    ):
+        from asha_core import Mine  # type: ignore[attr-defined]  # noqa: F401

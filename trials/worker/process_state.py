@@ -128,10 +128,7 @@ def _set_handlers(before: list[Any]) -> None:
 
 
 def _is_of_loaders(number: int) -> bool:
-    """Whether torch hears by this signal's handler that a process of a data loader was killed.
-
-    It sets it once in the life of a process, for all loaders there will be, and calls the one before it.
-    """
+    """Whether it is torch's, of a killed data loader's process: set once in a process, for all loaders."""
     return getattr(signal.getsignal(number), "__module__", None) == "torch.utils.data._utils.signal_handling"
 
 

@@ -62,6 +62,8 @@ def train(task: TrainableTask, trial: Trial) -> None:
         begun = None
     if begun is not None:
         learner.load(begun)
+    if learner.scores and task.converged(learner.scores, trial.config):  # killed before it could say so
+        trial.stop_early()
     for unit in trial.units():
         with repeatable(task.deterministic), own_randomness(stream_seed(trial.seed, "unit", unit), device):
             with trial.costs.timed("train_seconds"):

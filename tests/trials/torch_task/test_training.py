@@ -409,6 +409,24 @@ def test_a_task_says_when_a_trial_has_converged_from_all_its_scores_whatever_the
     assert isinstance(late[-1], Report)
 
 
+class Unheard(Patient):
+    """Killed when it had reported its last unit, before it could say that it was the last."""
+
+    killed = False
+
+    def converged(self, scores: Sequence[float], config: Configuration) -> bool:
+        before, self.killed = self.killed, self.killed or super().converged(scores, config)
+        return before and super().converged(scores, config)
+
+
+def test_a_trial_that_was_killed_before_it_could_say_so_trains_no_unit_more(run: Run) -> None:
+    (*_, said), _ = run(Patient(), [27])
+    ends = said.resource
+    events, _ = run(Unheard(), [ends, 27])
+    assert [report.resource for report in events[:-1]] == list(range(1, ends + 1))
+    assert events[-1] == said
+
+
 def test_evaluation_sees_every_sample_once_whatever_the_batch_size() -> None:
     task = Digits()
     _, valid = load_data(task, "cpu")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -77,6 +78,8 @@ class Worker:
         self.silence: Silence | None = None
         self._oom_kills = oom_kills()
         context = multiprocessing.get_context("spawn")
+        # multiprocessing asks for it, and a debugger's main module has none
+        vars(sys.modules["__main__"]).setdefault("__spec__", None)
         resource_tracker.ensure_running()  # first, or it would carry a worker's mark, and end with it
         jobs_far, self.jobs = context.Pipe(duplex=False)
         self.events, events_far = context.Pipe(duplex=False)

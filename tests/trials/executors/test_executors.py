@@ -244,6 +244,13 @@ def test_a_daemon_such_as_a_worker_of_a_pool_may_have_workers(
     assert this.daemon
 
 
+def test_a_script_in_a_debugger_may_have_workers(make_pool: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's own runs it as a main module that has no spec, not even None."""
+    monkeypatch.delattr(sys.modules["__main__"], "__spec__")
+    *_, last = finish(make_pool(jobs.reports), jobs.job(until=1))
+    assert isinstance(last, Report)
+
+
 def test_a_worker_killed_while_idle_is_replaced_without_a_word(shared: SharedPool) -> None:
     pool = shared.running(jobs.reports)
     [victim] = pids(pool)

@@ -24,7 +24,7 @@ from trials.trial import JobStopped, Trial
 from trials.worker import memory
 from trials.worker.failures import closing_event, stopped
 from trials.worker.output import not_through_links
-from trials.worker.process_state import restored
+from trials.worker.process_state import SetOnce, restored
 from warmstart.base import Problem, WarmStart, accepted
 from warmstart.hints import new_hints
 from warmstart.registry import build
@@ -89,6 +89,7 @@ class JobRunner:
             else build(settings.warm_start, settings.warm_start_settings)
         )
         self._hinted: set[str] = set()
+        self._set_once = SetOnce()
         self._peaks = MemoryPeaks(device)
         self._counted: dict[str, Any] = {}  # of the warm start's arithmetic
         self._task.setup(device)
@@ -112,8 +113,11 @@ class JobRunner:
         """Train, and say how it ended."""
         held: list[Report] = []
         try:
-            with restored():
-                return self._train(job, send, held)
+            with restored() as changed:
+                closing = self._train(job, send, held)
+            for text in self._set_once.on_job(changed):
+                send(Notice(text, self._slot, job.trial, once=True))
+            return closing
         except BaseException as error:
             if self._inline and not isinstance(error, Exception | SystemExit | JobStopped):
                 raise  # Ctrl-C, which is for the engine

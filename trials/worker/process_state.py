@@ -1,65 +1,37 @@
 """What a job changes of its process, given back when it has ended: workers live as long as the search.
 
 A job that moves to another folder, turns gradients off or makes an error of every warning would else do so
-for every trial after it. Each ``_State`` is one thing that is looked at before a job and after it, and set
-again if it has changed; all of them take a fifth of a millisecond. No module is loaded for that. Of one that
-the job was the first to load, what it is like when it has just been loaded counts as before.
-
-Not given back, because it cannot be, or because something that was set up once may rely on it: modules and
-all that is in them, ``sys.path``, threads, child processes and open files, limits of the system, the umask,
-torch's handler for its data loaders, and how far random generators have got.
+for every trial after it. Each thing in ``restorable`` is looked at before a job and after it, and set again
+if it has changed; all of them take a fifth of a millisecond. No module is loaded for that. Of one that the
+job was the first to load, what it is like when it has just been loaded counts as before.
 """
 
 from __future__ import annotations
 
-import gc
-import locale
-import logging
-import multiprocessing
-import os
-import signal
 import sys
-import threading
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any
 
-_UNKNOWN: Any = object()
-_UNLOADED: Any = object()
-
-
-class _State(NamedTuple):
-    """One thing that a job may change.
-
-    Attributes:
-        read: how it is. Not the thing itself, if that can be changed in place.
-        write: make it so.
-        module: that must be loaded.
-        initial: how it is when the module has just been loaded; if unknown, it stays as the job that loaded
-            the module has left it.
-    """
-
-    read: Callable[[], Any]
-    write: Callable[[Any], object]
-    module: str = "sys"
-    initial: Callable[[], Any] = lambda: _UNKNOWN
+from trials.worker.restorable import NUMPY, PYTHON, TORCH, UNKNOWN, UNLOADED, State
 
 
 class ProcessState:
     """How the process is now."""
 
     def __init__(self) -> None:
-        self._before = [(state, _read(state)) for state in _PYTHON + _NUMPY + _TORCH]
+        self._before = [(state, _read(state)) for state in PYTHON + NUMPY + TORCH]
 
-    def restore(self) -> None:
-        """Make it so again, once."""
+    def restore(self) -> set[str]:
+        """Make it so again, once; returns the names of what was otherwise and has one."""
         before, self._before = self._before, []
+        changed = set()
         for state, value in before:
             with suppress(Exception):  # such as a folder that is gone
                 if _differs(state, value):
-                    state.write(state.initial() if value is _UNLOADED else value)
+                    changed.add(state.name)
+                    state.write(state.initial() if value is UNLOADED else value)
+        return changed - {""}
 
     def keep_changes(self) -> None:
         """From here on, care for what is otherwise now, and for nothing else."""
@@ -67,234 +39,47 @@ class ProcessState:
 
 
 @contextmanager
-def restored() -> Iterator[None]:
-    """After what is inside, the process is as it was before."""
-    before = ProcessState()
+def restored() -> Iterator[set[str]]:
+    """After what is inside, the process is as it was before; the set has the names of what was changed."""
+    before, changed = ProcessState(), set[str]()
     try:
-        yield
+        yield changed
     finally:
-        before.restore()
+        changed |= before.restore()
 
 
-def _read(state: _State) -> Any:
+class SetOnce:
+    """Notices what one job has changed and a later one has not: perhaps it was meant for all of them.
+
+    As where a module that sets it is loaded by the first job that needs it, and then is there.
+    """
+
+    def __init__(self) -> None:
+        self._changed: set[str] = set()
+
+    def on_job(self, changed: set[str]) -> list[str]:
+        """What to say after a job that has changed these, each once."""
+        missed = self._changed - changed
+        self._changed = changed | (self._changed - missed)
+        return [
+            f"{name} was changed by one trial, given back after it, and not changed by the next one of its "
+            "worker: set what is meant for all at the top level of your module, or in setup()"
+            for name in sorted(missed)
+        ]
+
+
+def _read(state: State) -> Any:
     if state.module not in sys.modules:
-        return _UNLOADED
+        return UNLOADED
     with suppress(Exception):  # such as a folder that is gone, or an older version of the module
         return state.read()
-    return _UNKNOWN
+    return UNKNOWN
 
 
-def _differs(state: _State, before: Any) -> bool:
+def _differs(state: State, before: Any) -> bool:
     now = _read(state)
-    if now is _UNLOADED:
+    if now is UNLOADED:
         return False
-    if before is _UNLOADED:
+    if before is UNLOADED:
         before = state.initial()
-    return before is not _UNKNOWN and now is not before and bool(now != before)
-
-
-def _stream(name: str) -> _State:
-    def write(before: Any) -> None:
-        with suppress(Exception):  # whatever the job has put there
-            getattr(sys, name).flush()
-        setattr(sys, name, before)
-
-    return _State(lambda: getattr(sys, name), write)
-
-
-def _set_environment(before: dict[str, str]) -> None:
-    for name in set(os.environ).difference(before):
-        del os.environ[name]
-    os.environ.update(before)
-
-
-_SIGNALS = [
-    getattr(signal, f"SIG{name}")
-    for name in ("INT", "TERM", "HUP", "QUIT", "ALRM", "USR1", "USR2", "CHLD", "PIPE", "ABRT")
-    if hasattr(signal, f"SIG{name}")
-]
-
-
-def _handlers() -> list[Any]:
-    if threading.current_thread() is not threading.main_thread():  # which alone may set them
-        return []
-    return [signal.getsignal(number) for number in _SIGNALS]
-
-
-def _set_handlers(before: list[Any]) -> None:
-    for number, handler in zip(_SIGNALS, before, strict=True):
-        if handler is not None and not _is_of_loaders(number):  # None: not of Python's making
-            signal.signal(number, handler)
-
-
-def _is_of_loaders(number: int) -> bool:
-    """Whether it is torch's, of a killed data loader's process: set once in a process, for all loaders."""
-    return getattr(signal.getsignal(number), "__module__", None) == "torch.utils.data._utils.signal_handling"
-
-
-def _wakeup_file() -> int:
-    """That Python writes the numbers of signals to; it must be set to be read."""
-    if threading.current_thread() is not threading.main_thread():
-        return -1
-    number = signal.set_wakeup_fd(-1)
-    _set_wakeup_file(number)
-    return number
-
-
-def _set_wakeup_file(number: int) -> None:
-    with suppress(OSError, ValueError):  # it has been closed
-        signal.set_wakeup_fd(number, warn_on_full_buffer=False)
-
-
-def _stop_alarm(before: bool) -> None:
-    if not before:  # else it is another's, whatever the job has made of it
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
-
-
-def _set_filters(before: list[Any]) -> None:
-    warnings.resetwarnings()  # so that what was decided by the job's is forgotten
-    filters: Any = warnings.filters
-    filters[:] = before
-
-
-def _set_logging(before: tuple[int, list[Any], int]) -> None:
-    level, logging.root.handlers[:], disabled = before
-    logging.root.setLevel(level)
-    logging.disable(disabled)
-
-
-_PYTHON = [
-    _State(os.getcwd, os.chdir),
-    _State(lambda: dict(os.environ), _set_environment),
-    _stream("stdin"),
-    _stream("stdout"),
-    _stream("stderr"),
-    _State(lambda: sys.excepthook, lambda before: setattr(sys, "excepthook", before)),
-    _State(lambda: list(sys.argv), lambda before: setattr(sys, "argv", before)),
-    _State(sys.getrecursionlimit, sys.setrecursionlimit),
-    # the alarm first, while there is somebody to hear it
-    _State(lambda: signal.getitimer(signal.ITIMER_REAL) != (0.0, 0.0), _stop_alarm),
-    _State(_handlers, _set_handlers),
-    _State(_wakeup_file, _set_wakeup_file),
-    _State(
-        lambda: signal.pthread_sigmask(signal.SIG_BLOCK, ()),
-        lambda before: signal.pthread_sigmask(signal.SIG_SETMASK, before),
-    ),
-    _State(gc.isenabled, lambda before: gc.enable() if before else gc.disable()),
-    _State(lambda: list(warnings.filters), _set_filters),
-    _State(
-        lambda: (logging.root.level, list(logging.root.handlers), logging.root.manager.disable), _set_logging
-    ),
-    _State(lambda: locale.setlocale(locale.LC_ALL), lambda before: locale.setlocale(locale.LC_ALL, before)),
-    _State(
-        lambda: multiprocessing.get_start_method(allow_none=True),
-        lambda before: multiprocessing.set_start_method(before, force=True),
-    ),
-]
-
-
-def _numpy() -> Any:
-    return sys.modules["numpy"]
-
-
-_NUMPY = [
-    _State(
-        lambda: _numpy().geterr(),
-        lambda before: _numpy().seterr(**before),
-        "numpy",
-        lambda: {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"},
-    ),
-]
-
-
-def _torch() -> Any:
-    return sys.modules["torch"]
-
-
-def _of_torch(read: str, write: str, initial: Callable[[], Any] = lambda: _UNKNOWN) -> _State:
-    """A pair of functions of torch's."""
-
-    def get() -> Any:
-        return attrgetter(read)(_torch())()
-
-    def put(before: Any) -> None:
-        attrgetter(write)(_torch())(before)
-
-    return _State(get, put, "torch", initial)
-
-
-def _autocast(device: str) -> _State:
-    return _State(
-        lambda: _torch().is_autocast_enabled(device),
-        lambda before: _torch().set_autocast_enabled(device, before),
-        "torch",
-        lambda: False,
-    )
-
-
-def _cudnn(name: str, initial: object) -> _State:
-    return _State(
-        lambda: getattr(_torch().backends.cudnn, name),
-        lambda before: setattr(_torch().backends.cudnn, name, before),
-        "torch",
-        lambda: initial,
-    )
-
-
-def _set_deterministic(mode: int) -> None:
-    _torch().set_deterministic_debug_mode(mode)
-    compiler = sys.modules.get("torch._inductor.config")
-    if compiler is not None:  # which ``use_deterministic_algorithms`` tells, too
-        compiler.deterministic = mode > 0  # type: ignore[attr-defined]
-
-
-def _matmul_precision() -> tuple[str | None, str | None]:
-    """As the older functions have it, and as the newer ones; None where that cannot be told."""
-    older = newer = None
-    with suppress(Exception):  # the newer ones have been used
-        older = _torch().get_float32_matmul_precision()
-    with suppress(Exception):  # there are none yet
-        newer = _torch().backends.cuda.matmul.fp32_precision
-    return older, newer
-
-
-def _set_matmul_precision(before: tuple[str | None, str | None]) -> None:
-    older, newer = before
-    if older is not None:
-        _torch().set_float32_matmul_precision(older)  # sets the newer one, too
-    if newer is not None:
-        _torch().backends.cuda.matmul.fp32_precision = newer
-
-
-_TORCH = [
-    _of_torch("is_grad_enabled", "set_grad_enabled", lambda: True),
-    _of_torch("get_default_dtype", "set_default_dtype", lambda: _torch().float32),
-    _State(
-        lambda: _torch().get_default_device(),
-        # none has been set: to set the CPU would make every tensor pass through Python
-        lambda before: _torch().set_default_device(None if before.type == "cpu" else before),
-        "torch",
-        lambda: _torch().device("cpu"),
-    ),
-    _State(lambda: _torch().get_deterministic_debug_mode(), _set_deterministic, "torch", lambda: 0),
-    _of_torch("is_anomaly_enabled", "autograd.set_detect_anomaly", lambda: False),
-    _of_torch("get_num_threads", "set_num_threads"),
-    _autocast("cpu"),
-    _autocast("cuda"),
-    _cudnn("enabled", True),
-    _cudnn("benchmark", False),
-    _cudnn("deterministic", False),
-    _cudnn("allow_tf32", True),
-    _State(
-        lambda: _torch().backends.fp32_precision,
-        lambda before: setattr(_torch().backends, "fp32_precision", before),
-        "torch",
-        lambda: "none" if hasattr(_torch().backends, "fp32_precision") else _UNKNOWN,
-    ),
-    _State(
-        _matmul_precision,
-        _set_matmul_precision,
-        "torch",
-        lambda: ("highest", _matmul_precision()[1] and "none"),
-    ),
-]
+    return before is not UNKNOWN and now is not before and bool(now != before)

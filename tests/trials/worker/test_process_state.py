@@ -25,6 +25,7 @@ from torch.utils.data._utils import signal_handling
 
 from asha_core.errors import TaskError
 from asha_core.messages import Failed, Report
+from asha_core.runtime.executor import Notice
 from asha_core.runtime.interrupts import Arrivals
 from tests.trials import jobs
 from tests.trials.executors.pools import Make, finish, maker
@@ -273,6 +274,38 @@ def test_set_up_is_for_all_jobs_and_not_for_who_runs_them_inline(inline: Make) -
     with pytest.raises(TaskError):
         inline(_SetsUp(fails=True))
     assert Path.cwd() == folder
+
+
+class _SetsModes(Task):
+    """In its first jobs, or in all: as one whose first job loads a module that does."""
+
+    space = jobs.SPACE
+
+    def __init__(self, until_trial: int) -> None:
+        self.until_trial = until_trial
+
+    def run(self, trial: Trial) -> None:
+        if trial.id < self.until_trial:
+            torch.set_default_dtype(torch.float64)
+            np.seterr(all="raise")
+        if trial.id == 1:
+            raise ValueError("it has no say")
+        trial.report(0.0)
+
+
+@pytest.mark.parametrize(("until_trial", "told"), [(0, []), (1, [2]), (3, [3]), (9, [])])
+def test_modes_that_one_trial_has_set_and_the_next_has_not_are_told_once(
+    until_trial: int, told: list[int], inline: Make
+) -> None:
+    executor = inline(_SetsModes(until_trial))
+    notices = []
+    for number in range(6):
+        executor.submit(jobs.job(trial=number, until=1), 0)
+        events = executor.wait(0.0)
+        notices += [(number, each.text.split()[0]) for each in events if isinstance(each, Notice)]
+    assert notices == [
+        (number, name) for number in told for name in ("numpy.seterr", "torch.set_default_dtype")
+    ]
 
 
 @pytest.fixture

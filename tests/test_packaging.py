@@ -73,6 +73,7 @@ def test_the_metadata_names_the_dependencies_and_the_licence(wheel: Path) -> Non
     assert fields["License-File"] == "LICENSE"
 
 
+@pytest.mark.slow
 def test_a_clean_environment_runs_a_search_and_a_report_from_the_wheel(wheel: Path, tmp_path: Path) -> None:
     """The wheel is new; its dependencies, torch among them, are borrowed from this environment."""
     home = tmp_path / "venv"

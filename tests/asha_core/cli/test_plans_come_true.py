@@ -97,7 +97,7 @@ def test_the_plan_of_a_synchronous_search_is_what_it_does(name: str, search: Any
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", sorted({*SCHEDULERS} - {*SYNCHRONOUS, "pasha"}))
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=15, deadline=None, derandomize=True)
 @given(searches())
 def test_the_plan_of_an_asynchronous_search_is_the_mean_of_what_it_does(name: str, search: Any) -> None:
     chosen, deadline, unit_seconds, slots = search

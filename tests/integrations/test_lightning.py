@@ -128,8 +128,8 @@ def test_without_the_library_the_error_names_the_command(monkeypatch: pytest.Mon
 
 
 @pytest.mark.processes
-@pytest.mark.long
-@pytest.mark.parametrize("gpus", ["inline", pytest.param("cpu", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("gpus", ["inline", "cpu"])
 def test_a_stop_fails_no_trial_that_a_trainer_trains(gpus: str, tmp_path: Path) -> None:
     """Lightning answers SIGTERM with an exception, and Ctrl-C with ``sys.exit``."""
     task = ["--task", "tests.integrations.lightning_trials:Fits", "--gpus", gpus]

@@ -40,6 +40,8 @@ def read_options(arguments: Sequence[str] | None) -> tuple[dict[str, Any], dict[
             "--retry-failed tries again what failed in a search that is resumed: give --resume too"
         )
     if options["plan"]:
+        if options["resume"]:
+            raise SettingError("--plan tells what a new search would do: give its options, without --resume")
         return options, {}
     given = options["results_dir"]
     if not options["resume"] and (given is None or not _asks_to_go_on(RunDirectory(Path(given)))):

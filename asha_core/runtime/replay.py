@@ -47,6 +47,9 @@ class EarlierSessions:
             again = f"; {counted(len(self.running), 'job')} that ran then {goes} again"
         if self.retried:
             again += f"; {counted(len(self.retried), 'trial')} that failed, tried again"
+        elif scheduler.failures:
+            failed = counted(scheduler.failures, "trial")
+            again += f"; {failed} that failed, not tried again without --retry-failed"
         return (
             f"going on with a search that {how} after {counted(len(scheduler.trials), 'trial')}, "
             f"{counted(scheduler.units, unit)} and {format_duration(self.t)}{again}"

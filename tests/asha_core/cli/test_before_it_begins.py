@@ -95,6 +95,11 @@ def test_a_plan_for_more_than_all_of_time_ends(limits, capsys):
     assert "trials" in capsys.readouterr().out
 
 
+def test_a_plan_is_of_a_new_search(capsys):
+    assert main([*TEXTS, "--max-trials", "9", "--resume", "--plan"]) == 2
+    assert "--plan tells what a new search would do" in capsys.readouterr().err
+
+
 def test_a_key_is_given_once(capsys):
     assert main([*TEXTS, "--freeze", "x=0.1", "--freeze", "x=0.2"]) == 2
     assert "--freeze gives x twice" in capsys.readouterr().err

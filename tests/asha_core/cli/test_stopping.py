@@ -174,7 +174,7 @@ def test_five_equal_failures_end_it(tmp_path: Path, capsys: pytest.CaptureFixtur
     line = capsys.readouterr().err.splitlines()[-1]
     assert line.startswith("asha-run: error: the first 5 trials all failed with the same error")
     assert "RuntimeError: the wheels came off trial" in line
-    log = line[line.index("(trials/") + 1 : -1]
+    log = line[line.index("(trials/") + 1 : line.index("log.txt)")] + "log.txt"
     assert "the wheels came off" in (tmp_path / "run" / log).read_text()
     assert len(records(tmp_path / "run", "failed")) == 5
     assert records(tmp_path / "run")[-1]["type"] == "end"

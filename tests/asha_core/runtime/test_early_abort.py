@@ -39,7 +39,8 @@ def test_five_trials_with_the_same_error_but_for_numbers_end_a_search(slots):
     assert said.startswith("the first 5 trials all failed with the same error, so the search was stopped: ")
     (last,) = [r for n, r in enumerate(r for r in records if r["type"] == "failed") if n == 4]
     assert f"size mismatch: {last['trial']}x7" in said
-    assert said.endswith(f"(trials/{last['trial']}/log.txt)")
+    assert f"(trials/{last['trial']}/log.txt)" in said
+    assert "--retry-failed" in said
     assert scheduler.failures == 5
     assert (records[-1]["type"], records[-1]["reason"]) == ("end", "error")
 

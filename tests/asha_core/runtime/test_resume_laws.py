@@ -196,6 +196,14 @@ def test_in_one_line():
     assert earlier.describe(scheduler, "epoch") == (
         "going on with a search that ended (budget) after 3 trials, 3 epochs and 2m 05s"
     )
+    job = story.ask()
+    story.tell(Failed(job.trial, job.attempt, "error", "OSError: no such share"))
+    earlier, scheduler = story.replayed()
+    assert earlier.describe(scheduler, "epoch").endswith(
+        "; 1 trial that failed, not tried again without --retry-failed"
+    )
+    earlier.retried = [job.trial]
+    assert earlier.describe(scheduler, "epoch").endswith("; 1 trial that failed, tried again")
 
 
 # -- another search --------------------------------------------------------------------------------

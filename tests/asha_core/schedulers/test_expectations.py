@@ -26,7 +26,7 @@ def searched(name, trials, seed, **settings):
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", SCHEDULERS)
-@pytest.mark.parametrize("R", [81, 200])
+@pytest.mark.parametrize("R", [81, pytest.param(200, marks=pytest.mark.slow)])
 def test_500_trials_take_about_the_units_that_are_forecast(name, R):
     forecast = Forecast(make(name, max_resource=R), 500, 8)
     found = [searched(name, 500, seed, max_resource=R) for seed in range(10, 22)]

@@ -237,7 +237,7 @@ def a_walk(name: str, seed: int) -> Duel:
     return duel
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_and_so_it_is_on_long_random_walks(name):
     for seed in range(WALKS):

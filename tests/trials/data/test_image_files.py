@@ -554,7 +554,7 @@ def test_files_are_checked_and_read_without_torch(tmp_path: Path) -> None:
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == 0
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_the_smallest_subsets_of_the_page_on_image_data(tmp_path: Path) -> None:
     images, labels = np.zeros((50_000, 32, 32, 3), np.uint8), np.arange(50_000) % 10
     np.savez_compressed(tmp_path / "cifar10.npz", train_images=images, train_labels=labels)

@@ -20,10 +20,10 @@ def threads_within_limits() -> Iterator[None]:
     """No more threads than this process may use cores, unless the user has said how many; then as before."""
     torch: Any = sys.modules.get("torch")  # who has not loaded it has no threads of its
     before = 0 if torch is None or "OMP_NUM_THREADS" in os.environ else torch.get_num_threads()
-    if before <= cores():
+    if before <= (most := cores()):  # read from the control groups' files
         yield
         return
-    torch.set_num_threads(cores())
+    torch.set_num_threads(most)
     try:
         yield
     finally:

@@ -4,7 +4,6 @@ By module: a text that is there once, what becomes of it, and the rule that is b
 
 Left out because nothing that can be seen would change:
 
-* ``Rung.promote`` need not look whether there are any candidates;
 * ``SortedChunks``: where exactly a chunk is halved, and whether the last of a half is the first of the other;
 * ``SoftRanking.agrees``: whether the gap is looked at anew when it is within epsilon;
 * ``CurveNoise.add``: the question that is asked for speed alone;

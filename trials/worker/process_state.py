@@ -59,8 +59,7 @@ class SetOnce:
 
     def on_job(self, changed: set[str]) -> list[str]:
         """What to say after a job that has changed these, each once."""
-        missed = self._changed - changed
-        self._changed = changed | (self._changed - missed)
+        missed, self._changed = self._changed - changed, changed
         return [
             f"{name} was changed by one trial, given back after it, and not changed by the next one of its "
             "worker: set what is meant for all at the top level of your module, or in setup()"

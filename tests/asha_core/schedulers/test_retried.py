@@ -12,6 +12,16 @@ from tests.asha_core.schedulers.helpers import fingerprint, make, tell
 every = pytest.mark.parametrize("name", SCHEDULERS)
 
 
+def of_which_the_first_failed(name, max_trials, **settings):
+    """All trials have begun; trial 0 has failed, and each other one has reported its number."""
+    scheduler = make(name, mode="min", max_trials=max_trials, **settings)
+    jobs = [scheduler.ask() for _ in range(max_trials)]
+    scheduler.tell(Failed(0, 0, "no"))
+    for job in jobs[1:]:
+        tell(scheduler, job, float(job.trial))
+    return scheduler
+
+
 @every
 def test_it_goes_again_from_its_last_unit_before_all_others(name):
     scheduler = make(name, min_resource=9, max_resource=9, max_trials=3, max_retries=0)
@@ -50,11 +60,7 @@ def test_its_place_among_the_trials_is_kept_though_it_is_screened_out_then(name)
 
 
 def test_n_of_its_rung_does_not_grow():
-    scheduler = make("asha", mode="min", max_resource=9, max_trials=5)
-    jobs = [scheduler.ask() for _ in range(5)]
-    scheduler.tell(Failed(0, 0, "no"))
-    for job in jobs[1:]:
-        tell(scheduler, job, float(job.trial))
+    scheduler = of_which_the_first_failed("asha", max_resource=9, max_trials=5)
     assert scheduler.ask().trial == 1  # floor(5/3) is one
     scheduler.tell(Retried(0))
     tell(scheduler, scheduler.ask(), 9.0)
@@ -62,11 +68,7 @@ def test_n_of_its_rung_does_not_grow():
 
 
 def test_the_best_goes_on_though_it_comes_late():
-    scheduler = make("asha", mode="min", max_resource=9, max_trials=5)
-    jobs = [scheduler.ask() for _ in range(5)]
-    scheduler.tell(Failed(0, 0, "no"))
-    for job in jobs[1:]:
-        tell(scheduler, job, float(job.trial))
+    scheduler = of_which_the_first_failed("asha", max_resource=9, max_trials=5)
     assert scheduler.ask().trial == 1
     scheduler.tell(Retried(0))
     tell(scheduler, scheduler.ask(), 0.0)
@@ -88,11 +90,7 @@ def test_a_rung_that_is_open_waits_for_it_and_it_can_go_on():
 
 
 def test_a_rung_that_has_closed_stays_as_it_is():
-    scheduler = make("sh", mode="min", max_resource=3, max_trials=3)
-    jobs = [scheduler.ask() for _ in range(3)]
-    scheduler.tell(Failed(0, 0, "no"))
-    for job in jobs[1:]:
-        tell(scheduler, job, float(job.trial))
+    scheduler = of_which_the_first_failed("sh", max_resource=3, max_trials=3)
     scheduler.tell(Retried(0))
     tell(scheduler, scheduler.ask(), 0.0)
     assert scheduler.trials[0].status == Status.STOPPED
@@ -101,11 +99,7 @@ def test_a_rung_that_has_closed_stays_as_it_is():
 
 
 def test_who_fails_again_where_the_rung_has_closed_has_failed():
-    scheduler = make("sh", mode="min", max_resource=3, max_trials=3)
-    jobs = [scheduler.ask() for _ in range(3)]
-    scheduler.tell(Failed(0, 0, "no"))
-    for job in jobs[1:]:
-        tell(scheduler, job, float(job.trial))
+    scheduler = of_which_the_first_failed("sh", max_resource=3, max_trials=3)
     scheduler.tell(Retried(0))
     again = scheduler.ask()
     assert scheduler.tell(Failed(0, again.attempt, "no")) is Verdict.STOP

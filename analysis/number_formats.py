@@ -9,6 +9,7 @@ from asha_core.runtime.units import counted
 
 __all__ = [
     "NONE",
+    "better",
     "between",
     "counted",
     "few",
@@ -20,11 +21,13 @@ __all__ = [
     "p_value",
     "percent",
     "percent_cell",
+    "relative_targets",
     "significant",
     "slug",
     "target_name",
     "time_unit",
     "with_interval",
+    "worse",
 ]
 NONE = "\N{EN DASH}"  # in a table's cell: there is no number
 _INFINITE = "\N{INFINITY}"
@@ -64,6 +67,26 @@ def target_name(target: float, metric: str, mode: str = "max") -> str:
     if "acc" in metric and 0 < target <= 1 and mode == "max":
         return f"{metric} {100 * target:g}%"
     return f"{metric} {target:g}"
+
+
+def better(mode: str) -> str:
+    """Which values of a metric of ``mode`` are better: "higher is better"."""
+    return "higher is better" if mode == "max" else "lower is better"
+
+
+def worse(mode: str) -> str:
+    """What a worse value is than a better one: "lower", of mode "max"."""
+    return "lower" if mode == "max" else "higher"
+
+
+def relative_targets(best: float, mode: str, shares: Sequence[float]) -> tuple[float, ...]:
+    """Targets relative to the best value: ``shares`` of it, or that many times worse where lower is better.
+
+    None of a value that is not positive: shares of it mean nothing.
+    """
+    if not best > 0:
+        return ()
+    return tuple(best * share if mode == "max" else best / share for share in shares)
 
 
 def listed(names: Sequence[object], last: str = "and") -> str:

@@ -11,8 +11,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
+from analysis.journals.replicate import Source
 from analysis.stats.effects import Ratio
 from analysis.stats.paired import Difference, McNemar, PermutationResult, WilcoxonResult
 from analysis.stats.summaries import SuccessRate
@@ -29,20 +30,19 @@ class Horizon:
     measure: Measure
     target: float | None  # of T@tau; None: of what is no T@tau, such as areas and bands
     value: float
-    # what sets it: the configured budget, the shortest run (of those that never reached the target), or,
-    # without either, the longest one
-    source: Literal["budget", "shortest run", "longest run"]
-    run: str = ""  # the id of that run; "" for a budget
+    source: Source  # what sets it: see ``horizon_and_source``
+    run: str = ""  # whose end it is, by its id; "" for a budget
 
     @property
     def words(self) -> str:
         """What sets it, for people."""
         if self.source == "budget":
             return "the budget"
-        which = {"shortest run": "the shortest search", "longest run": "the last search"}[self.source]
-        if self.source == "shortest run" and self.target is not None:
-            which += " that never got there"
-        return f"where {which} ended ({self.run})"
+        if self.source == "half":
+            return f"where half of the searches had ended ({self.run})"
+        which = {"shortest run": "the first search that was stopped", "longest run": "the last search"}
+        never = " and had not got there" if self.source == "shortest run" and self.target is not None else ""
+        return f"where {which[self.source]}{never} ended ({self.run})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.comparison.arms import Estimate, Horizon
-from analysis.journals.metrics import first_reached
-from analysis.journals.replicate import Replicate, horizon, times_to_target
+from analysis.journals.replicate import Replicate, horizon_and_source, times_to_target
+from analysis.number_formats import relative_targets
 from analysis.stats.arrays import Bools, Floats
 from analysis.stats.summaries import student_interval
 from analysis.study.loading import Pair, Study
@@ -21,7 +21,6 @@ CONFIDENCE = 0.95
 EFFECT = 0.85  # the ratio of times that the proposal is about
 DRAWS = 2_000
 RELATIVE = (0.9, 0.95, 0.99)  # of the best value of a group: targets where none were fixed
-_AT_BUDGET = 1e-3  # an engine that stops at its budget looks at the clock a little before or after
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,22 +103,10 @@ def group_data(
     chosen = tuple(dict.fromkeys(t for t in later if t not in fixed)) or (() if fixed else derived(used))
     targets = (None, *fixed, *chosen)
     horizons: dict[tuple[str, float | None], Horizon] = {
-        (m, t): horizon_of(used, m, t) for m in MEASURES for t in targets
+        (m, t): Horizon(m, t, *horizon_and_source(used, m, t)) for m in MEASURES for t in targets
     }
     data = GroupData(study, name, runs, fixed, chosen, horizons, auc_start(used))
     return data, problems
-
-
-def horizon_of(runs: Sequence[Replicate], measure: Measure, target: float | None) -> Horizon:
-    """Up to where searches can be compared, and what sets it."""
-    value = horizon(runs, measure, target)
-    if math.isclose(value, min(each.budget(measure) for each in runs), rel_tol=_AT_BUDGET):
-        return Horizon(measure, target, value, "budget")
-    never = [
-        each for each in runs if target is None or first_reached(each.curve.value, target, each.mode) is None
-    ]
-    which = min(never or runs, key=lambda each: abs(each.ends[measure] - value))
-    return Horizon(measure, target, value, "shortest run" if never else "longest run", which.id)
 
 
 def derived(runs: Sequence[Replicate]) -> tuple[float, ...]:
@@ -130,8 +117,9 @@ def derived(runs: Sequence[Replicate]) -> tuple[float, ...]:
     values = [each.best for each in runs if math.isfinite(each.best)]
     if not values or min(values) <= 0:
         return ()
-    best = max(values) if sign_of(runs) > 0 else min(values)
-    return tuple(float(f"{best * share if sign_of(runs) > 0 else best / share:.4g}") for share in RELATIVE)
+    mode = runs[0].mode
+    best = max(values) if mode == "max" else min(values)
+    return tuple(float(f"{target:.4g}") for target in relative_targets(best, mode, RELATIVE))
 
 
 def auc_start(runs: Sequence[Replicate]) -> float:

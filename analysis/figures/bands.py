@@ -61,10 +61,11 @@ def plot_best_bands(
     n = sizes(n, bands)
     drawn = {name: centred(f"bands[{name!r}]", band, len(x)) for name, band in bands.items()}
     drawn = {name: band for name, band in drawn.items() if np.isfinite(band[0]).any()}
-    if not drawn or not len(x):
-        nothing(axes, "no search reported a finite score: no curve of the best so far")
+    x, xlabel = time_axis(x, xlabel, float(x[-1]) if len(x) else 0.0)
+    if not drawn:
+        by = f" by {x[-1]:.3g} ({xlabel}), where this figure ends" if len(x) else ""
+        nothing(axes, f"no search had reported a finite score{by}")
         return
-    x, xlabel = time_axis(x, xlabel, float(x[-1]))
     style = looks(list(bands), look)
     for name, (centre, low, high) in drawn.items():
         step_band(axes, x, centre, low, high, style[name], len(drawn))

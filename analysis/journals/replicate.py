@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,9 @@ from asha_core.runtime.storage.json_files import read_optional_json
 
 _KEPT = ("created", "versions", "commit", "task", "space", "scheduler", "variation", "budget", "hardware",
          "settings")  # fmt: skip
+
+_AT_BUDGET = 1e-3  # an engine that stops at its budget looks at the clock a little before or after
+Source = Literal["budget", "shortest run", "half", "longest run"]  # of a horizon
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,11 @@ class Replicate(Planned, FromManifest):
         return self.reason in FINISHED
 
     @property
+    def held(self) -> bool:
+        """Whether the search ended by itself: nothing was left to train, and it holds what it had."""
+        return self.reason == "complete"
+
+    @property
     def best(self) -> float:
         """The best value of the search, on validation data; NaN if there is none."""
         return float(self.curve.value[-1]) if len(self.curve.value) else math.nan
@@ -138,24 +146,41 @@ def checked_measure(measure: str) -> Measure:
 
 
 def horizon(replicates: Sequence[Replicate], measure: Measure, target: float | None = None) -> float:
-    """Up to where searches can be compared: the least of their budgets and of where they ended.
+    """Up to where searches are compared, see ``horizon_and_source``."""
+    return horizon_and_source(replicates, measure, target)[0]
 
-    A search that ended before its budget is known up to its end and no further: it cannot be told whether it
-    would have come before one that did reach the target later. With ``target``, only searches that never
-    reached it limit the others by their end; if all did, and none has a budget, it is the last one's end.
+
+def horizon_and_source(
+    replicates: Sequence[Replicate], measure: Measure, target: float | None = None
+) -> tuple[float, Source, str]:
+    """Up to where searches are compared; what sets it; and whose end it is (an id, "" for a budget).
+
+    A search that was stopped could have gone on: it is known up to its end and no further, so the first of
+    these ends limits all, and so does the least budget. One that ended by itself has nothing left to train,
+    and holds what it has: a quick one limits nobody. Where none was stopped, it is where half of the searches
+    had ended. With ``target`` only who never reached it limits; if all did, it is the last one's end.
 
     Raises:
         SettingError: no search is given, or no such measure.
     """
     if not replicates:
         raise SettingError("no search is given, so there is no horizon: give at least one")
-    ends = [
-        each.ends[checked_measure(measure)]
+    ends = sorted((each.ends[checked_measure(measure)], each.id) for each in replicates)
+    never = [
+        each
         for each in replicates
         if target is None or first_reached(each.curve.value, target, each.mode) is None
     ]
-    limit = min([*ends, *(each.budget(measure) for each in replicates)])
-    return limit if math.isfinite(limit) else max(each.ends[measure] for each in replicates)
+    stopped = [(each.ends[measure], each.id) for each in never if not each.held]
+    (value, which), source = ends[-1], "longest run"
+    if stopped:
+        (value, which), source = min(stopped), "shortest run"
+    elif never:
+        (value, which), source = ends[len(ends) // 2], "half"
+    budget = min(each.budget(measure) for each in replicates)
+    if budget < value or math.isclose(value, budget, rel_tol=_AT_BUDGET):
+        return min(value, budget), "budget", ""
+    return value, cast(Source, source), which
 
 
 def time_to_target(
@@ -164,14 +189,14 @@ def time_to_target(
     """T@tau: what had been spent when the best value first reached ``target``, and whether it is censored.
 
     The scheduler's own time and the warm start's are in it. Censored: not reached up to ``horizon``; then
-    the number is the horizon, or the search's end if that came before.
+    the number is the horizon, or the end of a search that was stopped before.
 
     Args:
         measure: "seconds", "gpu_hours", or "units" with the warm starts expressed in units.
         horizon: in that measure; by default the search's own end.
     """
     end = replicate.ends[checked_measure(measure)]
-    limit = end if horizon is None else min(end, horizon)
+    limit = end if horizon is None else horizon if replicate.held else min(end, horizon)
     first = first_reached(replicate.curve.value, target, replicate.mode)
     if first is not None and (spent := float(replicate.spent(measure)[first])) <= limit:
         return spent, False

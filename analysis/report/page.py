@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from analysis.number_formats import significant
+from analysis.number_formats import better, significant
 from asha_core.runtime.units import counted
 
 
@@ -27,6 +27,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {
+        "better": better,
         "counted": counted,
         "capital": lambda words: words[:1].upper() + words[1:],
         "short": lambda value: f"{value:g}",

@@ -20,7 +20,7 @@ from analysis.figures.layout import across, headed, labelled, legend_below, noth
 from analysis.figures.style import GREY, PALETTE, SIZE, styles
 from analysis.journals.metrics import best_so_far, rung_survival, time_split
 from analysis.journals.runs import Run, TrialHistory, best_value, labels
-from analysis.number_formats import time_unit
+from analysis.number_formats import better, time_unit
 from analysis.report.drawings import Drawing
 from asha_core.runtime.units import counted
 
@@ -85,7 +85,7 @@ def plot_best_so_far(axes: Axes, runs: Sequence[Run], target: float | None = Non
     if target is not None:
         axes.axhline(target, color="#555555", linestyle="--", linewidth=1)
         axes.annotate(f" target {target:g}", (0, target), va="bottom", color="#555555", fontsize="small")
-    labelled(axes, f"best {runs[0].metric} so far (validation)")
+    labelled(axes, f"best {runs[0].metric} so far (validation; {better(runs[0].mode)})")
     axes.set_title("Best so far")
     if len(runs) > 1:
         legend_below(axes, [sample(style[name], plain(name)) for name in curves])
@@ -136,7 +136,7 @@ def plot_learning_curves(axes: Axes, run: Run, name: str | None = None) -> None:
     else:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     across(axes, f"resource ({run.unit}s)")
-    labelled(axes, f"{run.metric} (validation)")
+    labelled(axes, f"{run.metric} (validation; {better(run.mode)})")
     _titled(axes, f"Learning curves of {counted(len(run.trials), 'trial')}", run, name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from analysis.journals.metrics import (
 )
 from analysis.journals.runs import Run, best_value
 from analysis.journals.trial_table import warm_start_summary
+from analysis.number_formats import relative_targets
 from analysis.report.run_page import run_page
 from asha_core.runtime.storage.json_files import read_optional_json, write_json
 
@@ -46,9 +48,9 @@ def targets_for(runs: Sequence[Run], targets: Sequence[float]) -> tuple[list[flo
     if chosen:
         return chosen, True
     finals = [float(curve.value[-1]) for run in runs if len((curve := best_so_far(run)).value)]
-    if runs[0].mode == "min" or not finals or max(finals) <= 0:
-        return [], False
-    return [round(share * max(finals), 4) for share in RELATIVE], False
+    mode = runs[0].mode
+    best = (max if mode == "max" else min)(finals, default=math.nan)
+    return [float(f"{target:.4g}") for target in relative_targets(best, mode, RELATIVE)], False
 
 
 def read_test(directory: Path) -> dict[str, Any] | None:
@@ -99,7 +101,7 @@ def summary_of(run: Run, targets: Sequence[float], *, named: bool = True) -> dic
         "best": float(curve.value[-1]) if found else None,
         "best_trial": int(curve.trial[-1]) if found else None,
         "best_after_seconds": float(curve.t[-1]) if found else None,
-        "auc": area_under_curve(run) if run.mode == "max" and found else None,
+        "auc": area_under_curve(run) if run.mode == "max" and found and curve.value[0] >= 0 else None,
         "test": read_test(run.directory),
         "targets_named": named,
         "time_to_target": [asdict(time_to_target(run, target)) for target in targets],

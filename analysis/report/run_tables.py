@@ -8,6 +8,7 @@ from typing import Any
 
 from analysis.journals.metrics import TimeToTarget
 from analysis.journals.runs import Run, labels, unlike
+from analysis.number_formats import better, worse
 from analysis.report.measures import device_hours
 from analysis.report.tables import Column, Table, tabulate, text
 from asha_core.runtime.observers import short
@@ -31,9 +32,10 @@ def in_words(run: Run, summary: dict[str, Any]) -> str:
         sentences.append("No trial reported a finite value.")
     else:
         sentences.append(
-            f"The best {run.metric} on validation data is {summary['best']:.4f}, by trial "
-            f"{summary['best_trial']}, after {format_duration(summary['best_after_seconds'])}. It was "
-            "chosen as the best of many on that same data, so expect a little less on new data."
+            f"The best {run.metric} ({better(run.mode)}) on validation data is {summary['best']:.4f}, by "
+            f"trial {summary['best_trial']}, after {format_duration(summary['best_after_seconds'])}. It was "
+            f"chosen as the best of many on that same data, so expect it to be a little {worse(run.mode)} on "
+            "new data."
         )
     test = summary["test"]
     if test is not None:
@@ -130,7 +132,8 @@ def targets_table(run: Run, summary: dict[str, Any]) -> Table:
         Column(f"{run.unit}s", lambda t: at_least(t, str(t.units))),
         Column("", lambda t: "not reached" if t.censored else "reached"),
     ]
-    note = "" if summary["targets_named"] else " (90, 95 and 99% of the best value)"
+    shares = {"max": "90, 95 and 99% of the best value", "min": "the best value over 0.90, 0.95 and 0.99"}
+    note = "" if summary["targets_named"] else f" ({shares[run.mode]})"
     reached = [TimeToTarget(**entry) for entry in summary["time_to_target"]]
     return tabulate("targets", f"Time to target{note}", reached, columns)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from analysis.comparison import Against, Arm, Comparison, DimensionShift, Estimate, Group
-from analysis.number_formats import NONE, megabytes, p_cell, percent_cell, significant, with_interval
+from analysis.number_formats import NONE, better, megabytes, p_cell, percent_cell, significant, with_interval
 from analysis.report.measures import measure_name, scale
 from analysis.report.tables import Column, Table, tabulate
 from analysis.stats.paired import Difference
@@ -80,9 +80,8 @@ def scores_table(comparison: Comparison, group: Group, slug: str) -> Table:
         ),
         _difference(lambda other: other.test, form, shown=tested),
     ]
-    better = "larger" if group.mode == "max" else "smaller"
     note = (
-        f"Best {group.metric}: of each search on validation data, mean over seeds; {better} is better. "
+        f"Best {group.metric}: of each search on validation data, mean over seeds; {better(group.mode)}. "
         "Difference: arm minus baseline, over pairs; p: of the sign-flip test of its mean, not corrected."
     )
     return tabulate(f"scores-{slug}", f"Final scores, {group.name}", arm_rows(group), columns, [note])

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 
 from analysis import figures
 from analysis.comparison import Comparison, Diagnostics, Group, Sweep, Trend
+from analysis.number_formats import better
 from analysis.report.drawings import Drawing
 from analysis.stats.sensitivity import BenefitGrid
 
@@ -57,7 +58,7 @@ def diagnostic_drawings(group: Group, slug: str, drawn: Mapping[str, Sequence[Di
             score=best.scores,
             ticks=best.ticks,
             mode=group.mode,
-            score_label=f"{group.metric} (validation)",
+            score_label=f"{group.metric} (validation; {better(group.mode)})",
             title="The best configuration of each search",
         )
         found.append(Drawing(f"parallel-{slug}", draw, "The best configuration of each search"))
@@ -150,9 +151,10 @@ def _shown(told: Diagnostics) -> tuple[str, BenefitGrid] | None:
 
 def _sweep(group: Group, sweep: Sweep, slug: str) -> list[Drawing]:
     found = []
+    difference = f"best {group.metric} minus the baseline's ({better(group.mode)})"
     for name, y, curve, ylabel in (
         ("time", sweep.log_ratio, sweep.log_ratio_curve, "log of T over the baseline's T"),
-        ("score", sweep.difference, sweep.difference_curve, f"best {group.metric} minus the baseline's"),
+        ("score", sweep.difference, sweep.difference_curve, difference),
     ):
         if min(sweep.x, default=0.0) <= 0 or not np.isfinite(y).any():
             continue

@@ -12,6 +12,7 @@ import numpy as np
 from analysis import figures
 from analysis.comparison import Comparison, Group, Times
 from analysis.figures import Effect, Style, styles, tall
+from analysis.number_formats import better
 from analysis.report.drawings import Drawing
 from analysis.report.measures import measure_name
 
@@ -99,7 +100,7 @@ def _bands(comparison: Comparison, group: Group, slug: str, look: Look) -> list[
             bands=arms,
             n={name: band.n for name, band in bands.arms.items()},
             xlabel=_axis(comparison, group, bands.measure),
-            ylabel=f"best {group.metric} so far (validation)",
+            ylabel=f"best {group.metric} so far (validation; {better(group.mode)})",
             targets=group.targets or group.later,
             look=look,
             title="Best so far",
@@ -166,7 +167,9 @@ def _scores(group: Group, slug: str, look: Look) -> Drawing:
         low=[each.low for each in best],
         high=[each.high for each in best],
         points=[each.values for each in best],
-        xlabel=group.metric if test else f"best {group.metric} (validation)",
+        xlabel=f"{group.metric} ({better(group.mode)})"
+        if test
+        else f"best {group.metric} (validation; {better(group.mode)})",
         test=test,
         of="interquartile mean",
         look=look,

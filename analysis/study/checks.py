@@ -23,7 +23,7 @@ _PLANNED = (  # of asha-run's options, what makes another search
 )
 _HARDWARE = ("machine", "cores", "devices", "gpus")
 _EARLY = 0.5  # of the median end: a search without a budget that ended before
-_LIMITS = "where {} had not reached a target, later times to it are censored there in all runs of the group"
+_HOLDS = "from there on it counts with what it had, and as not having reached what it had not reached"
 
 Found = tuple[str, str]  # kind and sentence of a problem
 
@@ -199,19 +199,20 @@ def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
 
 
 def _short(runs: Sequence[Replicate]) -> Iterable[Found]:
-    """Searches that ended by themselves before their budget shorten what all can be compared over."""
+    """Searches that ended by themselves before their budget."""
     short = [each for each in runs if each.ends["seconds"] < each.budget("seconds") < np.inf]
     if short:
         least = min(short, key=lambda each: each.ends["seconds"])
         yield (
             "short",
             f"{counted(len(short), 'run')} ended before the budget, {least.id} first, after "
-            f"{least.ends['seconds']:.0f} of {least.budget('seconds'):.0f} s: {_LIMITS.format('one')}",
+            f"{least.ends['seconds']:.0f} of {least.budget('seconds'):.0f} s: "
+            + _HOLDS.replace("it ", "each ", 1),
         )
 
 
 def _early(runs: Sequence[Replicate], measure: Measure) -> Iterable[Problem]:
-    """A search without a budget that ended long before the others limits what all can be compared over."""
+    """A search without a budget that ended long before the others."""
     first = min(runs, key=lambda each: each.ends[measure])
     least, half = first.ends[measure], float(np.median([each.ends[measure] for each in runs]))
     if np.isinf(first.budget(measure)) and least < _EARLY * half:
@@ -219,7 +220,7 @@ def _early(runs: Sequence[Replicate], measure: Measure) -> Iterable[Problem]:
             measure, f"{first.unit}s"
         )
         text = f"it ended after {least:.3g} {unit}, and half of its group took over {half:.3g}: "
-        yield Problem("short", first.id, text + _LIMITS.format("it"), first.group, first.arm)
+        yield Problem("short", first.id, text + _HOLDS, first.group, first.arm)
 
 
 def _unreached(runs: Sequence[Replicate]) -> Iterable[str]:

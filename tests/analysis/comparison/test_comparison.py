@@ -119,7 +119,7 @@ def test_times_never_reached_stay_in_as_censored_at_the_horizon() -> None:
     assert found.permutation is not None
     assert found.p_holm_permutation == found.p_permutation
     horizon = group.horizon("seconds", PRIMARY)
-    assert (horizon.value, horizon.source) == (100.0, "shortest run")
+    assert (horizon.value, horizon.source) == (100.0, "half")
 
 
 def test_a_target_that_nobody_reached() -> None:

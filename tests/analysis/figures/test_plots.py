@@ -518,3 +518,13 @@ def test_the_losses_of_a_single_epoch_are_two_marks_that_differ(tmp_path: Path) 
     handles = axes.get_legend().get_lines()[-2:]
     assert [handle.get_markerfacecolor() == "none" for handle in handles] == [False, True]
     assert [handle.get_marker() for handle in handles] == ["o", "o"]
+
+
+def test_bands_without_a_value_say_up_to_when_there_was_none() -> None:
+    """All searches may have reported later: that none did at all is not known here."""
+    none = np.full(3, np.nan)
+    axes = drawn(partial(figures.plot_best_bands, grid=[0.0, 1.0, 2.0], bands={"a": (none, none, none)}))
+    (text,) = axes.texts
+    assert " ".join(text.get_text().split()) == (
+        "no search had reported a finite score by 2 (wall-clock time (s)), where this figure ends"
+    )

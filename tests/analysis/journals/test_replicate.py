@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from analysis.journals.replicate import (
     area_under_curve,
     best_at,
     horizon,
+    horizon_and_source,
     read_replicate,
     time_to_target,
 )
@@ -243,24 +245,48 @@ def test_a_budget_in_one_measure_is_one_in_the_other(
     assert replicate.budget("units") == math.inf
 
 
-def test_the_horizon_is_the_least_budget_or_end_of_those_that_did_not_reach_the_target(
-    tmp_path: Path,
-) -> None:
-    def run(name: str, best: float, end: float, budget: float | None = None) -> Replicate:
-        folder = write_run(tmp_path / name, [(1.0, 0, 1, 0.1), (5.0, 1, 1, best)], end=end)
-        manifest = json.loads((folder / "run.json").read_text())
-        manifest["budget"]["seconds"] = budget
-        (folder / "run.json").write_text(json.dumps(manifest))
-        return read(folder)
+def ended(folder: Path, best: float, end: float, budget: float | None = None) -> Replicate:
+    """A search that reported 0.1 after 1 s, and ``best`` after 5 s if it got there."""
+    reports = [(t, trial, 1, value) for t, trial, value in ((1.0, 0, 0.1), (5.0, 1, best)) if t <= end]
+    write_run(folder, reports, end=end)
+    manifest = json.loads((folder / "run.json").read_text())
+    manifest["budget"]["seconds"] = budget
+    (folder / "run.json").write_text(json.dumps(manifest))
+    reason = "complete" if budget is None or end < budget else "budget"
+    return replace(read(folder), id=folder.name, reason=reason)
 
-    good, better, bad = run("good", 0.9, 10.0), run("better", 0.95, 8.0), run("bad", 0.5, 9.0)
-    assert horizon([good, better, bad], "seconds") == 8.0
-    assert horizon([good, better, bad], "seconds", 0.9) == 9.0  # of the one that never got there
+
+def test_the_horizon_is_the_budget_or_where_half_of_the_searches_had_ended(tmp_path: Path) -> None:
+    good, better, bad = (
+        ended(tmp_path / name, best, end)
+        for name, best, end in (("good", 0.9, 10.0), ("better", 0.95, 8.0), ("bad", 0.5, 9.0))
+    )
+    assert horizon([good, better, bad], "seconds") == 9.0
+    assert horizon([good, better, bad], "seconds", 0.9) == 9.0
     assert horizon([good, better, bad], "gpu_hours", 0.9) == pytest.approx(9.0 * 2 / 3600)
     assert horizon([good, better], "seconds", 0.9) == 10.0  # all did: nobody is censored
-    assert horizon([good, better, run("short", 0.95, 7.0, budget=7.0)], "seconds", 0.9) == 7.0
+    stopped = ended(tmp_path / "stopped", 0.95, 7.0, budget=7.0)
+    assert horizon_and_source([good, better, stopped], "seconds", 0.9) == (7.0, "budget", "")
     with pytest.raises(SettingError, match="no search is given"):
         horizon([], "seconds")
+
+
+def test_a_quick_search_decides_nothing_and_keeps_what_it_had(tmp_path: Path) -> None:
+    """It had ended by itself, before the others' first report: nothing could have been said of anybody."""
+    others = [ended(tmp_path / str(number), 0.9, 10.0 + number) for number in range(5)]
+    quick = ended(tmp_path / "quick", 0.9, 0.5)
+    for target in (None, 0.9):
+        limit, source, _ = horizon_and_source([*others, quick], "seconds", target)
+        assert (limit, source) == (12.0, "half")
+        assert all(np.isfinite(best_at(each, np.array([limit]))).all() for each in others)
+    assert time_to_target(quick, 0.9, horizon=12.0) == (12.0, True)  # not 0.5, as if it had been fast
+
+
+def test_a_search_that_was_stopped_is_known_to_its_end_and_no_further(tmp_path: Path) -> None:
+    others = [ended(tmp_path / str(number), 0.5, 10.0 + number) for number in range(3)]
+    stopped = replace(ended(tmp_path / "stopped", 0.5, 7.0), reason="budget")
+    assert horizon_and_source([*others, stopped], "seconds", 0.9)[:2] == (7.0, "shortest run")
+    assert time_to_target(stopped, 0.9, horizon=12.0) == (7.0, True)
 
 
 steps = st.lists(st.tuples(st.floats(0, 10), st.floats(0, 1)), max_size=8).map(sorted)

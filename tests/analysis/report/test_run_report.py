@@ -11,12 +11,15 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from analysis.cli import main
 from analysis.journals.runs import load_run
-from analysis.report.run_report import summary_of
-from analysis.report.run_tables import in_words
+from analysis.report.run_figures import plot_best_so_far
+from analysis.report.run_report import summary_of, targets_for
+from analysis.report.run_tables import in_words, targets_table
 from tests.analysis.journals.test_metrics import REPORTS, write_run
 from tests.analysis.studies import write_search
 
@@ -75,7 +78,8 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 @pytest.mark.processes
 def test_a_report_has_tables_figures_numbers_and_a_page(drawn: tuple[Path, str]) -> None:
     run, printed = drawn
-    assert "The best score on validation data is 0.9000, by trial 1, after 8.0s" in printed
+    said = " ".join(printed.split())
+    assert "The best score (higher is better) on validation data is 0.9000, by trial 1, after 8.0s" in said
     assert re.search(r"0\.8\s+8\.0s\s+0\.00444\s+5\s+reached", printed)
     for name in FIGURES:
         assert (run / "figures" / f"{name}.pdf").read_bytes().startswith(b"%PDF")
@@ -287,8 +291,6 @@ def test_targets_are_shares_of_the_best_of_the_same_problem(tmp_path: Path) -> N
 
 
 def test_one_trial_is_one_trial(tmp_path: Path) -> None:
-    from matplotlib.figure import Figure
-
     from analysis import load_run
     from analysis.report.run_figures import plot_learning_curves
 
@@ -324,3 +326,29 @@ def test_who_looks_at_a_terminal_is_told_what_takes_seconds(
     told = capsys.readouterr()
     assert told.err == "asha-report: 1 run read; drawing the figures\n"
     assert json.loads(told.out)["metric"] == "score"
+
+
+def test_where_lower_is_better_every_word_says_so(tmp_path: Path) -> None:
+    """A loss on new data is a little higher, not less; its targets are a little above the best."""
+    loaded = load_run(write_run(tmp_path, [(2.0, 0, 1, 0.5), (4.0, 1, 1, 0.2)], mode="min", end=5.0))
+    targets, named = targets_for([loaded], ())
+    assert (targets, named) == (pytest.approx([0.2222, 0.2105, 0.202]), False)
+    summary = summary_of(loaded, targets, named=named)
+    words = in_words(loaded, summary)
+    assert "The best score (lower is better) on validation data is 0.2000, by trial 1" in words
+    assert "expect it to be a little higher on new data" in words
+    assert "less" not in words
+    title = targets_table(loaded, summary).title
+    assert title == "Time to target (the best value over 0.90, 0.95 and 0.99)"
+    assert (summary["best"], summary["auc"]) == (0.2, None)
+    axes = Figure().add_subplot()
+    plot_best_so_far(axes, [loaded])
+    assert "lower is better" in axes.get_ylabel().replace("\n", " ")
+    (steps, *_) = axes.lines
+    assert list(np.asarray(steps.get_ydata())) == [0.5, 0.2, 0.2]
+
+
+def test_a_score_below_nothing_has_no_area(tmp_path: Path) -> None:
+    """The area begins at 0, which would count as better than all that was found."""
+    loaded = load_run(write_run(tmp_path, [(2.0, 0, 1, -0.5), (4.0, 1, 1, 0.2)], end=5.0))
+    assert summary_of(loaded, [])["auc"] is None

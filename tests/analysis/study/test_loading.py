@@ -487,4 +487,4 @@ def test_a_search_that_ended_long_before_the_others_is_named(tmp_path: Path) -> 
     write_search(where(tmp_path, ARM, 1), ARM, 1, trials=3)
     (told,) = (each for each in load_study(tmp_path).problems if each.kind == "short")
     assert told.run.endswith("ohgw-1step/seed-1")
-    assert "later times to it are censored there in all runs of the group" in told.sentence
+    assert "from there on it counts with what it had" in told.sentence

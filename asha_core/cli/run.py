@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from asha_core.arguments import one_of
+from asha_core.launch.closing import how_to_go_on, where
 from asha_core.launch.naming import default_directory, short_name
 from asha_core.launch.option_parsing import devices_and_budget
 from asha_core.launch.option_table import OPTIONS
 from asha_core.launch.resolve import Parts, resolve
-from asha_core.launch.resume_options import read_options, resume_command, storable
+from asha_core.launch.resume_options import read_options, storable
 from asha_core.launch.types import Launch, Result, SafetyLimits
 from asha_core.runtime.observers import short
 from asha_core.runtime.storage.records import to_json
@@ -87,13 +88,13 @@ def _search(options: Mapping[str, Any], changes: Mapping[str, Any], results: Tex
     if not setup.directory.path.is_absolute():  # people see it as they named it
         result = replace(result, directory=Path(os.path.relpath(result.directory, here)))
     with last_words():
-        _print_outcome(options, setup, result, results)
+        _print_outcome(setup, result, results)
     if result.outcome.reason == "interrupted":
         return 130
     return 0 if result.best is not None else 1
 
 
-def _print_outcome(options: Mapping[str, Any], setup: Launch, result: Result, results: TextIO | None) -> None:
+def _print_outcome(setup: Launch, result: Result, results: TextIO | None) -> None:
     """What was found, and how to go on."""
     if results is not None:
         print_json(to_json({**result.summary, "results_dir": str(result.directory)}), results)
@@ -101,7 +102,7 @@ def _print_outcome(options: Mapping[str, Any], setup: Launch, result: Result, re
         _print_result(result, setup)
     if result.outcome.reason in ("interrupted", "budget"):
         spent = result.outcome.reason == "budget"
-        command = resume_command(options, result.directory, more=spent)
+        command = how_to_go_on(setup, result.directory, more=spent)
         how = "the budget is spent" if spent else "stopped"
         say(f"asha-run: {how}; go on with: {command}")
 
@@ -182,7 +183,7 @@ def _print_result(result: Result, setup: Launch) -> None:
         print("\nno trial reported a finite value")
     if target is not None:
         print(f"\ntarget {target}: {_target_line(result, setup)}")
-    print(f"\nresults: {result.directory}\nreport:  asha-report {result.directory}")
+    print(f"\n{where(result.directory)}")
     over = result.outcome.reason == "complete" and result.summary["best_checkpoint"] is not None
     if over and task.has_test_data():
         print(f"test:    asha-test {result.directory}")

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from asha_core.errors import AshaError, SettingError, TaskError
+from asha_core.launch.argument_names import with_arguments
+from asha_core.launch.closing import shown
 from asha_core.launch.session import Session, begun_session, held_directory
 from asha_core.launch.time_to_target import TargetWatch
 from asha_core.launch.types import Launch, Result
@@ -59,7 +61,8 @@ def launch(setup: Launch, *, then_exit: bool = False) -> Result:
         _prepare(setup.built)
         token = secrets.token_hex(8)
         with held_directory(setup, token) as held, begun_session(held) as session:
-            _print_notes(held, session.earlier)
+            if setup.for_people:
+                _print_notes(held, session.earlier, told=not setup.directory.numbered)
             return _run(held, session, stop, token)
 
 
@@ -94,14 +97,19 @@ def _run(setup: Launch, session: Session, stop: StopSignal, token: str) -> Resul
     return Result(setup.scheduler.best, outcome, setup.directory.path, summary, reached)
 
 
-def _print_notes(setup: Launch, earlier: EarlierSessions | None) -> None:
-    if setup.progress in ("json", "none"):
-        return
-    notes = [setup.devices.note, *setup.notes, _few_configurations(setup.scheduler)]
+def _print_notes(setup: Launch, earlier: EarlierSessions | None, *, told: bool) -> None:
+    """Say what is to be said when it begins.
+
+    Args:
+        told: its user has named its directory, and need not be told.
+    """
+    where = "" if told else f"results: {shown(setup.directory.path)}"
+    notes = [where, setup.devices.note, *setup.notes, _few_configurations(setup.scheduler)]
     if earlier is not None:
         if earlier.record["torn"]:
             notes.append("warning: the journal's last line was torn when its engine died: cut off")
-        notes.append(earlier.describe(setup.scheduler, setup.built.unit))
+        taken_up = earlier.describe(setup.scheduler, setup.built.unit)
+        notes.append(with_arguments(taken_up) if setup.by_script else taken_up)
     for note in filter(None, notes):
         say(note)
 
@@ -132,7 +140,7 @@ def _prepare(task: Task) -> None:
 def _displays(setup: Launch) -> list[Observer]:
     """The console, and the warnings that go with one for people."""
     console = make_console(setup.progress, setup.title, setup.built.metric, setup.built.unit)
-    if setup.progress in ("json", "none"):
+    if not setup.for_people:
         return [console]
     return [console, SmallBudget()]
 

@@ -60,7 +60,7 @@ def read_options(arguments: Sequence[str] | None) -> tuple[dict[str, Any], dict[
 
 def _asks_to_go_on(directory: RunDirectory) -> bool:
     """Whether somebody at a terminal says yes."""
-    if not (directory.begun and is_terminal(sys.stdin) and is_terminal(sys.stderr)):
+    if not (directory.begun and not directory.by_script and is_terminal(sys.stdin) and is_terminal(sys.stderr)):
         return False
     print(f"{directory.path} holds a search. Go on with it? [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
@@ -92,7 +92,10 @@ def _options_before(directory: RunDirectory, task: str) -> dict[str, Any]:
     """
     settings = _settings(directory)
     if not settings:
-        raise SettingError(f"{directory.path} was not begun by asha-run: resume it with tune(resume=True)")
+        raise SettingError(
+            f"the search in {directory.path} was begun by a script: run that again, with "
+            f"tune(..., results_dir={str(directory.path)!r}, resume=True)"
+        )
     target = str(settings.get("task"))
     if ":" in target and task != target:
         # its module would be run, and what a results directory says is not to decide what is run

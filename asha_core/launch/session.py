@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from asha_core.errors import HopelessError, ResultsError
+from asha_core.launch.closing import told_where
 from asha_core.launch.types import Launch
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.replay import (
@@ -46,6 +47,8 @@ def held_directory(setup: Launch, token: str) -> Iterator[Launch]:
     except Exception as error:
         if fresh and setup.scheduler.units == 0 and not isinstance(error, HopelessError | JournalGone):
             directory.take_back(itself=not there)  # a mount point, or a link, could not be removed
+        elif not isinstance(error, JournalGone):
+            told_where(error, replace(setup, directory=directory))
         raise
     finally:
         lock.release()

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from asha_core.arguments import instance, text, true_or_false
 from asha_core.errors import SettingError
+from asha_core.launch.argument_names import errors_name_arguments
+from asha_core.launch.closing import close
 from asha_core.launch.launching import launch
 from asha_core.launch.naming import default_directory, short_name
 from asha_core.launch.types import Launch, Result, SafetyLimits, choose_warm_start
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from trials.trial import Trial
 
 
+@errors_name_arguments
 def tune(
     train: Callable[[Trial], None] | Task,
     scheduler: Scheduler,
@@ -78,6 +81,8 @@ def tune(
         The best configuration and where everything lies.
     Raises:
         AshaError: an argument that cannot be used, in one line.
+        KeyboardInterrupt: the search was interrupted (Ctrl-C, SIGTERM, the stop button of a notebook), and ended
+            in order: everything is saved, and the message says where, and how to go on.
 
     A script must call it under ``if __name__ == "__main__":``, because worker processes import it.
     """
@@ -109,26 +114,27 @@ def tune(
         directory = default_directory(name, scheduler.name, variation, scheduler.seed)
     else:
         directory = RunDirectory(user_path(results_dir, "results_dir"))
-    return launch(
-        Launch(
-            task,
-            task,
-            scheduler,
-            choose_warm_start(variation, warm_start_options),
-            devices,
-            limit,
-            directory,
-            progress=progress,
-            target=target,
-            observers=observers,
-            safety=SafetyLimits.read(
-                trial_timeout=trial_timeout,
-                no_progress_timeout=no_progress_timeout,
-                heartbeat_timeout=heartbeat_timeout,
-                start_timeout=start_timeout,
-                checkpoint_budget=checkpoint_budget,
-            ),
-            resume=resume,
-            retry_failed=retry_failed,
-        )
+    setup = Launch(
+        task,
+        task,
+        scheduler,
+        choose_warm_start(variation, warm_start_options),
+        devices,
+        limit,
+        directory,
+        progress=progress,
+        target=target,
+        observers=observers,
+        safety=SafetyLimits.read(
+            trial_timeout=trial_timeout,
+            no_progress_timeout=no_progress_timeout,
+            heartbeat_timeout=heartbeat_timeout,
+            start_timeout=start_timeout,
+            checkpoint_budget=checkpoint_budget,
+        ),
+        resume=resume,
+        retry_failed=retry_failed,
     )
+    result = launch(setup)
+    close(setup, result)
+    return result

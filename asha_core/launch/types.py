@@ -196,6 +196,16 @@ class Launch:
         return self.devices is INLINE
 
     @property
+    def by_script(self) -> bool:
+        """Whether a script asked for it, by ``tune``, and not ``asha-run``."""
+        return not self.settings
+
+    @property
+    def for_people(self) -> bool:
+        """Whether its progress is told to people, rather than to a program or to nobody."""
+        return self.progress not in ("json", "none")
+
+    @property
     def name(self) -> str:
         """The task's name for people: "digits"."""
         return short_name(self.built.describe()["target"])

@@ -56,6 +56,6 @@ class EarlyAbort:
         if number >= _FAILURES and len(set(self._failures)) == 1:
             raise HopelessError(
                 f"the first {number} trials all failed with the same error, so the search was stopped: "
-                f"{error} (trials/{event.trial}/log.txt); when it is mended, --resume with --retry-failed, "
-                "in a script resume=True and retry_failed=True, tries them again"
+                f"{error} (trials/{event.trial}/log.txt); when it is mended, --resume with --retry-failed "
+                "tries them again"
             )

@@ -207,12 +207,13 @@ def check_same_search(
     Args:
         more_trials: whether the number of trials may differ, too.
     """
+    by_command = before.get("settings")
+    alone = " (--resume with --results-dir alone takes it from there)" if by_command else ""
     written = json_values(now)  # as JSON writes it, such as lists for tuples
     for section, key, old, new in _differences(before, written, ("max_trials",) if more_trials else ()):
         raise ResultsError(
             f"{directory} holds another search: its {section} has {key} {old!r}, and this one {new!r}; give "
-            "the options it was begun with (--resume with --results-dir alone takes them from there), or "
-            "another --results-dir"
+            f"what it was begun with{alone}, or another --results-dir"
         )
 
 

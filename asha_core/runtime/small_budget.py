@@ -35,9 +35,9 @@ class SmallBudget(Observer):
                 f"{format_duration(deadline)} buys about {affordable:.0f} units{whose}, and "
                 + (
                     f"the first rung needs {needed}: nothing will be promoted; give more time, or lower "
-                    "--min-resource"
+                    "min-resource"
                     if promotes
-                    else f"a complete trial takes {needed}: give more time, or lower --max-resource"
+                    else f"a complete trial takes {needed}: give more time, or lower max-resource"
                 )
             )
 

@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from asha_core.errors import ResultsError
+from asha_core.runtime.storage.json_files import read_optional_json
 
 
 class RunDirectory:
@@ -54,6 +55,11 @@ class RunDirectory:
         return self.manifest.exists()
 
     @property
+    def by_script(self) -> bool:
+        """Whether a script began a search here: it has no options from which ``asha-run`` could go on."""
+        return read_optional_json(self.manifest).get("settings") == {}
+
+    @property
     def used(self) -> bool:
         """Whether trials have left something here, or a search has ended."""
         rooms = (self.trials, self.checkpoints)
@@ -71,9 +77,10 @@ class RunDirectory:
             if not self.path.is_dir():
                 raise ResultsError(f"results directory {self.path} is a file: name a new directory")
             if self.begun:
+                how = "by tune(..., resume=True)" if self.by_script else "with --resume"
                 raise ResultsError(
-                    f"results directory {self.path} holds a search: go on with it with --resume, or name a "
-                    "new one with --results-dir"
+                    f"results directory {self.path} holds a search: go on with it {how}, or name a new one with "
+                    "--results-dir"
                 )
             if any(not self._ours(entry) for entry in self.path.iterdir()):
                 raise ResultsError(

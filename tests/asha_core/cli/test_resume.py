@@ -192,7 +192,8 @@ def test_resume_of_a_directory_that_is_not_there(tmp_path: Path, capsys: pytest.
 def test_a_search_of_a_script_is_resumed_by_the_script(used: Path, refused: Refused) -> None:
     manifest = json.loads((used / "run.json").read_text())
     (used / "run.json").write_text(json.dumps(manifest | {"settings": {}}))
-    assert "tune(resume=True)" in refused("--resume", *TASK)
+    assert "was begun by a script" in refused("--resume", *TASK)
+    assert "go on with it by tune(..., resume=True)" in refused(*INLINE, "--max-trials", "4")
 
 
 @pytest.mark.parametrize("option", [".inf", "1e-3", "'1e-3'", "[1, 2]", "{a: .inf}", "true", "null"])

@@ -377,7 +377,8 @@ class Impatient(Observer):
 
 def test_an_interrupted_search_goes_on_to_what_it_would_have_been(tmp_path: Path) -> None:
     made = partial(ASHA, SPACE, max_resource=9, max_trials=7)
-    assert resumed(tmp_path / "a", made(), observers=[Impatient()]).outcome.reason == "interrupted"
+    with pytest.raises(KeyboardInterrupt):
+        resumed(tmp_path / "a", made(), observers=[Impatient()])
     broken = resumed(tmp_path / "a", made())
     calm = resumed(tmp_path / "b", made())
     assert broken.best == calm.best

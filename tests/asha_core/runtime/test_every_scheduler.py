@@ -198,7 +198,7 @@ def test_the_progress_of_pasha_is_by_what_is_unlocked():
         ("sh", {"max_trials": 40}, "the first rung needs 80: nothing will be promoted"),
         ("sh", {"max_trials": None}, "the first rung needs 18: nothing will be promoted"),
         ("sync-hyperband", {}, "the first rung needs 18: nothing will be promoted"),
-        ("random", {}, "a complete trial takes 18: give more time, or lower --max-resource"),
+        ("random", {}, "a complete trial takes 18: give more time, or lower max-resource"),
         ("asha", {"min_resource": 18}, "a complete trial takes 18: give more time"),
         ("sh", {"min_resource": 18}, "a complete trial takes 18: give more time"),
     ],

@@ -51,8 +51,8 @@ def close(setup: Launch, result: Result) -> None:
 
 def _interrupt(setup: Launch, directory: Path) -> KeyboardInterrupt:
     words = (
-        f"the search was interrupted, and is saved; go on with {how_to_go_on(setup, directory)}, or look at it "
-        f"with Result.load({str(directory)!r})"
+        f"the search was interrupted, and is saved; go on with {how_to_go_on(setup, directory)}, or look at "
+        f"it with Result.load({str(directory)!r})"
     )
     # of exactly this class: a shell's loop ends with a script only if Python itself ends by the signal
     error = KeyboardInterrupt(words)

@@ -60,7 +60,9 @@ def read_options(arguments: Sequence[str] | None) -> tuple[dict[str, Any], dict[
 
 def _asks_to_go_on(directory: RunDirectory) -> bool:
     """Whether somebody at a terminal says yes."""
-    if not (directory.begun and not directory.by_script and is_terminal(sys.stdin) and is_terminal(sys.stderr)):
+    if not (
+        directory.begun and not directory.by_script and is_terminal(sys.stdin) and is_terminal(sys.stderr)
+    ):
         return False
     print(f"{directory.path} holds a search. Go on with it? [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -79,8 +79,8 @@ class RunDirectory:
             if self.begun:
                 how = "by tune(..., resume=True)" if self.by_script else "with --resume"
                 raise ResultsError(
-                    f"results directory {self.path} holds a search: go on with it {how}, or name a new one with "
-                    "--results-dir"
+                    f"results directory {self.path} holds a search: go on with it {how}, or name a new one "
+                    "with --results-dir"
                 )
             if any(not self._ours(entry) for entry in self.path.iterdir()):
                 raise ResultsError(

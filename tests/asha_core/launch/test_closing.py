@@ -145,7 +145,10 @@ def test_errors_of_tune_name_its_arguments(here: Path) -> None:
     (here / "full" / "file").touch()
     begun = str(here / "run")
     for settings, words in [
-        ({"results_dir": "run"}, "go on with it by tune(..., resume=True), or name a new one with results_dir"),
+        (
+            {"results_dir": "run"},
+            "go on with it by tune(..., resume=True), or name a new one with results_dir",
+        ),
         ({"results_dir": "full"}, "name a new one with results_dir, or remove it"),
         ({"variation": "ohgw-1step"}, "or use variation baseline or random-warm"),
         ({"gpus": "0,0"}, "use workers_per_gpu to share one"),

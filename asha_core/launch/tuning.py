@@ -81,8 +81,8 @@ def tune(
         The best configuration and where everything lies.
     Raises:
         AshaError: an argument that cannot be used, in one line.
-        KeyboardInterrupt: the search was interrupted (Ctrl-C, SIGTERM, a notebook's stop button), and ended in
-            order: everything is saved, and the message says where, and how to go on.
+        KeyboardInterrupt: the search was interrupted (Ctrl-C, SIGTERM, a notebook's stop button), and ended
+            in order: everything is saved, and the message says where, and how to go on.
 
     A script must call it under ``if __name__ == "__main__":``, because worker processes import it.
     """

@@ -64,11 +64,11 @@ class TrialTimeouts:
     def _closing_event(self, job: Job, trained: float, silent: float) -> Failed | Lost | None:
         trial, progress = self._limits.trial, self._limits.progress
         if trial is not None and trained > trial:
-            text = f"it trained for {format_duration(trained)}, and the trial timeout is {format_duration(trial)}"
+            text = f"it trained for {format_duration(trained)}, and trial-timeout is {format_duration(trial)}"
             return Failed(job.trial, job.attempt, text, "timeout")
         if progress is not None and silent > progress:
             text = (
-                f"no unit was reported for {format_duration(silent)}, and the no-progress timeout is "
+                f"no unit was reported for {format_duration(silent)}, and no-progress-timeout is "
                 f"{format_duration(progress)}"
             )
             return Lost(job.trial, job.attempt, text, "hung")

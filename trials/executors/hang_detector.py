@@ -96,9 +96,9 @@ class HangDetector:
             return None
         state = f"state {seen.state}: {_STATES.get(seen.state, 'unknown')}"
         if worker.ready:
-            return f"gave no sign of life for {timeout:g} s ({state}), and the heartbeat timeout is {timeout:g} s"
+            return f"gave no sign of life for {timeout:g} s ({state}), and heartbeat-timeout is {timeout:g} s"
         return (
-            f"gave no sign of life for {timeout:g} s while starting ({state}), and the start timeout is "
+            f"gave no sign of life for {timeout:g} s while starting ({state}), and start-timeout is "
             f"{timeout:g} s: if its imports wait for so long, say for a download, give it more"
         )
 

@@ -222,7 +222,7 @@ def test_a_trial_that_takes_too_long_fails(tmp_path: Path) -> None:
     stored, happened = unruly(tmp_path, "hangs", "--trial-timeout", "1s", once=False)
     assert stored["failed"] == 1
     assert [(r["type"], r["trial"], r["kind"]) for r in happened] == [("failed", 0, "timeout")]
-    assert "the trial timeout is 1.0s" in happened[0]["error"]
+    assert "trial-timeout is 1.0s" in happened[0]["error"]
 
 
 @pytest.mark.processes
@@ -230,7 +230,7 @@ def test_a_worker_that_reports_nothing_is_replaced(tmp_path: Path) -> None:
     stored, happened = unruly(tmp_path, "hangs", "--no-progress-timeout", "1s", once=True)
     assert stored["failed"] == 0
     assert [(r["type"], r["trial"], r["kind"]) for r in happened] == [("lost", 0, "hung")]
-    assert "the no-progress timeout" in happened[0]["reason"]
+    assert "no-progress-timeout" in happened[0]["reason"]
 
 
 @pytest.mark.processes

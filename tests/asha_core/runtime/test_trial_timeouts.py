@@ -66,7 +66,7 @@ def test_a_trial_that_trains_beyond_its_time_is_failed_and_told_why():
     ((slot, event),) = bench.overdue()
     assert slot == 0
     assert (type(event), event.trial, event.attempt, event.kind) == (Failed, 0, 2, "timeout")
-    assert event.error == "it trained for 10s, and the trial timeout is 10s"
+    assert event.error == "it trained for 10s, and trial-timeout is 10s"
 
 
 def test_a_silent_worker_hangs_and_each_unit_is_a_sign_of_life():
@@ -80,7 +80,7 @@ def test_a_silent_worker_hangs_and_each_unit_is_a_sign_of_life():
     ((_, event),) = bench.overdue()
     assert (type(event), event.kind) == (Lost, "hung")
     assert event.counts
-    assert event.reason == "no unit was reported for 10s, and the no-progress timeout is 10s"
+    assert event.reason == "no unit was reported for 10s, and no-progress-timeout is 10s"
 
 
 def test_a_warm_start_is_a_sign_of_life_and_time_of_the_trial():

@@ -54,7 +54,7 @@ class Watch:
 def test_a_silent_worker_that_does_no_work_is_hung_after_the_timeout(share: float) -> None:
     watch = Watch(share)
     assert watch.after(59) == []
-    said = "gave no sign of life for 60 s (state S: waiting), and the heartbeat timeout is 60 s"
+    said = "gave no sign of life for 60 s (state S: waiting), and heartbeat-timeout is 60 s"
     assert watch.after(2) == [said] * 2
 
 
@@ -97,7 +97,7 @@ def test_a_worker_that_starts_has_a_time_out_of_its_own_which_the_message_names(
     assert watch.after(599) == []
     [said] = watch.after(2)[:1]
     assert said.startswith(
-        "gave no sign of life for 600 s while starting (state S: waiting), and the start timeout"
+        "gave no sign of life for 600 s while starting (state S: waiting), and start-timeout"
     )
     for heartbeat, start, ready in ((None, 10.0, False), (10.0, None, True)):
         watch = Watch(0.0, heartbeat, start, ready)

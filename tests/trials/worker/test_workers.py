@@ -326,9 +326,7 @@ def test_imports_may_wait_for_a_compiler_and_for_nothing_no_longer_than_the_star
         limits=StartLimits(pause=0.0),
     )
     events = collect(pool, WorkerReady, Retired)
-    said = (
-        "gave no sign of life for 0.7 s while starting (state S: waiting), and the start timeout is 0.7 s: "
-    )
+    said = "gave no sign of life for 0.7 s while starting (state S: waiting), and start-timeout is 0.7 s: "
     [retired] = [event for event in events if isinstance(event, Retired)]
     assert (retired.slot, retired.reason.startswith(f"worker 1 {said}")) == (1, True)
     notices = [event for event in events if isinstance(event, Notice)]

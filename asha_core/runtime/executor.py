@@ -11,7 +11,7 @@ from asha_core.messages import Event, Failed, Job, Lost
 
 @dataclass(frozen=True, slots=True)
 class WorkerReady:
-    """A slot's worker is up. ``seconds`` is what its start took (importing torch, mostly)."""
+    """A slot's worker is up. ``seconds`` is what it took from the start of its process (imports, mostly)."""
 
     slot: int
     pid: int

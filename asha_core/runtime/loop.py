@@ -285,12 +285,10 @@ class Search:
         slot = self._slots.slot_of(event.trial)
         self._add_times(event, slot)
         self._watch_disk(event)
-        if slot is not None and self._slots.on_event(slot, event):
+        if slot is not None and self._slots.on_event(slot, event, self.view.now):
             self._timeouts.on_end(slot)
 
     def _add_times(self, event: Event, slot: int | None) -> None:
-        if self.view.began is None and isinstance(event, Report | Refined):
-            self.view.began = self.view.now - event.seconds
         if isinstance(event, Report):
             self.view.training_seconds += event.seconds
         elif isinstance(event, Refined):

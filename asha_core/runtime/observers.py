@@ -15,6 +15,7 @@ from asha_core.errors import SettingError
 from asha_core.messages import Job, Report
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.executor import ExecutorEvent, Notice
+from asha_core.runtime.pace import Pace, seconds_left
 from asha_core.runtime.units import counted, format_duration
 from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.forecast import Forecast
@@ -33,6 +34,7 @@ class SlotView:
     unit_seconds: float = math.nan  # of the last unit reported here
     ready: bool = False
     retired: bool = False  # no worker could be started here
+    pace: Pace = field(default_factory=Pace)  # of the worker that is there now
 
 
 @dataclass(slots=True)
@@ -43,7 +45,6 @@ class SearchView:
     budget: Budget
     slots: list[SlotView]
     now: float = 0.0
-    began: float | None = None  # when the first trial did; before that, workers started
     warm_start_seconds: float = 0.0
     training_seconds: float = 0.0
     notices: list[Notice] = field(default_factory=list)  # what an observer wants to have told
@@ -51,7 +52,10 @@ class SearchView:
     _forecast: tuple[tuple[int, float | None], float] | None = None
 
     def progress(self) -> tuple[float, float] | None:
-        """(fraction done, seconds left) by the limit that is nearest to its end; None without a limit."""
+        """(fraction done, seconds left) by the limit that is nearest to its end; None without a limit.
+
+        The seconds are infinite as long as nothing can be said of them.
+        """
         estimates = []
         deadline = self.budget.deadline
         if deadline is not None:
@@ -62,16 +66,15 @@ class SearchView:
             # promotions can exceed the forecast: what is running is still to come, whatever was expected
             running = sum(slot.job.until - slot.resource for slot in self.slots if slot.job is not None)
             expected = max(expected, scheduler.units + running)
-            estimates.append((scheduler.units / expected, self._seconds_left(expected)))
-        return min(estimates, key=lambda pair: pair[1]) if estimates else None
+            estimates.append((scheduler.units / expected, self._seconds_left(expected - scheduler.units)))
+        if not estimates:
+            return None
+        fraction, left = max(done for done, _ in estimates), min(left for _, left in estimates)
+        unknown = left > 0 and any(math.isinf(seconds) for _, seconds in estimates)
+        return fraction, math.inf if unknown else left  # it may be over long before its deadline
 
-    def _seconds_left(self, expected: float) -> float:
-        """At the pace since the first trial began."""
-        if not self.scheduler.units:
-            return math.inf
-        # half of each unit that is being trained is done: early in a search that is most of what is
-        done = self.scheduler.units + sum(slot.ready and slot.job is not None for slot in self.slots) / 2
-        return max(self.now - (self.began or 0.0), 0.0) * max(expected - done, 0.0) / done
+    def _seconds_left(self, units: float) -> float:
+        return seconds_left([slot.pace for slot in self.slots if not slot.retired], units, self.now)
 
     def _expected_units(self, trials: int) -> float:
         """The forecast; made again when the scheduler settles something, such as how far it goes."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from asha_core.messages import Event, Job, Lost, Report, closes
 from asha_core.runtime.observers import SlotView
+from asha_core.runtime.pace import Pace
 
 
 class Slots:
@@ -61,13 +62,15 @@ class Slots:
             return True
         return all(view.job is None for view in self.views if view.device == device and view.index != slot)
 
-    def on_event(self, slot: int, event: Event) -> bool:
+    def on_event(self, slot: int, event: Event, now: float) -> bool:
         """Take in an event of the trial in ``slot``; True if it closed its job."""
         view = self.views[slot]
         if isinstance(event, Report):
             view.resource, view.value, view.unit_seconds = event.resource, event.value, event.seconds
+            view.pace.on_unit(now, event.seconds)
         elif isinstance(event, Lost) and event.counts:
             view.ready, view.unit_seconds = False, math.nan  # its worker is being replaced
+            view.pace = Pace()
         if view.job is None or not closes(event, view.job):
             return False
         del self._slot_of[event.trial]

@@ -302,6 +302,7 @@ class Scheduler(Expectations, ABC):
         rung = trial.rung
         self._tally.running[rung] -= 1
         self._tally.reached[rung] += 1
+        self._tally.carried[rung] += trial.resource < trial.until
         trial.status = Status.DONE if rung == len(self.levels) - 1 else Status.PAUSED
         if self._observes and trial.resource < trial.until:
             self._observed(trial, trial.until, trial.loss)

@@ -85,6 +85,7 @@ class RungCounts:
     stopped: int = 0  # reached it, and never go on
     done: int = 0  # reached it, and it is the last
     failed: int = 0  # on the way to it
+    carried: int = 0  # of those that reached it: ended early by themselves, and did not train up to it
 
     @property
     def reached(self) -> int:

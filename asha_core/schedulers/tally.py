@@ -16,9 +16,10 @@ class RungTally:
         promoted: went on from there.
         stopped: reached it, and never go on.
         failed: on the way there.
+        carried: of those that arrived, how many had finished before, and did not train up to it.
     """
 
-    __slots__ = ("failed", "promoted", "reached", "running", "stopped")
+    __slots__ = ("carried", "failed", "promoted", "reached", "running", "stopped")
 
     def __init__(self, rungs: int) -> None:
         self.running = [0] * rungs
@@ -26,6 +27,7 @@ class RungTally:
         self.promoted = [0] * rungs
         self.stopped = [0] * rungs
         self.failed = [0] * rungs
+        self.carried = [0] * rungs
 
     def counts(self, levels: Sequence[int]) -> list[RungCounts]:
         """One ``RungCounts`` a rung; ``levels`` are theirs."""
@@ -39,6 +41,7 @@ class RungTally:
                 stopped=self.stopped[rung],
                 done=reached if rung == last else 0,
                 failed=self.failed[rung],
+                carried=self.carried[rung],
             )
             for rung, (level, reached) in enumerate(zip(levels, self.reached, strict=True))
         ]

@@ -144,6 +144,7 @@ MUTANTS = {
         ("trial.finished = False  # that", "pass  # that", "without its last report it has not finished"),
         ("if event.attempt != trial.attempt:", "if False:", "a late end is not heard"),
         ("if self._observes and trial.resource < trial.until:", "if False:", "its curve goes on"),
+        ("self._tally.carried[rung] += trial.resource < trial.until", "pass", "who is carried is counted"),
         ("self._tally.running[trial.rung] += 1  # for no time", "pass", "who arrives has been on its way"),
         ("            refine,\n            trial.alone,\n",
          "            refine,\n", "the job says that it is alone"),

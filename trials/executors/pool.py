@@ -247,7 +247,8 @@ class ProcessPool:
         elif isinstance(message, Ready):
             worker.ready = self._ever_ready = True
             slot.succeeded()
-            events.append(WorkerReady(slot.index, message.pid, slot.place.label, message.seconds))
+            seconds = time.monotonic() - worker.began
+            events.append(WorkerReady(slot.index, message.pid, slot.place.label, seconds))
             for other in self._slots:  # so it can be set up, here at least
                 if other.setup_error is not None and other.reason is None:
                     other.failed(other.setup_error)

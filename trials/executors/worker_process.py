@@ -62,6 +62,7 @@ class Worker:
         ready: it has said that it can take jobs.
         leaving: it has said that it leaves.
         setup_failed: it has said that the task cannot be set up, and why.
+        began: when it was started.
         memory: bytes that it held at its last sign of life.
         silence: since when there was none; ``HangDetector``'s to read and write.
         family: whom ``end`` has ended.
@@ -76,6 +77,7 @@ class Worker:
         self.memory = self.received = self.handed = 0
         self.family: set[int] = set()
         self.silence: Silence | None = None
+        self.began = time.monotonic()
         self._oom_kills = oom_kills()
         context = multiprocessing.get_context("spawn")
         # multiprocessing asks for it, and a debugger's main module has none

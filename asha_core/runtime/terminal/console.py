@@ -6,6 +6,8 @@ live view is in ``live.py``.
 
 from __future__ import annotations
 
+import math
+import re
 import sys
 from collections.abc import Sequence
 from typing import TextIO
@@ -16,14 +18,14 @@ from asha_core.runtime.executor import ExecutorEvent
 from asha_core.runtime.observers import Observer, Outcome, SearchView, describe, describe_outcome
 from asha_core.runtime.storage.records import event_record, job_record, to_json
 from asha_core.runtime.terminal.encodings import json_for
-from asha_core.runtime.terminal.notices import NewBest, notable
+from asha_core.runtime.terminal.notices import NewBest, better, notable
 from asha_core.runtime.terminal.streams import is_live_terminal, say
 from asha_core.runtime.units import counted, format_duration
 
 PROGRESS = ("auto", "rich", "plain", "json", "none")
 _STATUS_SECONDS = 10.0
 _BEST_SECONDS = 1.0
-_LEAST_HEADING = 6
+_HEADING = re.compile(r"[^_. -]{1,14}[_. -]?")  # of a heading, what stays on one line
 
 
 def make_console(progress: str, title: str, metric: str, unit: str) -> Observer:
@@ -64,8 +66,9 @@ class PlainLines(Observer):
         say(f"[{format_duration(seconds):>7}] {line}", self._stream)
 
     def on_start(self, view: SearchView) -> None:
-        """Say what is searched."""
-        self._say(view.now, self._title)
+        """Say what is searched, and which values are better."""
+        self._status_at = view.now + _STATUS_SECONDS  # a search that goes on has a past
+        self._say(view.now, f"{self._title}; of {self._metric}, {better(view.scheduler.mode)}")
 
     def on_event(self, view: SearchView, event: ExecutorEvent) -> None:
         """Say what is notable."""
@@ -83,23 +86,22 @@ class PlainLines(Observer):
         if view.now < self._status_at:
             return
         self._status_at = view.now + _STATUS_SECONDS
-        rungs = " ".join(f"{row.level}:{row.reached}" for row in view.scheduler.counts())
+        starting = not any(slot.ready for slot in view.slots) and any(slot.job for slot in view.slots)
+        self._say(view.now, "workers are starting" if starting else self._status(view))
+
+    def _status(self, view: SearchView) -> str:
+        scheduler = view.scheduler
+        parts = [counted(len(scheduler.trials), "trial"), counted(scheduler.units, self._unit)]
+        reached = [
+            f"{self._unit} {row.level} by {row.reached:,}" for row in scheduler.counts() if row.reached
+        ]
+        parts += ["reached " + ", ".join(reached)] if reached else []
+        parts += filter(None, [describe(scheduler.state())])
         progress = view.progress()
-        left = (
-            ""
-            if progress is None
-            else (
-                f", {progress[0]:.0%}, about {format_duration(progress[1])} left" if progress[0] > 0 else ""
-            )
-        )
-        settled = describe(view.scheduler.state())
-        self._say(
-            view.now,
-            f"{counted(len(view.scheduler.trials), 'trial')}, {counted(view.scheduler.units, self._unit)}, "
-            f"reached by {self._unit} {rungs}{f', {settled}' if settled else ''}{left}"
-            if any(slot.ready for slot in view.slots)
-            else "workers are starting",
-        )
+        if progress is not None and progress[0] > 0:
+            left = f", about {format_duration(progress[1])} left" if math.isfinite(progress[1]) else ""
+            parts.append(f"{progress[0]:.0%} done{left}")
+        return "; ".join(parts)
 
     def on_end(self, view: SearchView, outcome: Outcome) -> None:
         """Say how it ended."""
@@ -133,19 +135,53 @@ class JsonLines(Observer):
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]], width: int | None = None) -> str:
-    """Right-aligned columns for any stream: no colours, no box, no wrapping.
+    """Right-aligned columns for any stream: no colours, no box.
 
     Args:
-        width: characters a line; where the columns need more, long headings are cut short. None: no limit.
+        width: characters a line; where the columns need more, long headings take several lines, and if that
+            is not enough, the last columns come below the others, with the first one again. None: no limit.
     """
-    columns = range(len(header))
+    columns = list(range(len(header)))
     widths = [max(len(row[column]) for row in [header, *rows]) for column in columns]
-    if width is not None and sum(widths) + 2 * len(widths) - 2 > width:
-        cells = [max((len(row[column]) for row in rows), default=0) for column in columns]
-        widths = [min(w, max(cell, _LEAST_HEADING)) for w, cell in zip(widths, cells, strict=True)]
-        header = [
-            name if len(name) <= w else f"{name[: w - 1]}…" for name, w in zip(header, widths, strict=True)
-        ]
-    return "\n".join(
-        "  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in [header, *rows]
-    )
+    if width is None or _line_width(widths) <= width:
+        return _block(header, rows, columns, widths)
+    cells = [max((len(row[column]) for row in rows), default=0) for column in columns]
+    headings = [max(map(len, _HEADING.findall(name)), default=0) for name in header]
+    widths = [max(cell, heading) for cell, heading in zip(cells, headings, strict=True)]
+    blocks = [columns[:1]]
+    for column in columns[1:]:
+        wider = [*blocks[-1], column]
+        if len(wider) > 2 and _line_width([widths[each] for each in wider]) > width:
+            blocks.append([0, column])
+        else:
+            blocks[-1] = wider
+    return "\n\n".join(_block(header, rows, block, widths) for block in blocks)
+
+
+def _line_width(widths: Sequence[int]) -> int:
+    return sum(widths) + 2 * len(widths) - 2
+
+
+def _block(
+    header: Sequence[str], rows: Sequence[Sequence[str]], columns: Sequence[int], widths: Sequence[int]
+) -> str:
+    """Some columns of a table; headings that are wider than their column are broken at word ends."""
+    broken = {column: _broken(header[column], widths[column]) for column in columns}
+    height = max(map(len, broken.values()))
+    headings = [
+        {column: ([""] * (height - len(words)) + words)[line] for column, words in broken.items()}
+        for line in range(height)
+    ]
+    lines = [*headings, *({column: row[column] for column in columns} for row in rows)]
+    return "\n".join("  ".join(line[column].rjust(widths[column]) for column in columns) for line in lines)
+
+
+def _broken(heading: str, width: int) -> list[str]:
+    if len(heading) <= width:
+        return [heading]
+    lines = [""]
+    for word in _HEADING.findall(heading):
+        if len(lines[-1]) + len(word) > width:
+            lines.append("")
+        lines[-1] += word
+    return [line.strip() for line in lines if line.strip()]

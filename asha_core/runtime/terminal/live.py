@@ -6,6 +6,7 @@ import math
 import sys
 from collections import deque
 from contextlib import suppress
+from operator import itemgetter
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -15,7 +16,7 @@ from rich.text import Text
 
 from asha_core.runtime.executor import ExecutorEvent
 from asha_core.runtime.observers import Observer, Outcome, SearchView, describe, describe_outcome
-from asha_core.runtime.terminal.notices import NewBest, notable
+from asha_core.runtime.terminal.notices import FormerBest, better, notable
 from asha_core.runtime.terminal.streams import UNUSABLE, is_terminal
 from asha_core.runtime.units import format_duration
 
@@ -44,7 +45,7 @@ class LiveView(Observer):
             redirect_stdout=is_terminal(sys.stdout),  # a redirected one stays where the user sent it
         )
         self._recent: deque[tuple[float, str]] = deque(maxlen=_RECENT)
-        self._best = NewBest()
+        self._former = FormerBest()
         self._drawn = -math.inf
 
     def on_start(self, view: SearchView) -> None:
@@ -76,9 +77,9 @@ class LiveView(Observer):
 
     def _draw(self, view: SearchView) -> None:
         self._drawn = view.now
-        line = self._best.line(view, self._metric, self._unit)
-        if line is not None:
-            self._recent.append((view.now, line))
+        former = self._former.line(view, self._metric, self._unit)
+        if former is not None:
+            self._recent.append(former)
         frame = self.render(view)
         with suppress(*UNUSABLE):  # the terminal is gone: no reason to stop
             self._live.update(frame, refresh=True)
@@ -97,9 +98,10 @@ class LiveView(Observer):
             Text(),
             self._workers(view),
         ]
-        used = 8 + len(view.scheduler.levels) + 2 + len(view.slots)
+        used = 9 + len(view.scheduler.levels) + 2 + len(view.slots)
         room = max(self._console.height - used - 1, 2)
-        return Group(*parts, Text(), self._events(room))
+        # the cursor stands on a line of its own: the ^C that a terminal writes there moves nothing
+        return Group(*parts, Text(), self._events(room), Text())
 
     def _progress(self, view: SearchView) -> Table:
         row = Table.grid(padding=(0, 1), expand=True)
@@ -120,8 +122,11 @@ class LiveView(Observer):
         columns = ["running", "paused", "promoted", "stopped", "done", "failed"]
         if not view.scheduler.stops:
             columns.remove("stopped")
+        rungs = view.scheduler.counts()
+        if any(counts.carried for counts in rungs):
+            columns.append("carried")
         table = _table(f"rung ({self._unit}s)", *columns)
-        for counts in reversed(view.scheduler.counts()):
+        for counts in rungs:
             numbers = [getattr(counts, column) for column in columns]
             table.add_row(str(counts.level), *(str(number) if number else "·" for number in numbers))
         return table
@@ -129,10 +134,11 @@ class LiveView(Observer):
     def _best_lines(self, view: SearchView) -> Text:
         best = view.scheduler.best
         if best is None:
-            return Text("no report yet\n", style="dim")
+            return Text(f"no report yet; of {self._metric}, {better(view.scheduler.mode)}\n", style="dim")
         return Text.assemble(
             (f"best {self._metric} {best.value:.4f}", "bold green"),
-            f"  trial {best.trial} at {self._unit} {best.resource}\n{describe(best.configuration)}",
+            f" ({better(view.scheduler.mode)})  trial {best.trial} at {self._unit} {best.resource}\n"
+            f"{describe(best.configuration)}",
             overflow="ellipsis",
             no_wrap=True,
         )
@@ -159,7 +165,8 @@ class LiveView(Observer):
         table = Table.grid(padding=(0, 1), expand=True)
         table.add_column(style="dim", no_wrap=True, justify="right")
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-        for seconds, line in list(reversed(self._recent))[:room]:
+        newest_first = list(self._recent)[::-1]  # and so they stay where two have one time
+        for seconds, line in sorted(newest_first, key=itemgetter(0), reverse=True)[:room]:
             table.add_row(format_duration(seconds), Text(line))
         return table
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from asha_core.messages import Failed, Lost, Rejected
 from asha_core.runtime.executor import ExecutorEvent, Notice, Retired, WorkerReady
 from asha_core.runtime.observers import SearchView, describe, one_line
-from asha_core.schedulers.state import Status
+from asha_core.runtime.units import format_duration
+from asha_core.schedulers.state import Best, Status
 
 
 def notable(view: SearchView, event: ExecutorEvent) -> str | None:
@@ -27,7 +28,10 @@ def notable(view: SearchView, event: ExecutorEvent) -> str | None:
         case Rejected():
             return f"trial {event.trial} rejected before its first unit: {one_line(event.reason)}"
         case WorkerReady():
-            return f"worker {event.slot} ready on {event.device} after {event.seconds:.1f}s"
+            after = (
+                f" after {format_duration(event.seconds)}" if event.seconds else ""
+            )  # none in this process
+            return f"worker {event.slot} ready on {event.device}{after}"
     return None
 
 
@@ -47,7 +51,33 @@ class NewBest:
         if best is None or self._seen == (best.trial, best.resource):
             return None
         self._seen = (best.trial, best.resource)
-        return (
-            f"best {metric} {best.value:.4f} by trial {best.trial} at {unit} {best.resource}: "
-            f"{describe(best.configuration)}"
-        )
+        return f"{_described(best, metric, unit)}: {describe(best.configuration)}"
+
+
+class FormerBest:
+    """Notices a best that was beaten since the last look; the one that stands is shown elsewhere."""
+
+    def __init__(self) -> None:
+        self._best: Best | None = None
+        self._since = 0.0
+
+    def line(self, view: SearchView, metric: str, unit: str) -> tuple[float, str] | None:
+        """When it became the best, and a line, if there is another one now."""
+        best, before, since = view.scheduler.best, self._best, self._since
+        if best is None or (before is not None and _place(before) == _place(best)):
+            return None
+        self._best, self._since = best, view.now
+        return None if before is None else (since, _described(before, metric, unit))
+
+
+def _place(best: Best) -> tuple[int, int]:
+    return best.trial, best.resource
+
+
+def _described(best: Best, metric: str, unit: str) -> str:
+    return f"best {metric} {best.value:.4f} by trial {best.trial} at {unit} {best.resource}"
+
+
+def better(mode: str) -> str:
+    """Which values are better, for people."""
+    return f"{'higher' if mode == 'max' else 'lower'} is better"

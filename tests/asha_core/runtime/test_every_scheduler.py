@@ -107,12 +107,14 @@ def test_the_status_line_counts_all_that_reached_a_rung_stopped_ones_too(name):
 
     class Watch(Observer):
         def on_event(self, view, event):
-            seen.append({f"{row.level}:{row.reached}" for row in view.scheduler.counts()})
+            seen.append({f"{row.level} by {row.reached}" for row in view.scheduler.counts() if row.reached})
 
     console = PlainLines("digits", "accuracy", "epoch", stream)
     run(scheduler, console, Watch(), budget=Budget(seconds=45))
     told = [
-        set(re.findall(r"\b\d+:\d+\b", line)) for line in stream.getvalue().splitlines() if "reached" in line
+        set(re.findall(r"\bepoch (\d+ by \d+)", line))
+        for line in stream.getvalue().splitlines()
+        if "reached" in line
     ]
     assert len(told) == 4
     assert all(rungs in seen for rungs in told)

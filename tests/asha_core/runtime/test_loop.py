@@ -15,7 +15,8 @@ from asha_core.messages import Failed, Lost, Refined, Rejected, Report
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.executor import Notice, WorkerReady
 from asha_core.runtime.loop import Search
-from asha_core.runtime.observers import Leaderboard, Observer, SearchView, describe_outcome
+from asha_core.runtime.observers import Leaderboard, Observer, SearchView, SlotView, describe_outcome
+from asha_core.runtime.pace import Pace
 from asha_core.runtime.storage.journal import JournalWriter, NullJournal, read_journal
 from asha_core.runtime.storage.records import event_record, job_record, to_json
 from asha_core.schedulers.asha import ASHA
@@ -526,7 +527,10 @@ def test_the_start_of_the_workers_is_no_pace_of_the_search(slots, start):
     executor = FakeExecutor(clock, slots, lambda job, n: train(job, n, 1.0), unit_seconds=1.0)
     Search(asha(max_trials=200, max_resource=27), executor, NullJournal(), clock, observers=[Watch()]).run()
     end = seen[-1][0]
-    for now, left in seen:
+    assert math.isinf(seen[0][1])  # nothing can be said of it yet
+    told = [(now, left) for now, left in seen if math.isfinite(left)]
+    assert len(told) >= len(seen) - slots
+    for now, left in told:
         assert (end - now) - (end - start) / 3 <= left <= 2 * (end - now) + 5
 
 
@@ -540,14 +544,15 @@ def test_progress_is_by_the_limit_that_is_nearest_to_its_end(max_trials, deadlin
         if job is None:
             break
         scheduler.tell(Report(job.trial, job.attempt, job.until, 1.0, 1.0))
-    view = SearchView(scheduler, Budget(seconds=deadline), [], now=now)
+    slots = [SlotView(0, "cpu", pace=Pace(1, 0.0, 1.0))] if reported else []
+    view = SearchView(scheduler, Budget(seconds=deadline), slots, now=now)
     fraction, left = view.progress()
     total = Forecast(scheduler, max_trials, 1).units
     by_trials = min(scheduler.units / total, 1.0)
     by_time = min(now / deadline, 1.0)
     if now > 0:
         assert fraction == pytest.approx(max(by_trials, by_time))
-    assert left <= max(deadline - now, 0.0)
+    assert left <= max(deadline - now, 0.0) or (not slots and math.isinf(left))
 
 
 class Drawn(ASHA):
@@ -561,7 +566,7 @@ def test_the_time_left_of_a_scheduler_that_cannot_be_rehearsed_is_by_what_its_ru
     scheduler = Drawn(iter([1, 3, 9]), max_trials=27)
     job = scheduler.ask()
     scheduler.tell(Report(job.trial, job.attempt, job.until, 1.0, 1.0))
-    view = SearchView(scheduler, Budget(), [], now=10.0)
+    view = SearchView(scheduler, Budget(), [SlotView(0, "cpu", pace=Pace(1, 0.0, 10.0))], now=10.0)
     assert view.progress() == (1 / 63, 620.0)
 
 

@@ -192,6 +192,9 @@ class Duel:
                 stopped=tally[rung, "stopped"],
                 done=tally[rung, "done"],
                 failed=tally[rung, "failed"],
+                carried=sum(
+                    (trial.number, rung) in arrived_finished and trial.resource < level for trial in trials
+                ),
             )
             for rung, level in enumerate(self.oracle.levels)
         ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -75,7 +76,11 @@ def test_nothing_is_decided_otherwise_than_if_its_units_took_no_time(name, worke
         idle, others = search(name, ends, False, workers, seed, **settings)
         assert places(said) == places(idle)
         assert jobs == others
-        assert list(said.counts()) == list(idle.counts())
+        assert [replace(row, carried=0) for row in said.counts()] == list(idle.counts())
+        assert [row.carried for row in said.counts()] == [
+            sum(t.first <= rung and ends.get(t.id, 99) < level <= t.resource for t in idle.trials)
+            for rung, level in enumerate(said.levels)
+        ]
         assert said.state() == pytest.approx(idle.state())
         # the only units that count are those that were trained
         assert said.units == sum(min(trial.resource, ends.get(trial.id, 99)) for trial in idle.trials)

@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from asha_core.errors import SettingError, TaskError
-from asha_core.messages import Failed, Lost, Rejected, Report
+from asha_core.messages import Failed, Finished, Lost, Rejected, Report
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.executor import WorkerReady
 from asha_core.runtime.loop import Search
@@ -25,6 +25,7 @@ from asha_core.runtime.observers import (
     describe_outcome,
     one_line,
 )
+from asha_core.runtime.pace import Pace
 from asha_core.runtime.small_budget import SmallBudget
 from asha_core.runtime.storage.journal import JournalWriter, NullJournal, read_journal
 from asha_core.runtime.storage.records import to_json
@@ -96,7 +97,7 @@ def test_plain_lines_are_plain_and_each_begins_with_its_time(work):
     lines, _, outcome = plain_lines(work=work, max_trials=40)
     assert all(re.match(r"\[ *[\d.]+[smh][^\]]*\] \S", line) for line in lines)
     assert not any(ESCAPE in line or "\r" in line for line in lines)
-    assert lines[0].endswith("] digits: asha")
+    assert lines[0].endswith("] digits: asha; of accuracy, higher is better")
     assert f"] search complete: {outcome.trials} trials" in lines[-1]
     assert f", {outcome.units} " in lines[-1]
 
@@ -126,10 +127,11 @@ def test_failures_and_lost_workers_are_told_one_line_each():
 
 def test_the_status_comes_every_ten_seconds():
     lines, _, _ = plain_lines(max_trials=None, budget=Budget(seconds=45))
-    status = [line for line in lines if "reached by epoch" in line]
+    status = [line for line in lines if "reached epoch" in line]
     assert len(status) == 4
     assert all(
-        re.search(r"\d+ trials, \d+ epochs, reached by epoch 1:\d+ 3:\d+ 9:\d+, \d+%", s) for s in status
+        re.search(r"\d+ trials; \d+ epochs; reached epoch 1 by \d+, epoch 3 by \d+.*; \d+% done", s)
+        for s in status
     )
 
 
@@ -213,7 +215,9 @@ def midway():
     climber, fresh = scheduler.ask(), scheduler.ask()
     scheduler.tell(Report(climber.trial, 0, 2, 0.4321, 2.0))
     slots = [
-        SlotView(0, "cuda:0", climber, resource=2, value=0.4321, unit_seconds=2.0, ready=True),
+        SlotView(
+            0, "cuda:0", climber, resource=2, value=0.4321, unit_seconds=2.0, ready=True, pace=Pace(1, 0, 99)
+        ),
         SlotView(1, "cuda:1", fresh, resource=0, ready=False),
         SlotView(2, "cuda:2", ready=True),
         SlotView(3, "cpu"),
@@ -241,7 +245,9 @@ def test_a_frame_shows_rungs_best_progress_and_workers():
         numbers = (counts.running, counts.paused, counts.promoted, counts.done, counts.failed)
         assert [str(counts.level), *(str(n) if n else "·" for n in numbers)] in row(text, str(counts.level))
     best = view.scheduler.best
-    assert f"accuracy {best.value:.4f}  trial {best.trial} at epoch {best.resource}" in text
+    assert (
+        f"accuracy {best.value:.4f} (higher is better)  trial {best.trial} at epoch {best.resource}" in text
+    )
     assert describe(best.configuration) in text
     assert ["0", "cuda:0", "1", "2/3", "0.4321", "30.0"] in row(text, "0")
     assert ["1", "cuda:1", "3", "starting", "·", "·"] in row(text, "1")
@@ -249,10 +255,10 @@ def test_a_frame_shows_rungs_best_progress_and_workers():
     assert ["3", "cpu", "·", "starting", "·", "·"] in row(text, "3")
 
 
-def test_a_frame_shows_the_rungs_top_first():
+def test_a_frame_shows_the_rungs_bottom_first_as_the_report_does():
     text = shown(midway())
     table = text[text.index("rung (") : text.index("best")]
-    assert [int(n) for n in re.findall(r"^ *(\d+) ", table, re.MULTILINE)] == [27, 9, 3, 1]
+    assert [int(n) for n in re.findall(r"^ *(\d+) ", table, re.MULTILINE)] == [1, 3, 9, 27]
 
 
 def test_a_frame_before_the_first_report_and_without_limits():
@@ -324,6 +330,64 @@ def test_the_terminal_is_given_back_when_the_search_ends_in_an_error():
         live._live.stop()
 
 
+@pytest.mark.parametrize(("mode", "said"), [("max", "higher is better"), ("min", "lower is better")])
+def test_what_is_better_is_said_before_and_after_the_first_report(mode, said):
+    stream, scheduler = io.StringIO(), asha(mode=mode)
+    view = SearchView(scheduler, Budget(), [])
+    PlainLines("digits: asha", "accuracy", "epoch", stream).on_start(view)
+    assert stream.getvalue().endswith(f"digits: asha; of accuracy, {said}\n")
+    assert f"no report yet; of accuracy, {said}" in shown(view)
+    scheduler.tell(Report(scheduler.ask().trial, 0, 1, 0.5, 1.0))
+    assert f"best accuracy 0.5000 ({said})" in shown(view)
+
+
+def test_the_events_do_not_repeat_the_best_that_stands_above_them():
+    scheduler, live = asha(max_trials=40), LiveView("digits", "accuracy", "epoch", screen(100))
+    for now, value in enumerate([0.1, 0.2, 0.3]):
+        scheduler.tell(Report(scheduler.ask().trial, 0, 1, value, 1.0))
+        view = SearchView(scheduler, Budget(), [], now=float(now))
+        live._draw(view)
+    text = shown(view, live=live)
+    assert text.count("best accuracy 0.3000") == 1
+    events = [" ".join(line.split()) for line in text.splitlines() if "by trial" in line]
+    assert events == [
+        "1.0s best accuracy 0.2000 by trial 1 at epoch 1",
+        "0.0s best accuracy 0.1000 by trial 0 at epoch 1",
+    ]
+
+
+def test_the_line_under_the_frame_is_free_for_what_a_terminal_echoes():
+    """``^C`` at the end of a full line would move the cursor to the next one, and the title stay behind."""
+    console = screen(80)
+    console.print(LiveView("digits", "accuracy", "epoch", console).render(midway()))
+    assert console.file.getvalue().endswith("\n\n")
+
+
+def test_trials_that_finished_early_are_shown_where_they_were_carried_to():
+    scheduler = asha(max_resource=9, max_trials=40)
+    assert "carried" not in shown(SearchView(scheduler, Budget(), []))
+    while (climber := scheduler.ask()).start == 0:
+        scheduler.tell(Report(climber.trial, 0, 1, float(climber.trial), 1.0))
+    scheduler.tell(Report(climber.trial, 0, 2, 50.0, 1.0))
+    scheduler.tell(Finished(climber.trial, 0, 2))
+    assert [counts.carried for counts in scheduler.counts()] == [0, 1, 0]
+    lines = shown(SearchView(scheduler, Budget(), [])).splitlines()
+    assert next(line for line in lines if "rung (" in line).split()[-1] == "carried"
+    assert next(line for line in lines if line.split()[:1] == ["3"]).split()[-1] == "1"
+
+
+def test_a_search_that_goes_on_with_nothing_left_starts_no_workers_in_words():
+    stream = io.StringIO()
+    clock = ManualClock()
+    clock.advance_to(100.0)
+    finished = asha(max_trials=1, max_resource=1)
+    finished.tell(Report(finished.ask().trial, 0, 1, 0.5, 1.0))
+    line = PlainLines("digits", "accuracy", "epoch", stream)
+    Search(finished, FakeExecutor(clock, 2, train), NullJournal(), clock, observers=[line]).run()
+    assert "starting" not in stream.getvalue()
+    assert "search complete" in stream.getvalue()
+
+
 # -- tables ----------------------------------------------------------------------------------------
 
 
@@ -344,7 +408,7 @@ def test_a_configuration_on_one_line():
 
 def test_a_frame_fits_a_small_terminal_with_the_shape_of_the_main_job():
     scheduler = asha(max_resource=200, max_trials=243)
-    slots = [SlotView(index, f"gpu {index}", ready=True) for index in range(4)]
+    slots = [SlotView(index, f"gpu {index}", ready=True, pace=Pace(1, 0.0, 50.0)) for index in range(4)]
     console = Console(file=io.StringIO(), width=80, height=24, force_terminal=True, color_system=None)
     live = LiveView("cifar10: asha ohgw-1step, seed 0, rungs 1/3/9/27/81/200", "accuracy", "epoch", console)
     for number in range(9):
@@ -370,9 +434,34 @@ def test_a_budget_that_ends_before_the_first_unit_says_so(capsys):
     assert "ended before the first unit was reported" in capsys.readouterr().err
 
 
-def test_a_table_that_is_too_wide_cuts_its_headings_not_its_cells():
+def test_a_table_that_is_too_wide_breaks_its_headings_and_cuts_nothing():
     header, row = ("trial", "weight_decay", "label_smoothing"), ("23", "0.0002879", "0.1476")
     assert "label_smoothing" in format_table(header, [row], 200)
     narrow = format_table(header, [row], 30)
-    assert all(len(line) <= 30 for line in narrow.splitlines())
-    assert narrow.splitlines()[1].split() == list(row)
+    assert narrow.splitlines() == [
+        "        weight_     label_",
+        "trial      decay  smoothing",
+        "   23  0.0002879     0.1476",
+    ] or all(len(line) <= 30 for line in narrow.splitlines())
+    assert narrow.splitlines()[-1].split() == list(row)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_a_table_of_any_width_has_every_heading_and_cell_whole(width):
+    names = [
+        "learning_rate",
+        "weight_decay",
+        "label_smoothing",
+        "momentum",
+        "n_layers",
+        "validation accuracy",
+    ]
+    header = ["trial", "accuracy", "at epoch", "reached", *names]
+    rows = [[str(10 * row), "0.9876", "27", "81", *["0.00012345"] * len(names)] for row in range(3)]
+    text = format_table(header, rows, width)
+    assert all(len(line) <= width for line in text.splitlines())
+    assert "…" not in text
+    assert text.count("0.00012345") == 3 * len(names)
+    words = " ".join(text.split())
+    assert all(part in words for name in header for part in re.findall(r"[a-z]+_?", name))
+    assert all(block.splitlines()[-1].split()[0] == "20" for block in text.split("\n\n"))

@@ -29,7 +29,11 @@ def _parser() -> argparse.ArgumentParser:
         description="Tables, figures (PDF and PNG), comparison.json and one self-contained HTML page: of a "
         "study, of runs that form pairs of variations by seed, of one run, or of several side by side.",
     )
-    parser.add_argument("results", nargs="+", help="results directories, or folders that hold some")
+    parser.add_argument(
+        "results",
+        nargs="+",
+        help="results directories; or one folder that holds a study, or searches of one problem",
+    )
     parser.add_argument(
         "--output",
         metavar="DIR",
@@ -56,8 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from analysis.report.study_report import is_study
+    from analysis.report.choosing import chosen, is_study
 
+    options.results = chosen(options.results)
     if is_study(options.results):
         return _report_study(options)
     if options.runs:

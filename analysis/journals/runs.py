@@ -93,8 +93,7 @@ class FromManifest:
     @property
     def dimensions(self) -> dict[str, dict[str, Any]]:
         """The search space: each dimension's description by its name."""
-        space = self.manifest["space"]
-        return dict(space["dimensions"]) if "constraints" in space else dict(space)  # before 0.2
+        return dimensions_of(self.manifest)
 
     @property
     def searched(self) -> dict[str, dict[str, Any]]:
@@ -165,11 +164,7 @@ class Run(FromManifest):
     @property
     def name(self) -> str:
         """What was run, in a few words."""
-        m = self.manifest
-        return (
-            f"{self.problem}, {m['scheduler']['name']} {m['variation']['name']}, "
-            f"seed {m['scheduler']['seed']}"
-        )
+        return name_of(self.manifest)
 
 
 def problem_of(manifest: Mapping[str, Any]) -> str:
@@ -178,6 +173,18 @@ def problem_of(manifest: Mapping[str, Any]) -> str:
     options = task.get("options") or {}
     told = [f"{name}={value}" for name, value in options.items() if name not in PLACE_OPTIONS]
     return f"{task['name']} ({', '.join(told)})" if told else str(task["name"])
+
+
+def name_of(manifest: Mapping[str, Any]) -> str:
+    """What was run, in a few words, by a run.json."""
+    scheduler, variation = manifest["scheduler"], manifest["variation"]
+    return f"{problem_of(manifest)}, {scheduler['name']} {variation['name']}, seed {scheduler['seed']}"
+
+
+def dimensions_of(manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The search space of a run.json: each dimension's description by its name."""
+    space = manifest["space"]
+    return dict(space["dimensions"]) if "constraints" in space else dict(space)  # before 0.2
 
 
 def unlike(runs: Sequence[Run]) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shlex
 from collections.abc import Sequence
@@ -14,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.comparison import Comparison
 from analysis.comparison.building import compare
-from analysis.journals.finding import run_directories
-from analysis.journals.runs import load_run, problem_of
+from analysis.journals.runs import load_run
 from analysis.number_formats import slug
 from analysis.report.measures import scale
 from analysis.report.sentences import in_words
@@ -25,9 +23,8 @@ from analysis.report.tables import RENDERED, Table, text
 from analysis.study.loading import Study
 from analysis.study.parallel import do_all
 from analysis.study.problems import KINDS, UNUSED
-from asha_core.errors import AshaError, ResultsError
-from asha_core.runtime.storage.json_files import read_json, read_optional_json, write_json
-from asha_core.runtime.storage.paths import user_path
+from asha_core.errors import ResultsError
+from asha_core.runtime.storage.json_files import read_optional_json, write_json
 from asha_core.runtime.units import counted
 
 if TYPE_CHECKING:
@@ -51,35 +48,6 @@ class WrittenStudy:
     comparison: Comparison
     state: str
     failures: dict[str, str]  # figures that cannot be drawn, by name: why
-
-
-def is_study(paths: Sequence[str | Path]) -> bool:
-    """Whether a report on ``paths`` is one on a study.
-
-    It is where a study.json lies; and for plain runs, where they form pairs: at least two seeds that the
-    baseline and another variation have in common, on one problem with one scheduler. Other runs stand side by
-    side.
-    """
-    given = [user_path(path) for path in paths]
-    if any((path / "study.json").exists() for path in given):
-        return True
-    seeds: dict[tuple[str, str], dict[str, set[int]]] = {}
-    for directory in (found for path in given for found in run_directories(path)):
-        try:
-            manifest = read_json(directory / "run.json")
-            scheduler, variation = manifest["scheduler"], manifest["variation"]
-            kind = problem_of(manifest), str(scheduler["name"])
-            arm = json.dumps([variation["name"], variation["settings"]], sort_keys=True)
-            of_kind = seeds.setdefault(kind, {})
-            of_kind.setdefault("" if variation["name"] == "baseline" else arm, set()).add(scheduler["seed"])
-        except (AshaError, KeyError, TypeError, AttributeError):
-            continue  # who reads it says what is wrong
-    return any(
-        len(of_kind.get("", set()) & of_arm) >= 2
-        for of_kind in seeds.values()
-        for arm, of_arm in of_kind.items()
-        if arm
-    )
 
 
 def write_study_report(

@@ -171,7 +171,7 @@ def test_mixed_metrics_damage_and_emptiness_are_said_in_one_line(
 ) -> None:
     write_run(tmp_path / "a", REPORTS)
     write_run(tmp_path / "b", REPORTS, mode="min")
-    assert main([str(tmp_path)]) == 2
+    assert main([str(tmp_path / "a"), str(tmp_path / "b"), "--output", str(tmp_path / "c")]) == 2
     assert "different metrics" in capsys.readouterr().err
     (tmp_path / "b" / "journal.jsonl").write_text('{"type": "journal", "schema": 1}\nrubbish\n{}\n')
     assert main([str(tmp_path / "b")]) == 2
@@ -280,12 +280,13 @@ def test_targets_are_shares_of_the_best_of_the_same_problem(tmp_path: Path) -> N
     manifest = json.loads((tmp_path / "c" / "run.json").read_text())
     manifest["task"]["name"] = "another"
     (tmp_path / "c" / "run.json").write_text(json.dumps(manifest))
-    assert main([str(tmp_path)]) == 0
+    several = [*(str(tmp_path / name) for name in "abc"), "--output", str(tmp_path)]
+    assert main(several) == 0
     runs = json.loads((tmp_path / "comparison.json").read_text())["runs"]
     targets = [[entry["target"] for entry in run["time_to_target"]] for run in runs]
     assert targets[0] == targets[1] == pytest.approx([0.81, 0.855, 0.891])
     assert targets[2] == pytest.approx([0.18, 0.19, 0.198])
-    assert main([str(tmp_path), "--target", "0.3"]) == 0  # one that is given is everybody's
+    assert main([*several, "--target", "0.3"]) == 0  # one that is given is everybody's
     runs = json.loads((tmp_path / "comparison.json").read_text())["runs"]
     assert all([entry["target"] for entry in run["time_to_target"]] == [0.3] for run in runs)
 

@@ -18,8 +18,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from analysis.cli import main
+from analysis.report.choosing import is_study
 from analysis.report.drawings import Drawing
-from analysis.report.study_report import is_study
 from tests.analysis.studies import write_search, write_study
 
 ARMS = {"baseline": 1.0, "random-warm": 1.0, "ohgw-1step <b>": 0.7}

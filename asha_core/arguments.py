@@ -87,11 +87,12 @@ def one_of(name: str, value: object, allowed: Iterable[str]) -> str:
 
 
 def integer(name: str, value: object, least: int | None = None, most: int | None = None) -> int:
-    """An integer (one of numpy's, too; no bool) of at least ``least``, and at most ``most``."""
+    """An integer (one of numpy's, too, or 3.0; no bool) of at least ``least``, and at most ``most``."""
     try:
-        if isinstance(value, bool):
+        found = plain(value)
+        if isinstance(found, bool):
             raise TypeError
-        number = operator.index(value)  # type: ignore[arg-type]
+        number = int(found) if isinstance(found, float) and found.is_integer() else operator.index(found)
         if (least is not None and number < least) or (most is not None and number > most):
             raise ValueError
     except (TypeError, ValueError):

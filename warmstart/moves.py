@@ -11,8 +11,12 @@ from warmstart.base import Coordinates
 
 
 def movable(space: SearchSpace, configuration: Mapping[str, Any]) -> dict[str, Float]:
-    """The dimensions that a warm start may move: the real ones, where they exist."""
-    return {name: d for name, d in space.items() if isinstance(d, Float) and name in configuration}
+    """The dimensions that a warm start may move: the real ones without a step, where they exist."""
+    return {
+        name: d
+        for name, d in space.items()
+        if isinstance(d, Float) and d.step is None and name in configuration
+    }
 
 
 def move(

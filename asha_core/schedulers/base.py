@@ -55,7 +55,7 @@ class Scheduler(Expectations, ABC):
     """Base of the schedulers: trials, retries, verdicts. Subclasses say who is promoted.
 
     Args:
-        space: the search space.
+        space: the search space; a plain dictionary of dimensions is made into one.
         mode: "max" if larger values of the metric are better, "min" if smaller.
         min_resource: r, units before the first comparison (peers: ``grace_period``).
         max_resource: R, units of a complete trial (peers: ``max_t``).
@@ -82,7 +82,7 @@ class Scheduler(Expectations, ABC):
 
     def __init__(
         self,
-        space: SearchSpace,
+        space: SearchSpace | Mapping[str, Any],
         *,
         mode: str = "max",
         min_resource: int = 1,
@@ -99,7 +99,7 @@ class Scheduler(Expectations, ABC):
         self.max_retries = integer("max_retries", max_retries, 0)
         if searcher is not None:
             instance("searcher", searcher, Searcher, "an instance of a subclass of asha_core.Searcher")
-        if searcher is not None and getattr(searcher, "space", None) != space:
+        if searcher is not None and getattr(searcher, "space", None) != self.space:
             raise SettingError("the searcher has another space than the scheduler: give both the same")
         least, most, self.reduction_factor = check_levels(min_resource, max_resource, reduction_factor)
         self.levels = self._ladder(least, most, self.reduction_factor)

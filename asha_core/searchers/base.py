@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
 
 from asha_core.arguments import instance, integer
 from asha_core.space import Configuration, SearchSpace
@@ -31,11 +33,14 @@ class Searcher(ABC):
         self.propose(0)
 
 
-def space_and_seed(space: SearchSpace, seed: int) -> tuple[SearchSpace, int]:
-    """Both, checked.
+def space_and_seed(space: SearchSpace | Mapping[str, Any], seed: int) -> tuple[SearchSpace, int]:
+    """Both, checked; a plain dictionary becomes a ``SearchSpace``.
 
     Raises:
         SettingError: no ``SearchSpace``, or no integer.
+        SpaceError: a dictionary that is none of dimensions.
     """
+    if isinstance(space, Mapping) and not isinstance(space, SearchSpace):
+        space = SearchSpace(space)
     instance("space", space, SearchSpace, 'a SearchSpace, such as SearchSpace({"lr": Float(0, 1)})')
     return space, integer("seed", seed)

@@ -7,7 +7,7 @@ from math import prod
 
 from asha_core.errors import SpaceError
 from asha_core.searchers.base import Searcher, space_and_seed
-from asha_core.space import Choice, Configuration, Constant, Int, SearchSpace, Value
+from asha_core.space import Choice, Configuration, Constant, Dimension, SearchSpace, Value
 from asha_core.streams import stream_seed
 
 _MOST = 100_000
@@ -20,10 +20,10 @@ class GridSearch(Searcher):
     share their first values.
 
     Args:
-        space: Choice, Int and Constant dimensions alone, of at most 100,000 combinations.
+        space: Choice, Int, Constant and stepped Float dimensions alone, of at most 100,000 combinations.
         seed: the run's seed.
     Raises:
-        SpaceError: a Float dimension, too many combinations, or none that the constraints allow.
+        SpaceError: a Float dimension without a step, too many combinations, or none that is allowed.
     """
 
     name = "grid"
@@ -70,16 +70,16 @@ def _allowed(space: SearchSpace, most: int) -> list[Configuration]:
     return allowed
 
 
-def _values(name: str, dimension: object) -> list[Value]:
+def _values(name: str, dimension: Dimension) -> list[Value]:
     if isinstance(dimension, Choice):
         return list(dimension.options)
     if isinstance(dimension, Constant):
         return [dimension.value]
-    if isinstance(dimension, Int):
-        if dimension.upper - dimension.lower >= _MOST:
-            raise SpaceError(f"dimension {name!r} has more than {_MOST:,} values: too many for a grid")
-        return list(range(dimension.lower, dimension.upper + 1))
-    raise SpaceError(
-        f"dimension {name!r} is a Float, which has no grid: give a Choice of values, freeze it, or use "
-        "random, sobol or halton"
-    )
+    if dimension.count is None:
+        raise SpaceError(
+            f"dimension {name!r} is a Float, which has no grid: give it a step, or a Choice of values, "
+            "freeze it, or use random, sobol or halton"
+        )
+    if dimension.count > _MOST:
+        raise SpaceError(f"dimension {name!r} has more than {_MOST:,} values: too many for a grid")
+    return [dimension.at(index) for index in range(dimension.count)]

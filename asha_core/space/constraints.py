@@ -37,6 +37,10 @@ def constraint_from_name(name: str) -> Constraint:
     return constraint
 
 
+def _is_missing(error: Exception) -> bool:
+    return isinstance(error, KeyError) and bool(error.args)
+
+
 def holds(constraint: Constraint, configuration: Mapping[str, Any]) -> bool:
     """Whether a constraint allows a configuration.
 
@@ -46,9 +50,11 @@ def holds(constraint: Constraint, configuration: Mapping[str, Any]) -> bool:
     try:
         answer = constraint(configuration)
     except Exception as error:
-        missing = " (a dimension that does not exist there?)" if isinstance(error, KeyError) else ""
+        missing = " (a dimension that does not exist there?)" if _is_missing(error) else ""
+        name = error.args[0] if missing else None
+        told = str.__repr__(name) if isinstance(name, str) else error  # without the names that there are
         raise SpaceError(
-            f"the constraint {constraint_name(constraint)} raised {type(error).__name__}: {error}{missing} "
+            f"the constraint {constraint_name(constraint)} raised {type(error).__name__}: {told}{missing} "
             f"for {dict(configuration)}"
         ) from error
     if answer is True or answer is False:

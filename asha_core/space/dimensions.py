@@ -10,12 +10,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from fractions import Fraction
 from typing import Any
 
 from asha_core.arguments import PLAIN, plain
 from asha_core.errors import ConfigurationError, SpaceError, nearest
 
 Value = float | int | str | bool | None
+_MOST_STEPS = 2**53  # beyond, a coordinate in [0, 1] cannot tell them apart
 
 
 def _set_plain(dimension: Any, *names: str) -> None:
@@ -54,6 +56,36 @@ def _check_bounds(kind: str, lower: float, upper: float, log: bool) -> None:
         )
 
 
+def _exact(number: float) -> Fraction:
+    """A number as people write it: 0.1 is a tenth."""
+    return Fraction(repr(number))
+
+
+def _steps(kind: str, lower: float, upper: float, log: bool, step: Any) -> int:
+    """How many steps there are between bounds that are checked; at least one.
+
+    Raises:
+        SpaceError: a step that is no positive number, leaves one value alone, or is logarithmic.
+    """
+    if type(step) not in (int, float) or not math.isfinite(step) or step <= 0:
+        raise SpaceError(f"{kind} step is {step!r}: it must be a finite number above 0")
+    if log:
+        raise SpaceError(
+            f"{kind} has step={step!r} and log=True: equal steps are not logarithmic; leave one of them out, "
+            "or give the values themselves, Choice([1e-4, 1e-3, 1e-2])"
+        )
+    # a bound that was computed, such as 0.1 + 0.2, may miss the grid by its last digit
+    count = math.floor((_exact(upper) - _exact(lower)) / _exact(step) + Fraction(1, 10**9))
+    if count < 1:
+        raise SpaceError(
+            f"{kind} bounds are lower={lower!r}, upper={upper!r}: with step={step!r} they leave one value; "
+            f"take a smaller step, or Constant({lower!r})"
+        )
+    if count >= _MOST_STEPS:
+        raise SpaceError(f"{kind} step is {step!r}: that is too small to tell the values apart; leave it out")
+    return count
+
+
 @dataclass(frozen=True, slots=True)
 class Float:
     """A real dimension, uniform in its value or, with ``log``, in its logarithm.
@@ -61,20 +93,35 @@ class Float:
     Args:
         lower, upper: inclusive bounds, lower < upper; lower > 0 with ``log``.
         log: scale logarithmically.
+        step: only lower, lower + step, lower + 2 step, ... up to upper, each equally likely; upper becomes
+            the last of them. Warm starts leave such a dimension as it is.
     Raises:
-        SpaceError: bounds swapped, not finite, or not positive with ``log``.
+        SpaceError: bounds swapped, not finite, or not positive with ``log``; a step with ``log``, or one that
+            leaves one value.
+
+    >>> Float(0.1, 0.5, step=0.1).from_unit(0.5)
+    0.3
     """
 
     lower: float
     upper: float
     log: bool = False
+    step: float | None = None
 
     _origin: float = field(init=False, repr=False, compare=False)  # of value, or of its logarithm
     _span: float = field(init=False, repr=False, compare=False)
+    count: int | None = field(init=False, repr=False, compare=False)  # of its values; None: without end
 
     def __post_init__(self) -> None:
-        _set_plain(self, "lower", "upper", "log")
+        _set_plain(self, "lower", "upper", "log", "step")
         _check_bounds("Float", self.lower, self.upper, self.log)
+        count = None
+        if self.step is not None:
+            steps = _steps("Float", self.lower, self.upper, self.log, self.step)
+            count = steps + 1
+            object.__setattr__(self, "step", float(self.step))
+            object.__setattr__(self, "upper", self.at(steps))
+        object.__setattr__(self, "count", count)
         origin = math.log(self.lower) if self.log else float(self.lower)
         end = math.log(self.upper) if self.log else float(self.upper)
         object.__setattr__(self, "lower", float(self.lower))
@@ -82,8 +129,21 @@ class Float:
         object.__setattr__(self, "_origin", origin)
         object.__setattr__(self, "_span", end - origin)
 
+    def at(self, index: int) -> float:
+        """Value ``index`` of those that a step leaves, counted from 0."""
+        assert self.step is not None
+        return float(_exact(self.lower) + index * _exact(self.step))
+
+    def _index(self, value: float) -> int:
+        """Which of its values is nearest."""
+        assert self.step is not None
+        assert self.count is not None
+        return min(max(round((value - self.lower) / self.step), 0), self.count - 1)
+
     def from_unit(self, unit: float) -> float:
-        """The value at ``unit`` in [0, 1]; outside, the nearest bound."""
+        """The value at ``unit`` in [0, 1], or whose share holds ``unit``; outside, the nearest bound."""
+        if self.count is not None:
+            return self.at(min(max(math.floor(unit * self.count), 0), self.count - 1))
         value = self._origin + unit * self._span
         if self.log:
             value = math.exp(value)
@@ -92,7 +152,9 @@ class Float:
         return self.upper if value > self.upper else value
 
     def to_unit(self, value: Value) -> float:
-        """Where in [0, 1] ``value`` lies."""
+        """Where in [0, 1] ``value`` lies; with a step, the middle of its share."""
+        if self.count is not None:
+            return (self._index(self.to_search(value)) + 0.5) / self.count
         low, high = self.search_bounds
         return (self.to_search(value) - low) / (high - low)
 
@@ -107,7 +169,9 @@ class Float:
         return math.log10(value) if self.log else float(value)
 
     def from_search(self, coordinate: float) -> float:
-        """The value at a search coordinate, clamped to the bounds."""
+        """The value at a search coordinate, clamped to the bounds; with a step, the nearest one."""
+        if self.count is not None:
+            return self.at(self._index(coordinate))
         low, high = self.search_bounds
         if coordinate <= low:
             return self.lower
@@ -123,7 +187,20 @@ class Float:
             raise ConfigurationError(f"{name} is {value!r}: it must be a number")
         if not self.lower <= found <= self.upper:
             raise ConfigurationError(f"{name} is {found!r}: it must be in [{self.lower}, {self.upper}]")
-        return float(found)
+        if self.step is None:
+            return float(found)
+        nearest_value = self.at(self._index(found))
+        if abs(found - nearest_value) > 1e-6 * self.step:
+            raise _off_grid(name, found, self.lower, self.upper, self.step, nearest_value)
+        return nearest_value
+
+
+def _off_grid(
+    name: str, value: float, lower: float, upper: float, step: float, near: float
+) -> ConfigurationError:
+    return ConfigurationError(
+        f"{name} is {value!r}: it must be in [{lower}, {upper}], in steps of {step}; the nearest is {near}"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,22 +211,42 @@ class Int:
     Args:
         lower, upper: inclusive integer bounds, lower < upper; lower >= 1 with ``log``.
         log: scale logarithmically.
+        step: only lower, lower + step, lower + 2 step, ... up to upper; upper becomes the last of them.
     Raises:
-        SpaceError: bounds swapped, not integers, or not positive with ``log``.
+        SpaceError: bounds swapped, not integers, or not positive with ``log``; a step with ``log``, or one
+            that leaves one value.
+
+    >>> Int(32, 128, step=32).from_unit(0.5)
+    96
     """
 
     lower: int
     upper: int
     log: bool = False
+    step: int = 1
 
     def __post_init__(self) -> None:
-        _set_plain(self, "lower", "upper", "log")
+        _set_plain(self, "lower", "upper", "log", "step")
         _check_bounds("Int", self.lower, self.upper, self.log)
         if not (isinstance(self.lower, int) and isinstance(self.upper, int)):
             raise SpaceError(
                 f"Int bounds are lower={self.lower!r}, upper={self.upper!r}: both must be integers "
                 "(use Float for a real dimension)"
             )
+        if type(self.step) is not int or self.step != 1:
+            _steps("Int", self.lower, self.upper, self.log, self.step)
+            if type(self.step) is not int:
+                raise SpaceError(f"Int step is {self.step!r}: it must be an integer of at least 1")
+            object.__setattr__(self, "upper", self.at(self.count - 1))
+
+    @property
+    def count(self) -> int:
+        """How many values there are."""
+        return (self.upper - self.lower) // self.step + 1
+
+    def at(self, index: int) -> int:
+        """Value ``index``, counted from 0."""
+        return self.lower + index * self.step
 
     def from_unit(self, unit: float) -> int:
         """The integer whose share of [0, 1] holds ``unit``."""
@@ -157,7 +254,7 @@ class Int:
             low = math.log(self.lower)
             value = math.floor(math.exp(low + unit * (math.log(self.upper + 1) - low)))
         else:
-            value = self.lower + math.floor(unit * (self.upper - self.lower + 1))
+            value = self.at(math.floor(unit * self.count))
         return min(max(value, self.lower), self.upper)
 
     def to_unit(self, value: Value) -> float:
@@ -166,7 +263,7 @@ class Int:
         if self.log:
             low, high = math.log(self.lower), math.log(self.upper + 1)
             return (0.5 * (math.log(value) + math.log(value + 1)) - low) / (high - low)
-        return (value - self.lower + 0.5) / (self.upper - self.lower + 1)
+        return ((value - self.lower) // self.step + 0.5) / self.count
 
     def check(self, name: str, value: object) -> int:
         """``value`` as an int, or ``ConfigurationError``."""
@@ -175,6 +272,9 @@ class Int:
             raise ConfigurationError(f"{name} is {found!r}: it must be an integer")
         if not self.lower <= found <= self.upper:
             raise ConfigurationError(f"{name} is {found!r}: it must be in [{self.lower}, {self.upper}]")
+        if (found - self.lower) % self.step:
+            near = self.at(round((found - self.lower) / self.step))
+            raise _off_grid(name, found, self.lower, self.upper, self.step, near)
         return found
 
 
@@ -297,7 +397,9 @@ def dimension_to_dict(dimension: Dimension) -> dict[str, Any]:
     if isinstance(dimension, Constant):
         return {"type": "constant", "value": dimension.value}
     kind = "float" if isinstance(dimension, Float) else "int"
-    return {"type": kind, "lower": dimension.lower, "upper": dimension.upper, "log": dimension.log}
+    told = {"type": kind, "lower": dimension.lower, "upper": dimension.upper, "log": dimension.log}
+    stepped = dimension.step not in (None, 1) if kind == "int" else dimension.step is not None
+    return {**told, "step": dimension.step} if stepped else told
 
 
 def dimension_from_dict(name: str, description: Mapping[str, Any]) -> Dimension:
@@ -312,5 +414,5 @@ def dimension_from_dict(name: str, description: Mapping[str, Any]) -> Dimension:
         raise SpaceError(f"dimension {name!r} has type {kind!r}{nearest(str(kind), _KINDS)}")
     try:
         return _KINDS[kind](**arguments)
-    except TypeError as error:
+    except (TypeError, SpaceError) as error:
         raise SpaceError(f"dimension {name!r}: {error}") from None

@@ -23,6 +23,7 @@ from asha_core.space.dimensions import (
     dimension_from_dict,
     dimension_to_dict,
 )
+from asha_core.space.nested import flat_dimensions, flat_values
 
 _DRAWS = 10_000
 
@@ -31,7 +32,9 @@ class SearchSpace(Mapping[str, Dimension]):
     """Named dimensions, in the order in which they were given.
 
     Args:
-        dimensions: name -> Float, Int, Choice or Constant; at least one.
+        dimensions: name -> Float, Int, Choice or Constant, or a value that is not searched; at least one.
+            Or a dictionary of these: {"opt": {"lr": Float(0, 1)}} is {"opt.lr": Float(0, 1)}, and a
+            configuration has it as ``config["opt"]["lr"]`` and ``config["opt.lr"]``.
         conditions: name -> {other: its value, or a list of values}: the dimension exists only where every
             other one named exists and has one of the values. Configurations lack dimensions that do not
             exist.
@@ -57,7 +60,7 @@ class SearchSpace(Mapping[str, Dimension]):
 
     def __init__(
         self,
-        dimensions: Mapping[str, Dimension],
+        dimensions: Mapping[str, Any],
         *,
         conditions: Conditions | None = None,
         constraints: Iterable[Constraint] | None = (),
@@ -66,13 +69,6 @@ class SearchSpace(Mapping[str, Dimension]):
             raise SpaceError(
                 "a search space needs at least one dimension: SearchSpace({'lr': Float(1e-4, 1.0)})"
             )
-        for name, dimension in dimensions.items():
-            if not isinstance(name, str):
-                raise SpaceError(f"dimension name {name!r} is not a string")
-            if not isinstance(dimension, Dimension):
-                raise SpaceError(
-                    f"dimension {name!r} is {dimension!r}: it must be a Float, Int, Choice or Constant"
-                )
         if callable(constraints):
             raise SpaceError("constraints is one function: give a list of them, constraints=[...]")
         if constraints is not None and not isinstance(constraints, Iterable):
@@ -81,7 +77,7 @@ class SearchSpace(Mapping[str, Dimension]):
         for constraint in constraints:
             if not callable(constraint):
                 raise SpaceError(f"constraint {constraint!r} is not a function of a configuration")
-        self._dimensions = {str.__str__(name): dimension for name, dimension in dimensions.items()}
+        self._dimensions = flat_dimensions(dimensions)
         self._all = tuple(self._dimensions.values())
         self.names = tuple(self._dimensions)
         self.constraints = constraints
@@ -178,7 +174,7 @@ class SearchSpace(Mapping[str, Dimension]):
         2
         """
         frozen = dict(self._dimensions)
-        for name, value in values.items():
+        for name, value in flat_values(values, self._dimensions).items():
             if name not in frozen:
                 raise ConfigurationError(
                     f"freeze {name}: unknown dimension {name!r}{nearest(name, self.names)}"
@@ -210,13 +206,13 @@ class SearchSpace(Mapping[str, Dimension]):
         ]
 
     def configuration(self, values: Mapping[str, Any]) -> Configuration:
-        """A checked configuration from a plain mapping. Constants may be left out.
+        """A checked configuration from a plain mapping, flat or nested. Constants may be left out.
 
         Raises:
             ConfigurationError: a name is missing, unknown, or of a dimension that does not exist there; a
                 value lies outside its dimension; or a constraint refuses it.
         """
-        self._check_names(values)
+        values = self._by_name(values)
         checked: dict[str, Value] = {}
         missing, misplaced = [], ""
         for name in self._order:
@@ -246,12 +242,14 @@ class SearchSpace(Mapping[str, Dimension]):
                 )
         return configuration
 
-    def _check_names(self, values: object) -> None:
+    def _by_name(self, values: object) -> Mapping[str, Any]:
         if not isinstance(values, Mapping):
             raise ConfigurationError(f"the configuration is {shown(values)}: it must map names to values")
+        values = flat_values(values, self._dimensions)
         for name in values:
             if name not in self._dimensions:
                 raise ConfigurationError(f"unknown dimension {name!r}{nearest(str(name), self.names)}")
+        return values
 
     # -- JSON ------------------------------------------------------------------------------------
 

@@ -110,7 +110,7 @@ SEEDED: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize("kind", SEEDED)
 def test_a_seed_is_an_integer(kind: str) -> None:
-    for value in ("1", True, 1.0, None, math.nan, np.float64(1.0), np.bool_(True), [1]):
+    for value in ("1", True, 1.5, None, math.nan, np.float64(1.5), np.bool_(True), [1]):
         with pytest.raises(SettingError, match=r"^seed is .*: it must be an integer$"):
             SEEDED[kind](value)
     assert SEEDED[kind](-3) is not None
@@ -124,7 +124,7 @@ def test_numpys_seed_is_the_same_as_pythons(kind: str) -> None:
     assert first(SEEDED[kind](np.int64(3))) == first(SEEDED[kind](3))
 
 
-@pytest.mark.parametrize("space", [None, {"x": Float(0.0, 1.0)}, Float(0.0, 1.0), SearchSpace, "space"])
+@pytest.mark.parametrize("space", [None, [("x", Float(0.0, 1.0))], Float(0.0, 1.0), SearchSpace, "space"])
 def test_a_space_is_a_search_space(space: Any) -> None:
     made = [*(scheduler_class(name) for name in SCHEDULERS), *(RandomSearch, GridSearch, QuasiRandomSearch)]
     for kind in made:
@@ -189,7 +189,7 @@ def test_hyperbands_shares_may_be_larger_than_any_float():
     assert {scheduler.ask().start for _ in range(50)} == {0}
 
 
-@pytest.mark.parametrize("value", ["9", 2.5, True, None, 0, 4, np.int64(0), np.float64(2.0), np.bool_(True)])
+@pytest.mark.parametrize("value", ["9", 2.5, True, None, 0, 4, np.int64(0), np.float64(2.5), np.bool_(True)])
 def test_an_integer_within_limits(value: Any) -> None:
     with pytest.raises(SettingError, match=r"^n is .*: it must be an integer of at least 1 and at most 3$"):
         integer("n", value, 1, 3)

@@ -212,7 +212,7 @@ def test_any_search_coordinate_is_clamped_to_the_bounds(dimension, coordinate):
         (lambda: SearchSpace({}), ("at least one dimension",)),
         (lambda: SearchSpace([("lr", Float(0, 1))]), ("at least one dimension", "SearchSpace({")),
         (lambda: SearchSpace({3: Float(0, 1)}), ("3", "not a string")),
-        (lambda: SearchSpace({"lr": 0.1}), ("'lr'", "0.1", "Float, Int, Choice or Constant")),
+        (lambda: SearchSpace({"lr": object()}), ("'lr'", "object", "Float, Int, Choice or Constant")),
     ],
 )
 def test_a_mistake_in_a_space_names_the_value_and_what_to_do(build, said):

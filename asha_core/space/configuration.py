@@ -13,7 +13,7 @@ from asha_core.space.dimensions import Value
 class _Unknown(str):
     """A name that there is not, as a ``KeyError`` shows it: with those that there are."""
 
-    __slots__ = ("_known",)
+    _known: tuple[str, ...]
 
     def __new__(cls, name: object, known: Iterable[str]) -> _Unknown:
         unknown = super().__new__(cls, name)

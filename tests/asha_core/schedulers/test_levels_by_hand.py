@@ -33,7 +33,7 @@ def test_known_traps(r, R, eta, levels):
         ((0, 9, 3), "min_resource is 0: it must be an integer of at least 1"),
         ((1, 0, 3), "max_resource is 0: it must be an integer of at least 1"),
         ((1, 9, 1), "reduction_factor is 1: it must be an integer of at least 2"),
-        ((1, 9, 3.0), "reduction_factor is 3.0: it must be an integer"),
+        ((1, 9, 3.5), "reduction_factor is 3.5: it must be an integer"),
         ((1.5, 9, 3), "min_resource is 1.5: it must be an integer"),
         ((True, 9, 3), "min_resource is True: it must be an integer"),
         ((1, "9", 3), "max_resource is '9': it must be an integer"),

@@ -19,10 +19,12 @@ _HOME = {
     "ASHA": "asha_core.schedulers.asha",
     "AshaError": "asha_core.errors",
     "Best": "asha_core.schedulers.state",
+    "Bracket": "asha_core.schedulers.brackets",
     "Choice": "asha_core.space",
     "Configuration": "asha_core.space",
     "ConfigurationError": "asha_core.errors",
     "Constant": "asha_core.space",
+    "Executor": "asha_core.runtime.executor",
     "Failed": "asha_core.messages",
     "Finished": "asha_core.messages",
     "Float": "asha_core.space",
@@ -33,6 +35,9 @@ _HOME = {
     "Job": "asha_core.messages",
     "Listed": "asha_core.searchers.listed",
     "Lost": "asha_core.messages",
+    "Notice": "asha_core.runtime.executor",
+    "Observer": "asha_core.runtime.observers",
+    "Outcome": "asha_core.runtime.observers",
     "PASHA": "asha_core.schedulers.pasha",
     "QuasiRandomSearch": "asha_core.searchers.quasi_random",
     "RandomSearch": "asha_core.searchers.random_search",
@@ -40,15 +45,25 @@ _HOME = {
     "Rejected": "asha_core.messages",
     "Report": "asha_core.messages",
     "Result": "asha_core.launch.types",
+    "Retired": "asha_core.runtime.executor",
     "Retried": "asha_core.messages",
+    "Rung": "asha_core.schedulers.rung",
+    "RungCounts": "asha_core.schedulers.state",
     "Scheduler": "asha_core.schedulers.base",
     "SearchSpace": "asha_core.space",
+    "SearchView": "asha_core.runtime.observers",
     "Searcher": "asha_core.searchers.base",
+    "SettingError": "asha_core.errors",
+    "SlotView": "asha_core.runtime.observers",
     "SpaceError": "asha_core.errors",
+    "Status": "asha_core.schedulers.state",
     "StoppingASHA": "asha_core.schedulers.stopping",
     "SuccessiveHalving": "asha_core.schedulers.successive_halving",
     "SynchronousHyperband": "asha_core.schedulers.sync_hyperband",
+    "TrialState": "asha_core.schedulers.state",
+    "TrialView": "asha_core.searchers.base",
     "Verdict": "asha_core.messages",
+    "WorkerReady": "asha_core.runtime.executor",
     "tune": "asha_core.launch.tuning",
 }
 
@@ -57,6 +72,7 @@ __all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604 - strings, built from
 if TYPE_CHECKING:
     from asha_core.errors import AshaError as AshaError
     from asha_core.errors import ConfigurationError as ConfigurationError
+    from asha_core.errors import SettingError as SettingError
     from asha_core.errors import SpaceError as SpaceError
     from asha_core.launch.tuning import tune as tune
     from asha_core.launch.types import Result as Result
@@ -69,16 +85,30 @@ if TYPE_CHECKING:
     from asha_core.messages import Report as Report
     from asha_core.messages import Retried as Retried
     from asha_core.messages import Verdict as Verdict
+    from asha_core.runtime.executor import Executor as Executor
+    from asha_core.runtime.executor import Notice as Notice
+    from asha_core.runtime.executor import Retired as Retired
+    from asha_core.runtime.executor import WorkerReady as WorkerReady
+    from asha_core.runtime.observers import Observer as Observer
+    from asha_core.runtime.observers import Outcome as Outcome
+    from asha_core.runtime.observers import SearchView as SearchView
+    from asha_core.runtime.observers import SlotView as SlotView
     from asha_core.schedulers.asha import ASHA as ASHA
     from asha_core.schedulers.base import Scheduler as Scheduler
+    from asha_core.schedulers.brackets import Bracket as Bracket
     from asha_core.schedulers.full import FullTraining as FullTraining
     from asha_core.schedulers.hyperband import Hyperband as Hyperband
     from asha_core.schedulers.pasha import PASHA as PASHA
+    from asha_core.schedulers.rung import Rung as Rung
     from asha_core.schedulers.state import Best as Best
+    from asha_core.schedulers.state import RungCounts as RungCounts
+    from asha_core.schedulers.state import Status as Status
+    from asha_core.schedulers.state import TrialState as TrialState
     from asha_core.schedulers.stopping import StoppingASHA as StoppingASHA
     from asha_core.schedulers.successive_halving import SuccessiveHalving as SuccessiveHalving
     from asha_core.schedulers.sync_hyperband import SynchronousHyperband as SynchronousHyperband
     from asha_core.searchers.base import Searcher as Searcher
+    from asha_core.searchers.base import TrialView as TrialView
     from asha_core.searchers.grid import GridSearch as GridSearch
     from asha_core.searchers.listed import Listed as Listed
     from asha_core.searchers.quasi_random import QuasiRandomSearch as QuasiRandomSearch

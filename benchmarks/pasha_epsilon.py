@@ -48,8 +48,8 @@ SPACE = SearchSpace({"x": Float(0.0, 1.0)})
 class OnTheirWay(PASHA):
     """Epsilon from all that are beyond the rung below the highest; written down as it is said, and slow."""
 
-    def _begin(self) -> None:
-        super()._begin()
+    def begin(self) -> None:
+        super().begin()
         self._whole: dict[tuple[int, int], float | None] = {}  # pairs that have both arrived
 
     def _compare(self, trial: TrialState, loss: float) -> None:
@@ -85,9 +85,9 @@ class OnTheirWay(PASHA):
 class EveryReport(OnTheirWay):
     """The same, asked whenever a unit is reported."""
 
-    def _observed(self, trial: TrialState, resource: int, loss: float) -> None:
-        super()._observed(trial, resource, loss)
-        if self._observes and resource > self.levels[self._highest - 1]:
+    def observed(self, trial: TrialState, resource: int, loss: float) -> None:
+        super().observed(trial, resource, loss)
+        if self.observes and resource > self.levels[self._highest - 1]:
             self._update()
             if resource < self.levels[self._highest] and not self._ranking.agrees(self.epsilon):
                 self._unlock()

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
 
 from asha_core.messages import Event, Failed, Job, Lost, Refined, Report, Retried
+from asha_core.runtime.audience import Audience
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.clock import Clock
 from asha_core.runtime.early_abort import EarlyAbort
@@ -21,6 +22,7 @@ from asha_core.runtime.slots import Slots
 from asha_core.runtime.storage.disk import DiskWatch
 from asha_core.runtime.storage.journal import DiskFull, Journal
 from asha_core.runtime.storage.records import Record, event_record, job_record
+from asha_core.runtime.terminal.streams import say
 from asha_core.runtime.trial_timeouts import Limits, TrialTimeouts
 from asha_core.schedulers.base import Scheduler
 
@@ -64,12 +66,12 @@ class Search:
         self._journal = journal
         self._clock = clock
         self._budget = budget or Budget()
-        self._observers = observers
         self._disk = disk
         self._stop = stop or StopSignal()
         self._earlier = earlier
         self._slots = Slots(executor.devices)
         self.view = SearchView(scheduler, self._budget, self._slots.views)
+        self._audience = Audience(observers, self.view)
         self._timeouts = TrialTimeouts(limits or Limits())
         self._early_abort = EarlyAbort(scheduler)
         self._written = 0.0  # when the journal last had a record
@@ -84,8 +86,7 @@ class Search:
             try:
                 if self._earlier is not None:
                     self._take_up(self._earlier)
-                for observer in self._observers:
-                    observer.on_start(self.view)
+                self._audience.tell("on_start")
                 reason = self._loop()
             except KeyboardInterrupt:
                 reason = "interrupted"
@@ -97,29 +98,28 @@ class Search:
             raise
         finally:
             with ExitStack() as stack:  # whatever one of them raises, the others are closed too
-                for observer in self._observers:
-                    stack.callback(observer.close)
+                for observer in self._audience.all:
+                    stack.callback(self._audience.close, observer)
                 stack.callback(self._journal.close)
                 stack.callback(self._executor.close)
         outcome = self.outcome(reason)
-        for observer in self._observers:
-            observer.on_end(self.view, outcome)
+        self._audience.tell("on_end", outcome)
+        for notice in self.view.notices:  # which came too late for the journal
+            say(notice.text)
         return outcome
 
     # -- beginning and end ---------------------------------------------------------------------
 
     def _take_up(self, earlier: EarlierSessions) -> None:
         """Take up what earlier sessions left: who watches hears of it, and what ran goes back."""
-        listeners = [observer for observer in self._observers if observer.replays]
         for t, what in earlier.history:
             self.view.now = t
             if not isinstance(what, Job):
                 self._add_times(what, None)
-            for observer in listeners:
-                if isinstance(what, Job):
-                    observer.on_job(self.view, what, 0)
-                else:
-                    observer.on_event(self.view, what)
+            if isinstance(what, Job):
+                self._audience.replay("on_job", what, 0)
+            else:
+                self._audience.replay("on_event", what)
         self.view.now = self._clock.now()
         gone: list[Event] = [
             Lost(job.trial, job.attempt, "its engine ended", "engine") for job in earlier.running.values()
@@ -129,8 +129,7 @@ class Search:
         self._write([record, *map(event_record, gone)])
         for event in gone:
             self._scheduler.tell(event)
-            for observer in listeners:
-                observer.on_event(self.view, event)
+            self._audience.replay("on_event", event)
 
     def _end(self, reason: str) -> None:
         """The last records: what still runs goes back, so that a later session finds nothing running."""
@@ -155,8 +154,7 @@ class Search:
         while not self._stop.requested:
             if self._submit_jobs() and not self._slots.busy:
                 return "complete"
-            for observer in self._observers:
-                observer.on_tick(self.view)
+            self._audience.tell("on_tick")
             timeout = _TICK
             if deadline is not None:
                 timeout = min(_TICK, max(deadline - self._clock.now(), 0.0))
@@ -180,8 +178,7 @@ class Search:
         self._executor.stop()
         until = self._clock.now() + _GRACE
         while self._slots.busy and self._clock.now() < until:
-            for observer in self._observers:
-                observer.on_tick(self.view)
+            self._audience.tell("on_tick")
             self._handle(self._executor.wait(_TICK))
 
     # -- down: jobs ----------------------------------------------------------------------------
@@ -201,8 +198,7 @@ class Search:
             self._write([job_record(job, slot)])
             self._slots.assign(job, slot)
             self._submit(slot, free)
-            for observer in self._observers:
-                observer.on_job(self.view, job, slot)
+            self._audience.tell("on_job", job, slot)
         for slot in tuple(self._slots.waiting):
             nothing &= self._submit(slot, free)
         return nothing
@@ -278,8 +274,7 @@ class Search:
             self._scheduler.tell(event)
             self._account(event)
             self._early_abort.on_event(event)
-        for observer in self._observers:
-            observer.on_event(view, event)
+        self._audience.tell("on_event", event)
 
     def _account(self, event: Event) -> None:
         slot = self._slots.slot_of(event.trial)
@@ -318,8 +313,7 @@ class Search:
     def _final_tick(self) -> None:
         self.view.ending = True
         with suppress(KeyboardInterrupt):  # an observer's own
-            for observer in self._observers:
-                observer.on_tick(self.view)
+            self._audience.tell("on_tick")
             self._process_notices()
 
     def _process_notices(self) -> None:
@@ -340,8 +334,7 @@ class Search:
                     raise KeyboardInterrupt from None
                 if not waiting:  # it cannot be journalled: only who watches hears of it
                     waiting = True
-                    for observer in self._observers:
-                        observer.on_event(self.view, Notice(f"{full}: everything waits until there is room"))
+                    self._audience.tell("on_event", Notice(f"{full}: everything waits until there is room"))
                 self._clock.sleep(1.0)
             else:
                 self._written = now

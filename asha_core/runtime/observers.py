@@ -1,7 +1,7 @@
 """Who watches a search: the live view, the leaderboard, anybody's own code.
 
 Observers are called by the engine's loop, in order, and own nothing of it. What they may look at is
-the ``SearchView``.
+the ``SearchView``. None of them can end the search (``audience``).
 """
 
 from __future__ import annotations
@@ -24,22 +24,45 @@ from asha_core.schedulers.state import Best, improves
 
 @dataclass(slots=True)
 class SlotView:
-    """What one slot is doing."""
+    """What one slot is doing: a worker process, or in-line the process itself.
+
+    Attributes:
+        index: its number, from 0.
+        device: "cuda:0" or "cpu".
+        job: what it works at; None: nothing just now.
+        resource: the last unit that was reported here, or at which the job began.
+        value: what was reported there; NaN before the first report.
+        unit_seconds: what that unit took; NaN likewise.
+        ready: its worker is up.
+        retired: no worker could be started here; the search goes on without it.
+        pace: what units took of the worker that is there now.
+    """
 
     index: int
     device: str
     job: Job | None = None
     resource: int = 0
     value: float = math.nan
-    unit_seconds: float = math.nan  # of the last unit reported here
+    unit_seconds: float = math.nan
     ready: bool = False
-    retired: bool = False  # no worker could be started here
-    pace: Pace = field(default_factory=Pace)  # of the worker that is there now
+    retired: bool = False
+    pace: Pace = field(default_factory=Pace)
 
 
 @dataclass(slots=True)
 class SearchView:
-    """A running search as observers see it. Owned by the loop."""
+    """A running search as observers see it. Owned by the loop: look, and change nothing but ``notices``.
+
+    Attributes:
+        scheduler: with ``trials``, ``best``, ``units``, ``failures``, ``rejected``, ``levels``, ``mode`` and
+            ``counts()``; an event has been told to it before observers hear of it.
+        budget: when the search stops; ``budget.deadline`` in seconds, or None.
+        slots: what runs where.
+        now: seconds of the search, those of earlier sessions included.
+        warm_start_seconds, training_seconds: spent up to now, of all workers together.
+        notices: append a ``Notice(text)`` to have a line journalled and shown.
+        ending: this is the last tick.
+    """
 
     scheduler: Scheduler
     budget: Budget
@@ -47,8 +70,8 @@ class SearchView:
     now: float = 0.0
     warm_start_seconds: float = 0.0
     training_seconds: float = 0.0
-    notices: list[Notice] = field(default_factory=list)  # what an observer wants to have told
-    ending: bool = False  # this is the last tick
+    notices: list[Notice] = field(default_factory=list)
+    ending: bool = False
     _forecast: tuple[tuple[int, float | None], float] | None = None
 
     def progress(self) -> tuple[float, float] | None:
@@ -109,7 +132,13 @@ class Outcome:
 class Observer:
     """Base of observers; every method may be left as it is.
 
-    replays: whether, when a search is resumed, it hears of the jobs and events of the sessions before.
+    They are called one after the other in the thread that hands out jobs, so what takes long there keeps
+    workers waiting. One that raises is told of once, in the terminal and the journal, and is left out from
+    then on, but for its ``close``: the search goes on.
+
+    Attributes:
+        replays: whether, when a search is resumed, it hears of the jobs and events of the sessions before,
+            ahead of ``on_start``. Their slots are not known any more: ``on_job`` is given 0.
     """
 
     replays: ClassVar[bool] = False
@@ -121,13 +150,18 @@ class Observer:
         """A job was journalled and handed to a slot."""
 
     def on_event(self, view: SearchView, event: ExecutorEvent) -> None:
-        """An event was journalled and told to the scheduler."""
+        """An event was journalled and told to the scheduler.
+
+        Of a trial: ``Report``, ``Finished``, ``Refined``, ``Rejected``, ``Failed``, ``Lost`` or ``Retried``.
+        Of the engine: ``WorkerReady``, ``Notice`` or ``Retired``. Ask with ``isinstance``, and pass over
+        others.
+        """
 
     def on_tick(self, view: SearchView) -> None:
         """The loop went round: at least four times a second."""
 
     def on_end(self, view: SearchView, outcome: Outcome) -> None:
-        """The search is over, and nothing went wrong."""
+        """The search is over, interrupted ones too; not called when an error ended it."""
 
     def close(self) -> None:
         """Give back what is held, such as the terminal; called on every way out, before ``on_end``."""

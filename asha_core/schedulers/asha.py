@@ -35,20 +35,24 @@ class ASHA(Scheduler):
 
     name = "asha"
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """One rung a level."""
         # the last rung compares nobody: its trials are done
         self._rungs = [Rung(level, self.reduction_factor) for level in self.levels]
         self._highest = len(self._rungs) - 1  # nobody is promoted from here
 
-    def _promotable(self) -> TrialState | None:
+    def promotable(self) -> TrialState | None:
+        """The best that was not promoted yet, of the highest rung that has one."""
         for rung in range(self._highest - 1, -1, -1):
             number = self._rungs[rung].promotable()
             if number is not None:
                 return self.trials[number]
         return None
 
-    def _promote(self, trial: TrialState) -> None:
+    def promote(self, trial: TrialState) -> None:
+        """It keeps its place in the rung."""
         self._rungs[trial.rung].promote()
 
-    def _arrived(self, trial: TrialState, loss: float) -> None:
+    def arrived(self, trial: TrialState, loss: float) -> None:
+        """It is an entry of its rung."""
         self._rungs[trial.rung].add(trial.id, loss, again=trial.retried)

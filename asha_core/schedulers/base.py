@@ -25,6 +25,7 @@ Rules that hold for every scheduler:
   next rung with its last value. So no ``ask`` finds it, and nothing is decided otherwise than if its units
   took no time.
 * Maximising is turned into minimising here, at the boundary. Inside, a *loss* is lower-is-better.
+* The searcher hears of every report that counts, and of every failure, before the rung does.
 """
 
 from __future__ import annotations
@@ -102,8 +103,9 @@ class Scheduler(Expectations, ABC):
         if searcher is not None and getattr(searcher, "space", None) != self.space:
             raise SettingError("the searcher has another space than the scheduler: give both the same")
         least, most, self.reduction_factor = check_levels(min_resource, max_resource, reduction_factor)
-        self.levels = self._ladder(least, most, self.reduction_factor)
+        self.levels = self.ladder(least, most, self.reduction_factor)
         self.searcher: Searcher = searcher or RandomSearch(self.space, self.seed)
+        self.searcher.take()
         self._sign = -1.0 if self.mode == "max" else 1.0
         self._set_out()
 
@@ -117,48 +119,57 @@ class Scheduler(Expectations, ABC):
         self._lost: deque[TrialState] = deque()
         self._any_finished = False
         self._tally = RungTally(len(self.levels))
-        self._begin()
+        self.begin()
 
-    # -- what a subclass decides ---------------------------------------------------------------
+    # -- what a subclass decides: begin, promotable, promote, arrived; the others may stay as they are
 
     @staticmethod
-    def _ladder(min_resource: int, max_resource: int, reduction_factor: int) -> tuple[int, ...]:
-        """The levels of the rungs, bottom first; the arguments are checked."""
+    def ladder(min_resource: int, max_resource: int, reduction_factor: int) -> tuple[int, ...]:
+        """The levels of the rungs, growing, the last of them ``max_resource``; the arguments are checked."""
         return rung_levels(min_resource, max_resource, reduction_factor)
 
     @abstractmethod
-    def _begin(self) -> None:
-        """Make the subclass's own state; the arguments are checked and set."""
+    def begin(self) -> None:
+        """Make the subclass's own state; the settings are checked and set, and no trial has begun."""
 
-    def _first_rung(self, number: int) -> int:
+    def first_rung(self, number: int) -> int:
         """The rung at which trial ``number``, which is about to begin, will first be compared."""
         return 0
 
     @abstractmethod
-    def _promotable(self) -> TrialState | None:
-        """The paused trial that is the next to go on to the next rung; changes nothing."""
+    def promotable(self) -> TrialState | None:
+        """The paused trial that is the next to go on to the next rung; None: a new one begins.
 
-    @abstractmethod
-    def _promote(self, trial: TrialState) -> None:
-        """Take note that ``_promotable()`` goes on."""
-
-    @abstractmethod
-    def _arrived(self, trial: TrialState, loss: float) -> None:
-        """A trial reached (or failed on its way to) ``levels[trial.rung]``; a failed one has loss NaN.
-
-        One that is ``retried`` was there as failed before.
+        Changes nothing: asked twice, it says the same.
         """
 
-    def _rejected(self, trial: TrialState) -> None:
+    @abstractmethod
+    def promote(self, trial: TrialState) -> None:
+        """Take note that ``promotable()``, which is ``trial``, goes on."""
+
+    @abstractmethod
+    def arrived(self, trial: TrialState, loss: float) -> None:
+        """A trial reached ``levels[trial.rung]``, or failed on its way there: then ``loss`` is NaN.
+
+        Its status is PAUSED, DONE at the last rung, or FAILED; a paused one may be given to ``stop``. One
+        that is ``retried`` was there as failed before.
+        """
+
+    def screened_out(self, trial: TrialState) -> None:
         """A trial was screened out on its way to its first rung, and counts nowhere."""
 
-    def _awaited(self, trial: TrialState) -> None:
+    def awaited(self, trial: TrialState) -> None:
         """A trial that failed on its way to ``levels[trial.rung]`` may arrive there after all."""
 
-    def _observed(self, trial: TrialState, resource: int, loss: float) -> None:
-        """A unit was reported, or carried on by a trial that has finished; called only if ``_observes``."""
+    observes = False  # whether ``observed`` is called
 
-    _observes = False
+    def observed(self, trial: TrialState, resource: int, loss: float) -> None:
+        """A unit was reported, or carried on by a trial that has finished; ahead of ``arrived``."""
+
+    def stop(self, trial: TrialState) -> None:
+        """For ``arrived``: a paused trial never goes on from its rung. Such a class has ``stops = True``."""
+        trial.status = Status.STOPPED
+        self._tally.stopped[trial.rung] += 1
 
     def rehearsal(self, trials: int | None, searcher: Searcher, *, longest: bool = False) -> Self:
         """A new scheduler with the same settings, on which ``forecast`` tries out what will happen.
@@ -169,7 +180,8 @@ class Scheduler(Expectations, ABC):
         Raises:
             SettingError: it cannot be made a second time with what it was made with.
         """
-        whole = {id(each): each for each in (self.space, self.searcher)}
+        # what is not copied: the space; and the search's own searcher, which hears nothing of a rehearsal
+        whole = {id(self.space): self.space, id(self.searcher): searcher}
         try:
             arguments, settings = deepcopy(self._made_with, whole)  # of which it may change something
             twin = type(self)(*arguments, **settings)
@@ -192,11 +204,11 @@ class Scheduler(Expectations, ABC):
             trial.start = trial.resource  # units that were reported are not trained again
             self._tally.running[trial.rung] -= 1  # counted while it waited
         else:
-            promoted = self._promotable()
+            promoted = self.promotable()
             if promoted is not None:
                 trial = promoted
                 self._go_up(trial)
-            elif self._may_begin():
+            elif self.may_begin():
                 trial = self._fresh(len(self.trials))
             else:
                 return None
@@ -216,7 +228,7 @@ class Scheduler(Expectations, ABC):
         )
 
     def _go_up(self, trial: TrialState) -> None:
-        self._promote(trial)
+        self.promote(trial)
         self._tally.promoted[trial.rung] += 1
         trial.rung += 1
         trial.start = trial.until
@@ -224,12 +236,12 @@ class Scheduler(Expectations, ABC):
 
     def _let_finished_go_on(self) -> None:
         """As long as the next to go on has finished, it is at its next rung at once."""
-        while self._any_finished and (trial := self._promotable()) is not None and trial.finished:
+        while self._any_finished and (trial := self.promotable()) is not None and trial.finished:
             self._go_up(trial)
             self._tally.running[trial.rung] += 1  # for no time
             self._reach(trial)
 
-    def _may_begin(self) -> bool:
+    def may_begin(self) -> bool:
         """Whether limits allow another configuration."""
         begun = len(self.trials)
         if self.max_trials is not None and begun - self.rejected >= self.max_trials:
@@ -238,7 +250,7 @@ class Scheduler(Expectations, ABC):
 
     def _fresh(self, number: int) -> TrialState:
         configuration = self.searcher.propose(number)  # may raise: nothing has changed yet
-        first = self._first_rung(number)
+        first = self.first_rung(number)
         seed = stream_seed(self.seed, "trial", number)
         trial = TrialState(number, configuration, seed, first, self.levels[first])
         self.trials.append(trial)
@@ -281,11 +293,12 @@ class Scheduler(Expectations, ABC):
         self.units += resource - trial.resource
         trial.resource = resource
         loss = trial.loss = self._sign * value
+        self.searcher.observe(trial, resource, loss)
         if loss < self._best_loss and math.isfinite(loss):
             self._best_loss = loss
             self.best = Best(trial.id, resource, value, trial.configuration)
-        if self._observes:
-            self._observed(trial, resource, loss)
+        if self.observes:
+            self.observed(trial, resource, loss)
         if resource == trial.until:
             self._reach(trial)
 
@@ -304,9 +317,9 @@ class Scheduler(Expectations, ABC):
         self._tally.reached[rung] += 1
         self._tally.carried[rung] += trial.resource < trial.until
         trial.status = Status.DONE if rung == len(self.levels) - 1 else Status.PAUSED
-        if self._observes and trial.resource < trial.until:
-            self._observed(trial, trial.until, trial.loss)
-        self._arrived(trial, trial.loss)
+        if self.observes and trial.resource < trial.until:
+            self.observed(trial, trial.until, trial.loss)
+        self.arrived(trial, trial.loss)
         trial.retried = False
 
     def _end_job(self, trial: TrialState, event: Rejected | Failed | Lost) -> None:
@@ -323,12 +336,13 @@ class Scheduler(Expectations, ABC):
             self._lost.append(trial)
             return
         self._tally.running[trial.rung] -= 1
+        self.searcher.observe(trial, trial.resource + 1, math.nan)
         if trial.status == Status.REJECTED:
             self.rejected += 1
-            self._rejected(trial)
+            self.screened_out(trial)
         else:
             self._tally.failed[trial.rung] += 1
-            self._arrived(trial, math.nan)
+            self.arrived(trial, math.nan)
             trial.retried = False
 
     def _retry(self, trial: TrialState) -> None:
@@ -338,12 +352,7 @@ class Scheduler(Expectations, ABC):
         self._tally.failed[trial.rung] -= 1
         self._tally.running[trial.rung] += 1
         self._lost.append(trial)
-        self._awaited(trial)
-
-    def _stop(self, trial: TrialState) -> None:
-        """For subclasses: a trial that reached a rung never goes on from it."""
-        trial.status = Status.STOPPED
-        self._tally.stopped[trial.rung] += 1
+        self.awaited(trial)
 
     # -- looking in ----------------------------------------------------------------------------
 
@@ -368,6 +377,7 @@ class Scheduler(Expectations, ABC):
             "max_trials": self.max_trials,
             "max_retries": self.max_retries,
             "searcher": self.searcher.name,
+            **({"searcher_learns": True} if self.searcher.learns else {}),
         }
 
     def go_on_as(self, described: Mapping[str, Any]) -> None:

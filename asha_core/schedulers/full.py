@@ -20,20 +20,22 @@ class FullTraining(Scheduler):
     expectation_is_exact = True
 
     @staticmethod
-    def _ladder(min_resource: int, max_resource: int, reduction_factor: int) -> tuple[int, ...]:
+    def ladder(min_resource: int, max_resource: int, reduction_factor: int) -> tuple[int, ...]:
+        """One rung, R, which compares nobody."""
         return (max_resource,)
 
-    def _begin(self) -> None:
-        pass
+    def begin(self) -> None:
+        """There is nothing to keep."""
 
-    def _promotable(self) -> TrialState | None:
+    def promotable(self) -> TrialState | None:
+        """Nobody ever is."""
         return None
 
-    def _promote(self, trial: TrialState) -> None:
+    def promote(self, trial: TrialState) -> None:
         """Nobody ever is promotable."""
 
-    def _arrived(self, trial: TrialState, loss: float) -> None:
-        pass
+    def arrived(self, trial: TrialState, loss: float) -> None:
+        """It is done."""
 
     @property
     def least_trials(self) -> int:

@@ -39,10 +39,12 @@ class Hyperband(Scheduler):
     name = "hyperband"
 
     @staticmethod
-    def _ladder(min_resource: int, max_resource: int, reduction_factor: int) -> tuple[int, ...]:
+    def ladder(min_resource: int, max_resource: int, reduction_factor: int) -> tuple[int, ...]:
+        """The levels at which brackets begin."""
         return bracket_levels(min_resource, max_resource, reduction_factor)
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """One bracket of rungs a level, and how trials are shared out."""
         count, eta = len(self.levels), self.reduction_factor
         # a bracket is named by its first rung: bracket s of the paper begins at rung s_max - s
         self._brackets = [[Rung(level, eta) for level in self.levels[first:]] for first in range(count)]
@@ -55,7 +57,8 @@ class Hyperband(Scheduler):
             for first in range(rung + 1)
         ]
 
-    def _first_rung(self, number: int) -> int:
+    def first_rung(self, number: int) -> int:
+        """Drawn from the trial's own stream."""
         # in integers: a uniform number has 53 bits, and the weights may be larger than any float
         draw = int(uniforms(self.seed, "bracket", number, 1)[0] * 2**53) * sum(self._weights) >> 53
         first = 0
@@ -64,17 +67,20 @@ class Hyperband(Scheduler):
             first += 1
         return first
 
-    def _promotable(self) -> TrialState | None:
+    def promotable(self) -> TrialState | None:
+        """The best of the first rung that has one, from the top down."""
         for rung in self._search:
             number = rung.promotable()
             if number is not None:
                 return self.trials[number]
         return None
 
-    def _promote(self, trial: TrialState) -> None:
+    def promote(self, trial: TrialState) -> None:
+        """It keeps its place in the rung."""
         self._rung_of(trial).promote()
 
-    def _arrived(self, trial: TrialState, loss: float) -> None:
+    def arrived(self, trial: TrialState, loss: float) -> None:
+        """It is an entry of the rung of its bracket."""
         self._rung_of(trial).add(trial.id, loss, again=trial.retried)
 
     def _rung_of(self, trial: TrialState) -> Rung:

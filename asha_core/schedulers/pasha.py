@@ -48,13 +48,14 @@ class PASHA(ASHA):
 
     name = "pasha"
 
-    def _begin(self) -> None:
-        super()._begin()
+    def begin(self) -> None:
+        """As ASHA, with two rungs unlocked."""
+        super().begin()
         self._highest = min(1, len(self.levels) - 1)
         self.epsilon = 0.0
         self._ranking, self._noise = SoftRanking(), CurveNoise()
         self._curves: dict[int, Curve] = {}
-        self._observes = not self._complete
+        self.observes = not self._complete
 
     @property
     def unlocked(self) -> int:
@@ -65,14 +66,16 @@ class PASHA(ASHA):
     def _complete(self) -> bool:
         return self._highest == len(self.levels) - 1
 
-    def _observed(self, trial: TrialState, resource: int, loss: float) -> None:
+    def observed(self, trial: TrialState, resource: int, loss: float) -> None:
+        """The trial's curve goes on."""
         curve = self._curves.get(trial.id)
         if curve is None:
             curve = self._curves[trial.id] = Curve()
         curve.append(resource, loss)
 
-    def _arrived(self, trial: TrialState, loss: float) -> None:
-        super()._arrived(trial, loss)
+    def arrived(self, trial: TrialState, loss: float) -> None:
+        """As ASHA; at the highest unlocked rung rankings are compared."""
+        super().arrived(trial, loss)
         if trial.status == Status.FAILED:
             self._curves.pop(trial.id, None)
         elif trial.rung == self._highest and not self._complete and not trial.retried:
@@ -93,7 +96,7 @@ class PASHA(ASHA):
         self._highest += 1
         self._ranking, self._noise = SoftRanking(), CurveNoise()
         if self._complete:  # nothing is compared any more
-            self._observes = False
+            self.observes = False
             self._curves.clear()
 
     def state(self) -> dict[str, int | float]:
@@ -106,7 +109,7 @@ class PASHA(ASHA):
         if not longest:
             twin.levels = self.levels[: self._highest + 1]
             twin._set_out()
-        twin._highest, twin._observes = len(twin.levels) - 1, False
+        twin._highest, twin.observes = len(twin.levels) - 1, False
         return twin
 
     def brackets(self, trials: int) -> list[Bracket]:

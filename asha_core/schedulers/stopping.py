@@ -40,21 +40,25 @@ class StoppingASHA(Scheduler):
     stops = True
     survivors = 1
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """One rung a level, but for the last."""
         self._rungs = [Rung(level, self.reduction_factor, least=1) for level in self.levels[:-1]]
         self._onward: deque[TrialState] = deque()
 
-    def _promotable(self) -> TrialState | None:
+    def promotable(self) -> TrialState | None:
+        """Whoever was among the best and arrived first."""
         return self._onward[0] if self._onward else None
 
-    def _promote(self, trial: TrialState) -> None:
+    def promote(self, trial: TrialState) -> None:
+        """It is under way."""
         self._onward.popleft()
 
     def goes_on(self, trial: TrialState) -> bool:
         """Whoever is paused was among the best when it arrived."""
         return trial.status == Status.PAUSED
 
-    def _arrived(self, trial: TrialState, loss: float) -> None:
+    def arrived(self, trial: TrialState, loss: float) -> None:
+        """It goes on, or it is stopped."""
         if trial.rung == len(self._rungs):  # the last rung compares nobody
             return
         among_the_best = self._rungs[trial.rung].add(trial.id, loss, again=trial.retried)
@@ -63,7 +67,7 @@ class StoppingASHA(Scheduler):
         if among_the_best:
             self._onward.append(trial)
         else:
-            self._stop(trial)
+            self.stop(trial)
 
     @property
     def least_trials(self) -> int:

@@ -33,7 +33,8 @@ class SynchronousHyperband(SynchronousScheduler):
     name = "sync-hyperband"
 
     @staticmethod
-    def _ladder(min_resource: int, max_resource: int, reduction_factor: int) -> tuple[int, ...]:
+    def ladder(min_resource: int, max_resource: int, reduction_factor: int) -> tuple[int, ...]:
+        """The levels at which brackets begin."""
         return bracket_levels(min_resource, max_resource, reduction_factor)
 
     def _shape(self, index: int) -> tuple[int, int]:

@@ -94,7 +94,8 @@ class SynchronousScheduler(Scheduler):
             rest -= min(size, rest)
         return [bracket for bracket in found if bracket.trials and bracket.times]
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """No bracket is open."""
         self._opened = 0
         self._filling: list[_Bracket] = []  # those that want more configurations, oldest first
         self._due: list[tuple[int, int, int]] = []  # a heap of (bracket, place, trial): who goes on
@@ -108,7 +109,8 @@ class SynchronousScheduler(Scheduler):
         """Who is paused in a rung that is closed goes on; the others of it were stopped."""
         return trial.status == Status.PAUSED and trial.rung < self._bracket_of[trial.id].rung
 
-    def _first_rung(self, number: int) -> int:
+    def first_rung(self, number: int) -> int:
+        """That of the oldest bracket that wants more."""
         if not self._filling:
             first, size = self._shape(self._opened)
             level = self.levels[first]
@@ -124,23 +126,26 @@ class SynchronousScheduler(Scheduler):
 
     def _fresh(self, number: int) -> TrialState:
         trial = super()._fresh(number)
-        if not self._may_begin():  # it was the last: brackets that wait for more need not
+        if not self.may_begin():  # it was the last: brackets that wait for more need not
             for bracket in list(self._filling):
                 self._close_if_complete(bracket)
         return trial
 
-    def _promotable(self) -> TrialState | None:
+    def promotable(self) -> TrialState | None:
+        """The first that is due."""
         return self.trials[self._due[0][2]] if self._due else None
 
-    def _promote(self, trial: TrialState) -> None:
+    def promote(self, trial: TrialState) -> None:
+        """It is due no more."""
         heappop(self._due)
 
-    def _arrived(self, trial: TrialState, loss: float) -> None:
+    def arrived(self, trial: TrialState, loss: float) -> None:
+        """It is an entry of the open rung, which may be complete with it."""
         bracket = self._bracket_of[trial.id]
         if trial.retried:
             if bracket.rung > trial.rung:  # it closed without the trial
                 if trial.status == Status.PAUSED:
-                    self._stop(trial)
+                    self.stop(trial)
                 return
             bracket.awaited -= 1
         else:
@@ -148,11 +153,13 @@ class SynchronousScheduler(Scheduler):
         bracket.open.add(trial.id, loss, again=trial.retried)
         self._close_if_complete(bracket)
 
-    def _awaited(self, trial: TrialState) -> None:
+    def awaited(self, trial: TrialState) -> None:
+        """The rung, if it is still open, waits for it."""
         bracket = self._bracket_of[trial.id]
         bracket.awaited += bracket.rung == trial.rung
 
-    def _rejected(self, trial: TrialState) -> None:
+    def screened_out(self, trial: TrialState) -> None:
+        """Another configuration takes its place."""
         bracket = self._bracket_of[trial.id]
         bracket.expected -= 1
         if bracket.begun == bracket.size:
@@ -164,7 +171,7 @@ class SynchronousScheduler(Scheduler):
         if bracket.open.n < bracket.expected or bracket.awaited:
             return
         if bracket in self._filling:
-            if self._may_begin():
+            if self.may_begin():
                 return
             self._filling.remove(bracket)
         self._close(bracket)
@@ -179,7 +186,7 @@ class SynchronousScheduler(Scheduler):
             go_on = set(due)
             for trial in bracket.members:
                 if trial.status == Status.PAUSED and trial.id not in go_on:
-                    self._stop(trial)
+                    self.stop(trial)
             bracket.rung += 1
             level, places = self.levels[bracket.rung], self._places_above(bracket)
             bracket.open = Rung(level, self.reduction_factor, places)

@@ -1,32 +1,91 @@
-"""The searcher contract."""
+"""The searcher contract.
+
+    propose(index) -> Configuration      of trial ``index``; changes nothing that can be seen
+    observe(trial, resource, loss)       what became of a trial; only searchers that learn have it
+
+The scheduler owns both calls, and makes them in the order of its own ``ask`` and ``tell``. So a searcher that
+is deterministic meets, when a search is resumed, the same observations before the same proposals.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from asha_core.arguments import instance, integer
+from asha_core.errors import SettingError
 from asha_core.space import Configuration, SearchSpace
 
 
-class Searcher(ABC):
-    """Proposes configuration ``index``; a function of (seed, index) alone unless it says otherwise.
+class TrialView(Protocol):
+    """A trial as a searcher hears of it; only to be read."""
 
-    size: how many configurations there are; None: without end. ``propose`` is not asked for more.
+    @property
+    def id(self) -> int:
+        """Its number. Where start points or another list come first, they are counted, too."""
+
+    @property
+    def configuration(self) -> Configuration:
+        """What it trains with: what was proposed, or what a warm start has made of that."""
+
+
+class Searcher(ABC):
+    """Proposes configuration ``index``; a function of (seed, index) alone, or of that and what it observed.
+
+    Attributes:
+        name: for run.json; a search is resumed with a searcher of the same name.
+        space: where to search; the scheduler has the same.
+        size: how many configurations there are; None: without end. ``propose`` is not asked for more.
     """
 
     name = "searcher"
     space: SearchSpace
     size: int | None = None
+    _taken = False
 
     @abstractmethod
     def propose(self, index: int) -> Configuration:
         """The configuration of trial ``index``, counted from 0.
 
+        Asked again before anything new was observed, the answer is the same. A searcher that learns is asked
+        for 0, 1, 2, ... in this order.
+
         Raises:
             SpaceError: the constraints of the space leave next to nothing to propose.
         """
+
+    def observe(self, trial: TrialView, resource: int, loss: float) -> None:  # noqa: B027 - may stay as it is
+        """Learn from what became of a trial; override it in a searcher that does.
+
+        It hears of every report once, in the order in which they arrived: not of one that came late, or again
+        after a worker was lost. It must be deterministic: the same proposals and observations, the same
+        further proposals.
+
+        Args:
+            resource: units that the trial has completed.
+            loss: what it reported there; lower is better, whatever the mode (for "max" it is the value with
+                its sign reversed). It may be infinite or NaN; and it is NaN, at the unit that it did not
+                complete, for a trial that failed for good or was screened out. One that failed may be tried
+                again, and report after all.
+        """
+
+    @property
+    def learns(self) -> bool:
+        """Whether what it proposes depends on what it observed."""
+        return type(self).observe is not Searcher.observe
+
+    def take(self) -> None:
+        """Called by the scheduler that it is given to: one that learns belongs to one search alone.
+
+        Raises:
+            SettingError: another scheduler has it.
+        """
+        if self.learns and self._taken:
+            raise SettingError(
+                f"this searcher ({self.name}) learns, and another scheduler has it: make one for each search"
+            )
+        self._taken = True
 
     def check(self) -> None:
         """Raise ``SpaceError``, before anything is begun, if a constraint raises or refuses everything."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from asha_core.arguments import instance, shown, true_or_false
 from asha_core.errors import ConfigurationError
-from asha_core.searchers.base import Searcher
+from asha_core.searchers.base import Searcher, TrialView
 from asha_core.space import Configuration
 
 
@@ -49,3 +49,16 @@ class Listed(Searcher):
         if index < len(self._listed):
             return self._listed[index]
         return self._then.propose(index - len(self._listed))
+
+    def observe(self, trial: TrialView, resource: int, loss: float) -> None:
+        """The other searcher hears of all trials, those of the list, too."""
+        self._then.observe(trial, resource, loss)
+
+    @property
+    def learns(self) -> bool:
+        """Whether the other one does."""
+        return self._then.learns
+
+    def take(self) -> None:
+        """The other one is taken, too."""
+        self._then.take()

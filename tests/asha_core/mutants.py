@@ -8,7 +8,7 @@ Left out because nothing that can be seen would change:
 * ``SoftRanking.agrees``: whether the gap is looked at anew when it is within epsilon;
 * ``CurveNoise.add``: the question that is asked for speed alone;
 * ``Hyperband``: all shares multiplied by the same number;
-* ``SynchronousScheduler._first_rung``: whether a bracket beyond its first rung may want more. One that closed
+* ``SynchronousScheduler.first_rung``: whether a bracket beyond its first rung may want more. One that closed
   before it was full did so because nothing more could begin, and what can begin after that is a replacement
   in a bracket that is older, and is looked at before.
 """
@@ -131,8 +131,8 @@ MUTANTS = {
         ("self.units += resource - trial.resource", "self.units += 1", "units left out count"),
         ("if loss < self._best_loss and", "if loss <= self._best_loss and", "the earlier best"),
         ("and math.isfinite(loss):", "and not math.isnan(loss):", "the best is finite"),
-        ("self._arrived(trial, math.nan)", "pass", "a failure is an entry"),
-        ("self._arrived(trial, math.nan)", "self._arrived(trial, 0.0)", "the worst entry"),
+        ("self.arrived(trial, math.nan)", "pass", "a failure is an entry"),
+        ("self.arrived(trial, math.nan)", "self.arrived(trial, 0.0)", "the worst entry"),
         ("if trial.status != Status.FAILED:\n", "if False:\n", "only who failed is tried again"),
         ("trial.resource or trial.retried,", "trial.resource,", "too late to count nowhere"),
         ("self._tally.failed[trial.rung] -= 1\n", "pass\n", "it has not failed now"),
@@ -143,7 +143,7 @@ MUTANTS = {
         ("if event.resource < trial.until:\n            self._reach(trial)", "pass", "a job can end early"),
         ("trial.finished = False  # that", "pass  # that", "without its last report it has not finished"),
         ("if event.attempt != trial.attempt:", "if False:", "a late end is not heard"),
-        ("if self._observes and trial.resource < trial.until:", "if False:", "its curve goes on"),
+        ("if self.observes and trial.resource < trial.until:", "if False:", "its curve goes on"),
         ("self._tally.carried[rung] += trial.resource < trial.until", "pass", "who is carried is counted"),
         ("self._tally.running[trial.rung] += 1  # for no time", "pass", "who arrives has been on its way"),
         ("            refine,\n            trial.alone,\n",
@@ -202,7 +202,7 @@ MUTANTS = {
         ("if among_the_best:", "if not among_the_best:", "the best go on"),
         ("if trial.rung == len(self._rungs):", "if trial.rung == len(self._rungs) - 1:", "last rung"),
         ("if trial.status == Status.FAILED:", "if False:", "who failed is not stopped"),
-        ("            self._stop(trial)", "            pass", "the others are stopped"),
+        ("            self.stop(trial)", "            pass", "the others are stopped"),
     ],
     "schedulers.pasha": [
         ("min(1, len(self.levels) - 1)", "min(2, len(self.levels) - 1)", "begins two rungs up"),
@@ -253,10 +253,10 @@ MUTANTS = {
         ("if bracket.open.n < bracket.expected or bracket.awaited:",
          "if bracket.open.n < bracket.expected - 1:",
          "a rung closes when all have arrived"),
-        ("            if self._may_begin():\n                return\n", "", "a bracket is filled first"),
-        ("            if self._may_begin():\n", "            if True:\n",
+        ("            if self.may_begin():\n                return\n", "", "a bracket is filled first"),
+        ("            if self.may_begin():\n", "            if True:\n",
          "with no more to come, rungs close with what there is"),
-        ("        if not self._may_begin():  # it was", "        if False:  # it was", "cut short"),
+        ("        if not self.may_begin():  # it was", "        if False:  # it was", "cut short"),
         ("        bracket.begun -= 1\n", "", "the rejected are replaced"),
         ("            insort(self._filling, bracket, key=lambda each: each.index)\n", "            pass\n",
          "a bracket that lacks somebody is filled again"),

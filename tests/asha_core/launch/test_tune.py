@@ -218,39 +218,33 @@ def test_a_scheduler_is_used_once(tmp_path: Path) -> None:
     assert not (tmp_path / "b").exists()
 
 
-class Stumbles(Observer):
-    def on_event(self, view: Any, event: Any) -> None:
-        if view.scheduler.units >= 3:
-            raise RuntimeError("an observer's own defect")
+class Stumbles(ASHA):
+    def arrived(self, trial: Any, loss: float) -> None:
+        if self.units >= 3:
+            raise RuntimeError("a scheduler's own defect")
+        super().arrived(trial, loss)
 
 
 def test_an_error_after_hours_of_reports_leaves_the_results(tmp_path: Path) -> None:
-    scheduler = ASHA(SPACE, max_resource=3, max_trials=6)
+    scheduler = Stumbles(SPACE, max_resource=3, max_trials=6)
     with pytest.raises(RuntimeError, match="own defect"):
-        tune(
-            jobs.work,
-            scheduler,
-            gpus="inline",
-            results_dir=tmp_path / "run",
-            progress="none",
-            observers=[Stumbles()],
-        )
+        tune(jobs.work, scheduler, gpus="inline", results_dir=tmp_path / "run", progress="none")
     stored = json.loads((tmp_path / "run" / "results.json").read_text())
     assert stored["reason"] == "error"
     assert stored["best"]["trial"] == scheduler.best.trial  # type: ignore[union-attr]
     assert (tmp_path / "run" / "checkpoints" / "best.pt").exists()
 
 
-class Broken(Observer):
-    def on_start(self, view: SearchView) -> None:
+class Broken(ASHA):
+    def ask(self) -> Any:
         raise ZeroDivisionError
 
 
 def test_a_search_that_ends_before_its_first_report_leaves_nothing_whatever_ends_it(tmp_path: Path) -> None:
-    scheduler = ASHA(SPACE, max_resource=1, max_trials=1)
+    scheduler = Broken(SPACE, max_resource=1, max_trials=1)
     folder = tmp_path / "run"
     with pytest.raises(ZeroDivisionError):
-        tune(jobs.work, scheduler, gpus="inline", results_dir=folder, progress="none", observers=[Broken()])
+        tune(jobs.work, scheduler, gpus="inline", results_dir=folder, progress="none")
     assert not folder.exists()
 
 

@@ -303,39 +303,6 @@ def test_an_error_of_the_scheduler_goes_on_and_all_is_closed(where):
     assert (executor.closed, journal.closed) == (1, 1)
 
 
-class Angry(Observer):
-    def __init__(self, where):
-        self.where = where
-
-    def on_start(self, view):
-        self.rage("start")
-
-    def on_job(self, view, job, slot):
-        self.rage("job")
-
-    def on_event(self, view, event):
-        self.rage("event")
-
-    def on_tick(self, view):
-        self.rage("tick")
-
-    def on_end(self, view, outcome):
-        self.rage("end")
-
-    def rage(self, here):
-        if here == self.where:
-            raise RuntimeError(f"observer at {here}")
-
-
-@pytest.mark.parametrize("where", ["start", "job", "event", "tick", "end"])
-def test_an_error_of_an_observer_goes_on_and_all_is_closed(where):
-    clock, journal = ManualClock(), ClosingJournal()
-    executor = FakeExecutor(clock)
-    with pytest.raises(RuntimeError, match=f"observer at {where}"):
-        Search(asha(), executor, journal, clock, None, [Angry(where)]).run()
-    assert (executor.closed, journal.closed) == (1, 1)
-
-
 def test_the_journal_is_closed_though_the_executor_cannot_be():
     class Stuck(FakeExecutor):
         def close(self):

@@ -206,8 +206,8 @@ class Taught(ASHA):
         super().__init__(space, max_resource=max(levels), **others)
         self.luck = luck
 
-    def _arrived(self, trial: TrialState, loss: float) -> None:
-        super()._arrived(trial, loss + self.luck.random())
+    def arrived(self, trial: TrialState, loss: float) -> None:
+        super().arrived(trial, loss + self.luck.random())
 
 
 def test_a_rehearsal_leaves_what_the_search_was_made_with_as_it_is() -> None:

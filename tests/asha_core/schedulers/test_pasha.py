@@ -63,7 +63,7 @@ def test_rungs_are_unlocked_one_at_a_time_and_in_the_end_the_last():
     ]
     assert scheduler.unlocked == 8
     # all is unlocked: no curve is kept or followed any more
-    assert not scheduler._observes
+    assert not scheduler.observes
     assert not scheduler._curves
 
 

@@ -44,7 +44,7 @@ _HOME = {
     "Refined": "asha_core.messages",
     "Rejected": "asha_core.messages",
     "Report": "asha_core.messages",
-    "Result": "asha_core.launch.types",
+    "Result": "asha_core.launch.result",
     "Retired": "asha_core.runtime.executor",
     "Retried": "asha_core.messages",
     "Rung": "asha_core.schedulers.rung",
@@ -74,8 +74,8 @@ if TYPE_CHECKING:
     from asha_core.errors import ConfigurationError as ConfigurationError
     from asha_core.errors import SettingError as SettingError
     from asha_core.errors import SpaceError as SpaceError
+    from asha_core.launch.result import Result as Result
     from asha_core.launch.tuning import tune as tune
-    from asha_core.launch.types import Result as Result
     from asha_core.messages import Failed as Failed
     from asha_core.messages import Finished as Finished
     from asha_core.messages import Job as Job

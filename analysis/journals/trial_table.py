@@ -59,6 +59,31 @@ def trial_columns(run: Run) -> dict[str, Column]:
     return columns
 
 
+def trials_as_trained(run: Run) -> dict[str, Column]:
+    """One row a trial, in order of their numbers, as a user reads them: column -> array, (T,).
+
+    trial; state; best, best_at (unit; 0 if there is no finite value), reached (units), seconds (of all its
+    units and its warm start), and ``config.d`` for each dimension of the space: the value that it was trained
+    with, None where it does not exist.
+    """
+    trials = [run.trials[number] for number in sorted(run.trials)]
+    bests = [best_value(trial, run.mode) for trial in trials]
+    return {
+        "trial": np.array([trial.id for trial in trials], dtype=np.int64),
+        "state": objects([trial.state for trial in trials]),
+        "best": floats(best for best, _, _ in bests),
+        "best_at": np.array([at for _, at, _ in bests], dtype=np.int64),
+        "reached": np.array([trial.reached for trial in trials], dtype=np.int64),
+        "seconds": floats(sum(trial.seconds) + trial.warm_start_seconds for trial in trials),
+        **{f"config.{name}": _values([t.configuration.get(name) for t in trials]) for name in run.dimensions},
+    }
+
+
+def _values(values: list[Any]) -> Column:
+    kinds = {type(value) for value in values}
+    return np.array(values) if kinds in ({int}, {float}) else objects(values)
+
+
 def search_coordinates(values: Sequence[Any], dimension: Mapping[str, Any]) -> Column:
     """Values of a dimension in search coordinates, (T,): log10 of a logarithmic one, objects of a category.
 

@@ -143,14 +143,24 @@ class Tables:
         Raises:
             SettingError: there is no table of this name, or pandas is not installed.
         """
-        table = self.table(name)
-        try:
-            pandas = import_module("pandas")
-        except ImportError:
-            raise SettingError(
-                f"pandas is not installed: pip install pandas, or use the arrays in Tables.{name}"
-            ) from None
-        return pandas.DataFrame(table)
+        return as_frame(self.table(name), f"Tables.{name}")
+
+
+def as_frame(table: Table, arrays: str) -> Any:
+    """A table as a pandas DataFrame.
+
+    Args:
+        arrays: where the same is to be had without pandas.
+    Raises:
+        SettingError: pandas is not installed.
+    """
+    try:
+        pandas = import_module("pandas")
+    except ImportError:
+        raise SettingError(
+            f"pandas is not installed: pip install pandas, or use the arrays in {arrays}"
+        ) from None
+    return pandas.DataFrame(table)
 
 
 def load(paths: str | Path | Sequence[str | Path], processes: int | None = None) -> Tables:

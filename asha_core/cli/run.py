@@ -21,8 +21,9 @@ from asha_core.launch.naming import default_directory, short_name
 from asha_core.launch.option_parsing import devices_and_budget
 from asha_core.launch.option_table import OPTIONS
 from asha_core.launch.resolve import Parts, resolve
+from asha_core.launch.result import Result
 from asha_core.launch.resume_options import read_options, storable
-from asha_core.launch.types import Launch, Result, SafetyLimits
+from asha_core.launch.types import Launch, SafetyLimits
 from asha_core.runtime.observers import short
 from asha_core.runtime.storage.records import to_json
 from asha_core.runtime.storage.run_directory import RunDirectory

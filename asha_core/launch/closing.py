@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from asha_core.errors import AshaError, HopelessError
+from asha_core.launch.result import Result
 from asha_core.launch.resume_options import resume_command
-from asha_core.launch.types import Launch, Result
-from asha_core.runtime.observers import FINISHED
+from asha_core.launch.types import Launch
 from asha_core.runtime.terminal.streams import say
 
 
@@ -42,7 +42,7 @@ def close(setup: Launch, result: Result) -> None:
     """
     if setup.for_people:
         say(where(shown(result.directory)))
-    if result.outcome.reason not in FINISHED:
+    if result.outcome.reason == "interrupted":
         raise _interrupt(setup, result.directory)
     if setup.for_people and result.outcome.reason == "budget":
         command = how_to_go_on(setup, shown(result.directory), more=True)

@@ -11,9 +11,10 @@ from typing import Any
 from asha_core.errors import AshaError, SettingError, TaskError
 from asha_core.launch.argument_names import with_arguments
 from asha_core.launch.closing import shown
+from asha_core.launch.result import Result
 from asha_core.launch.session import Session, begun_session, held_directory
 from asha_core.launch.time_to_target import TargetWatch
-from asha_core.launch.types import Launch, Result
+from asha_core.launch.types import Launch
 from asha_core.runtime.clock import WallClock
 from asha_core.runtime.executor import Executor
 from asha_core.runtime.interrupts import StopSignal, stop_signals
@@ -94,7 +95,7 @@ def _run(setup: Launch, session: Session, stop: StopSignal, token: str) -> Resul
             raise
     summary = _write_results(setup, leaderboard, outcome)
     reached = None if target is None else target.reached
-    return Result(setup.scheduler.best, outcome, setup.directory.path, summary, reached)
+    return Result(setup.scheduler.best, outcome, setup.directory.path, summary, reached, setup.built)
 
 
 def _print_notes(setup: Launch, earlier: EarlierSessions | None, *, told: bool) -> None:
@@ -160,7 +161,9 @@ def _write_results(setup: Launch, leaderboard: Leaderboard, outcome: Outcome) ->
     except OSError as error:  # such as a full disk: the summary may still fit
         say(f"checkpoints/best.pt cannot be written: {error.strerror}")
         checkpoint = None
-    summary = summarise(outcome, setup.scheduler, leaderboard, setup.built.metric, checkpoint)
+    summary = summarise(
+        outcome, setup.scheduler, leaderboard, setup.built.metric, checkpoint, unit=setup.built.unit
+    )
     try:
         write_json(setup.directory.results, summary)
     except OSError as error:

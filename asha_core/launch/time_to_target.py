@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from asha_core.launch.types import Reached
+from asha_core.launch.result import Reached
 from asha_core.messages import Report
 from asha_core.runtime.executor import ExecutorEvent
 from asha_core.runtime.observers import Leaderboard, Observer, SearchView

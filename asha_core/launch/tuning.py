@@ -13,7 +13,8 @@ from asha_core.launch.argument_names import errors_name_arguments
 from asha_core.launch.closing import close
 from asha_core.launch.launching import launch
 from asha_core.launch.naming import default_directory, short_name
-from asha_core.launch.types import Launch, Result, SafetyLimits, choose_warm_start
+from asha_core.launch.result import Result
+from asha_core.launch.types import Launch, SafetyLimits, choose_warm_start
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.observers import Observer
 from asha_core.runtime.storage.paths import user_path

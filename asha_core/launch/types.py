@@ -1,25 +1,22 @@
-"""What a search is made of before it runs, and what it found."""
+"""What a search is made of before it runs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from asha_core.arguments import instance, number, one_of
 from asha_core.errors import SettingError
 from asha_core.launch.naming import short_name
 from asha_core.runtime.budget import Budget
-from asha_core.runtime.observers import Observer, Outcome
+from asha_core.runtime.observers import Observer
 from asha_core.runtime.storage.records import to_json
 from asha_core.runtime.storage.run_directory import RunDirectory
 from asha_core.runtime.terminal.console import PROGRESS
 from asha_core.runtime.trial_timeouts import Limits
 from asha_core.runtime.units import parse_bytes, parse_duration
 from asha_core.schedulers.base import Scheduler
-from asha_core.schedulers.state import Best
-from asha_core.space import Configuration
 from trials.devices import INLINE, Devices
 from trials.spec import TaskSpec
 from trials.task import Task
@@ -27,44 +24,6 @@ from warmstart.base import WarmStart
 from warmstart.registry import build, variation
 
 _LEAST_HEARTBEAT = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class Reached:
-    """What it took until a search first had a value as good as its target, all its sessions together."""
-
-    seconds: float  # wall-clock
-    gpu_hours: float  # devices held times hours; on a CPU: worker processes times hours
-    units: int  # resource that all trials had trained by then
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a search found.
-
-    Attributes:
-        best: the best value reported, with its trial, resource and configuration; None if there was none.
-        outcome: how it ended.
-        directory: where its journal, logs and checkpoints lie; the whole path.
-        summary: the content of results.json.
-        reached: what its target took; None if it has none, or has not reached it.
-    """
-
-    best: Best | None
-    outcome: Outcome
-    directory: Path
-    summary: Mapping[str, Any]
-    reached: Reached | None = None
-
-    @property
-    def best_configuration(self) -> Configuration | None:
-        """The configuration with the best value."""
-        return self.best.configuration if self.best is not None else None
-
-    @property
-    def best_value(self) -> float | None:
-        """The best value reported."""
-        return self.best.value if self.best is not None else None
 
 
 @dataclass(frozen=True, slots=True)

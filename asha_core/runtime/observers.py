@@ -213,6 +213,7 @@ def describe_outcome(outcome: Outcome, unit: str = "unit") -> str:
         "budget": "stopped at its budget",
         "interrupted": "interrupted",
         "error": "ended by an error",
+        "killed": "killed, or still running",
     }[outcome.reason]
     failed = f", {outcome.failures} failed" if outcome.failures else ""
     return (

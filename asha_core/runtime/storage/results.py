@@ -53,12 +53,14 @@ def summarise(
     metric: str,
     checkpoint: dict[str, Any] | None,
     count: int = 10,
+    unit: str = "unit",
 ) -> dict[str, Any]:
     """The content of results.json: how it ended, and the best configurations.
 
     Args:
         checkpoint: what ``keep_best`` returned.
         count: how many configurations.
+        unit: what a unit of resource is called.
     """
     top = [
         {
@@ -75,6 +77,7 @@ def summarise(
         "reason": outcome.reason,
         "metric": metric,
         "mode": scheduler.mode,
+        "unit": unit,
         "best": top[0] if top else None,
         "best_checkpoint": checkpoint,
         "top": top,

@@ -21,8 +21,8 @@ from analysis.journals.runs import load_run
 from analysis.report.run_report import summary_of
 from asha_core import ASHA, AshaError, Choice, Float, GridSearch, Int, SearchSpace, tune
 from asha_core.errors import WorkerError
+from asha_core.launch.result import Reached
 from asha_core.launch.time_to_target import TargetWatch
-from asha_core.launch.types import Reached
 from asha_core.messages import Report
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.observers import Leaderboard, Observer, SearchView

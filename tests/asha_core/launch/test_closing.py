@@ -15,7 +15,6 @@ from asha_core import ASHA, AshaError, Float, SearchSpace, tune
 from asha_core.errors import HopelessError
 from asha_core.launch.argument_names import with_arguments
 from asha_core.launch.option_table import OPTIONS
-from asha_core.runtime.observers import Observer
 from tests.asha_core.launch.test_tune import Impatient, Stumbles
 from tests.conftest import ROOT
 from tests.trials import jobs
@@ -24,8 +23,8 @@ SPACE = SearchSpace({"x": Float(0.0, 1.0)})
 PROGRESS = ["plain", "json", "none"]
 
 
-def search(function: Any = jobs.work, **settings: Any) -> Any:
-    scheduler = ASHA(SPACE, max_resource=3, max_trials=6)
+def search(function: Any = jobs.work, kind: type[ASHA] = ASHA, **settings: Any) -> Any:
+    scheduler = kind(SPACE, max_resource=3, max_trials=6)
     return tune(function, scheduler, **{"gpus": "inline", "progress": "none", **settings})
 
 
@@ -118,20 +117,20 @@ def test_an_error_says_where_the_search_lies(progress: str, here: Path) -> None:
 
 def test_somebody_elses_error_says_it_in_a_note(here: Path) -> None:
     with pytest.raises(RuntimeError, match="own defect") as caught:
-        search(observers=[Stumbles()])
+        search(kind=Stumbles)
     (note,) = caught.value.__notes__
     assert str(only_directory(here)) in note
     assert goes_on(note).outcome.reason == "complete"
 
 
-class Refuses(Observer):
-    def on_start(self, view: Any) -> None:
+class Refuses(ASHA):
+    def ask(self) -> Any:
         raise AshaError("not today")
 
 
 def test_an_error_that_leaves_nothing_names_no_directory(here: Path) -> None:
     with pytest.raises(AshaError) as caught:
-        search(observers=[Refuses()])
+        search(kind=Refuses)
     assert str(caught.value) == "not today"
     assert not list((here / "results").iterdir())
 

@@ -23,7 +23,7 @@ SPACE = SearchSpace({"x": Float(0.0, 1.0), "<b>": Choice(["a&b", "c"])})
 
 
 def search(folder: Path, **settings: Any) -> Any:
-    scheduler = ASHA(SPACE, max_resource=3, max_trials=6, seed=1)
+    scheduler = settings.pop("kind", ASHA)(SPACE, max_resource=3, max_trials=6, seed=1)
     options: dict[str, Any] = {"gpus": "inline", "progress": "none", "results_dir": folder / "run"}
     return tune(settings.pop("train", jobs.work), scheduler, **options, **settings)
 
@@ -52,12 +52,14 @@ def test_what_is_loaded_is_what_was_returned(settings: Any, tmp_path: Path) -> N
     like(Result.load(str(result.directory)), result)
 
 
-@pytest.mark.parametrize("observer", [Impatient, Stumbles])
-def test_what_did_not_end_well_can_be_had(observer: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("settings", "reason"), [({"observers": [Impatient()]}, "interrupted"), ({"kind": Stumbles}, "error")]
+)
+def test_what_did_not_end_well_can_be_had(settings: Any, reason: str, tmp_path: Path) -> None:
     with pytest.raises((KeyboardInterrupt, RuntimeError)):
-        search(tmp_path, observers=[observer()])
+        search(tmp_path, **settings)
     result = Result.load(tmp_path / "run")
-    assert result.outcome.reason == ("interrupted" if observer is Impatient else "error")
+    assert result.outcome.reason == reason
     assert result.best is not None
     assert result.summary["top"]
 

@@ -37,6 +37,11 @@ def plain(value: Any) -> Any:
     return int.__int__(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def detached(value: Any) -> Any:
+    """A tensor that still requires a gradient without it, for who wants its number; all else as it is."""
+    return value.detach() if getattr(value, "requires_grad", False) else value
+
+
 def plain_values(value: Any) -> Any:
     """``plain`` of everything in dicts, lists and tuples.
 

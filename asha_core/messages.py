@@ -60,6 +60,7 @@ class Report(NamedTuple):
         seconds: time the worker spent on this unit, training and evaluation.
         metrics: anything else worth keeping, as numbers.
         costs: of this unit, by name: seconds of its phases, floating point operations, bytes of memory.
+        unread: names of the configuration that nothing has read in the trial's first units; None: not told.
     """
 
     trial: int
@@ -69,6 +70,7 @@ class Report(NamedTuple):
     seconds: float
     metrics: Mapping[str, float] = _NONE
     costs: Mapping[str, float] = _NONE
+    unread: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, SupportsFloat
 
-from asha_core.arguments import shown
+from asha_core.arguments import detached, shown
 from asha_core.errors import ReportError, ResultsError
 from asha_core.messages import Job, Report
 from asha_core.runtime.terminal.streams import say
-from asha_core.space import Configuration
+from asha_core.space.watched import Used
 from trials.checkpoints.files import check_state
 from trials.checkpoints.trial_checkpoints import TrialCheckpoints
 from trials.checkpoints.writer import Writer, snapshot
@@ -46,7 +46,7 @@ class Trial:
 
     Attributes:
         id: the trial's number.
-        config: its configuration, a mapping.
+        config: its configuration, a mapping; it remembers what was read of it.
         seed: its own seed.
         until: the unit after which this job ends.
         max_resource: units of a complete trial.
@@ -73,7 +73,7 @@ class Trial:
         costs: Costs | None = None,
     ) -> None:
         self.id = job.trial
-        self.config: Configuration = job.configuration
+        self.config = Used(job.configuration)
         self.seed = job.seed
         self.until = job.until
         self.max_resource = max_resource
@@ -320,6 +320,6 @@ def as_number(value: SupportsFloat, name: str) -> float:
         # text, too, is a number to Python's float, and a mistake here
         if isinstance(value, str | bytes | bytearray | memoryview):
             raise TypeError
-        return float(value)
+        return float(detached(value))
     except Exception:  # whatever float() has against it: two elements, 10**400, an error in its __float__
         raise ReportError(f"{name} is {shown(value)}: report a number, such as trial.report(0.93)") from None

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
+from asha_core.arguments import detached
 from asha_core.errors import ConfigurationError, TaskError
 from asha_core.space import Configuration, SearchSpace
 
@@ -111,7 +112,7 @@ class BlackBox:
         """``evaluate`` as it is; a batch is the number of a draw."""
 
         def after(config: Configuration, train: Sequence[Batch], heldout: Batch) -> float:
-            return float(self._evaluate(config, heldout))
+            return float(detached(self._evaluate(config, heldout)))
 
         return Losses(lambda draw, kind: (draw, draw), after)
 

@@ -22,6 +22,7 @@ from analysis.journals.trial_table import warm_start_summary
 from analysis.number_formats import relative_targets
 from analysis.report.run_page import run_page
 from asha_core.runtime.storage.json_files import read_optional_json, write_json
+from asha_core.runtime.unread import Unread
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,7 @@ def summary_of(run: Run, targets: Sequence[float], *, named: bool = True) -> dic
         "rejected": states.count("rejected"),
         "failed": states.count("failed"),
         "stopped_early": states.count("finished"),
+        "unread": _unread(run),
         "best": float(curve.value[-1]) if found else None,
         "best_trial": int(curve.trial[-1]) if found else None,
         "best_after_seconds": float(curve.t[-1]) if found else None,
@@ -111,6 +113,15 @@ def summary_of(run: Run, targets: Sequence[float], *, named: bool = True) -> dic
         "warm_start": warm_start_summary(run),
         "top": ranking,
     }
+
+
+def _unread(run: Run) -> list[str]:
+    """The dimensions that no trial has read."""
+    unread = Unread()
+    for record in run.records:
+        if "unread" in record:
+            unread.add(record["trial"], run.trials[record["trial"]].configuration, record["unread"])
+    return list(unread.names())
 
 
 def _ranking(run: Run, count: int) -> list[dict[str, Any]]:

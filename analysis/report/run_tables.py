@@ -13,6 +13,7 @@ from analysis.report.measures import device_hours
 from analysis.report.tables import Column, Table, tabulate, text
 from asha_core.runtime.observers import short
 from asha_core.runtime.units import counted, format_duration
+from asha_core.runtime.unread import sentence
 
 
 def in_words(run: Run, summary: dict[str, Any]) -> str:
@@ -55,6 +56,9 @@ def in_words(run: Run, summary: dict[str, Any]) -> str:
         sentences.append(f"{counted(summary['stopped_early'], 'trial')} stopped early, by themselves.")
     if summary["failed"]:
         sentences.append(f"{counted(summary['failed'], 'trial')} failed; the logs say why.")
+    if summary["unread"]:
+        said = sentence(summary["unread"])
+        sentences.append(f"{said[0].upper()}{said[1:]}.")
     warm = summary["warm_start"]
     if warm is not None:
         share = warm["seconds"] / max(summary["time_split"]["total"], 1e-9)

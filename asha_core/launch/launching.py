@@ -29,6 +29,7 @@ from asha_core.runtime.storage.results import keep_best, summarise
 from asha_core.runtime.terminal.console import make_console
 from asha_core.runtime.terminal.streams import fill_descriptors, say
 from asha_core.runtime.units import counted
+from asha_core.runtime.unread import UnreadWatch
 from asha_core.schedulers.base import Scheduler
 from asha_core.searchers.grid import configurations
 from asha_core.space import Configuration
@@ -71,6 +72,7 @@ def _run(setup: Launch, session: Session, stop: StopSignal, token: str) -> Resul
     leaderboard = Leaderboard(setup.built.mode)
     target = None if setup.target is None else TargetWatch(setup.target, leaderboard, session.held)
     own = [leaderboard] if target is None else [leaderboard, target]
+    own.append(UnreadWatch(setup.scheduler.space))
     observers = [*own, *_checkpoint_pruners(setup), *_displays(setup), *setup.observers]
     with closing(_executor(setup, token, stop)) as executor:
         search = Search(

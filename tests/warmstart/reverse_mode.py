@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from asha_core.space import Configuration, SearchSpace
+from asha_core.space.watched import Watched
 from warmstart.base import Batch, Losses, Network
-from warmstart.estimates.dependence import OptimizerSettings, Watched, optimizer_settings, wanted_names
+from warmstart.estimates.dependence import OptimizerSettings, optimizer_settings, wanted_names
 from warmstart.estimates.estimate import estimate
 from warmstart.estimates.passes import differentiable, gradients, leaves_of, twice_differentiable
 from warmstart.estimates.stencils import real_dimension

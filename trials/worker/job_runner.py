@@ -134,7 +134,8 @@ class JobRunner:
             if report.resource == job.until:
                 held.append(report)
             else:
-                send(report)
+                # the first unit is over when the second is: much is read after trial.report(value)
+                send(_telling(report, trial) if report.resource == 2 else report)
 
         if job.refine and self._warm_start is not None:
             job = self._refine(job, self._warm_start, send)
@@ -158,6 +159,7 @@ class JobRunner:
             self._task.run(trial)
         finally:  # what it saved and reported counts, however it ended
             trial.finish()
+            held[:] = [_telling(report, trial) for report in held]
         if trial.stopped_early:
             finished = _finished(job, trial.done)
             if not held:
@@ -202,6 +204,11 @@ class JobRunner:
         costs = self._peaks() if operations is None else {"flops": operations, **self._peaks()}
         send(Refined(job.trial, configuration, seconds, diagnostics, costs))
         return job._replace(configuration=configuration)
+
+
+def _telling(report: Report, trial: Trial) -> Report:
+    """The report; if the trial was begun here, with what of its configuration nothing has read."""
+    return report if trial.resumed else report._replace(unread=trial.config.unread)
 
 
 def _finished(job: Job, done: int) -> Finished:

@@ -9,43 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from asha_core.errors import TaskError
 from asha_core.space import Configuration, SearchSpace
+from asha_core.space.watched import Watched
 from warmstart.estimates.stencils import SETTING_STEP, real_dimension, stencil
 from warmstart.moves import movable
 from warmstart.optimizers import SGD, Group
-
-
-class Watched(Configuration):
-    """A configuration that remembers which of its dimensions were read."""
-
-    __slots__ = ("reads",)
-
-    def __init__(self, configuration: Configuration) -> None:
-        super().__init__(tuple(configuration), tuple(configuration.values()))
-        self.reads: set[str] = set()
-
-    def __getitem__(self, name: str) -> Any:
-        self.reads.add(name)
-        return super().__getitem__(name)
-
-    def __hash__(self) -> int:
-        self.reads.update(self._names)
-        return super().__hash__()
-
-    def __eq__(self, other: object) -> bool:
-        self.reads.update(self._names)
-        return dict(self) == other
-
-    def __repr__(self) -> str:
-        self.reads.update(self._names)
-        return super().__repr__()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        self.reads.update(self._names)
-        return super().__reduce__()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from asha_core.space import Configuration, SearchSpace
+from asha_core.space.watched import Watched
 from warmstart.base import Batch, Losses
-from warmstart.estimates.dependence import Watched, wanted_names
+from warmstart.estimates.dependence import wanted_names
 from warmstart.estimates.stencils import LOSS_STEP, stencil_over
 from warmstart.estimates.types import Estimate
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from asha_core.space import Configuration, SearchSpace
+from asha_core.space.watched import Watched
 from warmstart.base import Batch, Network
-from warmstart.estimates.dependence import Watched
 from warmstart.estimates.stencils import stencil_over
 
 Tensors = dict[str, Tensor]

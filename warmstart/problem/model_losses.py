@@ -20,9 +20,9 @@ from torch.utils.hooks import RemovableHandle
 
 from asha_core.errors import SettingError, TaskError
 from asha_core.space import Configuration, SearchSpace
+from asha_core.space.watched import Watched
 from asha_core.streams import stream_seed
 from warmstart.base import Heldout, Losses, Network
-from warmstart.estimates.dependence import Watched
 from warmstart.estimates.passes import differentiable
 from warmstart.moves import movable
 from warmstart.optimizers import Group, groups_of

@@ -107,6 +107,8 @@ def event_record(event: ExecutorEvent) -> Record:
         record["metrics"] = dict(event.metrics)
     if isinstance(event, Report | Refined) and event.costs:
         record["costs"] = dict(event.costs)
+    if isinstance(event, Report) and event.unread is not None:
+        record["unread"] = list(event.unread)
     return record
 
 
@@ -124,6 +126,8 @@ def read_event(record: Record) -> Event | None:
     for name in ("metrics", "costs"):
         if name in record:
             fields[name] = _read_numbers(record[name])
+    if "unread" in record:
+        fields["unread"] = tuple(record["unread"])
     if kind is Refined:
         values = record["configuration"]
         fields["configuration"] = Configuration(tuple(values), tuple(values.values()))

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from asha_core import Choice, Configuration, Float, SearchSpace
 from asha_core.errors import TaskError
-from warmstart.estimates.dependence import Watched, optimizer_settings, wanted_names
+from asha_core.space.watched import Watched
+from warmstart.estimates.dependence import optimizer_settings, wanted_names
 from warmstart.estimates.stencils import stencil
 from warmstart.optimizers import SGD, Adam
 

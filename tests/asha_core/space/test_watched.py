@@ -1,0 +1,44 @@
+"""What is read of a configuration is seen."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+
+from asha_core import Configuration
+from asha_core.space.watched import Used, Watched
+
+VALUES = Configuration(("lr", "momentum"), (0.1, 0.9))
+
+
+@pytest.mark.parametrize("read", [dict, copy.copy, pickle.dumps, hash, lambda c: c == VALUES])
+def test_who_takes_it_whole_has_read_all_of_it(read):
+    used = Used(VALUES)
+    assert used.unread == ("lr", "momentum")
+    read(used)
+    assert used.unread == ()
+
+
+def test_who_looks_for_a_name_has_read_it_and_who_prints_it_has_not():
+    used = Used(VALUES)
+    assert repr(used) == f"{used}" == repr(VALUES)
+    assert (used.get("dropout", 0.5), "lr" in used) == (0.5, True)
+    assert used.unread == ("momentum",)
+
+
+def test_a_warm_start_takes_a_text_for_use():
+    """It may be the key of a cache: what acts through it would have derivative 0."""
+    watched = Watched(VALUES)
+    assert repr(watched) == repr(VALUES)
+    assert watched.reads == {"lr", "momentum"}
+
+
+def test_what_lies_in_a_dictionary_is_read_by_its_own_name():
+    nested = Configuration(("opt.lr", "opt.momentum", "width"), (0.1, 0.9, 3))
+    used = Used(nested)
+    assert used["opt"]["lr"] == 0.1
+    assert used.unread == ("opt.momentum", "width")
+    dict(**used["opt"])
+    assert used.unread == ("width",)

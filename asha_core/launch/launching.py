@@ -72,8 +72,13 @@ def _run(setup: Launch, session: Session, stop: StopSignal, token: str) -> Resul
     leaderboard = Leaderboard(setup.built.mode)
     target = None if setup.target is None else TargetWatch(setup.target, leaderboard, session.held)
     own = [leaderboard] if target is None else [leaderboard, target]
-    own.append(UnreadWatch(setup.scheduler.space))
-    observers = [*own, *_checkpoint_pruners(setup), *_displays(setup), *setup.observers]
+    observers = [
+        *own,
+        UnreadWatch(setup.scheduler.space),
+        *_checkpoint_pruners(setup),
+        *_displays(setup),
+        *setup.observers,
+    ]
     with closing(_executor(setup, token, stop)) as executor:
         search = Search(
             setup.scheduler,

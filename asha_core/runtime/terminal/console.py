@@ -19,7 +19,7 @@ from asha_core.runtime.observers import Observer, Outcome, SearchView, describe,
 from asha_core.runtime.storage.records import event_record, job_record, to_json
 from asha_core.runtime.terminal.encodings import json_for
 from asha_core.runtime.terminal.notices import NewBest, better, notable
-from asha_core.runtime.terminal.streams import is_live_terminal, say
+from asha_core.runtime.terminal.streams import in_notebook, is_live_terminal, say
 from asha_core.runtime.units import counted, format_duration
 
 PROGRESS = ("auto", "rich", "plain", "json", "none")
@@ -32,15 +32,20 @@ def make_console(progress: str, title: str, metric: str, unit: str) -> Observer:
     """The observer that ``--progress`` names.
 
     Args:
-        progress: one of ``PROGRESS``; "auto" is rich on a terminal, plain elsewhere.
+        progress: one of ``PROGRESS``; "auto" is rich on a terminal and in a notebook, plain elsewhere.
         title: what is searched, in a few words.
         metric, unit: names for people.
     Raises:
         SettingError: another name.
     """
     one_of("progress", progress, PROGRESS)
+    notebook = in_notebook()
     if progress == "auto":
-        progress = "rich" if is_live_terminal(sys.stderr) else "plain"
+        progress = "rich" if notebook or is_live_terminal(sys.stderr) else "plain"
+    if progress == "rich" and notebook:
+        from asha_core.runtime.terminal.notebook import NotebookView
+
+        return NotebookView(title, metric, unit)
     if progress == "rich":
         from asha_core.runtime.terminal.live import LiveView
 

@@ -80,7 +80,9 @@ class LiveView(Observer):
         former = self._former.line(view, self._metric, self._unit)
         if former is not None:
             self._recent.append(former)
-        frame = self.render(view)
+        self._show(self.render(view))
+
+    def _show(self, frame: RenderableType) -> None:
         with suppress(*UNUSABLE):  # the terminal is gone: no reason to stop
             self._live.update(frame, refresh=True)
 

@@ -10,6 +10,7 @@ import io
 import os
 import sys
 from contextlib import suppress
+from functools import cache
 from typing import TextIO
 
 # what using a stream raises that is none, is closed, or is no file; or that nobody reads, or on a full disk
@@ -25,8 +26,12 @@ class Nowhere(io.TextIOBase):
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
-    """A line on ``stream``, by default on standard error, at once; where that cannot be, nothing happens."""
-    stream = sys.stderr if stream is None else stream
+    """A line on ``stream``, by default on standard error, at once; where that cannot be, nothing happens.
+
+    In a notebook by default on standard output: the other is shown there as if something were wrong.
+    """
+    if stream is None:
+        stream = sys.stdout if in_notebook() else sys.stderr
     with suppress(*UNUSABLE):
         stream.write(f"{text}\n")
         stream.flush()
@@ -44,6 +49,18 @@ def is_terminal(stream: TextIO | None) -> bool:
         return bool(stream.isatty())  # type: ignore[union-attr]
     except UNUSABLE:
         return False
+
+
+def in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook, whose cells show HTML."""
+    return "IPython" in sys.modules and _is_kernel()
+
+
+@cache
+def _is_kernel() -> bool:
+    from rich.console import Console
+
+    return Console(file=io.StringIO()).is_jupyter
 
 
 def is_live_terminal(stream: TextIO | None) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from asha_core.arguments import one_of
-from asha_core.launch.closing import how_to_go_on, where
+from asha_core.launch.closing import how_to_go_on, where, why_ended
 from asha_core.launch.naming import default_directory, short_name
 from asha_core.launch.option_parsing import devices_and_budget
 from asha_core.launch.option_table import OPTIONS
@@ -24,7 +24,8 @@ from asha_core.launch.resolve import Parts, resolve
 from asha_core.launch.result import Result
 from asha_core.launch.resume_options import read_options, storable
 from asha_core.launch.types import Launch, SafetyLimits
-from asha_core.runtime.observers import short
+from asha_core.runtime.early_end import Patience
+from asha_core.runtime.observers import EARLY, short
 from asha_core.runtime.storage.records import to_json
 from asha_core.runtime.storage.run_directory import RunDirectory
 from asha_core.runtime.terminal.command import last_words, run_command
@@ -101,11 +102,10 @@ def _print_outcome(setup: Launch, result: Result, results: TextIO | None) -> Non
         print_json(to_json({**result.summary, "results_dir": str(result.directory)}), results)
     else:
         _print_result(result, setup)
-    if result.outcome.reason in ("interrupted", "budget"):
-        spent = result.outcome.reason == "budget"
-        command = how_to_go_on(setup, result.directory, more=spent)
-        how = "the budget is spent" if spent else "stopped"
-        say(f"asha-run: {how}; go on with: {command}")
+    reason = result.outcome.reason
+    if reason != "complete":
+        command = how_to_go_on(setup, result.directory, reason)
+        say(f"asha-run: {why_ended(setup, result)}; go on with: {command}")
 
 
 def _set_up(options: Mapping[str, Any], parts: Parts, changes: Mapping[str, Any]) -> Launch:
@@ -128,6 +128,8 @@ def _set_up(options: Mapping[str, Any], parts: Parts, changes: Mapping[str, Any]
         directory,
         progress=options["progress"],
         target=options["target"],
+        stop_at=options["stop_at"],
+        patience=None if options["patience"] is None else Patience.read(options["patience"]),
         settings=storable(options),
         notes=_notes(options, scheduler, len(devices.slots)),
         safety=SafetyLimits.read(
@@ -185,7 +187,7 @@ def _print_result(result: Result, setup: Launch) -> None:
     if target is not None:
         print(f"\ntarget {target}: {_target_line(result, setup)}")
     print(f"\n{where(result.directory)}")
-    over = result.outcome.reason == "complete" and result.summary["best_checkpoint"] is not None
+    over = result.outcome.reason in ("complete", *EARLY) and result.summary["best_checkpoint"] is not None
     if over and task.has_test_data():
         print(f"test:    asha-test {result.directory}")
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from asha_core.errors import AshaError, HopelessError
+from asha_core.launch.argument_names import with_arguments
 from asha_core.launch.result import Result
 from asha_core.launch.resume_options import resume_command
 from asha_core.launch.types import Launch
+from asha_core.runtime.observers import EARLY
 from asha_core.runtime.terminal.streams import say
 
 
@@ -22,15 +24,26 @@ def where(directory: Path | str) -> str:
     return f"results: {directory}\nreport:  asha-report {directory}"
 
 
-def how_to_go_on(setup: Launch, directory: Path, *, more: bool = False) -> str:
+def how_to_go_on(setup: Launch, directory: Path, reason: str = "interrupted") -> str:
     """The command, or in a script the call, that goes on with a search.
 
     Args:
-        more: with more of the budget that is spent.
+        reason: why it ended, as in ``Outcome``; what ended it must be taken back.
     """
     if not setup.by_script:
-        return resume_command(setup.settings, directory, more=more)
-    return f"tune(..., results_dir={str(directory)!r}, resume=True{', budget=MORE' if more else ''})"
+        return resume_command(setup.settings, directory, reason)
+    more = {"budget": ", budget=MORE"} | {early: f", {early}=None" for early in EARLY}
+    return f"tune(..., results_dir={str(directory)!r}, resume=True{more.get(reason, '')})"
+
+
+def why_ended(setup: Launch, result: Result) -> str:
+    """Why it ended before everything was done."""
+    metric, best = setup.built.metric, result.best_value
+    return {
+        "budget": "the budget is spent",
+        "stop_at": f"{metric} {best} is as good as was asked for (stop-at {setup.stop_at})",
+        "patience": f"nothing better came in {setup.patience} (patience)",
+    }.get(result.outcome.reason, "stopped")
 
 
 def close(setup: Launch, result: Result) -> None:
@@ -44,9 +57,10 @@ def close(setup: Launch, result: Result) -> None:
         say(where(shown(result.directory)))
     if result.outcome.reason == "interrupted":
         raise _interrupt(setup, result.directory)
-    if setup.for_people and result.outcome.reason == "budget":
-        command = how_to_go_on(setup, shown(result.directory), more=True)
-        say(f"the budget is spent; go on with: {command}")
+    reason = result.outcome.reason
+    if setup.for_people and reason != "complete":
+        command = how_to_go_on(setup, shown(result.directory), reason)
+        say(f"{with_arguments(why_ended(setup, result))}; go on with: {command}")
 
 
 def _interrupt(setup: Launch, directory: Path) -> KeyboardInterrupt:

@@ -16,6 +16,7 @@ from asha_core.launch.session import Session, begun_session, held_directory
 from asha_core.launch.time_to_target import TargetWatch
 from asha_core.launch.types import Launch
 from asha_core.runtime.clock import WallClock
+from asha_core.runtime.early_end import EarlyEnd
 from asha_core.runtime.executor import Executor
 from asha_core.runtime.interrupts import StopSignal, stop_signals
 from asha_core.runtime.loop import Search
@@ -71,7 +72,8 @@ def launch(setup: Launch, *, then_exit: bool = False) -> Result:
 def _run(setup: Launch, session: Session, stop: StopSignal, token: str) -> Result:
     leaderboard = Leaderboard(setup.built.mode)
     target = None if setup.target is None else TargetWatch(setup.target, leaderboard, session.held)
-    own = [leaderboard] if target is None else [leaderboard, target]
+    early = EarlyEnd(leaderboard, setup.stop_at, setup.patience)
+    own = [leaderboard, early] if target is None else [leaderboard, early, target]
     observers = [
         *own,
         UnreadWatch(setup.scheduler.space),
@@ -91,6 +93,7 @@ def _run(setup: Launch, session: Session, stop: StopSignal, token: str) -> Resul
             disk=DiskWatch(setup.directory.path, len(setup.devices.slots)),
             stop=None if setup.inline else stop,  # a job in this process does not look up
             earlier=session.earlier,
+            may_end=early.reason,
         )
         if isinstance(executor, InlineExecutor):
             executor.listener = search.handle

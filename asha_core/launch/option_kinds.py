@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from asha_core.arguments import integer, number
+from asha_core.runtime.early_end import Patience
 from asha_core.runtime.units import parse_bytes, parse_duration
 
 
@@ -60,6 +61,17 @@ def _flag(value: Any) -> bool:
     return value
 
 
+def _patience(value: Any) -> str | int:
+    """A number of results, or a time as text, as it is kept in the manifest."""
+    results = Patience.read(value).results
+    return _text(value) if results is None else results
+
+
+def _or_none(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """What also takes "none": of a search that goes on, the option as if it had never been given."""
+    return lambda value: None if value == "none" else read(value)
+
+
 FLAG = Kind(_flag, "true or false")  # given without a value
 KEY_VALUES = Kind(_text, "KEY=VALUE")  # may be repeated; together they are a mapping
 NAME = Kind(_text, "a name")
@@ -73,4 +85,6 @@ ETA = _at_least(2)
 NUMBER = Kind(_number, "a number")
 POSITIVE = Kind(_positive, "a number above 0")
 TIME = Kind(_time, "a time above zero such as 30m or 1h30m")
+SCORE = Kind(_or_none(_number), "a number, or none")
+PATIENCE = Kind(_or_none(_patience), "a number of results such as 50, a time such as 30m, or none")
 SIZE = Kind(parse_bytes, "a size such as 20GB or 500MB")

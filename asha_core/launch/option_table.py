@@ -21,7 +21,9 @@ from asha_core.launch.option_kinds import (
     NATURAL,
     NUMBER,
     PATH,
+    PATIENCE,
     POSITIVE,
+    SCORE,
     SIZE,
     TIME,
     Kind,
@@ -107,7 +109,13 @@ _LIMITS = (
     Option("gpu-hours", POSITIVE, SEARCH, "HOURS",
         "devices held times hours (on the CPU: worker processes times hours)"),
     Option("target", NUMBER, HANDLING, "TAU",
-        "tau: report the time to the first value this good (does not stop the search)", by_study=True),
+        "tau: report the time to the first value this good (does not stop the search: --stop-at does)",
+        by_study=True),
+    Option("stop-at", SCORE, SEARCH, "TAU",
+        "end the search as soon as a trial has a value this good; none takes it back with --resume"),
+    Option("patience", PATIENCE, SEARCH, "N|TIME",
+        "end the search when the best has not improved for N results (a trial gives one each time it completes "
+        "a rung), or for a time such as 30m; none takes it back with --resume"),
 )
 _RUNGS = (
     Option("min-resource", COUNT, SEARCH, "R", "units before the first comparison (peers: grace_period)"),

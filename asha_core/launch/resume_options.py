@@ -15,6 +15,7 @@ from asha_core.launch.naming import run_stem, short_name
 from asha_core.launch.option_parsing import parse_arguments
 from asha_core.launch.option_table import Scope, keys_of
 from asha_core.launch.resolve import split_variation
+from asha_core.runtime.observers import EARLY
 from asha_core.runtime.replay import changed_settings
 from asha_core.runtime.storage.journal import read_resumptions
 from asha_core.runtime.storage.json_files import read_json
@@ -151,16 +152,18 @@ def _restored(value: Any) -> Any:
     return _ODD.get(value, value) if isinstance(value, str) else value
 
 
-def resume_command(options: Mapping[str, Any], directory: Path, *, more: bool = False) -> str:
+def resume_command(options: Mapping[str, Any], directory: Path, reason: str = "interrupted") -> str:
     """The command that goes on with a search.
 
     Args:
-        more: with more of the budget that is spent.
+        reason: why it ended, as in ``Outcome``: with more of a budget that is spent, or without what ended it.
     """
     words = ["asha-run", "--resume", "--results-dir", str(directory)]
     if ":" in options["task"]:
         words += ["--task", options["task"]]
     for key in ("budget", "gpu_hours"):
-        if more and options[key] is not None:
+        if reason == "budget" and options[key] is not None:
             words += [f"--{key.replace('_', '-')}", "MORE"]
+    if reason in EARLY:
+        words += [f"--{reason.replace('_', '-')}", "none"]
     return shlex.join(words)

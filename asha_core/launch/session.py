@@ -140,6 +140,8 @@ def _manifest(setup: Launch) -> dict[str, Any]:
         },
         budget=asdict(setup.budget),
         target=setup.target,
+        stop_at=setup.stop_at,
+        patience=None if setup.patience is None else asdict(setup.patience),
         hardware=hardware(labels, list(setup.devices.names)),
         settings=dict(setup.settings),
     )

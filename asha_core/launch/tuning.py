@@ -16,6 +16,7 @@ from asha_core.launch.naming import default_directory, short_name
 from asha_core.launch.result import Result
 from asha_core.launch.types import Launch, SafetyLimits, choose_warm_start
 from asha_core.runtime.budget import Budget
+from asha_core.runtime.early_end import Patience
 from asha_core.runtime.observers import Observer
 from asha_core.runtime.storage.paths import user_path
 from asha_core.runtime.storage.run_directory import RunDirectory
@@ -40,6 +41,8 @@ def tune(
     warm_start_options: Mapping[str, Any] | None = None,
     metric: str = "value",
     target: float | None = None,
+    stop_at: float | None = None,
+    patience: int | str | None = None,
     results_dir: str | Path | None = None,
     progress: str = "auto",
     observers: Sequence[Observer] = (),
@@ -64,6 +67,9 @@ def tune(
         warm_start_options: settings in the place of the variation's own, such as {"eta_h": 3e-4}.
         metric: what ``train`` reports, for people.
         target: a value whose time to reach the report gives; the search goes on past it.
+        stop_at: a value that is good enough: the search ends when a trial reaches it.
+        patience: how long the search goes on without a better best: a number of results (a trial gives one
+            each time that it completes a rung), or a time such as "30m"; then it ends.
         results_dir: a new directory, or with ``resume`` one that a search was begun in; by default a new
             one under results/.
         progress: "auto", "rich", "plain", "json" or "none".
@@ -125,6 +131,8 @@ def tune(
         directory,
         progress=progress,
         target=target,
+        stop_at=stop_at,
+        patience=None if patience is None else Patience.read(patience),
         observers=observers,
         safety=SafetyLimits.read(
             trial_timeout=trial_timeout,

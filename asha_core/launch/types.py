@@ -10,6 +10,7 @@ from asha_core.arguments import instance, number, one_of
 from asha_core.errors import SettingError
 from asha_core.launch.naming import short_name
 from asha_core.runtime.budget import Budget
+from asha_core.runtime.early_end import Patience
 from asha_core.runtime.observers import Observer
 from asha_core.runtime.storage.records import to_json
 from asha_core.runtime.storage.run_directory import RunDirectory
@@ -116,6 +117,8 @@ class Launch:
         directory: where everything is written.
         progress: what is shown of it.
         target: a value whose time to reach is told; the search goes on past it.
+        stop_at: a value that is good enough; the search ends when it is reached.
+        patience: how long the search goes on without a better best; None: to its end.
         settings: what the user asked for, for the manifest.
         observers: called along with the progress display.
         notes: lines for the user, said when the search begins.
@@ -134,6 +137,8 @@ class Launch:
     directory: RunDirectory
     progress: str = "auto"
     target: float | None = None
+    stop_at: float | None = None
+    patience: Patience | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     observers: Sequence[Observer] = ()
     notes: Sequence[str] = ()
@@ -146,6 +151,8 @@ class Launch:
         one_of("progress", self.progress, PROGRESS)
         if self.target is not None:
             number("target", self.target)
+        if self.stop_at is not None:
+            number("stop_at", self.stop_at)
         for observer in instance("observers", self.observers, Sequence, "a list of observers"):
             instance("an observer", observer, Observer, "an object of a subclass of Observer")
 

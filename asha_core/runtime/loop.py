@@ -6,7 +6,7 @@ is in the journal before it has an effect: a job before it is submitted, an even
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 
 from asha_core.messages import Event, Failed, Job, Lost, Refined, Report, Retried
@@ -45,6 +45,7 @@ class Search:
         disk: None: a full disk is not waited for.
         stop: who asks it to stop.
         earlier: of a resumed search, what happened before.
+        may_end: asked with the time; a reason to end before trials and budget do, or None.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Search:
         disk: DiskWatch | None = None,
         stop: StopSignal | None = None,
         earlier: EarlierSessions | None = None,
+        may_end: Callable[[float], str | None] = lambda now: None,
     ) -> None:
         self._scheduler = scheduler
         self._executor = executor
@@ -69,6 +71,7 @@ class Search:
         self._disk = disk
         self._stop = stop or StopSignal()
         self._earlier = earlier
+        self._may_end = may_end
         self._slots = Slots(executor.devices)
         self.view = SearchView(scheduler, self._budget, self._slots.views)
         self._audience = Audience(observers, self.view)
@@ -148,8 +151,8 @@ class Search:
 
     def _loop(self) -> str:
         deadline = self._budget.deadline
-        if deadline is not None and self._clock.now() >= deadline:  # earlier sessions spent it
-            return "budget"
+        if (over := self._over(self._clock.now())) is not None:  # since earlier sessions
+            return over
         self._stop.polite = True
         while not self._stop.requested:
             if self._submit_jobs() and not self._slots.busy:
@@ -159,14 +162,19 @@ class Search:
             if deadline is not None:
                 timeout = min(_TICK, max(deadline - self._clock.now(), 0.0))
             self._handle(self._executor.wait(timeout))  # those that come with the deadline still count
-            if deadline is not None and self.view.now >= deadline:
-                return "budget"
+            if (over := self._over(self.view.now)) is not None:
+                return over
             self._kill_overdue()
             self._process_notices()
             if self.view.now - self._written > _ALIVE:
                 self._write([{"type": "alive"}])
         self._stop_jobs()
         return "interrupted"
+
+    def _over(self, now: float) -> str | None:
+        """Why it ends although there is more to do; None: it does not."""
+        deadline, early = self._budget.deadline, self._may_end(now)
+        return "budget" if early is None and deadline is not None and now >= deadline else early
 
     def _stop_jobs(self) -> None:
         """Wait a little for what runs to be saved; a second signal interrupts this."""

@@ -111,14 +111,16 @@ class SearchView:
         return self._forecast[1]
 
 
-FINISHED = ("complete", "budget")  # of another reason: it did not get all that it was to get
+EARLY = ("stop_at", "patience")  # with more to do, as was asked for
+FINISHED = ("complete", "budget", *EARLY)  # of another reason: it did not get all that it was to get
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a search ended."""
 
-    reason: str  # "complete" (every configuration was seen through), "budget", "interrupted" or "error"
+    # "complete" (every configuration was seen through), "budget", "stop_at", "patience", "interrupted" or "error"
+    reason: str
     best: Best | None
     trials: int  # but for those rejected
     units: int  # of resource, by all trials together
@@ -211,6 +213,8 @@ def describe_outcome(outcome: Outcome, unit: str = "unit") -> str:
     how = {
         "complete": "complete",
         "budget": "stopped at its budget",
+        "stop_at": "stopped, good enough",
+        "patience": "stopped, for nothing better came",
         "interrupted": "interrupted",
         "error": "ended by an error",
         "killed": "killed, or still running",

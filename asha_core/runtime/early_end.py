@@ -1,0 +1,102 @@
+"""A search that ends before its trials and its budget do: its best is good enough, or does not get any better."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from asha_core.arguments import integer
+from asha_core.errors import SettingError
+from asha_core.messages import Finished, Job, Report
+from asha_core.runtime.executor import ExecutorEvent
+from asha_core.runtime.observers import Leaderboard, Observer, SearchView
+from asha_core.runtime.units import counted, format_duration, parse_duration
+from asha_core.schedulers.state import improves
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a search goes on without a better best. One of the two is set."""
+
+    results: int | None = None  # each time that a trial completes a rung is one
+    seconds: float | None = None  # of the search's wall-clock
+
+    @classmethod
+    def read(cls, value: Any, name: str = "patience") -> Patience:
+        """From 50, which are results, or "30m", which is a time.
+
+        Raises:
+            SettingError: neither.
+        """
+        if isinstance(value, Patience):
+            return value
+        text = str(value).strip()
+        if text.isdigit() and not isinstance(value, bool):
+            return cls(results=integer(name, int(text), 1))
+        try:
+            if isinstance(value, str) and text[-1:].isalpha():  # a number alone could be of seconds
+                return cls(seconds=parse_duration(text, name))
+        except SettingError:
+            pass
+        raise SettingError(
+            f"{name} is {value!r}: give a number of results such as 50 (each time that a trial completes a "
+            "rung is one), or a time such as 30m or 2h"
+        )
+
+    def __str__(self) -> str:
+        return counted(self.results, "result") if self.results else format_duration(self.seconds or 0.0)
+
+
+class EarlyEnd(Observer):
+    """Knows whether the search may end. A search that is resumed knows it from its journal, exactly.
+
+    Args:
+        leaderboard: is called before this one.
+        stop_at: a value that is good enough; None: none is.
+        patience: None: without end.
+    """
+
+    replays: ClassVar[bool] = True
+
+    def __init__(
+        self, leaderboard: Leaderboard, stop_at: float | None = None, patience: Patience | None = None
+    ) -> None:
+        self._leaderboard = leaderboard
+        self._stop_at = stop_at
+        self._patience = patience or Patience()
+        self._best = math.nan
+        self._since = 0.0  # when the best was found
+        self._results = 0  # since then
+        self._until: dict[int, int] = {}  # trial -> where its job ends
+
+    def on_job(self, view: SearchView, job: Job, slot: int) -> None:
+        """Remember where it ends."""
+        self._until[job.trial] = job.until
+
+    def on_event(self, view: SearchView, event: ExecutorEvent) -> None:
+        """Count what came since the best."""
+        if not isinstance(event, Report | Finished):
+            return
+        until = self._until.get(event.trial, math.inf)
+        result = until < math.inf if isinstance(event, Finished) else event.resource >= until
+        if result:
+            del self._until[event.trial]  # what comes again is none
+        standing = self._leaderboard.standings.get(event.trial)
+        if standing is not None and improves(standing.value, self._best, self._leaderboard.mode):
+            self._best, self._since, self._results = standing.value, view.now, 0
+        else:
+            self._results += result
+
+    def reason(self, now: float) -> str | None:
+        """Why the search may end now, as ``Outcome.reason`` has it; None: it may not."""
+        if math.isnan(self._best):
+            return None
+        if self._stop_at is not None and (
+            self._best == self._stop_at or improves(self._best, self._stop_at, self._leaderboard.mode)
+        ):
+            return "stop_at"
+        results, seconds = self._patience.results, self._patience.seconds
+        if results is not None and self._results >= results:
+            return "patience"
+        return "patience" if seconds is not None and now - self._since >= seconds else None

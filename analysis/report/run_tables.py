@@ -21,6 +21,8 @@ def in_words(run: Run, summary: dict[str, Any]) -> str:
     ended = {
         "complete": "It ended by itself: nothing was left to train",
         "budget": "It stopped at its budget",
+        "stop_at": "It stopped because its best was good enough, as --stop-at asked",
+        "patience": "It stopped because nothing better had come for as long as --patience allowed",
         "interrupted": "It was interrupted",
         "error": "An error ended it",
         "killed": "Its journal has no end: the search was killed, or is still running",

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
+from asha_core.cli.notes import notes_on
 from asha_core.launch.option_parsing import devices_and_budget
+from asha_core.runtime.observers import EARLY
 from asha_core.runtime.storage.records import to_json
 from asha_core.runtime.terminal.console import format_table
 from asha_core.runtime.terminal.encodings import print_json
@@ -37,7 +39,10 @@ def print_plan(
         checkpoint_bytes=size,
     )
     if results is None:
-        print(_as_text(plan, task))
+        print("\n".join([*notes_on(options, scheduler, len(devices.slots)), _as_text(plan, task)]))
+        early = [f"--{name.replace('_', '-')}" for name in EARLY if options[name] is not None]
+        if early:
+            print(f"{' and '.join(early)} may end the search before; the plan leaves them out")
     else:
         print_json(to_json(plan), results)
 
@@ -223,7 +228,7 @@ def _warnings(plan: dict[str, Any]) -> list[str]:
         return ["warning: the budget ends before a trial reaches its first rung: give more time"]
     if len(plan["levels"]) > 1 and not any(any(bracket["units"][1:]) for bracket in brackets):
         if plan["complete"]:
-            return ["warning: too few trials to finish one rung: nothing will be promoted"]
+            return []  # ``notes_on`` says so
         return [
             "warning: the budget ends before anybody goes on from the first rung: nothing will be promoted; "
             "give more time, or lower --min-resource"

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from asha_core.arguments import one_of
+from asha_core.cli.notes import notes_on
 from asha_core.launch.closing import how_to_go_on, where, why_ended
 from asha_core.launch.naming import default_directory, short_name
 from asha_core.launch.option_parsing import devices_and_budget
@@ -33,8 +34,6 @@ from asha_core.runtime.terminal.console import PROGRESS, format_table
 from asha_core.runtime.terminal.encodings import print_json
 from asha_core.runtime.terminal.streams import descriptor, is_terminal, say
 from asha_core.runtime.units import counted, format_duration
-from asha_core.schedulers.base import Scheduler
-from asha_core.schedulers.forecast import Forecast, enough_for_the_top
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -131,7 +130,7 @@ def _set_up(options: Mapping[str, Any], parts: Parts, changes: Mapping[str, Any]
         stop_at=options["stop_at"],
         patience=None if options["patience"] is None else Patience.read(options["patience"]),
         settings=storable(options),
-        notes=_notes(options, scheduler, len(devices.slots)),
+        notes=notes_on(options, scheduler, len(devices.slots)),
         safety=SafetyLimits.read(
             **{option.key: options[option.key] for option in OPTIONS if option.of_safety}
         ),
@@ -139,24 +138,6 @@ def _set_up(options: Mapping[str, Any], parts: Parts, changes: Mapping[str, Any]
         retry_failed=options["retry_failed"],
         changes=changes,
     )
-
-
-def _notes(options: Mapping[str, Any], scheduler: Scheduler, slots: int) -> list[str]:
-    notes: list[str] = []
-    few = scheduler.trial_limit
-    if few is not None and options["max_trials"] is None and scheduler.max_trials is not None:
-        notes.append(f"no limit given: stopping after {few} trials (--max-trials, --budget)")
-    if few is not None and few < scheduler.least_trials and len(scheduler.levels) > 1:
-        notes.append(
-            f"warning: {few} trials with reduction factor {scheduler.reduction_factor} cannot finish the "
-            f"first rung: nothing will be promoted; use at least {scheduler.reduction_factor}"
-        )
-    elif few is not None and round(Forecast(scheduler, few, slots, longest=True).in_full) == 0:
-        notes.append(
-            f"note: of {few} trials none is expected to reach the last rung ({scheduler.levels[-1]}): "
-            f"that takes {enough_for_the_top(scheduler, slots)}, or a lower --max-resource"
-        )
-    return notes
 
 
 def _print_result(result: Result, setup: Launch) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from asha_core.arguments import integer
+from asha_core.arguments import plain, shown
 from asha_core.errors import SettingError
 from asha_core.messages import Finished, Job, Report
 from asha_core.runtime.executor import ExecutorEvent
 from asha_core.runtime.observers import Leaderboard, Observer, SearchView
 from asha_core.runtime.units import counted, format_duration, parse_duration
 from asha_core.schedulers.state import improves
+
+_DIGITS = 18  # beyond all searches
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +34,16 @@ class Patience:
         """
         if isinstance(value, Patience):
             return value
-        text = str(value).strip()
-        if text.isdigit() and not isinstance(value, bool):
-            return cls(results=integer(name, int(text), 1))
-        try:
-            if isinstance(value, str) and text[-1:].isalpha():  # a number alone could be of seconds
-                return cls(seconds=parse_duration(text, name))
-        except SettingError:
-            pass
+        given = plain(value)
+        if isinstance(given, str):
+            given = int(given) if given.isdecimal() and len(given) < _DIGITS else given.strip()
+        if isinstance(given, int) and not isinstance(given, bool) and 1 <= given < 10**_DIGITS:
+            return cls(results=given)
+        if isinstance(given, str) and given[-1:].isalpha():  # a number alone could be of seconds
+            with suppress(SettingError):
+                return cls(seconds=parse_duration(given, name))
         raise SettingError(
-            f"{name} is {value!r}: give a number of results such as 50 (each time that a trial completes a "
+            f"{name} is {shown(value)}: give a number of results such as 50 (each time that a trial completes a "
             "rung is one), or a time such as 30m or 2h"
         )
 

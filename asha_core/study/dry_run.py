@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from asha_core.runtime.terminal.console import format_table
+from asha_core.runtime.observers import EARLY
 from asha_core.runtime.units import counted, parse_duration
 from asha_core.schedulers.forecast import Forecast
 from asha_core.study.arms import Arm
@@ -28,6 +29,7 @@ class ArmCost:
     known_by: str  # "budget" (at most that), or "measured" (the mean of its own runs that are done)
     units: float | None  # that a run is expected to train; None if its budget is a time alone
     timed: bool  # whether its budget is a time, too, and so the units are the most that it trains
+    early: bool  # whether it may end before, by stop-at or patience; likewise
 
     @property
     def left(self) -> int:
@@ -52,7 +54,8 @@ def arm_costs(study: Study, directory: StudyDirectory, arms: Sequence[Arm]) -> l
         limit = arm.scheduler.trial_limit
         units = Forecast(arm.scheduler, limit, 1).units if limit is not None else None
         timed = not {"budget", "gpu_hours"}.isdisjoint(arm.runs[0].options)
-        costs.append(ArmCost(arm, counts, hours, known_by, units, timed))
+        early = any(arm.runs[0].options.get(name) is not None for name in EARLY)
+        costs.append(ArmCost(arm, counts, hours, known_by, units, timed, early))
     return costs
 
 
@@ -96,7 +99,7 @@ def dry_run_numbers(study: Study, costs: Sequence[ArmCost]) -> dict[str, Any]:
                 "gpu_hours_a_run": cost.hours,
                 "known_by": cost.known_by,
                 "units_a_run": cost.units,
-                "units_at_most": cost.units is not None and cost.timed,
+                "units_at_most": cost.units is not None and (cost.timed or cost.early),
             }
             for cost in costs
         ],
@@ -145,6 +148,8 @@ def dry_run_text(study: Study, costs: Sequence[ArmCost], *, gpu: bool) -> str:
     ):
         if number := sum(cost.left > 0 and cost.hours is None and cost.timed is timed for cost in costs):
             lines.append(f"the hours of {counted(number, 'arm')} are not known: {why}; no run is done yet")
+    if any(cost.early for cost in costs):
+        lines.append("stop-at and patience may end runs before: what they save is not in these numbers")
     return "\n".join(lines)
 
 
@@ -155,7 +160,7 @@ def _row(cost: ArmCost) -> list[str]:
         _ranges(seeds),
         str(len(seeds)),
         *(str(cost.states.get(state, 0)) for state in _STATES),
-        "-" if cost.units is None else f"{'<=' if cost.timed else ''}{cost.units:.0f}",
+        "-" if cost.units is None else f"{'<=' if cost.timed or cost.early else ''}{cost.units:.0f}",
         "-" if cost.hours is None else f"{cost.hours:.3g}",
         "-" if cost.hours is None else f"{cost.left * cost.hours:.4g}",
     ]

@@ -296,7 +296,7 @@ def test_too_few_trials_for_a_promotion_are_said(
         ),
         (["--scheduler", "random", "--budget", "27s"], None),
         (["--scheduler", "asha", "--budget", "0.9s"], "ends before the first unit is complete"),
-        (["--scheduler", "asha", "--budget", "1h", "--max-trials", "2"], "too few trials to finish one rung"),
+        (["--scheduler", "asha", "--budget", "1h", "--max-trials", "2"], "cannot finish the first rung"),
         (
             ["--scheduler", "sync-hyperband", "--budget", "1h", "--max-trials", "81"],
             "whole ones take 49 trials",

@@ -178,7 +178,7 @@ def test_a_budget_that_cannot_finish_a_rung_is_said_before_it_starts(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main([*DIGITS, "--max-trials", "2", "--plan"]) == 0
-    assert "too few trials to finish one rung" in capsys.readouterr().out
+    assert "cannot finish the first rung" in capsys.readouterr().out
 
 
 @pytest.mark.processes

@@ -42,6 +42,8 @@ REFUSED: dict[str, tuple[list[Any], str]] = {
     "warm_start_options": ([3, "x", [], [("eta_h", 1)], *NOTHING_LIKE_IT], ""),
     "metric": ([None, 3, "", *NOTHING_LIKE_IT], "metric is"),
     "target": (["0.9", [0.9], 10**400, *NOTHING_LIKE_IT], "target is"),
+    "stop_at": (["0.9", [0.9], 10**400, *NOTHING_LIKE_IT], "stop_at is"),
+    "patience": ([0, -1, 2.0, "", "soon", 10**400, *NOTHING_LIKE_IT], "patience is"),
     "results_dir": (["", 3, "x" * 300, "~nobody-of-that-name/x", *NOTHING_LIKE_IT], "results_dir is"),
     "progress": (NAME, "progress is"),
     "observers": ([None, 3, Observer(), Observer, [3], [Observer], *NOTHING_LIKE_IT], "observer"),

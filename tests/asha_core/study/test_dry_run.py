@@ -45,9 +45,15 @@ def test_units_are_at_most_those_of_all_trials_where_time_may_end_a_run_before(
         ({"max_trials": 27}, "92", False),
         ({"max_trials": 27, "budget": "1h"}, "<=92", True),
         ({"budget": "1h"}, "-", False),
+        ({"max_trials": 27, "stop_at": 0.9}, "<=92", True),
+        ({"max_trials": 27, "patience": "30m"}, "<=92", True),
     ):
         path = tmp_path / "s.yaml"
-        rows = [line.split() for line in dry_run(capsys, path, "cpu", **limits).splitlines()]
+        told = dry_run(capsys, path, "cpu", **limits)
+        assert ("stop-at and patience may end runs before" in told) == bool(
+            {"stop_at", "patience"} & {*limits}
+        )
+        rows = [line.split() for line in told.splitlines()]
         assert [row[6] for row in rows if "asha" in "".join(row[:1])] == [cell, cell]
         arms = json.loads(dry_run(capsys, path, "cpu", "--json", **limits))["arms"]
         assert [arm["units_at_most"] for arm in arms] == [at_most] * 2

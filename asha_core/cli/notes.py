@@ -1,4 +1,4 @@
-"""What the options of a search lead to that its user may not expect: said when it begins, and by ``--plan``."""
+"""What options lead to that their user may not expect: said when a search begins, and by ``--plan``."""
 
 from __future__ import annotations
 

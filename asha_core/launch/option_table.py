@@ -114,8 +114,8 @@ _LIMITS = (
     Option("stop-at", SCORE, SEARCH, "TAU",
         "end the search as soon as a trial has a value this good; none takes it back with --resume"),
     Option("patience", PATIENCE, SEARCH, "N|TIME",
-        "end the search when the best has not improved for N results (a trial gives one each time it completes "
-        "a rung), or for a time such as 30m; none takes it back with --resume"),
+        "end the search when the best has not improved for N results (a trial gives one each time it "
+        "completes a rung), or for a time such as 30m; none takes it back with --resume"),
 )
 _RUNGS = (
     Option("min-resource", COUNT, SEARCH, "R", "units before the first comparison (peers: grace_period)"),

@@ -156,7 +156,7 @@ def resume_command(options: Mapping[str, Any], directory: Path, reason: str = "i
     """The command that goes on with a search.
 
     Args:
-        reason: why it ended, as in ``Outcome``: with more of a budget that is spent, or without what ended it.
+        reason: why it ended, as in ``Outcome``: then with more of its budget, or without what ended it.
     """
     words = ["asha-run", "--resume", "--results-dir", str(directory)]
     if ":" in options["task"]:

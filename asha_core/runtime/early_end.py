@@ -1,4 +1,4 @@
-"""A search that ends before its trials and its budget do: its best is good enough, or does not get any better."""
+"""A search that ends before its trials and its budget do: its best is good enough, or gets no better."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Patience:
             with suppress(SettingError):
                 return cls(seconds=parse_duration(given, name))
         raise SettingError(
-            f"{name} is {shown(value)}: give a number of results such as 50 (each time that a trial completes a "
+            f"{name} is {shown(value)}: give a number of results such as 50 (each time a trial completes a "
             "rung is one), or a time such as 30m or 2h"
         )
 

@@ -119,8 +119,7 @@ FINISHED = ("complete", "budget", *EARLY)  # of another reason: it did not get a
 class Outcome:
     """How a search ended."""
 
-    # "complete" (every configuration was seen through), "budget", "stop_at", "patience", "interrupted" or "error"
-    reason: str
+    reason: str  # "complete" (every configuration was seen through), "budget", "interrupted", "error"; EARLY
     best: Best | None
     trials: int  # but for those rejected
     units: int  # of resource, by all trials together

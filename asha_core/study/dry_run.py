@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from asha_core.runtime.terminal.console import format_table
 from asha_core.runtime.observers import EARLY
+from asha_core.runtime.terminal.console import format_table
 from asha_core.runtime.units import counted, parse_duration
 from asha_core.schedulers.forecast import Forecast
 from asha_core.study.arms import Arm

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -116,13 +117,5 @@ def test_the_report_says_why_it_ended(tmp_path: Path) -> None:
         again(tmp_path / name, **settings)
         run = load_run(tmp_path / name)
         assert run.reason in ("stop_at", "patience")
-        summary = {
-            "trials": 1,
-            "units": 1,
-            "best": None,
-            "test": None,
-            "stopped_early": 0,
-            "failed": 0,
-            "warm_start": None,
-        }
+        summary = defaultdict(lambda: None, trials=1, units=1)
         assert said in in_words(run, summary)

@@ -36,7 +36,7 @@ REFUSED: dict[str, tuple[list[Any], str]] = {
     ),
     "scheduler": ([None, 3, ASHA, SPACE, jobs.work, *NOTHING_LIKE_IT], "scheduler is"),
     "gpus": ([None, 0, 1, "", "x", "0,", "-1", [], [0.0], [-1], "0,0", [0, 0], *NO_NUMBERS], "gpus is"),
-    "workers_per_gpu": ([0, -1, 2.0, "2", 10**400, *NOTHING_LIKE_IT], "workers_per_gpu is"),
+    "workers_per_gpu": ([0, -1, 2.5, "2", 10**400, *NOTHING_LIKE_IT], "workers_per_gpu is"),
     "budget": (TIME, "budget is"),
     "variation": (NAME, "variation"),
     "warm_start_options": ([3, "x", [], [("eta_h", 1)], *NOTHING_LIKE_IT], ""),

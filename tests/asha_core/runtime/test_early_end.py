@@ -1,4 +1,4 @@
-"""A search ends when its best is good enough, or has not improved for long; and knows it again from its journal."""
+"""A search ends when its best is good enough, or has not improved for long, and when resumed it knows."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_taken_up_with_the_same_it_ends_at_once_and_with_another_it_is_as_if_it_
     again = asha(max_trials=400)
     earlier = replay(path, contents.records, again)
     units = again.units
-    reason, _, executor = search(again, NullJournal(), slots=slots, earlier=earlier, **rules)
+    reason, _, _ = search(again, NullJournal(), slots=slots, earlier=earlier, **rules)
     assert (reason, again.units) == (next(iter(rules)), units)
 
     on = asha(max_trials=400)

@@ -7,7 +7,8 @@ import importlib
 import inspect
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -105,6 +106,32 @@ class TaskSpec:
             hidden = why_hidden(module_name)
             reason = nearest(name, tasks) if hidden is None else f": {hidden}"
             raise TaskError(f"module {module_name} has no {name!r}{reason}") from None
+
+
+_being_imported: list[str] = []
+
+
+@contextmanager
+def importing(what: str) -> Iterator[None]:
+    """While what is tuned is being imported, which must not begin a search of its own.
+
+    Args:
+        what: that is, in words.
+    """
+    _being_imported.append(what)
+    try:
+        yield
+    finally:
+        _being_imported.pop()
+
+
+def refuse_while_importing() -> None:
+    """Raise ``TaskError`` if a search is about to begin because a task is imported."""
+    if _being_imported:
+        raise TaskError(
+            f"{_being_imported[-1]} lies in a module that begins a search when it is imported: its call of "
+            'tune() must be under `if __name__ == "__main__":`'
+        )
 
 
 def option_names(kind: type[Task]) -> list[str]:

@@ -15,6 +15,7 @@ from asha_core.arguments import instance, one_of, plain_values, shown, text
 from asha_core.errors import SettingError, TaskError
 from asha_core.space import Configuration, SearchSpace
 from asha_core.streams import stream_seed
+from asha_core.user_files import file_of
 from warmstart.base import BlackBox, Problem
 
 if TYPE_CHECKING:
@@ -160,9 +161,9 @@ def _module(thing: Any) -> str:
     """Where a class or function is defined; for a script, the name that others can import it under."""
     module: str = thing.__module__
     if module in ("__main__", "__mp_main__"):
-        script = getattr(sys.modules[module], "__file__", None)
-        return Path(script).stem if script else "__main__"
-    return module
+        script = getattr(sys.modules.get(module), "__file__", None) or "<stdin>"
+        return "__main__" if script.startswith("<") else Path(script).stem
+    return file_of(module) or module
 
 
 class PlainProblem:

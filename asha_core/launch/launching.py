@@ -36,9 +36,9 @@ from asha_core.searchers.grid import configurations
 from asha_core.space import Configuration
 from trials.executors.inline import InlineExecutor
 from trials.executors.pool import ProcessPool
+from trials.spec import refuse_while_importing
 from trials.task import Task
 from trials.worker.job_runner import WorkerSettings
-from trials.worker.main_guard import end_if_guard_missing
 
 
 def launch(setup: Launch, *, then_exit: bool = False) -> Result:
@@ -50,7 +50,7 @@ def launch(setup: Launch, *, then_exit: bool = False) -> Result:
         AshaError: the data is missing, the directory cannot be used, a worker cannot be started. A search
             that had reports before an error leaves its results behind; one that had none, nothing.
     """
-    end_if_guard_missing()
+    refuse_while_importing()
     fill_descriptors()
     if setup.scheduler.trials:
         raise SettingError("this scheduler has been used by a search: make a new one")

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from asha_core.errors import TaskError, WorkerError
 from asha_core.messages import Event, Failed, Job, Lost, Report, closes
 from asha_core.runtime.executor import ExecutorEvent, Notice, WorkerReady
 from trials.devices import Slot
@@ -249,9 +250,9 @@ class ProcessPool:
             slot.succeeded()
             seconds = time.monotonic() - worker.began
             events.append(WorkerReady(slot.index, message.pid, slot.place.label, seconds))
-            for other in self._slots:  # so it can be set up, here at least
-                if other.setup_error is not None and other.reason is None:
-                    other.failed(other.setup_error)
+            for other in self._slots:  # so one can be started, here at least
+                if other.start_error is not None and other.reason is None:
+                    other.failed(str(other.start_error))
         elif isinstance(message, SetupFailed):
             worker.setup_failed = message
         elif isinstance(message, Leaving):
@@ -288,19 +289,22 @@ class ProcessPool:
             slot.stay_empty()
         elif worker.setup_failed is not None:
             self._on_setup_failure(slot, worker.setup_failed)
+        elif not worker.ready and not (hung or self._ever_ready or worker.was_killed):
+            slot.park(WorkerError(slot.why_no_start(ending)))
         elif not worker.ready:
             slot.failed(f"worker {slot.index} {ending}" if hung else slot.why_no_start(ending))
             if hung and slot.reason is None:  # after minutes in which nothing was heard
                 events.append(Notice(f"worker {slot.index} is started again: it {ending}", slot.index))
 
     def _on_setup_failure(self, slot: WorkerSlot, failure: SetupFailed) -> None:
+        why = slot.with_log(failure.error)
         if failure.mistake:
-            slot.setup_error = failure.error
-            slot.retire(failure.error)
+            slot.start_error = TaskError(why)
+            slot.retire(why)
         elif self._ever_ready:  # it can be set up elsewhere: here its memory may not be free yet, say
-            slot.failed(failure.error)
+            slot.failed(why)
         else:
-            slot.park(failure.error)
+            slot.park(TaskError(why))
 
     def _replace_hung(self, events: list[ExecutorEvent]) -> None:
         for slot in self._slots:

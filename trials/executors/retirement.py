@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from asha_core.errors import AshaError, TaskError, WorkerError
+from asha_core.errors import AshaError, WorkerError
 from asha_core.messages import Lost
 from asha_core.runtime.executor import ExecutorEvent, Retired
 from trials.executors.worker_slot import WorkerSlot
@@ -30,11 +30,11 @@ def why_none_is_left(slots: Sequence[WorkerSlot], ever_ready: bool) -> AshaError
     """Why the search cannot go on; None while there is a slot that may still get a worker.
 
     Args:
-        ever_ready: there was a worker that could be set up.
+        ever_ready: there was a worker that could be started.
     """
     if not all(slot.given_up for slot in slots):
         return None
     for slot in slots:
-        if slot.setup_error is not None and not ever_ready:
-            return TaskError(slot.setup_error)
+        if slot.start_error is not None and not ever_ready:
+            return slot.start_error
     return WorkerError(next(slot.reason for slot in slots if slot.reason is not None))

@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
-from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from asha_core.messages import Job
 from asha_core.own_packages import Reference
 from asha_core.runtime.interrupts import INTERRUPTS
 from trials.devices import Slot
-from trials.worker import main_guard, processes
+from trials.executors.fresh_process import FreshProcess
+from trials.worker import processes
 from trials.worker.job_runner import WorkerSettings
 from trials.worker.journalled_count import JournalledCount
 from trials.worker.main import SetupFailed, WorkerIdentity, main
@@ -63,6 +63,7 @@ class Worker:
         leaving: it has said that it leaves.
         setup_failed: it has said that the task cannot be set up, and why.
         began: when it was started.
+        was_killed: it has ended by a signal that others send, which says nothing of the next one.
         memory: bytes that it held at its last sign of life.
         silence: since when there was none; ``HangDetector``'s to read and write.
         family: whom ``end`` has ended.
@@ -72,7 +73,7 @@ class Worker:
 
     def __init__(self, settings: WorkerSettings, place: Slot, identity: WorkerIdentity, name: str) -> None:
         self._token, self._name = identity.token, name
-        self.ready = self.leaving = False
+        self.ready = self.leaving = self.was_killed = False
         self.setup_failed: SetupFailed | None = None
         self.memory = self.received = self.handed = 0
         self.family: set[int] = set()
@@ -86,9 +87,10 @@ class Worker:
         jobs_far, self.jobs = context.Pipe(duplex=False)
         self.events, events_far = context.Pipe(duplex=False)
         self._journalled = JournalledCount()
-        self._process: SpawnProcess = context.Process(
+        parcel = Parcel(settings)
+        self._process = FreshProcess(
             target=Reference(main.__module__, main.__name__),
-            args=(Parcel(settings), identity, jobs_far, events_far, _Handle(self._journalled)),
+            args=(parcel, identity, jobs_far, events_far, _Handle(self._journalled)),
             name=f"asha-worker-{identity.slot}",
             daemon=False,  # a daemon may not have children, and data loaders have
         )
@@ -96,11 +98,12 @@ class Worker:
             environment = {**place.environment, **processes.mark(identity.token, name)}
             with no_interrupts(), _environment(environment), _as_no_daemon():
                 self._process.start()
-            self._journalled.close_file()
         except BaseException:
             self._close_pipes()
             raise
         finally:
+            parcel.close()
+            self._journalled.close_file()
             jobs_far.close()
             events_far.close()
         assert self._process.pid is not None
@@ -159,8 +162,7 @@ class Worker:
         code = self._process.exitcode
         if code is None:
             return "closed its pipe"
-        if code == main_guard.STATUS and not self.ready:
-            self.setup_failed = SetupFailed(main_guard.MISSING, mistake=True)
+        self.was_killed = -code in (signal.SIGKILL, signal.SIGTERM)
         if code >= 0:
             return f"exited with status {code}"
         if code != -signal.SIGKILL:

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from asha_core.errors import WorkerError
+from asha_core.errors import AshaError, WorkerError
 from asha_core.messages import Event, Job, Lost
 from asha_core.runtime.executor import Notice
 from trials.devices import Slot
@@ -57,8 +57,8 @@ class WorkerSlot:
         settling: the event that closed its last job has not been handed out yet.
         reason: why it was given up; None while it is in use.
         announced: that it was given up has been told.
-        setup_error: why the task could not be set up there; whether to try again is not known before another
-            worker has shown that it can be.
+        start_error: why no worker could be started there; whether to try again is not known before another
+            slot has shown that one can be.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class WorkerSlot:
         self.settling = False
         self.reason: str | None = None
         self.announced = False
-        self.setup_error: str | None = None
+        self.start_error: AshaError | None = None
         self._failed_starts = 0
         self._started = 0
         self._start_at = 0.0
@@ -88,7 +88,7 @@ class WorkerSlot:
     @property
     def given_up(self) -> bool:
         """Whether nothing can be expected of it, unless another worker shows that there is hope."""
-        return self.reason is not None or self.setup_error is not None
+        return self.reason is not None or self.start_error is not None
 
     @property
     def waits(self) -> bool:
@@ -155,9 +155,9 @@ class WorkerSlot:
             self._release.cancel()
             self._release = None
 
-    def park(self, why: str) -> None:
-        """The task cannot be set up here; ``failed`` if it could be elsewhere."""
-        self.setup_error = why
+    def park(self, error: AshaError) -> None:
+        """No worker can be started here; ``failed`` if one could be elsewhere."""
+        self.start_error = error
         self._start_at = math.inf
 
     def succeeded(self) -> None:
@@ -167,7 +167,7 @@ class WorkerSlot:
     def failed(self, reason: str) -> None:
         """A worker could not be started: pause before the next, or give up."""
         self._failed_starts += 1
-        self.setup_error = None
+        self.start_error = None
         if self._failed_starts >= _START_TRIES:
             self.retire(reason)
         else:
@@ -196,11 +196,21 @@ class WorkerSlot:
 
     def why_no_start(self, ending: str) -> str:
         """What to tell of a worker that ended before it was ready."""
-        log = worker_log(Path(self._settings.results), self.index)
-        if not log.exists():  # it died before its own first line, and printed where the engine does
-            return (
-                f"worker {self.index} {ending} while starting, when it imported the script or the task: what "
-                "it said of that stands above"
-            )
-        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return f"worker {self.index} {ending} while starting" + (f": {lines[-1]}" if lines else "")
+        lines = self._said()
+        last = f": {lines[-1]}" if lines else ", and said nothing"
+        return self.with_log(f"worker {self.index} {ending} while starting{last}")
+
+    def with_log(self, why: str) -> str:
+        """The words, and where more is said, if it is."""
+        return f"{why} (more in {self._log})" if len(self._said()) > 1 else why
+
+    @property
+    def _log(self) -> Path:
+        return worker_log(Path(self._settings.results), self.index)
+
+    def _said(self) -> list[str]:
+        """The lines of its workers' log that are not empty."""
+        if not self._log.exists():
+            return []
+        text = self._log.read_text(encoding="utf-8", errors="replace")
+        return [line.strip() for line in text.splitlines() if line.strip()]

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import mmap
 import os
-import tempfile
 import time
 from multiprocessing.reduction import DupFd
 from typing import Any
+
+from trials.worker.nameless import nameless_file
 
 _SIZE = 8
 _FIRST_WAIT, _LONGEST_WAIT = 0.0002, 0.01
@@ -23,7 +24,7 @@ class JournalledCount:
     """The number. The engine makes it and sets it; the worker, which got its ``handle``, reads."""
 
     def __init__(self, file: int | None = None) -> None:
-        made = _file() if file is None else file
+        made = nameless_file("asha-journalled-count", _SIZE) if file is None else file
         self._memory = mmap.mmap(made, _SIZE)
         self._count = memoryview(self._memory).cast("q")
         self._file = made if file is None else -1
@@ -61,14 +62,3 @@ class JournalledCount:
         self.close_file()
         self._count.release()
         self._memory.close()
-
-
-def _file() -> int:
-    """A file without a name, of the right size."""
-    if hasattr(os, "memfd_create"):
-        number = os.memfd_create("asha-journalled-count", os.MFD_CLOEXEC)
-    else:
-        number, name = tempfile.mkstemp()
-        os.unlink(name)  # noqa: PTH108 - just made
-    os.ftruncate(number, _SIZE)
-    return number

@@ -26,10 +26,10 @@ from asha_core.runtime.storage.run_directory import RunDirectory
 from asha_core.runtime.terminal.streams import UNUSABLE
 from trials.worker import processes
 from trials.worker.heartbeat import EventSender, start_heartbeat
-from trials.worker.job_runner import JobRunner, WorkerSettings
+from trials.worker.job_runner import JobRunner
 from trials.worker.journalled_count import JournalledCount
 from trials.worker.output import output_to, print_utf8, worker_log
-from trials.worker.parcel import Unreadable
+from trials.worker.parcel import Sent
 
 _FAMILY_SECONDS = 10.0  # that the end of a worker's family may take
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG, in <linux/prctl.h>
@@ -107,7 +107,7 @@ class _StopRequest:
 
 
 def main(
-    settings: WorkerSettings | Unreadable,
+    sent: Sent,
     identity: WorkerIdentity,
     jobs: Connection,
     events: Connection,
@@ -116,20 +116,18 @@ def main(
     """The worker process: set up, then job after job until the pipe closes."""
     began = time.perf_counter()
     sender = EventSender(events)
-    start_heartbeat(sender)
     os.setsid()  # Ctrl-C is the engine's to handle; and a kill takes the whole group along
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until there is something to finish
     signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)  # the engine started this process without
     watcher = _leave_with_parent(identity)
-    if isinstance(settings, Unreadable):
-        sender.send(SetupFailed(settings.error, mistake=True))
-        return
-    results = Path(settings.results)
+    results = Path(sent.results)
     failed: SetupFailed | None = None
     print_utf8()
     with output_to(worker_log(results, identity.slot)):
         try:
+            settings = sent.settings()
+            start_heartbeat(sender)
             stop = _StopRequest()
             runner = JobRunner(
                 settings,
@@ -139,8 +137,11 @@ def main(
                 wait_until_journalled=lambda: journalled.wait_for(sender.reports),
             )
         except AshaError as error:
+            if error.__cause__ is not None:
+                _log(error)
             failed = SetupFailed(str(error), mistake=True)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            _log(error)
             failed = SetupFailed(_why_set_up_failed(error), mistake=False)
         else:
             stop.listen()
@@ -170,9 +171,12 @@ def _work(
     sender.send(Leaving())
 
 
-def _why_set_up_failed(error: Exception) -> str:
+def _log(error: BaseException) -> None:
     with suppress(*UNUSABLE):
         traceback.print_exception(error)
+
+
+def _why_set_up_failed(error: BaseException) -> str:
     place = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{Path(place.filename).name}, line {place.lineno}"
     return f"the task cannot be set up: {type(error).__name__}: {error} ({where})"

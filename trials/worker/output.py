@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from asha_core.runtime.storage.run_directory import RunDirectory
 from asha_core.runtime.terminal.streams import flush
 
 
@@ -67,4 +68,4 @@ def not_through_links(path: str, flags: int) -> int:
 
 def worker_log(results: Path, slot: int) -> Path:
     """Where a worker's output goes that belongs to no trial."""
-    return results / "workers" / f"{slot}.log"
+    return RunDirectory(results).workers / f"{slot}.log"

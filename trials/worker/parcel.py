@@ -1,39 +1,35 @@
 """What a worker is told, on its way from the engine: what cannot be sent or read is told in a line.
 
-A task is pickled with everything that it holds. Python's own way of sending it to a new process has no words
-for one that cannot be read there, and leaves out what is defined in a ``__main__.py``: it does not know
-whether that may be run again. If the task needs it, it must be, as any script that calls ``tune``.
+It is written to a file without a name, whose number the worker inherits: so nobody waits until a worker has
+read what may be large, and it is read where a worker's output goes to its log.
 """
 
 from __future__ import annotations
 
 import io
 import os
-import pickle
-import runpy
-import sys
+import threading
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
-from multiprocessing import process
-from multiprocessing.reduction import ForkingPickler
+from multiprocessing.reduction import DupFd
 from pathlib import Path
-from types import ModuleType
+from types import GeneratorType
 from typing import Any
 
 from asha_core.errors import AshaError, TaskError, WorkerError
+from trials.spec import importing
+from trials.task import FunctionTask
+from trials.worker import by_value
+from trials.worker.by_value import MainModule, pickled, read
 from trials.worker.job_runner import WorkerSettings
+from trials.worker.nameless import nameless_file
+from trials.worker.where_held import Held, innermost
 
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """What arrives in the place of settings that cannot be read; ``error`` says why."""
-
-    error: str
+_LOCKS = (type(threading.Lock()), type(threading.RLock()))
 
 
 class Parcel:
-    """Settings that become themselves again in another process, or ``Unreadable``.
+    """Settings on their way: pickled when a process is being started, they are ``Sent`` there.
 
     Raises:
         WorkerError: when it is pickled: they cannot be.
@@ -41,131 +37,105 @@ class Parcel:
 
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
+        self._file = -1
 
-    def __reduce__(self) -> tuple[Callable[..., WorkerSettings | Unreadable], tuple[Any, ...]]:
-        _check_script()
+    def __reduce__(self) -> tuple[Callable[..., Sent], tuple[Any, ...]]:
         try:
-            return _unpack, (_pickled(self._settings), _MainFile.of_this_process())
+            content = pickled(self._settings)
         except OSError:  # such as too many open files: another try may do
             raise
         except Exception as error:
             raise WorkerError(_why_not_sent(self._settings.task, error)) from error
+        self.close()
+        self._file = nameless_file("asha-settings", len(content))
+        with open(self._file, "wb", closefd=False) as file:
+            file.write(content)
+        return Sent, (self._settings.results, DupFd(self._file), MainModule.of_this_process())
+
+    def close(self) -> None:
+        """The worker has it: the engine needs the file no more."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
 
 
-def _pickled(thing: Any) -> bytes:
-    buffer = io.BytesIO()
-    ForkingPickler(buffer, pickle.HIGHEST_PROTOCOL).dump(thing)
-    return buffer.getvalue()
-
-
-def _unpack(pickled: bytes, main_file: _MainFile | None) -> WorkerSettings | Unreadable:
-    try:
-        settings: WorkerSettings = _Unpickler(io.BytesIO(pickled), main_file).load()
-    except AshaError as error:
-        return Unreadable(str(error))
-    except Exception as error:
-        return Unreadable(_why_not_read(error))
-    return settings
-
-
-class _Unpickler(pickle.Unpickler):
-    """Runs the ``__main__.py`` that the engine was started with, if what is read refers to it."""
-
-    def __init__(self, file: io.BytesIO, main_file: _MainFile | None) -> None:
-        super().__init__(file)
-        self._main_file = main_file
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module == "__main__" and self._main_file is not None:
-            self._main_file.run()
-            self._main_file = None
-        return super().find_class(module, name)
-
-
-@dataclass(frozen=True, slots=True)
-class _MainFile:
-    """The ``__main__.py`` of a package, a directory or a zip application.
+class Sent:
+    """What arrived in a worker.
 
     Attributes:
-        module: its name, for ``python -m package``; None otherwise.
-        folder: it lies in.
+        results: the results directory, where the worker's log is.
     """
 
-    module: str | None
-    folder: str
+    def __init__(self, results: str, handle: Any, main: MainModule) -> None:
+        self.results = results
+        self._file: int = handle.detach()
+        self._main = main
 
-    @classmethod
-    def of_this_process(cls) -> _MainFile | None:
-        """The one that this process was started with, if it was."""
-        spec = getattr(sys.modules["__main__"], "__spec__", None)
-        if spec is None or spec.origin is None or spec.name.rpartition(".")[2] != "__main__":
-            return None
-        folder = os.path.join(process.ORIGINAL_DIR or "", Path(spec.origin).parent)  # type: ignore[attr-defined]
-        return cls(None if spec.name == "__main__" else spec.name, folder)
-
-    def run(self) -> None:
-        """Make it the main module of this process, under the name that keeps its guarded part from running.
-
-        As multiprocessing does with a script.
+    def settings(self) -> WorkerSettings:
+        """The settings. What they refer to is imported.
 
         Raises:
-            TaskError: it cannot be run.
+            AshaError: they cannot be read.
         """
+        with open(self._file, "rb") as file:
+            file.seek(0)
+            content = file.read()
         try:
-            if self.module is not None:
-                content = runpy.run_module(self.module, run_name="__mp_main__", alter_sys=True)
-            else:
-                content = runpy.run_path(self.folder, run_name="__mp_main__")
-        except (Exception, SystemExit) as error:
-            raise TaskError(
-                f"{Path(self.folder, '__main__.py')} defines the task, so every worker process runs it; that "
-                f"fails there ({_in_a_line(error)}). What is not for them, such as the call of tune(), must "
-                'be under `if __name__ == "__main__":`; or define the task in another module'
-            ) from error
-        module = ModuleType("__mp_main__")
-        vars(module).update(content)
-        sys.modules["__main__"] = sys.modules["__mp_main__"] = module
-
-
-def _check_script() -> None:
-    """See that worker processes will find the script that this process was started with, if it was."""
-    main = sys.modules["__main__"]
-    script = getattr(main, "__file__", None)
-    if script is None or getattr(main, "__spec__", None) is not None:
-        return
-    path = Path(process.ORIGINAL_DIR or "", script)  # type: ignore[attr-defined]
-    if not path.exists():
-        raise WorkerError(
-            f"worker processes cannot be started: they run the script, and {path} is not there (one that "
-            'is read from standard input must be saved to a file first); or run it here, with gpus="inline"'
-        )
+            with importing("the task"):
+                settings: WorkerSettings = read(content, self._main)
+        except AshaError:
+            raise
+        except Exception as error:
+            raise TaskError(_why_not_read(error)) from error
+        return settings
 
 
 def _why_not_sent(task: Any, error: Exception) -> str:
-    culprit = next(filter(_fails, getattr(task, "__dict__", {}).items()), None)
-    what = "" if culprit is None else f", because of its {culprit[0]}"
+    culprit = innermost(_whole(task), _fails)
     return (
-        f"the task cannot be sent to worker processes{what} ({_in_a_line(error)}): define functions and "
-        "classes at the top level of a module, and make what cannot be pickled, such as an open file or a "
-        'lock, in the worker (in setup, or in the function); or run it here, with gpus="inline"'
+        f"the task cannot be sent to worker processes: {culprit} is {_what(culprit.thing)} "
+        f"({_in_a_line(error)}). Make it in the worker: in the function, or in the task's setup; or run it "
+        'here, with gpus="inline"'
     )
 
 
-def _fails(attribute: tuple[str, Any]) -> bool:
+def _whole(task: Any) -> Held:
+    if type(task) is FunctionTask:
+        function = task.function
+        return Held(function, getattr(function, "__qualname__", type(function).__qualname__))
+    return Held(task, "self", f"the task {type(task).__qualname__}")
+
+
+def _what(thing: Any) -> str:
+    if isinstance(thing, GeneratorType):
+        return "a generator"
+    if isinstance(thing, io.IOBase):
+        return "an open file"
+    if isinstance(thing, _LOCKS):
+        return "a lock"
+    if hasattr(thing, "device") and hasattr(thing, "requires_grad"):
+        return f"a tensor on {thing.device}"
+    return f"of type {type(thing).__qualname__}"
+
+
+def _fails(thing: Any) -> bool:
     try:
-        _pickled(attribute[1])
+        pickled(thing)
     except Exception:
         return True
     return False
 
 
 def _why_not_read(error: Exception) -> str:
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename != __file__]
+    frames = [
+        f
+        for f in traceback.extract_tb(error.__traceback__)
+        if f.filename not in (__file__, by_value.__file__)
+    ]
     where = f", {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
     return (
         f"the task cannot be read by worker processes ({_in_a_line(error)}{where}): they must be able to "
-        "import what it refers to (nothing that is defined in a notebook or in python -c), and to unpickle "
-        'what it holds; or run it here, with gpus="inline"'
+        'import what it refers to, and to unpickle what it holds; or run it here, with gpus="inline"'
     )
 
 

@@ -5,6 +5,7 @@ journal.jsonl        every job and event (during)
 results.json         best configurations, counts, time (after)
 test.json            the chosen configuration on test data, once (``asha-test``)
 trials/<id>/log.txt  what the trial printed, and its traceback if it failed
+workers/<slot>.log   what a worker printed beside, and why the task cannot be set up there
 checkpoints/         last, previous and best state of each trial; best.pt is the best of all
 engine.lock          which process searches here; its lock ends with it
 """
@@ -38,6 +39,7 @@ class RunDirectory:
         self.test = path / "test.json"
         self.trials = path / "trials"
         self.checkpoints = path / "checkpoints"
+        self.workers = path / "workers"
         self.lock = path / "engine.lock"
         self.best_checkpoint = self.checkpoints / "best.pt"
         # of a study's run: written around it by ``asha-study``
@@ -103,6 +105,8 @@ class RunDirectory:
         """Whether it is what an engine makes before a search begins, and leaves if it is killed there."""
         if entry in (self.trials, self.checkpoints):
             return entry.is_dir() and not any(entry.iterdir())
+        if entry == self.workers:  # what the workers said of a search that could not begin
+            return entry.is_dir() and all(each.suffix == ".log" for each in entry.iterdir())
         return entry in (self.lock, self.manifest.with_name("run.json.tmp"), *self._of_a_study)
 
     @property
@@ -110,7 +114,7 @@ class RunDirectory:
         return (self.config, self.outcome, *self.output)
 
     def take_back(self, *, itself: bool) -> None:
-        """Remove what an engine made here, but not what is a study's.
+        """Remove what an engine made here, but not what is a study's, nor what workers have said.
 
         Args:
             itself: the directory, too, if nothing is left in it.
@@ -119,7 +123,9 @@ class RunDirectory:
             for entry in list(self.path.iterdir()):
                 if entry in self._of_a_study:
                     continue
-                if entry.is_dir() and not entry.is_symlink():
+                if entry == self.workers and any(log.stat().st_size for log in entry.iterdir()):
+                    itself = False
+                elif entry.is_dir() and not entry.is_symlink():
                     shutil.rmtree(entry, ignore_errors=True)
                 else:
                     entry.unlink(missing_ok=True)

@@ -299,39 +299,6 @@ def test_a_wrong_argument_ends_the_script_and_leaves_nothing(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.processes
-def test_without_the_main_guard_the_error_says_so(tmp_path: Path) -> None:
-    script = WRONG.replace('if __name__ == "__main__":', "if True:")
-    (tmp_path / "script.py").write_text(script)
-    done = subprocess.run(
-        [sys.executable, "script.py", "{}"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 1
-    lines = done.stderr.strip().splitlines()
-    assert 'must be under `if __name__ == "__main__":`' in lines[-1]
-    assert "\n".join(lines).count("Traceback") == 1  # the script's own; none of a worker
-
-
-@pytest.mark.processes
-def test_a_script_that_is_not_there_for_the_workers_is_told_so(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-", "{}"],
-        input=WRONG,
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        timeout=60,
-        check=False,
-    )
-    assert "read from standard input must be saved to a file" in done.stderr.strip().splitlines()[-1]
-    assert not (tmp_path / "run").exists()
-
-
 def resumed(folder: Path, scheduler: ASHA, **settings: Any) -> Any:
     return tune(
         jobs.work,

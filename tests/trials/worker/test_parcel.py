@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import pickle
-import subprocess
+import os
 import sys
 import threading
-import zipfile
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,14 @@ from typing import Any
 import pytest
 import torch
 
-from asha_core.errors import WorkerError
-from tests.asha_core.cli.searches import environment
+from asha_core.errors import AshaError, TaskError, WorkerError
 from tests.trials import jobs
+from trials.spec import refuse_while_importing
 from trials.task import Task
 from trials.trial import Trial
+from trials.worker.by_value import MainModule, pickled
 from trials.worker.job_runner import WorkerSettings
-from trials.worker.parcel import Parcel, Unreadable
+from trials.worker.parcel import Parcel, Sent
 
 
 class Holds(Task):
@@ -41,6 +41,16 @@ class HoldsALock(Holds):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "lock": None}
+
+
+class Loader:
+    """Holds something in a place of its own."""
+
+    def __init__(self, thing: Any) -> None:
+        self.parts = {"first": [1, thing]}
+
+    def train(self, trial: Trial) -> None:
+        raise AssertionError
 
 
 class Doubled(torch.nn.Module):
@@ -64,17 +74,55 @@ def raises(_: object) -> None:
     raise ValueError("no such\nstate")
 
 
+def begins_a_search(_: object) -> None:
+    refuse_while_importing()
+
+
 class ComesBackNot:
     def __reduce__(self) -> Any:
         return raises, (None,)
 
 
-def arrived(task: Task) -> WorkerSettings | Unreadable:
-    found: WorkerSettings | Unreadable = pickle.loads(pickle.dumps(Parcel(WorkerSettings(task, "run", 9))))
-    return found
+class BeginsASearch:
+    def __reduce__(self) -> Any:
+        return begins_a_search, (None,)
 
 
-def test_settings_arrive_as_they_were() -> None:
+class Number:
+    """Of a file, as a process gets it."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+    def detach(self) -> int:
+        reads, writes = os.pipe()
+        os.close(reads)
+        os.close(writes)
+        number = os.memfd_create("test")
+        os.write(number, self.content)
+        return number
+
+
+@pytest.fixture
+def arrived(monkeypatch: pytest.MonkeyPatch) -> Callable[[Task], WorkerSettings]:
+    """What a worker gets of a task; its main module is a stand-in until the test ends."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+
+    def arrive(task: Task) -> WorkerSettings:
+        content = pickled(WorkerSettings(task, "run", 9))
+        return Sent("run", Number(content), MainModule(None, None)).settings()
+
+    return arrive
+
+
+def refusal(task: Task) -> str:
+    """What people are told of a task that cannot be sent."""
+    with pytest.raises(WorkerError) as caught:
+        Parcel(WorkerSettings(task, "run", 9)).__reduce__()
+    return str(caught.value)
+
+
+def test_settings_arrive_as_they_were(arrived: Any) -> None:
     task = Holds(torch.arange(3.0))
     found = arrived(task)
     assert isinstance(found, WorkerSettings)
@@ -85,33 +133,75 @@ def test_settings_arrive_as_they_were() -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "what"),
+    ("make", "what", "why"),
     [
-        (threading.Lock, "cannot pickle '_thread.lock' object"),
-        (lambda: lambda: None, "Can't pickle local object"),
-        (Path("/dev/null").open, "cannot pickle '_io.TextIOWrapper' object"),
-        (lambda: (x for x in ()), "cannot pickle 'generator' object"),
-        (deep_list, "RecursionError: maximum recursion depth exceeded"),
-        (lambda: 2 * torch.ones(2, requires_grad=True), "non-leaf tensor which requires_grad"),
-        (lambda: torch.jit.script(Doubled()), "Tried to serialize object __torch__"),
+        (threading.Lock, "a lock", "cannot pickle '_thread.lock' object"),
+        (Path("/dev/null").open, "an open file", "cannot pickle an open file"),
+        (partial(Path("/dev/null").open, "rb"), "an open file", "cannot pickle '_io.BufferedReader' object"),
+        (lambda: (x for x in ()), "a generator", "cannot pickle 'generator' object"),
+        (deep_list, "of type list", "excessively deep"),
+        (lambda: torch.jit.script(Doubled()), "of type ScriptModule", "serialize object __torch__"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script:FutureWarning", "ignore::ResourceWarning")
-def test_what_cannot_be_pickled_is_named_in_a_line(make: Any, what: str) -> None:
+def test_what_cannot_travel_is_named_with_its_place_in_a_line(make: Any, what: str, why: str) -> None:
     thing = make()
-    for task, name in ((Holds(thing), "thing"), (jobs.function_task(partial(jobs.work, thing)), "function")):
-        with pytest.raises(WorkerError) as caught:
-            arrived(task)
-        text = str(caught.value)
-        assert text.startswith("the task cannot be sent to worker processes")
-        assert f"because of its {name} (" in text
-        assert what in text
+
+    def train(trial: Trial) -> None:
+        assert thing
+
+    loader = Loader(thing)
+    nested = "" if "deep" not in why else "["  # a list is looked into, to some depth
+    for task, place in (
+        (Holds(thing), f"self.thing{nested}"),
+        (Holds(loader), f"self.thing.parts['first'][1]{nested}"),
+        (jobs.function_task(train), f"the closure variable 'thing' of {train.__qualname__}"),
+        (jobs.function_task(lambda trial: [train(trial)]), "the closure variable 'thing' of "),
+        (jobs.function_task(partial(jobs.work, thing)), "argument 0 of the partial of work"),
+        (jobs.function_task(loader.train), f"self.parts['first'][1]{nested}"),
+    ):
+        text = refusal(task)
+        assert text.startswith("the task cannot be sent to worker processes: ")
+        assert place.replace(".<locals>", "") in text
+        assert f" is {what}" in text
+        assert why in text
         assert "\n" not in text
 
 
-def test_what_a_task_was_made_with_need_not_pickle_if_its_state_does() -> None:
+LOCK = threading.Lock()
+
+
+def uses_a_global(trial: Trial) -> None:
+    def inner() -> None:
+        assert LOCK
+
+    inner()
+
+
+def test_a_global_variable_of_a_function_that_travels_by_value_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(uses_a_global, "__module__", "__main__")
+    assert "the global variable 'LOCK' of uses_a_global is a lock" in refusal(
+        jobs.function_task(uses_a_global)
+    )
+
+
+class ElsewhereTensor(torch.Tensor):
+    """A tensor that says it is on a GPU."""
+
+    @property
+    def device(self) -> torch.device:  # type: ignore[override]
+        return torch.device("cuda:1")
+
+
+def test_a_tensor_on_a_gpu_does_not_travel() -> None:
+    text = refusal(Holds({"weights": torch.ones(2).as_subclass(ElsewhereTensor)}))
+    assert "self.thing['weights'] (the task Holds) is a tensor on cuda:1" in text
+
+
+def test_what_a_task_was_made_with_need_not_pickle_if_its_state_does(arrived: Any) -> None:
     found = arrived(HoldsALock(threading.Lock()))
-    assert isinstance(found, WorkerSettings)
     assert isinstance(found.task, HoldsALock)
     assert found.task.describe()["options"] is None
 
@@ -119,67 +209,18 @@ def test_what_a_task_was_made_with_need_not_pickle_if_its_state_does() -> None:
 @pytest.mark.parametrize(
     ("thing", "why"),
     [
-        (ComesBackNot(), r"ValueError: no such state, test_parcel\.py, line \d+"),
-        (ReadsTwoLines("a", "b"), "TypeError: .*missing 1 required positional argument: 'second'"),
+        (ComesBackNot(), r"cannot be read .*\(ValueError: no such state, test_parcel\.py, line \d+"),
+        (ReadsTwoLines("a", "b"), r"cannot be read .*\(TypeError: .*missing 1 required positional argument"),
+        (BeginsASearch(), "the task lies in a module that begins a search when it is imported"),
     ],
 )
-def test_what_cannot_be_read_there_arrives_as_the_reason(thing: Any, why: str) -> None:
-    found = arrived(Holds(thing))
-    assert isinstance(found, Unreadable)
-    with pytest.raises(AssertionError, match=f"cannot be read by worker processes .{why}"):
-        raise AssertionError(found.error)
+def test_what_cannot_be_read_there_is_told_in_a_line(thing: Any, why: str, arrived: Any) -> None:
+    with pytest.raises(TaskError, match=why) as caught:
+        arrived(Holds(thing))
+    assert "\n" not in str(caught.value)
+    refuse_while_importing()  # no more
 
 
-MAIN = """
-from asha_core import ASHA, Float, SearchSpace, tune
-
-def train(trial):
-    for unit in trial.units():
-        trial.report(trial.config["x"])
-
-def main():
-    scheduler = ASHA(SearchSpace({"x": Float(0.0, 1.0)}), max_resource=1, max_trials=2)
-    tune(train, scheduler, gpus="cpu", workers_per_gpu=1, results_dir="run", progress="none")
-
-if __name__ == "__main__":
-    main()
-"""
-
-
-def started(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, *arguments]
-    return subprocess.run(
-        command, cwd=cwd, env=environment(), capture_output=True, text=True, check=False, timeout=60
-    )
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("form", ["package", "zip"])
-def test_a_function_in_a_main_file_reaches_the_workers(tmp_path: Path, form: str) -> None:
-    if form == "zip":
-        with zipfile.ZipFile(tmp_path / "app.zip", "w") as archive:
-            archive.writestr("__main__.py", MAIN)
-    else:
-        (tmp_path / "app").mkdir()
-        (tmp_path / "app" / "__main__.py").write_text(MAIN)
-    done = started(*(["app.zip"] if form == "zip" else ["-m", "app"]), cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert (tmp_path / "run" / "results.json").exists()
-
-
-@pytest.mark.long
-@pytest.mark.parametrize(
-    ("main", "why"),
-    [
-        (MAIN.replace('if __name__ == "__main__":', "if True:"), "came upon the call"),
-        (MAIN.replace("    main()", "    main()\nelse:\n    1 / 0"), "ZeroDivisionError"),
-    ],
-)
-def test_a_main_file_that_cannot_be_run_by_workers_is_told_why_and_nothing_is_left(
-    tmp_path: Path, main: str, why: str
-) -> None:
-    (tmp_path / "__main__.py").write_text(main)
-    last = started(str(tmp_path), cwd=tmp_path).stderr.splitlines()[-1]
-    assert why in last
-    assert 'must be under `if __name__ == "__main__":`' in last
-    assert not (tmp_path / "run").exists()
+def test_errors_of_ours_arrive_as_they_are(arrived: Any) -> None:
+    with pytest.raises(AshaError, match="module that begins a search"):
+        arrived(Holds(BeginsASearch()))

@@ -282,8 +282,9 @@ def test_a_slot_without_a_worker_retires_and_the_others_go_on(how: str, reason: 
     )
     pool.submit(jobs.job(trial=5, until=1), 1)
     events = collect(pool, WorkerReady, Retired, Lost)
-    assert [event for event in events if isinstance(event, Retired)] == [Retired(1, reason)]
-    assert [event for event in events if isinstance(event, Lost)] == [Lost(5, 0, reason, "not-begun")]
+    [retired] = [event for event in events if isinstance(event, Retired)]
+    assert (retired.slot, retired.reason.partition(" (more in ")[0]) == (1, reason)
+    assert [event for event in events if isinstance(event, Lost)] == [Lost(5, 0, retired.reason, "not-begun")]
     assert list(pool.free()) == [0]
     assert isinstance(finish(pool, jobs.job(until=1))[-1], Report)
     with pytest.raises(ValueError, match="slot 1 is not free"):
@@ -303,14 +304,13 @@ def test_an_exception_in_set_up_is_tried_again_where_others_can_be_set_up(
     assert log.count("RuntimeError: no memory yet") == 3
 
 
-def test_a_worker_that_ends_when_it_imports_the_task_is_not_told_of_a_main_guard(make_pool: Make) -> None:
+def test_a_worker_that_ends_when_it_imports_the_task_ends_the_search_at_once(make_pool: Make) -> None:
     end = "import os; os.kill(os.getppid(), 11)"
     environment = {"ASHA_TEST_CHILD": end}
-    pool = make_pool(slow_imports.Compiled(), environment=environment, limits=StartLimits(pause=0.0))
-    said = "worker 0 was killed by SIGSEGV while starting, when it imported the script or the task"
-    with pytest.raises(WorkerError, match=said) as caught:
+    pool = make_pool(slow_imports.Compiled(), environment=environment, limits=StartLimits(pause=1000.0))
+    said = "worker 0 was killed by SIGSEGV while starting, and said nothing$"
+    with pytest.raises(WorkerError, match=said):
         finish(pool, jobs.job())
-    assert "__main__" not in str(caught.value)
 
 
 @pytest.mark.long
@@ -347,7 +347,7 @@ def test_when_no_slot_is_left_the_search_ends(
     how: str, error: type[Exception], match: str, make_pool: Make
 ) -> None:
     pool = make_pool(
-        jobs.DiesWhere(), slots=2, environment={"ASHA_TEST_HOW": how}, limits=StartLimits(pause=0.05)
+        jobs.DiesWhere(), slots=2, environment={"ASHA_TEST_HOW": how}, limits=StartLimits(pause=1000.0)
     )
     pool.submit(jobs.job(), 0)
     pool.submit(jobs.job(trial=1), 1)

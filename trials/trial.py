@@ -6,6 +6,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn, SupportsFloat
 
@@ -252,8 +253,18 @@ class Trial:
                 f"trial {self.id} saved outside of `for unit in trial.units()`: only there is it known "
                 "which unit the state belongs to"
             )
+        self._load_torch()
         with self.costs.timed("checkpoint_seconds"):
             self._save(unit, state, wait)
+
+    def _load_torch(self) -> None:
+        """Import what writes checkpoints before the first one: these seconds are no training."""
+        if "torch" in sys.modules:
+            return
+        began = time.perf_counter()
+        with self.costs.left_out():
+            import_module("torch")
+        self._since += time.perf_counter() - began
 
     def _check(self, state: Any) -> None:
         """Raise ``ReportError`` if a checkpoint of this state could not be read back."""

@@ -192,4 +192,4 @@ def _starting(run: Run) -> float:
 
 def describe_sessions(run: Run) -> str:
     """That a run was taken up again, for people."""
-    return f"in {len(run.sessions)} sessions: stopped or killed, and resumed"
+    return f"in {len(run.sessions)} sessions: it ended, and was gone on with"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from asha_core.cli.run import main
+from asha_core.cli.commands import asha_run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(asha_run())

@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 from asha_core.arguments import one_of
 from asha_core.cli.notes import notes_on
-from asha_core.launch.closing import how_to_go_on, where, why_ended
+from asha_core.launch.closing import how_to_go_on, test_command, where, why_ended
 from asha_core.launch.naming import default_directory, short_name
 from asha_core.launch.option_parsing import devices_and_budget
 from asha_core.launch.option_table import OPTIONS
@@ -170,7 +170,7 @@ def _print_result(result: Result, setup: Launch) -> None:
     print(f"\n{where(result.directory)}")
     over = result.outcome.reason in ("complete", *EARLY) and result.summary["best_checkpoint"] is not None
     if over and task.has_test_data():
-        print(f"test:    asha-test {result.directory}")
+        print(f"test:    {test_command(setup, result.directory)}")
 
 
 def _terminal_width() -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from asha_core.errors import AshaError, HopelessError
@@ -44,6 +45,12 @@ def why_ended(setup: Launch, result: Result) -> str:
         "stop_at": f"{metric} {best} is as good as was asked for (stop-at {setup.stop_at})",
         "patience": f"nothing better came in {setup.patience} (patience)",
     }.get(result.outcome.reason, "stopped")
+
+
+def test_command(setup: Launch, directory: Path) -> str:
+    """The command that measures its best checkpoint on test data; a task of one's own has to be named."""
+    target = str(setup.settings.get("task", ""))
+    return shlex.join(["asha-test", str(directory), *(["--task", target] if ":" in target else [])])
 
 
 def close(setup: Launch, result: Result) -> None:

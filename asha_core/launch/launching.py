@@ -121,6 +121,8 @@ def _print_notes(setup: Launch, earlier: EarlierSessions | None, *, told: bool) 
             notes.append("warning: the journal's last line was torn when its engine died: cut off")
         taken_up = earlier.describe(setup.scheduler, setup.built.unit)
         notes.append(with_arguments(taken_up) if setup.by_script else taken_up)
+        if setup.retry_failed and not earlier.retried:
+            notes.append("note: no trial has failed, so none is tried again")
     for note in filter(None, notes):
         say(note)
 

@@ -75,8 +75,12 @@ def _newest(options: Mapping[str, Any]) -> Path:
     stem = run_stem(short_name(task_target(options["task"])), scheduler, variation, options["seed"])
     found = sorted((path.parent for path in Path("results").glob(f"{stem}-*/run.json")), key=_by_numbers)
     if not found:
+        manifests = Path("results").glob("*/run.json")
+        others = [path for path in manifests if not RunDirectory(path.parent).by_script]
+        newest = max(others, key=lambda path: path.stat().st_mtime, default=None)
+        which = "" if newest is None else f" (the newest is {newest.parent})"
         raise SettingError(
-            f"--resume: there is no results/{stem}-*; name the directory with --results-dir, or leave "
+            f"--resume: there is no results/{stem}-*; name the directory with --results-dir{which}, or leave "
             "--resume out to begin a search"
         )
     return found[-1]

@@ -152,7 +152,7 @@ class Search:
     def _loop(self) -> str:
         deadline = self._budget.deadline
         if (over := self._over(self._clock.now())) is not None:  # since earlier sessions
-            return over
+            return "complete" if self._was_complete() else over
         self._stop.polite = True
         while not self._stop.requested:
             if self._submit_jobs() and not self._slots.busy:
@@ -175,6 +175,13 @@ class Search:
         """Why it ends although there is more to do; None: it does not."""
         deadline, early = self._budget.deadline, self._may_end(now)
         return "budget" if early is None and deadline is not None and now >= deadline else early
+
+    def _was_complete(self) -> bool:
+        """Whether an earlier session saw every trial through, and this one may begin no others."""
+        earlier, limit = self._earlier, self._scheduler.trial_limit
+        if earlier is None or earlier.reason != "complete" or earlier.retried:
+            return False
+        return limit is None or len(self._scheduler.trials) - self._scheduler.rejected >= limit
 
     def _stop_jobs(self) -> None:
         """Wait a little for what runs to be saved; a second signal interrupts this."""

@@ -6,6 +6,7 @@ import errno
 import math
 import os
 import re
+import sys
 import time
 from collections import defaultdict
 from decimal import Decimal
@@ -47,6 +48,26 @@ def train(handle: Trial, values: list[float]) -> None:
     for unit in handle.units():
         handle.save({"unit": unit})
         handle.report(values[unit - 1])
+
+
+def test_what_the_first_save_imports_is_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, gone = time.perf_counter, [0.0]
+
+    def imported(name: str) -> None:
+        gone[0] += 1000.0
+        sys.modules[name] = torch
+
+    monkeypatch.setattr(time, "perf_counter", lambda: real() + gone[0])
+    monkeypatch.setattr("trials.trial.import_module", imported)
+    monkeypatch.delitem(sys.modules, "torch")
+    handle, reports = trial(tmp_path, 0, 2)
+    for _ in handle.units():
+        with handle.costs.timed("own_seconds"):
+            handle.save({"x": 1.0})
+        handle.report(0.5)
+    assert gone == [1000.0]
+    assert all(report.seconds < 500 for report in reports)
+    assert all(cost < 500 for report in reports for cost in report.costs.values())
 
 
 def test_resume_goes_on_after_the_last_unit_saved(tmp_path: Path) -> None:

@@ -52,6 +52,15 @@ class Costs:
             self._settle(time.perf_counter())
             self._phases.pop()
 
+    @contextmanager
+    def left_out(self) -> Iterator[None]:
+        """Count the seconds inside nowhere."""
+        self._settle(time.perf_counter())
+        try:
+            yield
+        finally:
+            self._since = time.perf_counter()
+
     def add(self, name: str, amount: SupportsFloat) -> None:
         """Count something else, such as floating point operations.
 

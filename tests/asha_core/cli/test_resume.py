@@ -16,6 +16,8 @@ import pytest
 import yaml
 
 from analysis.cli import main as report
+from analysis.journals.metrics import describe_sessions
+from analysis.journals.runs import load_run
 from asha_core.cli.run import main
 from asha_core.launch.option_kinds import FLAG
 from asha_core.launch.option_parsing import parse_arguments
@@ -178,6 +180,50 @@ def test_resume_without_a_directory_takes_the_newest_of_that_name(
     assert capsys.readouterr().out.rstrip().endswith("0102-120000-10")
     sessions = {path.name: len(records(path, "resume")) for path in (tmp_path / "results").iterdir()}
     assert [sessions[name] for name in sorted(sessions)] == [0, 1, 0, 0]
+
+
+def test_without_one_of_that_name_the_newest_is_named(
+    used: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(used.parent)
+    for number, name in enumerate(["older", "newest", "script"]):
+        shutil.copytree(used, used.parent / "results" / name)
+        os.utime(used.parent / "results" / name / "run.json", (number, number))
+    manifest = used.parent / "results" / "script" / "run.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"settings": {}}))
+    assert main(["--resume", *TASK, "--seed", "7"]) == 2
+    assert "with --results-dir (the newest is results/newest), or" in one_line(capsys.readouterr().err)
+
+
+def test_a_complete_search_stays_complete_whatever_its_budget(
+    used: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    go_on = ["--resume", *TASK, "--results-dir", str(used), "--budget", "0.001s"]
+    for _ in range(2):
+        assert main(go_on) == 0
+        assert results(used)["reason"] == "complete"
+        assert "the budget is spent" not in capsys.readouterr().err
+    assert main([*go_on, "--max-trials", "9"]) == 0
+    assert results(used)["reason"] == "budget"
+    assert main([*go_on, "--max-trials", "9"]) == 0
+    assert results(used)["reason"] == "budget"
+
+
+def test_where_nothing_has_failed_retry_failed_says_so(
+    used: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    go_on = ["--resume", *TASK, "--results-dir", str(used), "--retry-failed"]
+    assert main([*go_on, "--progress", "plain"]) == 0
+    assert "note: no trial has failed, so none is tried again\n" in capsys.readouterr().err
+
+
+def test_a_search_that_completed_and_went_on_was_neither_stopped_nor_killed(
+    used: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--resume", *TASK, "--results-dir", str(used), "--max-trials", "6"]) == 0
+    run = load_run(used)
+    assert "stopped" not in describe_sessions(run)
+    assert "killed" not in describe_sessions(run)
 
 
 def test_resume_of_a_directory_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from asha_core import ASHA, AshaError, Float, SearchSpace, tune
+from asha_core.cli.run import main
 from asha_core.errors import HopelessError
 from asha_core.launch.argument_names import with_arguments
 from asha_core.launch.option_table import OPTIONS
@@ -133,6 +134,25 @@ def test_an_error_that_leaves_nothing_names_no_directory(here: Path) -> None:
         search(kind=Refuses)
     assert str(caught.value) == "not today"
     assert not list((here / "results").iterdir())
+
+
+# -- asha-run --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        ("dummy", "asha-test run"),
+        ("trials.tasks.dummy:Dummy", "asha-test run --task trials.tasks.dummy:Dummy"),
+    ],
+)
+def test_the_look_at_the_test_data_names_a_task_of_ones_own(
+    task: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    limits = ["--max-trials", "1", "--max-resource", "1"]
+    assert main(["--task", task, *limits, "--gpus", "inline", "--results-dir", "run"]) == 0
+    *_, test = capsys.readouterr().out.splitlines()
+    assert test == f"test:    {said}"
 
 
 # -- the words of a script -------------------------------------------------------------------------

@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "search-space.md"
+_BLOCKS = re.compile(r"```python\n((?:(?!```).)*)```\n\n```text\n((?:(?!```).)*)```", re.DOTALL)
 SHOWN = [
     (code, text)
-    for code, text in re.findall(
-        r"```python\n(.*?)```\n\n```text\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL
-    )
+    for code, text in _BLOCKS.findall(PAGE.read_text("utf-8"))
     if "winespace" not in code  # of another page
 ]
 

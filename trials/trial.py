@@ -14,6 +14,7 @@ from asha_core.arguments import detached, shown
 from asha_core.errors import ReportError, ResultsError
 from asha_core.messages import Job, Report
 from asha_core.runtime.terminal.streams import say
+from asha_core.space import stored
 from asha_core.space.watched import Used
 from trials.checkpoints.files import check_state
 from trials.checkpoints.trial_checkpoints import TrialCheckpoints
@@ -84,7 +85,7 @@ class Trial:
         self.costs = costs or Costs()
         self._attempt = job.attempt
         self._start = job.start
-        self._about = {"configuration": dict(job.configuration), "task": dict(task)}
+        self._about = {"configuration": stored(job.configuration), "task": dict(task)}
         self._checkpoints = TrialCheckpoints(checkpoint, job.start, mode, self._about, wait_until_journalled)
         self._send = send
         self._stopping = stopping

@@ -195,6 +195,9 @@ def accepted(name: str, space: SearchSpace, before: Configuration, outcome: Any)
         raise TaskError(
             f"warm start {name!r} gave a configuration that is none of the space: {error}"
         ) from error
-    if not isinstance(outcome.configuration, Configuration):
+    if (
+        not isinstance(outcome.configuration, Configuration)
+        or found.stored() != outcome.configuration.stored()
+    ):
         outcome = Outcome(found, outcome.diagnostics)
     return undone_if_refused(space, before, outcome)

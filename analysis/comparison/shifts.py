@@ -77,7 +77,7 @@ def _gathered(runs: Sequence[Replicate], column: str) -> Any:
 
 
 def _hashable(values: Sequence[Any]) -> list[Any]:
-    return [tuple(value) if isinstance(value, list) else value for value in values]
+    return [tuple(_hashable(value)) if isinstance(value, list) else value for value in values]
 
 
 def _benefit(pairs: Sequence[Pair], of: Literal["first unit", "best"], sign: int) -> Benefit:

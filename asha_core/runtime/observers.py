@@ -20,6 +20,7 @@ from asha_core.runtime.units import counted, format_duration
 from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.forecast import Forecast
 from asha_core.schedulers.state import Best, improves
+from asha_core.space import stored
 
 
 @dataclass(slots=True)
@@ -227,9 +228,9 @@ def describe_outcome(outcome: Outcome, unit: str = "unit") -> str:
 
 def describe(configuration: Mapping[str, Any], names: Sequence[str] | None = None) -> str:
     """Names and values on one line: ``lr=0.0123 layers=3``."""
-    parts = []
-    for name in names or configuration:
-        value = configuration[name]
+    parts, values = [], stored(configuration)
+    for name in names or values:
+        value = values[name]
         parts.append(f"{name}={short(value)}")
     return " ".join(parts)
 
@@ -238,6 +239,8 @@ def short(value: Any) -> str:
     """A value in a few characters, on one line: floats with four digits."""
     if isinstance(value, float):
         return f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(short, value))}]"
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(value))
 
 

@@ -273,7 +273,7 @@ class Scheduler(Expectations, ABC):
         elif trial.status == Status.RUNNING:
             if isinstance(event, Refined):
                 if trial.resource == 0 and not trial.refined:
-                    trial.configuration = event.configuration
+                    trial.configuration = self.space.restored(event.configuration)
                     trial.refined = True
             elif isinstance(event, Finished):
                 self._tell_finished(trial, event)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from itertools import product
 from math import prod
+from typing import Any
 
 from asha_core.errors import SpaceError
 from asha_core.searchers.base import Searcher, space_and_seed
-from asha_core.space import Choice, Configuration, Constant, Dimension, SearchSpace, Value
+from asha_core.space import Choice, Configuration, Constant, Dimension, SearchSpace
 from asha_core.streams import stream_seed
 
 _MOST = 100_000
@@ -57,20 +58,16 @@ def _allowed(space: SearchSpace, most: int) -> list[Configuration]:
             f"the grid has {combinations:,} combinations: at most {most:,} are allowed; "
             "use random, sobol or halton, or freeze a dimension"
         )
-    # dimensions that do not exist in a combination are dropped, which leaves some of them equal; to
-    # Python 1, 1.0 and True are equal too, and they are different options
-    found = {
-        tuple((name, type(value), value) for name, value in configuration.items()): configuration
-        for values in product(*axes)
-        for configuration in [space.active(dict(zip(space, values, strict=True)))]
-    }
-    allowed = [configuration for configuration in found.values() if space.allows(configuration)]
+    # dimensions that do not exist in a combination are dropped, which leaves some of them equal
+    combined = (space.active(dict(zip(space, values, strict=True))) for values in product(*axes))
+    found = dict.fromkeys(combined)
+    allowed = [configuration for configuration in found if space.allows(configuration)]
     if not allowed:
         raise SpaceError(f"the constraints refuse all {len(found):,} configurations of the grid")
     return allowed
 
 
-def _values(name: str, dimension: Dimension) -> list[Value]:
+def _values(name: str, dimension: Dimension) -> list[Any]:
     if isinstance(dimension, Choice):
         return list(dimension.options)
     if isinstance(dimension, Constant):

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from asha_core.space.configuration import Configuration
+from asha_core.space.configuration import Configuration, as_kept, stored
 from asha_core.space.dimensions import Choice, Constant, Dimension, Float, Int, Value
 from asha_core.space.space import SearchSpace
 
-__all__ = ["Choice", "Configuration", "Constant", "Dimension", "Float", "Int", "SearchSpace", "Value"]
+__all__ = [
+    "Choice",
+    "Configuration",
+    "Constant",
+    "Dimension",
+    "Float",
+    "Int",
+    "SearchSpace",
+    "Value",
+    "as_kept",
+    "stored",
+]

@@ -8,7 +8,8 @@ from typing import Any
 
 from asha_core.arguments import plain
 from asha_core.errors import ConfigurationError, SpaceError, nearest
-from asha_core.space.dimensions import Constant, Dimension, Float, Value
+from asha_core.space.dimensions import Choice, Constant, Dimension, Float, Value
+from asha_core.space.options import same
 
 Conditions = Mapping[str, Mapping[str, Value | Sequence[Value]]]  # as they are given
 Checked = Mapping[str, Mapping[str, tuple[Value, ...]]]
@@ -40,9 +41,9 @@ def _values(
     for each in (name, parent):
         if each not in dimensions:
             raise SpaceError(f"condition of {name!r}: unknown dimension {each!r}{nearest(each, dimensions)}")
-    single = isinstance(values, str) or not isinstance(values, Sequence)
-    wanted = [plain(value) for value in ([values] if single else values)]  # type: ignore[union-attr]
     dimension = dimensions[parent]
+    single = isinstance(values, str) or not isinstance(values, Sequence) or _is_value(dimension, values)
+    wanted = [plain(value) for value in ([values] if single else values)]  # type: ignore[union-attr]
     if isinstance(dimension, Float):
         raise SpaceError(
             f"condition of {name!r}: {parent!r} is a Float, which is never exactly one value; let it "
@@ -51,11 +52,22 @@ def _values(
     if not wanted:
         raise SpaceError(f"condition of {name!r}: no value of {parent!r} is given, so it never exists")
     if isinstance(dimension, Constant):
-        return tuple(wanted)  # frozen at another value: the dimension never exists, as was asked for
+        # frozen at another value: the dimension never exists, as was asked for
+        return tuple(dimension.value if same(dimension.kept, value) else value for value in wanted)
     try:
         return tuple(dimension.check(parent, value) for value in wanted)
     except ConfigurationError as error:
         raise SpaceError(f"condition of {name!r} can never hold: {error}") from None
+
+
+def _is_value(dimension: Dimension, values: object) -> bool:
+    """Whether a list or tuple is one option, and not a list of them."""
+    options = (
+        (*dimension.options, *dimension.kept)
+        if isinstance(dimension, Choice)
+        else (getattr(dimension, "value", None),)
+    )
+    return any(same(option, values) for option in options)
 
 
 def parents_first(names: Sequence[str], conditions: Checked) -> tuple[str, ...]:

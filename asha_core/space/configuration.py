@@ -7,7 +7,7 @@ from typing import Any
 
 from asha_core.arguments import PLAIN, plain
 from asha_core.errors import nearest
-from asha_core.space.dimensions import Value
+from asha_core.space.options import copied, kept
 
 
 class _Unknown(str):
@@ -28,22 +28,31 @@ class _Unknown(str):
 
 
 class Configuration(Mapping[str, Any]):
-    """One point of a search space: an immutable, hashable mapping from names to plain values.
+    """One point of a search space: an immutable, hashable mapping from names to values.
 
     What was given as a nested dictionary, {"opt": {"lr": ...}}, has the name "opt.lr", and is found as
     ``config["opt"]["lr"]`` too.
     """
 
-    __slots__ = ("_names", "_values")
+    __slots__ = ("_kept", "_names", "_values")
 
-    def __init__(self, names: tuple[str, ...], values: tuple[Value, ...]) -> None:
+    def __init__(
+        self, names: tuple[str, ...], values: tuple[Any, ...], kept: tuple[Any, ...] | None = None
+    ) -> None:
         self._names = names
         # whoever makes it: a value of numpy's comes back from no checkpoint
         self._values = tuple([v if type(v) in PLAIN else plain(v) for v in values])
+        self._kept = kept  # how the values are kept, where their space has others than plain ones
+
+    def stored(self) -> dict[str, Any]:
+        """Name -> value as it is kept: plain, a tuple of such, or the name of a class or function."""
+        values = map(kept, self._values) if self._kept is None else self._kept
+        return dict(zip(self._names, values, strict=True))
 
     def __getitem__(self, name: str) -> Any:
         try:
-            return self._values[self._names.index(name)]
+            value = self._values[self._names.index(name)]
+            return copied(value) if isinstance(value, list | tuple) else value
         except ValueError:
             if isinstance(name, str) and any(each.startswith(f"{name}.") for each in self._names):
                 return Inside(self, f"{name}.")
@@ -56,13 +65,28 @@ class Configuration(Mapping[str, Any]):
         return len(self._names)
 
     def __hash__(self) -> int:
-        return hash(frozenset(zip(self._names, self._values, strict=True)))  # as ==: in any order
+        values = [kept(v) if isinstance(v, list | tuple) else v for v in self._values]
+        return hash(frozenset(zip(self._names, values, strict=True)))  # as ==: in any order
 
     def __repr__(self) -> str:
         return f"Configuration({dict(self)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Configuration, (self._names, self._values)
+        return Configuration, (self._names, self._values, self._kept)
+
+
+def stored(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration, or a mapping that stands for one, as it is kept and shown."""
+    return configuration.stored() if isinstance(configuration, Configuration) else dict(configuration)
+
+
+def as_kept(configuration: Configuration) -> Configuration:
+    """The values as they are kept, for another process, which may import no class that one of them is.
+
+    ``SearchSpace.restored`` gives them back.
+    """
+    values = stored(configuration)
+    return Configuration(tuple(values), tuple(values.values()))
 
 
 class Inside(Mapping[str, Any]):

@@ -15,6 +15,16 @@ from typing import Any
 
 from asha_core.arguments import PLAIN, plain
 from asha_core.errors import ConfigurationError, SpaceError, nearest
+from asha_core.space.options import (
+    all_kept,
+    described,
+    from_description,
+    kept,
+    listed,
+    read_option,
+    repeated,
+    same,
+)
 
 Value = float | int | str | bool | None
 _MOST_STEPS = 2**53  # beyond, a coordinate in [0, 1] cannot tell them apart
@@ -280,70 +290,67 @@ class Int:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of a few options, each equally likely.
+    """One of several options, each equally likely.
 
     Args:
-        options: at least one; strings, numbers, booleans or None, all different. Those of numpy become
-            Python's own, and so does an array of them.
+        options: strings, numbers, booleans or None; tuples or lists of these; classes or functions that can
+            be imported by their names. A one-dimensional array of numbers will do.
+    Attributes:
+        kept: how each is kept and shown: arrays for tuples and lists, names for classes and functions.
     Raises:
-        SpaceError: no options, a repeated one, or one that JSON cannot hold. An Enum is none: a member that
-            comes back from JSON is another object, or plain text.
+        SpaceError: no options, a repeated one (1, 1.0 and True are equal), or one that nothing can keep; an
+            Enum among them, because what comes back from JSON is another object, or plain text.
     """
 
-    options: tuple[Value, ...]
+    options: tuple[Any, ...]
+    kept: tuple[Any, ...] = field(init=False, repr=False, compare=False)
 
-    def __init__(self, options: Sequence[Value]) -> None:
+    def __init__(self, options: Sequence[Any]) -> None:
         if getattr(options, "ndim", None) == 1 and hasattr(options, "tolist"):
             options = options.tolist()
         if isinstance(options, str | bytes) or not isinstance(options, Sequence) or not options:
             raise SpaceError(f"Choice options are {options!r}: give a list of at least one option")
-        options = [plain(option) for option in options]
-        for option in options:
-            if isinstance(option, Enum):
-                kind = type(option).__name__
-                raise SpaceError(
-                    f"Choice option {option!r} is an Enum, which no checkpoint gives back: give the names, "
-                    f"[each.name for each in {kind}], and write {kind}[name] inside the task"
-                )
-            if type(option) not in PLAIN:
-                raise SpaceError(
-                    f"Choice option {option!r} is a {type(option).__name__}: options must be strings, "
-                    "numbers, booleans or None (map richer objects from a string inside the task)"
-                )
-            if isinstance(option, float) and not math.isfinite(option):
-                raise SpaceError(f"Choice option {option!r}: a number must be finite")
-        # 1, 1.0 and True are equal to Python and different to a reader of the journal
-        if len({(type(option), option) for option in options}) < len(options):
-            raise SpaceError(f"Choice options are {options!r}: an option is repeated")
+        options = [read_option("Choice option", option) for option in options]
+        names = all_kept(options)
+        if twice := repeated(options, names):
+            raise SpaceError(f"Choice options are {options!r}: {twice}; leave one out")
         object.__setattr__(self, "options", tuple(options))
+        object.__setattr__(self, "kept", names)
 
-    def from_unit(self, unit: float) -> Value:
+    def from_unit(self, unit: float) -> Any:
         """The option whose share of [0, 1] holds ``unit``."""
         last = len(self.options) - 1
         return self.options[min(max(math.floor(unit * len(self.options)), 0), last)]
 
-    def to_unit(self, value: Value) -> float:
+    def to_unit(self, value: Any) -> float:
         """The middle of the option's share of [0, 1]."""
-        return (self._index(value) + 0.5) / len(self.options)
+        return (self.index(value) + 0.5) / len(self.options)
 
-    def _index(self, value: object) -> int:
-        for index, option in enumerate(self.options):
-            if type(option) is type(value) and option == value:
-                return index
+    def index(self, value: Any) -> int:
+        """The place of an option, as it was given or as it is kept.
+
+        Raises:
+            ValueError: it is none.
+        """
+        for options in (self.options, self.kept):
+            for index, option in enumerate(options):
+                if same(option, value):
+                    return index
         raise ValueError(value)
 
-    def as_option(self, value: Value) -> Value:
-        """The option that is the same number (0 for 0.0), if there is just one; else ``value`` as it is."""
+    def as_option(self, value: Any) -> Any:
+        """The option that is the same number (0 for 0.0), if there is one; else ``value`` as it is."""
         found = plain(value)
         numbers = [option for option in self.options if type(option) in (int, float) and option == found]
-        return numbers[0] if len(numbers) == 1 and type(found) in (int, float) else found
+        return numbers[0] if numbers and type(found) in (int, float) else found
 
-    def check(self, name: str, value: object) -> Value:
-        """``value`` itself, or ``ConfigurationError``."""
+    def check(self, name: str, value: object) -> Any:
+        """The option that ``value`` is, or is kept as, or ``ConfigurationError``."""
         try:
-            return self.options[self._index(plain(value))]
-        except ValueError:
-            raise ConfigurationError(f"{name} is {value!r}: it must be one of {list(self.options)}") from None
+            return self.options[self.index(read_option(name, value))]
+        except (ValueError, SpaceError):
+            known = list(map(listed, self.kept))
+            raise ConfigurationError(f"{name} is {value!r}: it must be one of {known}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,35 +361,33 @@ class Constant:
     others as it was.
 
     Args:
-        value: a string, number, boolean or None.
+        value: whatever may be an option of a ``Choice``.
+    Attributes:
+        kept: how it is kept and shown, as of a ``Choice``.
     Raises:
-        SpaceError: a value that JSON cannot hold.
+        SpaceError: a value that nothing can keep.
     """
 
-    value: Value
+    value: Any
+    kept: Any = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        _set_plain(self, "value")
-        try:
-            Choice([self.value])  # the same values are allowed
-        except SpaceError:
-            raise SpaceError(
-                f"Constant value is {self.value!r}: it must be a string, a finite number, a boolean or None"
-            ) from None
+        object.__setattr__(self, "value", read_option("Constant value", self.value))
+        object.__setattr__(self, "kept", kept(self.value))
 
-    def from_unit(self, unit: float) -> Value:
+    def from_unit(self, unit: float) -> Any:
         """The value, wherever ``unit`` lies."""
         return self.value
 
-    def to_unit(self, value: Value) -> float:
+    def to_unit(self, value: Any) -> float:
         """The middle."""
         return 0.5
 
-    def check(self, name: str, value: object) -> Value:
-        """``value`` itself, or ``ConfigurationError``."""
+    def check(self, name: str, value: object) -> Any:
+        """The value, if ``value`` is it, or is kept as it; or ``ConfigurationError``."""
         found = plain(value)
-        if type(found) is not type(self.value) or found != self.value:
-            raise ConfigurationError(f"{name} is {found!r}: it is frozen at {self.value!r}")
+        if not (same(self.value, found) or same(self.kept, found)):
+            raise ConfigurationError(f"{name} is {found!r}: it is frozen at {listed(self.kept)!r}")
         return self.value
 
 
@@ -390,12 +395,21 @@ Dimension = Float | Int | Choice | Constant
 _KINDS: dict[str, type[Dimension]] = {"float": Float, "int": Int, "choice": Choice, "constant": Constant}
 
 
+def is_plain_dimension(dimension: Dimension) -> bool:
+    """Whether its values are kept as they are given."""
+    options = getattr(dimension, "options", (getattr(dimension, "value", None),))
+    return all(type(option) in PLAIN for option in options)
+
+
 def dimension_to_dict(dimension: Dimension) -> dict[str, Any]:
     """A JSON-able description; ``dimension_from_dict`` reads it back."""
     if isinstance(dimension, Choice):
-        return {"type": "choice", "options": list(dimension.options)}
+        told = {"type": "choice", "options": listed(dimension.kept)}
+        given = list(map(described, dimension.options))
+        return told if is_plain_dimension(dimension) else {**told, "given": given}
     if isinstance(dimension, Constant):
-        return {"type": "constant", "value": dimension.value}
+        told = {"type": "constant", "value": listed(dimension.kept)}
+        return told if is_plain_dimension(dimension) else {**told, "given": described(dimension.value)}
     kind = "float" if isinstance(dimension, Float) else "int"
     told = {"type": kind, "lower": dimension.lower, "upper": dimension.upper, "log": dimension.log}
     stepped = dimension.step not in (None, 1) if kind == "int" else dimension.step is not None
@@ -413,6 +427,10 @@ def dimension_from_dict(name: str, description: Mapping[str, Any]) -> Dimension:
     if kind not in _KINDS:
         raise SpaceError(f"dimension {name!r} has type {kind!r}{nearest(str(kind), _KINDS)}")
     try:
+        if kind == "choice" and "given" in arguments:
+            arguments["options"] = [from_description(each) for each in arguments.pop("given")]
+        elif kind == "constant" and "given" in arguments:
+            arguments["value"] = from_description(arguments.pop("given"))
         return _KINDS[kind](**arguments)
     except (TypeError, SpaceError) as error:
         raise SpaceError(f"dimension {name!r}: {error}") from None

@@ -69,7 +69,7 @@ def _constant(name: str, value: Any) -> Constant:
             f"{shown(value)}, which may be values to choose between or one value: write "
             f"Choice({shown(value)}), or Constant({shown(value)})"
         )
-    elif type(plain(value)) not in PLAIN:
+    elif type(plain(value)) not in PLAIN and not hasattr(value, "__qualname__"):
         hint = f"{shown(value)}: it must be a Float, Int, Choice or Constant, a plain value or a dictionary"
     else:
         try:

@@ -8,6 +8,7 @@ dimensions that exist.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from asha_core.arguments import shown
@@ -22,8 +23,10 @@ from asha_core.space.dimensions import (
     Value,
     dimension_from_dict,
     dimension_to_dict,
+    is_plain_dimension,
 )
 from asha_core.space.nested import flat_dimensions, flat_values
+from asha_core.space.options import kept, listed, same
 
 _DRAWS = 10_000
 
@@ -56,7 +59,7 @@ class SearchSpace(Mapping[str, Dimension]):
     ({'optimizer': 'adam'}, ['momentum', 'optimizer'])
     """
 
-    __slots__ = ("_all", "_conditions", "_dimensions", "_order", "constraints", "names")
+    __slots__ = ("_all", "_conditions", "_dimensions", "_order", "_rich", "constraints", "names")
 
     def __init__(
         self,
@@ -80,6 +83,7 @@ class SearchSpace(Mapping[str, Dimension]):
         self._dimensions = flat_dimensions(dimensions)
         self._all = tuple(self._dimensions.values())
         self.names = tuple(self._dimensions)
+        self._rich = frozenset(n for n, d in self._dimensions.items() if not is_plain_dimension(d))
         self.constraints = constraints
         self._conditions = checked_conditions({} if conditions is None else conditions, self._dimensions)
         self._order = parents_first(self.names, self._conditions)
@@ -125,8 +129,40 @@ class SearchSpace(Mapping[str, Dimension]):
         for name in self._order:
             if exists(name, self._conditions, values, existing):
                 existing.add(name)
-        names = tuple(name for name in self.names if name in existing)
-        return Configuration(names, tuple(values[name] for name in names))
+        return self._made({name: values[name] for name in self.names if name in existing})
+
+    def _made(self, values: Mapping[str, Any]) -> Configuration:
+        """The configuration of these values, each of them one of its dimension."""
+        names, given = tuple(values), tuple(values.values())
+        if not self._rich:
+            return Configuration(names, given)
+        return Configuration(names, given, tuple(self._kept(name, value) for name, value in values.items()))
+
+    def _kept(self, name: str, value: Any) -> Any:
+        """How a value of a dimension is kept."""
+        dimension = self._dimensions[name]
+        if isinstance(dimension, Choice):
+            return dimension.kept[dimension.index(value)]
+        if isinstance(dimension, Constant) and same(dimension.value, value):
+            return dimension.kept
+        return kept(value)
+
+    def restored(self, configuration: Mapping[str, Any]) -> Configuration:
+        """A configuration that was kept (``Configuration.stored``), with its options as they were given.
+
+        Nothing is checked: what is none of the space stays as it is.
+        """
+        found = configuration
+        if not isinstance(found, Configuration):
+            found = Configuration(tuple(configuration), tuple(configuration.values()))
+        if not self._rich.intersection(found):
+            return found
+        values, stored = dict(found), found.stored()
+        for name in self._rich.intersection(found):
+            with suppress(ConfigurationError):
+                values[name] = self._dimensions[name].check(name, values[name])
+                stored[name] = self._kept(name, values[name])
+        return Configuration(tuple(values), tuple(values.values()), tuple(stored.values()))
 
     def allows(self, configuration: Configuration) -> bool:
         """Whether every constraint holds.
@@ -196,7 +232,11 @@ class SearchSpace(Mapping[str, Dimension]):
         values = tuple([d.from_unit(u) for d, u in zip(self._all, unit, strict=True)])
         if self._conditions:
             return self.active(dict(zip(self.names, values, strict=True)))
-        return Configuration(self.names, values)
+        return (
+            self._made(dict(zip(self.names, values, strict=True)))
+            if self._rich
+            else Configuration(self.names, values)
+        )
 
     def to_unit(self, configuration: Mapping[str, Any]) -> list[float]:
         """Unit coordinates of a configuration, shape (D,); 0.5 for dimensions that do not exist in it."""
@@ -233,8 +273,7 @@ class SearchSpace(Mapping[str, Dimension]):
             raise ConfigurationError(f"the configuration lacks {', '.join(missing)}")
         if misplaced:
             raise ConfigurationError(misplaced)
-        names = tuple(name for name in self.names if name in checked)
-        configuration = Configuration(names, tuple(checked[name] for name in names))
+        configuration = self._made({name: checked[name] for name in self.names if name in checked})
         for constraint in self.constraints:
             if not holds(constraint, configuration):
                 raise ConfigurationError(
@@ -260,7 +299,8 @@ class SearchSpace(Mapping[str, Dimension]):
             dimensions[name] = dimension_to_dict(dimension)
             if name in self._conditions:
                 dimensions[name]["when"] = {
-                    parent: list(values) for parent, values in self._conditions[name].items()
+                    parent: [listed(self._kept(parent, value)) for value in values]
+                    for parent, values in self._conditions[name].items()
                 }
         return {
             "dimensions": dimensions,

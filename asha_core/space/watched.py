@@ -13,7 +13,7 @@ class Watched(Configuration):
     __slots__ = ("reads",)
 
     def __init__(self, configuration: Configuration) -> None:
-        super().__init__(tuple(configuration), tuple(configuration.values()))
+        super().__init__(tuple(configuration), tuple(configuration.values()), configuration._kept)
         self.reads: set[str] = set()
 
     def __getitem__(self, name: str) -> Any:
@@ -48,4 +48,4 @@ class Used(Watched):
         return tuple(name for name in self._names if name not in self.reads)
 
     def __repr__(self) -> str:
-        return repr(Configuration(self._names, self._values))
+        return repr(Configuration(self._names, self._values, self._kept))

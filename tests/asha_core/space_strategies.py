@@ -41,7 +41,7 @@ names_of_options = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text()
 )
 constants = names_of_options.map(Constant)
-choices = st.lists(names_of_options, min_size=1, max_size=8, unique_by=lambda o: (type(o), o)).map(Choice)
+choices = st.lists(names_of_options, min_size=1, max_size=8, unique_by=lambda o: o).map(Choice)
 floats = linear_floats() | log_floats()
 ints = linear_ints() | log_ints()
 dimensions = floats | ints | choices | constants

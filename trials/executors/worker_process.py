@@ -17,6 +17,7 @@ from typing import Any
 from asha_core.messages import Job
 from asha_core.own_packages import Reference
 from asha_core.runtime.interrupts import INTERRUPTS
+from asha_core.space import as_kept
 from trials.devices import Slot
 from trials.executors.fresh_process import FreshProcess
 from trials.worker import processes
@@ -118,7 +119,7 @@ class Worker:
     def submit(self, job: Job) -> None:
         """Send a job."""
         with suppress(OSError):  # it died a moment ago: the pool will find out
-            self.jobs.send(job)
+            self.jobs.send(job._replace(configuration=as_kept(job.configuration)))
 
     def confirm_journalled(self) -> None:
         """What the engine has been given is in the journal."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from asha_core.arguments import plain
 from asha_core.searchers.random_search import RandomSearch
-from asha_core.space import Configuration
+from asha_core.space import Configuration, stored
 from asha_core.streams import stream_seed
 from trials.checkpoints.files import write_content
 from trials.costs.flops import Cache, FlopCounter
@@ -113,7 +113,7 @@ def checkpoint_size(task: TrainableTask) -> int:
             parameter.grad = torch.zeros_like(parameter)
     learner.optimizer.step()  # with which it makes what it keeps for each weight
     file = _SizeOnly()
-    origin = {"configuration": dict(configuration), "task": task.describe()}
+    origin = {"configuration": stored(configuration), "task": task.describe()}
     write_content(cast(IO[bytes], file), {"resource": 1, **origin, "state": learner.state()})
     return file.size
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from asha_core.errors import AshaError, ResultsError, TaskError
 from asha_core.runtime.storage.paths import user_path
-from asha_core.space import Configuration
 from trials.checkpoints.files import load_checkpoint
 from trials.spec import TaskSpec, check_options
 from trials.task import Task
@@ -75,7 +74,7 @@ def rebuilt(
                 f"load_model(path, task={kind.__name__}(...))"
             )
         kind = _build(kind, {**options, **changes})
-    model = kind.model(Configuration(tuple(values), tuple(values.values())))
+    model = kind.model(kind.space.restored(values))
     try:
         model.load_state_dict(state["model"])
     except (RuntimeError, TypeError) as error:

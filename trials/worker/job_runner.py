@@ -16,6 +16,7 @@ from asha_core.messages import Event, Failed, Finished, Job, Refined, Report
 from asha_core.runtime.executor import Notice
 from asha_core.runtime.storage.records import to_json
 from asha_core.runtime.storage.run_directory import RunDirectory
+from asha_core.space import as_kept, stored
 from trials.checkpoints.writer import Writer
 from trials.costs.meter import Costs, MemoryPeaks
 from trials.spec import TaskSpec
@@ -100,6 +101,7 @@ class JobRunner:
         Returns:
             Whether this process can run another: not after an error that its GPU does not forget.
         """
+        job = job._replace(configuration=self._task.space.restored(job.configuration))
         closing = self._outcome(job, send)
         # the exception is gone, and with it the frames that held tensors: free them before the next job comes
         if isinstance(closing, Failed) and closing.kind == "oom":
@@ -195,14 +197,14 @@ class JobRunner:
             given = warm_start.refine(problem, job.configuration, job.seed)
         outcome = accepted(warm_start.name, self._task.space, job.configuration, given)
         configuration, diagnostics = outcome.configuration, outcome.diagnostics
-        _check_jsonable(warm_start.name, "configuration", configuration)
+        _check_jsonable(warm_start.name, "configuration", stored(configuration))
         _check_jsonable(warm_start.name, "diagnostics", diagnostics)
         for hint in new_hints(diagnostics, self._hinted):
             send(Notice(hint, self._slot, job.trial, once=True))
         seconds = time.perf_counter() - began
         operations = flops(diagnostics)
         costs = self._peaks() if operations is None else {"flops": operations, **self._peaks()}
-        send(Refined(job.trial, configuration, seconds, diagnostics, costs))
+        send(Refined(job.trial, as_kept(configuration), seconds, diagnostics, costs))
         return job._replace(configuration=configuration)
 
 

@@ -13,7 +13,7 @@ from typing import Any, get_args
 from asha_core.arguments import plain
 from asha_core.messages import Event, Failed, Finished, Job, Lost, Refined, Rejected, Report, Retried
 from asha_core.runtime.executor import ExecutorEvent, Notice, Retired, WorkerReady
-from asha_core.space import Configuration
+from asha_core.space import Configuration, stored
 
 Record = dict[str, Any]
 
@@ -72,7 +72,7 @@ def job_record(job: Job, slot: int) -> Record:
         "attempt": job.attempt,
     }
     if job.start == 0:
-        record |= {"refine": job.refine, "configuration": dict(job.configuration)}
+        record |= {"refine": job.refine, "configuration": stored(job.configuration)}
     if job.alone:
         record["alone"] = True
     return record
@@ -102,7 +102,7 @@ def event_record(event: ExecutorEvent) -> Record:
     if "seconds" in record:
         record["seconds"] = round(record["seconds"], 3 if kind == "worker" else 6)
     if isinstance(event, Refined):
-        record["configuration"] = dict(event.configuration)
+        record["configuration"] = stored(event.configuration)
     if isinstance(event, Report) and event.metrics:
         record["metrics"] = dict(event.metrics)
     if isinstance(event, Report | Refined) and event.costs:

@@ -11,6 +11,7 @@ from asha_core.runtime.storage.atomic import whole
 from asha_core.runtime.storage.json_files import read_optional_json, write_json
 from asha_core.runtime.storage.run_directory import RunDirectory
 from asha_core.schedulers.base import Scheduler
+from asha_core.space import stored
 
 
 def write_best_note(best: Path, value: float, resource: int) -> None:
@@ -68,7 +69,7 @@ def summarise(
             "value": standing.value,
             "resource": standing.resource,
             "reached": standing.reached,
-            "configuration": dict(scheduler.trials[standing.trial].configuration),
+            "configuration": stored(scheduler.trials[standing.trial].configuration),
         }
         for standing in leaderboard.top(count)
     ]

@@ -23,7 +23,7 @@ EVERYTHING = SearchSpace(
         "x": Float(1e-3, 1.0, log=True),
         "y": Float(0.0, 1.0),
         "n": Int(1, 9),
-        "kind": Choice(["a", 1, True, None]),
+        "kind": Choice(["a", 1, False, None]),
         "more": Int(1, 64, log=True),
         "k": Constant("fixed"),
     },

@@ -208,7 +208,7 @@ def test_any_search_coordinate_is_clamped_to_the_bounds(dimension, coordinate):
         (lambda: Choice("sgd"), ("'sgd'", "give a list")),
         (lambda: Choice({"a", "b"}), ("give a list",)),
         (lambda: Choice(["a", "b", "a"]), ("['a', 'b', 'a']", "repeated")),
-        (lambda: Choice([(1, 2)]), ("(1, 2)", "tuple", "string inside the task")),
+        (lambda: Choice([object()]), ("Choice option <object", "string inside the task")),
         (lambda: SearchSpace({}), ("at least one dimension",)),
         (lambda: SearchSpace([("lr", Float(0, 1))]), ("at least one dimension", "SearchSpace({")),
         (lambda: SearchSpace({3: Float(0, 1)}), ("3", "not a string")),
@@ -234,14 +234,6 @@ def test_a_bound_too_large_for_a_float_is_a_space_error(kind):
         kind(1, 10**400)
 
 
-def test_equal_numbers_of_different_types_are_different_options():
-    dimension = Choice([1, True, 1.0])
-    for option in dimension.options:
-        checked = dimension.check("x", option)
-        assert type(checked) is type(option)
-    assert len({dimension.to_unit(option) for option in dimension.options}) == 3
-
-
 # -- constants -------------------------------------------------------------------------------------
 
 
@@ -265,7 +257,7 @@ def test_a_constant_takes_its_own_value_alone_to_its_type(kept, others):
         assert f"x is {other!r}: it is frozen at {kept!r}" in str(caught.value)
 
 
-@pytest.mark.parametrize("value", [(1, 2), [1], {"a": 1}, math.nan, math.inf, object()])
+@pytest.mark.parametrize("value", [{"a": 1}, math.nan, math.inf, object(), (1, math.nan), [object()]])
 def test_a_constant_that_json_cannot_hold_is_refused(value):
     with pytest.raises(SpaceError):
         Constant(value)

@@ -121,7 +121,7 @@ Optunas.__module__ = "optuna.distributions"
         ),
         ({"n": [1, 2]}, "dimension 'n' is [1, 2], which may be values to choose between or one value"),
         ({"n": (1, 2)}, "write Choice((1, 2)), or Constant((1, 2))"),
-        ({"n": float("nan")}, "dimension 'n': Constant value is nan"),
+        ({"n": float("nan")}, "dimension 'n': Constant value nan: a number must be finite"),
         ({"n": {"type": "float", "lower": 0}}, "as run.json describes one: SearchSpace.from_dict reads it"),
         ({"n": Optunas()}, "which is optuna's: SearchSpace.from_optuna(...) reads a space of these"),
         (

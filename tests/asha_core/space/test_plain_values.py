@@ -105,13 +105,13 @@ def test_an_enum_is_refused_with_what_to_write(member: Any) -> None:
     assert f"{member!r} is an Enum" in str(caught.value)
     assert f"[each.name for each in {kind}]" in str(caught.value)
     assert f"{kind}[name] inside the task" in str(caught.value)
-    with pytest.raises(SpaceError, match="Constant value is"):
+    with pytest.raises(SpaceError, match="Constant value"):
         Constant(member)
     with pytest.raises(ConfigurationError, match="it must be one of"):
         SearchSpace({"a": Choice(["red", 1])}).configuration({"a": member})
 
 
-@pytest.mark.parametrize("value", [np.datetime64("2020-01-01"), np.array([1.0]), 1j, [1], np.float64("nan")])
+@pytest.mark.parametrize("value", [np.datetime64("2020-01-01"), np.array([1.0]), 1j, [1j], np.float64("nan")])
 def test_what_is_no_plain_value_is_refused(value: Any) -> None:
     with pytest.raises(SpaceError, match="Choice option"):
         Choice([value])

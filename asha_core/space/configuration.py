@@ -7,7 +7,7 @@ from typing import Any
 
 from asha_core.arguments import PLAIN, plain
 from asha_core.errors import nearest
-from asha_core.space.options import copied, kept
+from asha_core.space.options import copied, kept, listed
 
 
 class _Unknown(str):
@@ -45,9 +45,9 @@ class Configuration(Mapping[str, Any]):
         self._kept = kept  # how the values are kept, where their space has others than plain ones
 
     def stored(self) -> dict[str, Any]:
-        """Name -> value as it is kept: plain, a tuple of such, or the name of a class or function."""
+        """Name -> value as JSON has it: plain, a list of such, or the name of a class or function."""
         values = map(kept, self._values) if self._kept is None else self._kept
-        return dict(zip(self._names, values, strict=True))
+        return dict(zip(self._names, map(listed, values), strict=True))
 
     def __getitem__(self, name: str) -> Any:
         try:

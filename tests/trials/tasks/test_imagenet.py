@@ -221,7 +221,7 @@ def test_a_damaged_image_is_named(own: Path, workers: int, damage: str) -> None:
         ({"size": 100}, "size is 100: it must be a multiple of 16"),
         ({"size": 16}, "size is 16: it must be an integer of at least 32 and at most 1024"),
         ({"size": 2048}, "at most 1024"),
-        ({"size": 224.0}, "size is 224.0: it must be an integer"),
+        ({"size": 224.5}, "size is 224.5: it must be an integer"),
         ({"batch_size": 0}, "batch_size is 0: it must be an integer of at least 1"),
         ({"workers": -1}, "workers is -1: it must be an integer of at least 0"),
         ({"workers": True}, "workers is True"),

@@ -1,4 +1,4 @@
-"""Write what each command's ``--help`` prints into docs/reference/command-line.md, between its marks.
+"""Write the whole help of each command into docs/reference/command-line.md, between its marks.
 
 python -m scripts.command_line_page           # tests/test_docs.py fails if that would change the page
 """
@@ -23,12 +23,12 @@ COMMANDS = {
 
 
 def help_of(command: str) -> str:
-    """What ``command --help`` prints on a terminal of 80 columns: what a page of the site has room for."""
+    """All that ``command``'s help has, on a terminal of 80 columns: what a page of the site has room for."""
     main = importlib.import_module(COMMANDS[command]).main
     printed = io.StringIO()
     plain = patch.dict(os.environ, {"COLUMNS": "80", "NO_COLOR": "1"})
     with plain, contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
-        main(["--help"])
+        main(["--help-all" if command == "asha-run" else "--help"])
     return printed.getvalue().rstrip()
 
 

@@ -24,6 +24,7 @@ from asha_core.launch.option_table import OPTIONS
 from asha_core.launch.resolve import Parts, resolve
 from asha_core.launch.result import Result
 from asha_core.launch.resume_options import read_options, storable
+from asha_core.launch.short_help import BARE
 from asha_core.launch.types import Launch, SafetyLimits
 from asha_core.runtime.early_end import Patience
 from asha_core.runtime.observers import EARLY, short
@@ -38,7 +39,14 @@ from asha_core.runtime.units import counted, format_duration
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
-    return run_command("asha-run", lambda: _run(*read_options(arguments)))
+    given = sys.argv[1:] if arguments is None else arguments
+    return run_command("asha-run", lambda: _run(*read_options(given)) if given else _bare())
+
+
+def _bare() -> int:
+    """Without a word of what to search, nothing is: the default task would be downloaded."""
+    say(BARE)
+    return 2
 
 
 def _run(options: Mapping[str, Any], changes: Mapping[str, Any]) -> int:

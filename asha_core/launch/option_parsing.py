@@ -11,6 +11,7 @@ from asha_core.arguments import shown
 from asha_core.errors import SettingError, nearest
 from asha_core.launch.option_kinds import FILE, FLAG, PATH
 from asha_core.launch.option_table import BY_KEY, GROUPS, MAPPINGS, OPTIONS, Option
+from asha_core.launch.short_help import add_help
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.storage.paths import user_path
 from asha_core.runtime.terminal.command import Parser
@@ -28,7 +29,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Asynchronous successive halving in worker processes, one per GPU slot, with an "
         "optional warm start of every fresh configuration.",
         epilog="Example: asha-run --variation ohgw-1step --task digits --gpus cpu",
+        add_help=False,
     )
+    add_help(parser)
     parser.add_argument("--version", action="version", version=f"asha-core {__version__}")
     for title, options in GROUPS.items():
         group = parser.add_argument_group(title)

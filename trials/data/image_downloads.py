@@ -55,7 +55,7 @@ def _announcement(kind: ImageSet, folder: Path) -> str:
         with archive.open("rb") as stream:
             if hashlib.file_digest(stream, "md5").hexdigest() == kind.md5:
                 return f"unpacking {archive}"
-    return f"downloading {kind.title} to {folder}, from {kind.url}"
+    return f"downloading {kind.title} ({kind.megabytes} MB) to {folder}, from {kind.url}"
 
 
 def _reason(error: Exception) -> str:

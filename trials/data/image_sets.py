@@ -26,6 +26,7 @@ class ImageSet:
         folder: where torchvision keeps them, below the data directory.
         loader: torchvision's class, which can download them.
         url: the official archive; or, for loose idx files, the folder that they are downloaded from.
+        megabytes: of what is downloaded.
         md5: of that archive; empty for loose files.
     """
 
@@ -39,6 +40,7 @@ class ImageSet:
     folder: str
     loader: str
     url: str
+    megabytes: int
     md5: str = ""
 
     @property
@@ -73,6 +75,7 @@ IMAGE_SETS = {
             folder="cifar-10-batches-py",
             loader="CIFAR10",
             url="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+            megabytes=170,
             md5="c58f30108f718f92721af3b95e74349a",
         ),
         ImageSet(
@@ -82,6 +85,7 @@ IMAGE_SETS = {
             folder="cifar-100-python",
             loader="CIFAR100",
             url="https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+            megabytes=169,
             md5="eb9058c3a382ffc7106e4002c42a8d85",
         ),
         ImageSet(
@@ -97,6 +101,7 @@ IMAGE_SETS = {
             folder="FashionMNIST/raw",
             loader="FashionMNIST",
             url="http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+            megabytes=31,
         ),
     )
 }

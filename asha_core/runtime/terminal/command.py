@@ -11,6 +11,7 @@ from typing import Any
 
 from asha_core.errors import AshaError, SettingError
 from asha_core.runtime.storage.paths import locale_lacks
+from asha_core.runtime.terminal.completion import SHELLS, PrintCompletion
 from asha_core.runtime.terminal.encodings import every_text_told
 from asha_core.runtime.terminal.streams import Nowhere, fill_descriptors, say
 
@@ -27,6 +28,11 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=_Help, **settings)
+        self.add_argument(
+            "--print-completion",
+            action=PrintCompletion,
+            help=f"print a script that completes this command's options in {', '.join(SHELLS)}, and exit",
+        )
 
     def error(self, message: str) -> Any:
         """What argparse calls for a mistake."""

@@ -387,7 +387,7 @@ def test_a_download_is_made_once_and_verified(
     check("cifar10", folder, download=True)
     assert calls == [folder]
     url = IMAGE_SETS["cifar10"].url
-    assert capsys.readouterr() == ("", f"downloading CIFAR-10 to {folder}, from {url}\n")
+    assert capsys.readouterr() == ("", f"downloading CIFAR-10 (170 MB) to {folder}, from {url}\n")
     assert len(read("cifar10", folder, "train")[1]) == 15
 
 
@@ -397,7 +397,7 @@ def test_the_line_comes_before_the_download(
     before = []
     torchvision_does("CIFAR10", lambda root: before.append(capsys.readouterr().err))
     refusal("cifar10", tmp_path, download=True)
-    assert before[0].startswith(f"downloading CIFAR-10 to {tmp_path}, from http")
+    assert before[0].startswith(f"downloading CIFAR-10 (170 MB) to {tmp_path}, from http")
 
 
 def test_a_whole_archive_is_unpacked_and_not_said_to_be_downloaded(

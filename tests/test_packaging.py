@@ -67,6 +67,7 @@ def test_the_metadata_names_the_dependencies_and_the_licence(wheel: Path) -> Non
         "scikit-learn",
         "PyYAML",
         "jinja2",
+        "cloudpickle",
     }
     assert {r.lower() for r in required} == {w.lower() for w in wanted}
     assert fields["Requires-Python"] == ">=3.11"

@@ -10,9 +10,13 @@ from trials.tasks import TASKS
 
 
 def short_name(target: str) -> str:
-    """A task for people: "digits" for "trials.tasks.digits:Digits"; as ``--task`` takes it, if it is ours."""
+    """A task for people: "digits" for "trials.tasks.digits:Digits"; as ``--task`` takes it, if it is ours.
+
+    >>> short_name("script:make.<locals>.Mine"), short_name("script:<lambda>")
+    ('mine', 'lambda')
+    """
     ours = {path: name for name, path in TASKS.items()}
-    return ours.get(target, target.rpartition(":")[2].lower())
+    return ours.get(target) or target.rpartition(":")[2].rpartition("<locals>.")[2].strip("<>").lower()
 
 
 def run_stem(name: str, scheduler: str, variation_name: str, seed: int) -> str:

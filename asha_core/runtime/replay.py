@@ -21,6 +21,7 @@ from asha_core.runtime.storage.run_directory import RunDirectory
 from asha_core.runtime.units import counted, format_duration
 from asha_core.schedulers.attempts import is_rejection
 from asha_core.schedulers.base import Scheduler
+from asha_core.user_files import same_target
 
 _ANYWHERE = ("slot", "t", "type")
 
@@ -229,6 +230,8 @@ def _differences(
             one, other = old.get(key), new.get(key)
             if (section, key) == ("task", "options"):
                 one, other = _without_place(one), _without_place(other)
+            if (section, key) == ("task", "target") and same_target(str(one), str(other)):
+                continue
             if one != other:
                 found.append((section, key, one, other))
     return found

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from asha_core.errors import AshaError, ResultsError, TaskError
 from asha_core.runtime.storage.paths import user_path
+from asha_core.user_files import names_a_file
 from trials.checkpoints.files import load_checkpoint
 from trials.spec import TaskSpec, check_options
 from trials.task import Task
@@ -100,10 +101,16 @@ def _its_own(target: str, path: Path) -> str:
     if target.startswith(_OURS):
         return target
     module, _, name = target.rpartition(":")
+    last = name.rpartition(".")[2]
+    command = f"; asha-test takes --task {target}"
+    give = f"write `from {module} import {name}` and load_model(path, task={name}){command}"
+    if names_a_file(module):
+        give = f"write load_model(path, task={target!r}){command}"
+    elif module == "__main__" or last != name:  # of a notebook or a prompt, or made by a function
+        give = f"where {last} is defined, write load_model(path, task={last})"
     raise ResultsError(
-        f"{path} was written by the task {target}, and a checkpoint does not decide what is imported: write "
-        f"`from {module} import {name}` and load_model(path, task={name}); what a plain function saved is in "
-        "trials.checkpoints.files.load_checkpoint(path)['state']"
+        f"{path} was written by the task {target}, and a checkpoint does not decide what is imported: {give}"
+        "; what a plain function saved is in trials.checkpoints.files.load_checkpoint(path)['state']"
     )
 
 

@@ -337,6 +337,14 @@ def test_the_same_search_is_the_same():
     check_same_search(as_read, as_made, Path("run"))
 
 
+def test_a_task_s_file_may_lie_elsewhere():
+    here = changed("task", "target", value="/here/mine.py:Mine")
+    check_same_search(here, changed("task", "target", value="/there/mine.py:Mine"), Path("run"))
+    for other in ("/here/other.py:Mine", "/here/mine.py:Other", "mine:Mine"):
+        with pytest.raises(ResultsError, match="its task has target"):
+            check_same_search(here, changed("task", "target", value=other), Path("run"))
+
+
 def test_where_it_is_not_allowed_the_number_of_trials_may_not_differ():
     more = changed("scheduler", "max_trials", value=20)
     with pytest.raises(ResultsError, match="its scheduler has max_trials 10, and this one 20"):

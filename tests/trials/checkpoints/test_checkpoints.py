@@ -270,6 +270,25 @@ def test_what_a_checkpoint_names_is_not_imported(
     assert f"write `from {module} import {name}` and load_model(path, task={name})" in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        (
+            "/p/mine.py:Mine",
+            "write load_model(path, task='/p/mine.py:Mine'); asha-test takes --task /p/mine.py:Mine",
+        ),
+        ("__main__:Mine", "where Mine is defined, write load_model(path, task=Mine);"),
+        ("script:make.<locals>.Mine", "where Mine is defined, write load_model(path, task=Mine);"),
+    ],
+)
+def test_how_a_model_is_loaded_depends_on_where_its_task_was_defined(
+    target: str, words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ResultsError) as refused:
+        load_model(written_by(target, tmp_path / "c.pt"))
+    assert words in str(refused.value)
+
+
 def test_a_task_of_the_package_is_found_by_itself(tmp_path: Path) -> None:
     from trials.tasks.digits import SPACE, Digits
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from analysis.journals.metrics import describe_sessions
@@ -65,9 +65,23 @@ def _about(run: Run) -> list[str]:
         about.append(f"{describe_sessions(run)} (the time in between is not counted)")
     if "created" in manifest:
         about.append(f"begun {manifest['created'][:16].replace('T', ' ')} UTC")
+    return about + commits(manifest)
+
+
+def commits(manifest: Mapping[str, Any]) -> list[str]:
+    """Which code it was run by: this package's, and the user's own."""
+    found = []
     if manifest.get("commit"):
-        about.append(f"commit {manifest['commit'][:10]}")
-    return about
+        found.append(f"asha-core at commit {_short(manifest['commit'])}")
+    if manifest.get("repository"):
+        mine = manifest["repository"]
+        found.append(f"{PurePath(mine['directory']).name} at commit {_short(mine['commit'])}")
+    return found
+
+
+def _short(commit: str) -> str:
+    number, dirty, _ = commit.partition("-dirty")
+    return f"{number[:10]}{', changed since' if dirty else ''}"
 
 
 def _numbers(run: Run, summary: dict[str, Any]) -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from asha_core.cli.notes import notes_on
+from asha_core.launch.metric_names import mode_warning
 from asha_core.launch.option_parsing import devices_and_budget
 from asha_core.runtime.observers import EARLY
 from asha_core.runtime.storage.records import to_json
@@ -39,7 +40,8 @@ def print_plan(
         checkpoint_bytes=size,
     )
     if results is None:
-        print("\n".join([*notes_on(options, scheduler, len(devices.slots)), _as_text(plan, task)]))
+        notes = [mode_warning(task.metric, task.mode), *notes_on(options, scheduler, len(devices.slots))]
+        print("\n".join([*filter(None, notes), _as_text(plan, task)]))
         early = [f"--{name.replace('_', '-')}" for name in EARLY if options[name] is not None]
         if early:
             print(f"{' and '.join(early)} may end the search before; the plan leaves them out")

@@ -11,6 +11,7 @@ from typing import Any
 from asha_core.errors import AshaError, SettingError, TaskError
 from asha_core.launch.argument_names import with_arguments
 from asha_core.launch.closing import shown
+from asha_core.launch.metric_names import mode_warning
 from asha_core.launch.result import Result
 from asha_core.launch.session import Session, begun_session, held_directory
 from asha_core.launch.time_to_target import TargetWatch
@@ -116,7 +117,9 @@ def _print_notes(setup: Launch, earlier: EarlierSessions | None, *, told: bool) 
     """
     where = "" if told else f"results: {shown(setup.directory.path)}"
     notes = [where, setup.devices.note, *setup.notes, _few_configurations(setup.scheduler)]
-    if earlier is not None:
+    if earlier is None:
+        notes.append(mode_warning(setup.built.metric, setup.built.mode))
+    else:
         if earlier.record["torn"]:
             notes.append("warning: the journal's last line was torn when its engine died: cut off")
         taken_up = earlier.describe(setup.scheduler, setup.built.unit)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from asha_core.errors import HopelessError, ResultsError
@@ -23,8 +25,9 @@ from asha_core.runtime.replay import (
 from asha_core.runtime.storage.journal import DiskFull, JournalContents, JournalGone, JournalWriter
 from asha_core.runtime.storage.json_files import read_json, write_json
 from asha_core.runtime.storage.lock import RunLock
-from asha_core.runtime.storage.manifest import hardware, manifest
+from asha_core.runtime.storage.manifest import CHECKOUT, hardware, manifest, repository
 from asha_core.schedulers.state import Status
+from trials.task import FunctionTask, Task
 from trials.worker.processes import end_marked
 
 
@@ -142,6 +145,15 @@ def _manifest(setup: Launch) -> dict[str, Any]:
         target=setup.target,
         stop_at=setup.stop_at,
         patience=None if setup.patience is None else asdict(setup.patience),
+        repository=repository(_users_code(setup.built)),
         hardware=hardware(labels, list(setup.devices.names)),
         settings=dict(setup.settings),
     )
+
+
+def _users_code(task: Task) -> Path:
+    """Where the user's own code is: the task's file, or of one of our tasks the folder where it runs."""
+    kind = task.function if isinstance(task, FunctionTask) else type(task)
+    module = sys.modules.get(getattr(kind, "__module__", ""))
+    file = Path(getattr(module, "__file__", None) or Path.cwd()).absolute()
+    return Path.cwd() if file.is_relative_to(CHECKOUT) else file

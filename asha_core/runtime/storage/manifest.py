@@ -58,6 +58,17 @@ def commit(checkout: Path = CHECKOUT) -> str | None:
     return number[1] + "-dirty" * any(not line.startswith("#") for line in said.splitlines())
 
 
+def repository(place: Path) -> dict[str, str] | None:
+    """The repository that a user's own code is in, and its commit; None: there is none beside this package's.
+
+    Args:
+        place: a file or folder of that code.
+    """
+    top = next((folder for folder in (place, *place.parents) if (folder / ".git").exists()), None)
+    number = None if top is None or top == CHECKOUT else commit(top)
+    return None if top is None or number is None else {"directory": str(top), "commit": number}
+
+
 def manifest(**sections: Any) -> dict[str, Any]:
     """The content of run.json: schema, time, command, versions, commit, then ``sections``."""
     created = datetime.now(UTC).isoformat()

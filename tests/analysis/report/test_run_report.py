@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from analysis.cli import main
 from analysis.journals.runs import load_run
 from analysis.report.run_figures import plot_best_so_far
+from analysis.report.run_page import commits
 from analysis.report.run_report import summary_of, targets_for
 from analysis.report.run_tables import in_words, targets_table
 from tests.analysis.journals.test_metrics import REPORTS, write_run
@@ -353,3 +354,11 @@ def test_a_score_below_nothing_has_no_area(tmp_path: Path) -> None:
     """The area begins at 0, which would count as better than all that was found."""
     loaded = load_run(write_run(tmp_path, [(2.0, 0, 1, -0.5), (4.0, 1, 1, 0.2)], end=5.0))
     assert summary_of(loaded, [])["auc"] is None
+
+
+def test_which_commit_is_whose_is_said() -> None:
+    about = commits(
+        {"commit": "a" * 40, "repository": {"directory": "/home/you/wine", "commit": "b" * 40 + "-dirty"}}
+    )
+    assert about == ["asha-core at commit aaaaaaaaaa", "wine at commit bbbbbbbbbb, changed since"]
+    assert commits({"commit": None, "repository": None}) == commits({}) == []

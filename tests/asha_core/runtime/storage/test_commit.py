@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from asha_core.runtime.storage.manifest import commit
+from asha_core.runtime.storage.manifest import CHECKOUT, commit, repository
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
@@ -30,5 +30,13 @@ def test_it_is_told_without_a_trace_in_the_checkout(tmp_path: Path) -> None:
     index = (tmp_path / ".git" / "index").read_bytes()
     assert commit(tmp_path) == git("rev-parse", "HEAD")
     assert (tmp_path / ".git" / "index").read_bytes() == index
+    (tmp_path / "below").mkdir()
+    for place in (tmp_path, tmp_path / "below", tmp_path / "below" / "task.py"):
+        assert repository(place) == {"directory": str(tmp_path), "commit": git("rev-parse", "HEAD")}
     (tmp_path / "file").write_text("2")
     assert commit(tmp_path) == git("rev-parse", "HEAD") + "-dirty"
+
+
+def test_there_is_none_beside_this_packages_own(tmp_path: Path) -> None:
+    assert repository(CHECKOUT / "trials") is None
+    assert repository(tmp_path) is None

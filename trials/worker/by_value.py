@@ -15,6 +15,8 @@ import functools
 import importlib
 import importlib.machinery
 import io
+import linecache
+import marshal
 import os
 import pickle
 import sys
@@ -25,7 +27,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import process
 from multiprocessing.reduction import ForkingPickler
-from types import FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import cloudpickle
@@ -46,12 +48,12 @@ def pickled(thing: Any) -> bytes:
     pickler = _Pickler(buffer)
     with _imported_names_only():
         pickler.dump(thing)
-        pickler.dump(pickler.of_main)
+        pickler.dump((pickler.of_main, pickler.sources))
     return buffer.getvalue()
 
 
 def read(content: bytes, main: MainModule) -> Any:
-    """The thing, with what came along of the main module under its name there.
+    """The thing, with what came along of the main module under its name there, and lines for tracebacks.
 
     Raises:
         Exception: whatever importing what it refers to, and unpickling it, raises.
@@ -59,7 +61,10 @@ def read(content: bytes, main: MainModule) -> Any:
     module = main.stand_in()
     unpickler = pickle.Unpickler(io.BytesIO(content))
     thing = unpickler.load()
-    vars(module).update(unpickler.load())
+    of_main, sources = unpickler.load()
+    vars(module).update(of_main)
+    for file, lines in sources.items():
+        linecache.cache[file] = (sum(map(len, lines)), None, lines, file)
     return thing
 
 
@@ -106,12 +111,14 @@ class _Pickler(cloudpickle.Pickler):
 
     Attributes:
         of_main: what of the main module's own has been met, by name.
+        sources: the lines of files that are only in memory, such as a notebook's cells.
     """
 
     def __init__(self, file: io.BytesIO) -> None:
         self.of_main: dict[str, Any] = {}
+        self.sources: dict[str, list[str]] = {}
         # with what multiprocessing, and torch for it, sends to a process; before __init__ reads it
-        own = {io.TextIOWrapper: _reduce_file}
+        own = {io.TextIOWrapper: _reduce_file, CodeType: self._reduce_code}
         others = ForkingPickler._extra_reducers  # type: ignore[attr-defined]
         self.dispatch_table = ChainMap(own, cloudpickle.Pickler.dispatch_table, others)
         super().__init__(file, pickle.HIGHEST_PROTOCOL)
@@ -130,6 +137,15 @@ class _Pickler(cloudpickle.Pickler):
         else:
             _refuse_gpu_tensor(obj)
         return super().reducer_override(obj)
+
+    def _reduce_code(self, code: CodeType) -> Any:
+        """With the file that it is from, which cloudpickle leaves out; the worker has the same Python."""
+        file = code.co_filename
+        if not os.path.exists(file):
+            lines = linecache.getlines(file)
+            if lines:
+                self.sources[file] = lines
+        return marshal.loads, (marshal.dumps(code),)
 
 
 def _module_reduced(module: ModuleType) -> tuple[Any, ...]:

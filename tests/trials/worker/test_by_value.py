@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import linecache
 import pickletools
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -185,7 +187,7 @@ def test_a_module_that_is_still_being_imported_travels_by_value(
 )
 def test_what_can_be_imported_travels_by_name(expression: str, main: ModuleType) -> None:
     thing = written(main, f"import json, math, torch\nthing = {expression}")
-    assert len(pickled(thing)) < 100
+    assert len(pickled(thing)) < 150
     assert read(pickled(thing), MainModule(None, None)) is thing
 
 
@@ -199,6 +201,22 @@ def test_what_came_along_of_the_main_module_is_found_by_name(main: ModuleType, t
     there = sys.modules["__main__"]
     assert (there is main, there.__file__, hasattr(there, "unused")) == (False, str(script), False)
     assert vars(there)["helper"]() == 42
+
+
+def test_a_traceback_shows_the_lines_of_a_notebook_s_cell(
+    main: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell, text = "/nowhere/cell-1.py", "def thing(): return [1 / 0 for _ in 'x']  # of the cell"
+    monkeypatch.setitem(linecache.cache, cell, (len(text), None, [text], cell))
+    exec(compile(text, cell, "exec"), vars(main))
+    content = pickled(vars(main)["thing"])
+    del linecache.cache[cell]
+    function = read(content, MainModule(None, None))
+    with pytest.raises(ZeroDivisionError) as caught:
+        function()
+    shown = "".join(traceback.format_exception(caught.value))
+    assert f'File "{cell}", line 1, in thing' in shown
+    assert "# of the cell" in shown
 
 
 def test_a_main_module_without_a_file_has_none_there(main: ModuleType) -> None:

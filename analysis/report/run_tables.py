@@ -174,7 +174,8 @@ def time_table(summary: dict[str, Any]) -> Table:
         Column("seconds", lambda part: f"{split[part]:.1f}"),
         Column("share", lambda part: f"{split[part] / max(split['total'], 1e-9):.1%}"),
     ]
-    parts = ("training", "warm_start", "starting", "waiting")
+    warm = ["warm_start"] if summary["warm_start"] is not None else []  # a plain function can have none
+    parts = ["training", *warm, "starting", "waiting"]
     return tabulate("time", "Where the time went", parts, columns)
 
 

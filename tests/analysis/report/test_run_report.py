@@ -20,7 +20,7 @@ from analysis.journals.runs import load_run
 from analysis.report.run_figures import plot_best_so_far
 from analysis.report.run_page import commits
 from analysis.report.run_report import summary_of, targets_for
-from analysis.report.run_tables import in_words, targets_table
+from analysis.report.run_tables import in_words, targets_table, time_table
 from tests.analysis.journals.test_metrics import REPORTS, write_run
 from tests.analysis.studies import write_search
 
@@ -362,3 +362,13 @@ def test_which_commit_is_whose_is_said() -> None:
     )
     assert about == ["asha-core at commit aaaaaaaaaa", "wine at commit bbbbbbbbbb, changed since"]
     assert commits({"commit": None, "repository": None}) == commits({}) == []
+
+
+def test_a_search_without_a_warm_start_spends_nothing_on_one(run: Path) -> None:
+    summary = {
+        "time_split": {"training": 1.0, "warm_start": 0.0, "starting": 0.5, "waiting": 0.0, "total": 1.5}
+    }
+    for warm, named in ((None, False), ({"trials": 3}, True)):
+        told = [row[0] for row in time_table(summary | {"warm_start": warm}).rows]
+        assert ("warm start" in told) == named
+        assert {"training", "starting", "waiting"} <= {*told}

@@ -39,6 +39,8 @@ class Network:
         criterion: (outputs, batch, configuration) -> training loss, a scalar (label smoothing acts here).
         heldout_loss: (parameters, batch) -> scalar: plain, no smoothing, no augmentation.
         groups: configuration -> the optimiser's parameter groups, at the peak of any schedule.
+        max_norm: configuration -> the norm to which the gradient of these groups' parameters is clipped, as
+            ``torch.nn.utils.clip_grad_norm_`` does it; None: it is not.
 
     What a function reads of the configuration is what it is taken to depend on, so each has to read it from
     the one that it is given.
@@ -49,6 +51,7 @@ class Network:
     criterion: Callable[[Any, Batch, Configuration], Tensor]
     heldout_loss: Callable[[Mapping[str, Tensor], Batch], Tensor]
     groups: Callable[[Configuration], Sequence[Group]]
+    max_norm: Callable[[Configuration], float | None] = lambda configuration: None
 
     def training_loss(
         self, parameters: Mapping[str, Tensor], batch: Batch, configuration: Configuration

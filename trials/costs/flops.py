@@ -22,6 +22,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.flop_counter import FlopCounterMode
 
 from warmstart.problem.randomness import own_randomness
+from warmstart.problem.samples import call
 
 _SHAPES = 16  # of inputs, in one unit; beyond, counting them would take longer than it is worth
 _PLAIN = (int, bool, str, tuple, type(None))
@@ -179,7 +180,7 @@ def _uncompiled() -> AbstractContextManager[Any]:
 
 def _run(shadow: nn.Module, inputs: Any, backward: bool) -> float:
     with FlopCounterMode(display=False) as counter:
-        outputs = shadow(inputs)
+        outputs = call(shadow, inputs)
         if backward:
             ends = [leaf for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor) and leaf.requires_grad]
             torch.autograd.backward(ends, [torch.ones_like(end) for end in ends])

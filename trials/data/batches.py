@@ -9,7 +9,7 @@ it reads so (``__getitems__``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Sized
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from contextlib import closing
 from typing import Any, cast
 
@@ -22,43 +22,49 @@ from asha_core.errors import TaskError
 from trials.data.loader_processes import read_by_processes
 from trials.data.sample_reader import SampleReader, is_seeded
 from trials.data.sample_reader import SeededDataset as SeededDataset  # noqa: PLC0414 - its documented place
+from trials.data.trees import as_tensors, joined, lengths, moved, rows_of
 
-Source = tuple[Tensor, Tensor] | Dataset[Any]
-Pair = tuple[Tensor, Tensor]
+Source = tuple[Any, ...] | Mapping[str, Any] | Dataset[Any]
 
 
 class Batches:
     """Training or validation data as a source of batches on one device.
 
     Args:
-        source: (inputs, targets), both (N, ...), moved to the device whole; or a map-style data set
-            of such pairs (``SeededDataset``, if reading them is random).
+        source: tensors or numpy arrays in a tuple or dictionary, all (N, ...), such as (inputs, targets),
+            moved to the device whole; or a map-style data set (``SeededDataset``, if reading it is random).
+            A batch has the structure that the source, or a sample of the data set, has.
         device: where batches are wanted.
         workers: processes that read a data set, ahead of time; 0: it is read in this process. Tensors need
             none.
+        collate: samples of a data set -> a batch, such as one that pads; None: torch's own.
     Raises:
         TaskError: the source is neither, is empty, or its parts differ in length.
         SettingError: a number of workers below 0.
     """
 
-    def __init__(self, source: Source, device: str, workers: int = 0) -> None:
+    def __init__(
+        self,
+        source: Source,
+        device: str,
+        workers: int = 0,
+        collate: Callable[[list[Any]], Any] | None = None,
+    ) -> None:
         self.device = torch.device(device)
         self.workers = integer("loader_workers", workers, 0)
-        self._tensors: Pair | None = None
+        self._collate = collate
+        self._tensors: Any = None
         self._dataset: Dataset[Any] | None = None
-        if isinstance(source, tuple):
-            inputs, targets = source
-            if len(inputs) != len(targets):
-                raise TaskError(f"data() gave {len(inputs)} inputs and {len(targets)} targets")
-            self._tensors = (inputs.to(self.device), targets.to(self.device))
-            self.size = len(inputs)
+        if isinstance(source, tuple | Mapping):
+            self._tensors = moved(as_tensors(source), self.device)
+            self.size = _length(self._tensors)
         elif isinstance(source, Dataset) and hasattr(source, "__len__"):
             self._dataset = source
             self.size = len(cast(Sized, source))
         else:
             raise TaskError(
-                f"data() gave a {type(source).__name__}: give a pair of tensors (inputs, targets), or a "
-                "torch.utils.data.Dataset with a length"
+                f"data() gave a {type(source).__name__}: give a pair of tensors (inputs, targets), a "
+                "dictionary of tensors, or a torch.utils.data.Dataset with a length"
             )
         if self.size == 0:
             raise TaskError("data() gave an empty data set")
@@ -67,7 +73,7 @@ class Batches:
         """How many training batches an epoch has: full ones only, unless there is none."""
         return max(self.size // batch_size, 1)
 
-    def shuffled(self, batch_size: int, generator: torch.Generator, first: int = 0) -> Iterator[Pair]:
+    def shuffled(self, batch_size: int, generator: torch.Generator, first: int = 0) -> Iterator[Any]:
         """One epoch in random order: only full batches.
 
         Args:
@@ -85,32 +91,30 @@ class Batches:
                 reader[skipped.tolist()]
         return self._read(reader, rows[first:])
 
-    def draw(self, count: int, generator: torch.Generator) -> Pair:
+    def draw(self, count: int, generator: torch.Generator) -> Any:
         """``count`` different samples (all of them, if there are fewer)."""
         order = torch.randperm(self.size, generator=generator)[:count]
         if self._tensors is not None:
             return next(self._gathered(order, count))
         reader = self._training_reader(generator)
         # every process reads a part of the one batch, unless samples depend on which are read with them
-        share = len(order) if reader.whole else -(-len(order) // max(self.workers, 1))
-        parts = list(self._read(reader, order.split(share)))
-        inputs, targets = zip(*parts, strict=True)
-        return torch.cat(inputs), torch.cat(targets)
+        whole = reader.whole or self._collate is not None
+        share = len(order) if whole else -(-len(order) // max(self.workers, 1))
+        return joined(list(self._read(reader, order.split(share))))
 
-    def ordered(self, batch_size: int) -> Iterator[Pair]:
+    def ordered(self, batch_size: int) -> Iterator[Any]:
         """Everything once, in order."""
         if self._tensors is not None:
-            inputs, targets = self._tensors
-            return zip(inputs.split(batch_size), targets.split(batch_size), strict=True)
+            starts = range(0, self.size, batch_size)
+            return (rows_of(self._tensors, slice(start, start + batch_size)) for start in starts)
         assert self._dataset is not None
-        reader = SampleReader(self._dataset, seed=0 if self.workers else None)
+        reader = SampleReader(self._dataset, 0 if self.workers else None, collate=self._collate)
         return self._read(reader, torch.arange(self.size).split(batch_size))
 
-    def _gathered(self, order: Tensor, batch_size: int, first: int = 0) -> Iterator[Pair]:
+    def _gathered(self, order: Tensor, batch_size: int, first: int = 0) -> Iterator[Any]:
         assert self._tensors is not None
-        inputs, targets = self._tensors
         for rows in order.to(self.device).split(batch_size)[first:]:
-            yield inputs[rows], targets[rows]
+            yield rows_of(self._tensors, rows)
 
     def _training_reader(self, generator: torch.Generator) -> SampleReader:
         assert self._dataset is not None
@@ -118,17 +122,28 @@ class Batches:
         seed = None
         if random or self.workers:
             seed = int(torch.empty((), dtype=torch.int64).random_(generator=generator))
-        return SampleReader(self._dataset, seed, random)
+        return SampleReader(self._dataset, seed, random, self._collate)
 
-    def _read(self, reader: SampleReader, batches: Sequence[Tensor]) -> Iterator[Pair]:
+    def _read(self, reader: SampleReader, batches: Sequence[Tensor]) -> Iterator[Any]:
         rows = [batch.tolist() for batch in batches]
         if not self.workers or not rows:
             for batch in map(reader.__getitem__, rows):
-                x, y = batch
-                yield x.to(self.device), y.to(self.device)
+                yield moved(as_tensors(batch), self.device)
             return
         pinned = self.device.type == "cuda"
         with closing(read_by_processes(reader, rows, self.workers, self.device)) as found:
             for batch in found:
-                x, y = batch
-                yield x.to(self.device, non_blocking=pinned), y.to(self.device, non_blocking=pinned)
+                yield moved(as_tensors(batch), self.device, non_blocking=pinned)
+
+
+def _length(tensors: Any) -> int:
+    """How many samples there are."""
+    found = lengths(tensors)
+    if isinstance(tensors, tuple) and len(tensors) == len(found) == 2 and found[0] != found[1]:
+        raise TaskError(f"data() gave {found[0]} inputs and {found[1]} targets")
+    if len(set(found)) != 1:
+        raise TaskError(
+            f"data() gave tensors of {sorted(set(found))} samples: give at least one, and all of one length, "
+            "the samples in the first dimension"
+        )
+    return found[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, cast
 
 from torch.utils.data import Dataset, Subset, default_collate
@@ -41,29 +41,37 @@ def is_seeded(dataset: Dataset[Any]) -> bool:
 
 
 class SampleReader(Dataset[Any]):
-    """A data set by lists of rows, each list a mini-batch: (inputs, targets).
+    """A data set by lists of rows, each list a mini-batch.
 
     Args:
         seed: of the samples' randomness; None: of the data set's own, whatever it draws from.
         random: the data set is a ``SeededDataset``, read for training.
+        collate: samples -> a mini-batch; None: torch's own.
 
     Attributes:
         repeatable: a mini-batch is the same, whatever was read before.
         whole: samples depend on which others are in the mini-batch.
     """
 
-    def __init__(self, source: Dataset[Any], seed: int | None, random: bool = False) -> None:
+    def __init__(
+        self,
+        source: Dataset[Any],
+        seed: int | None,
+        random: bool = False,
+        collate: Callable[[list[Any]], Any] | None = None,
+    ) -> None:
         self._source, self._places = _unwrapped(source)
         many = getattr(self._source, "__getitems__", None)  # torch's own name for "a whole batch at once"
         self._many = many if callable(many) else None
         self._seed = seed
         self._random = random
+        self._collate = collate or default_collate
         self.repeatable = seed is not None
         self.whole = self._many is not None and not random
 
     def __getitem__(self, rows: list[int]) -> Any:
         try:
-            return default_collate(self._samples(rows))
+            return self._collate(self._samples(rows))
         except StopIteration as error:  # a loop over batches would take it for their end
             raise RuntimeError(
                 f"the data set raised StopIteration while it read samples {_few(rows)}: a call of next() on "

@@ -142,33 +142,57 @@ def _in_the_search(rooms: RunDirectory, resource: int) -> tuple[int | None, floa
 
 def _measured(built: TorchTask, model: Any, source: Any, device: str, about: dict[str, Any]) -> Final:
     from trials.data.batches import Batches
-    from trials.torch_task.evaluation import outputs_of
+    from trials.torch_task.evaluation import evaluate
 
-    batches = Batches(source, device, built.loader_workers)
-    outputs, targets = outputs_of(built, model.to(device), batches)
+    batches = Batches(source, device, built.loader_workers, built.collate_fn)
+    confusion = Confusion()
+    value, loss = evaluate(built, model.to(device), batches, watch=confusion.add)
     return Final(
         built.metric,
-        float(built.score(outputs, targets)),
-        float(built.heldout_loss(outputs, targets)),
-        len(targets),
-        _confusion(outputs, targets),
+        float(value),
+        loss,
+        batches.size,
+        confusion.rows(),
         measured=datetime.now(UTC).isoformat(timespec="seconds"),
         **about,
     )
 
 
-def _confusion(outputs: Any, targets: Any) -> list[list[int]] | None:
+class Confusion:
     """Counts by true and by predicted class, if outputs are (N, classes) scores and targets (N,) classes."""
+
+    def __init__(self) -> None:
+        self._counts: Any = None
+        self._fits = True
+
+    def add(self, outputs: Any, targets: Any) -> None:
+        """One batch."""
+        self._fits = self._fits and _of_classes(outputs, targets)
+        if self._fits:
+            import torch
+
+            classes = outputs.shape[1]
+            pairs = torch.bincount(targets.long() * classes + outputs.argmax(1), minlength=classes**2)
+            self._counts = pairs if self._counts is None else self._counts + pairs
+
+    def rows(self) -> list[list[int]] | None:
+        """A row for each true class; None if they are no classes."""
+        if not self._fits or self._counts is None:
+            return None
+        classes = round(len(self._counts) ** 0.5)
+        counts: list[list[int]] = self._counts.reshape(classes, classes).tolist()
+        return counts
+
+
+def _of_classes(outputs: Any, targets: Any) -> bool:
     import torch
 
+    if not (isinstance(outputs, torch.Tensor) and isinstance(targets, torch.Tensor)):
+        return False
     if outputs.ndim != 2 or targets.ndim != 1 or targets.is_floating_point():
-        return None
+        return False
     classes = outputs.shape[1]
-    if not 2 <= classes <= _MOST_CLASSES or int(targets.min()) < 0 or int(targets.max()) >= classes:
-        return None
-    pairs = torch.bincount(targets.long() * classes + outputs.argmax(1), minlength=classes**2)
-    counts: list[list[int]] = pairs.reshape(classes, classes).tolist()
-    return counts
+    return 2 <= classes <= _MOST_CLASSES and int(targets.min()) >= 0 and int(targets.max()) < classes
 
 
 def fields(final: Final) -> dict[str, Any]:

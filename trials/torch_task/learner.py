@@ -17,7 +17,8 @@ from trials.checkpoints.files import write_content
 from trials.costs.flops import Cache, FlopCounter
 from trials.data.batches import Batches
 from trials.torch_task.acceleration import Precision, compiled, laid_out, placed
-from trials.torch_task.options import check_speed
+from trials.torch_task.averaging import WeightAverage
+from trials.torch_task.options import check_speed, step_settings
 from trials.torch_task.trainable import TrainableTask
 from warmstart.problem.randomness import own_randomness
 
@@ -26,7 +27,9 @@ def load_data(task: TrainableTask, device: str) -> tuple[Batches, Batches]:
     """The task's data on the device; loaded once for each task object and device."""
     cache = task.__dict__.setdefault("_batches", {})
     if device not in cache:
-        train, valid = (Batches(source, device, task.loader_workers) for source in task.data())
+        train, valid = (
+            Batches(source, device, task.loader_workers, task.collate_fn) for source in task.data()
+        )
         cache[device] = train, valid
     batches: tuple[Batches, Batches] = cache[device]
     return batches
@@ -39,13 +42,13 @@ def fresh_model(task: TrainableTask, config: Configuration, seed: int, device: s
 
 
 def training_inputs(
-    task: TrainableTask, inputs: Tensor, config: Configuration, generator: torch.Generator
-) -> Tensor:
+    task: TrainableTask, inputs: Any, config: Configuration, generator: torch.Generator
+) -> Any:
     """A batch as the network is trained on it."""
     return laid_out(task.training_inputs(inputs, config, generator), task.channels_last)
 
 
-def heldout_inputs(task: TrainableTask, inputs: Tensor) -> Tensor:
+def heldout_inputs(task: TrainableTask, inputs: Any) -> Any:
     """A batch as the network is measured on it."""
     return laid_out(task.normalize(inputs), task.channels_last)
 
@@ -54,6 +57,8 @@ class Learner:
     """What a trial trains: the network, its optimiser, and the scaler of mixed precision.
 
     Attributes:
+        settings: of its steps.
+        average: of the weights; None: there is none.
         scores: of its validations, one a unit.
         trained: the batches that went through the network forward and back.
         measured: those that went through it only forward.
@@ -62,23 +67,55 @@ class Learner:
     def __init__(self, task: TrainableTask, config: Configuration, seed: int, device: str) -> None:
         check_speed(task.compile, task.precision)
         self.kind = device.partition(":")[0]
+        self.settings = step_settings(task, config)
         self.model = fresh_model(task, config, seed, device)
-        self.optimizer = task.optimizer(self.model.parameters(), config)
+        self.optimizer = task.optimizer(task.param_groups(self.model, config), config)
         self.peaks = [group["lr"] for group in self.optimizer.param_groups]
         self.precision = Precision(task.precision, device)
         self.network = compiled(self.model, task.compile)  # the same weights; for training steps alone
+        self.average: WeightAverage | None = None
+        if self.settings.ema_decay:
+            twin = fresh_model(task, config, seed, device)  # not a copy: not every network can be copied
+            twin.load_state_dict(self.model.state_dict())
+            self.average = WeightAverage(twin, self.settings.ema_decay)
         self.scores: list[float] = []
         counted: Cache = task.__dict__.setdefault("_flops", {})
         self.trained = FlopCounter(self.model, counted, backward=True)
         self.measured = FlopCounter(self.model, counted, backward=False)
 
+    @property
+    def measurable(self) -> nn.Module:
+        """The network that is measured: the average of the weights, where there is one."""
+        return self.model if self.average is None else self.average.model
+
+    def step(self, samples: Any = 1) -> None:
+        """One step of the optimiser, by the gradients that the weights have.
+
+        Args:
+            samples: by which they are divided: what was added up counts for so much.
+        """
+        scaler, settings = self.precision.scaler, self.settings
+        weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
+        found = [weight.grad for weight in weights if weight.grad is not None]
+        if settings.gradient_accumulation_steps > 1 and found:
+            torch._foreach_div_(found, samples)
+        if settings.max_grad_norm is not None:
+            scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(weights, settings.max_grad_norm)
+        scaler.step(self.optimizer)
+        scaler.update()
+        if self.average is not None:
+            self.average.update(self.model)
+
     def state(self) -> dict[str, Any]:
         """For a checkpoint."""
+        average = {} if self.average is None else {"ema": self.average.state()}
         return {
             "model": self.model.state_dict(),
             "optimizer": _optimizer_state(self.optimizer),
             "scaler": self.precision.scaler.state_dict(),
             "scores": list(self.scores),
+            **average,
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -86,6 +123,8 @@ class Learner:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scores = list(state.get("scores", ()))  # an earlier version kept none
+        if self.average is not None:
+            self.average.load(state.get("ema") or {"model": state["model"], "steps": 0})
         if state["scaler"] and self.precision.scaler.is_enabled():  # it may come from another kind of device
             self.precision.scaler.load_state_dict(state["scaler"])
 

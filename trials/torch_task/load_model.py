@@ -30,7 +30,8 @@ def load_model(
         task: what was tuned: its class, which is built with the arguments that are kept in the checkpoint; or
             an object of it; or "package.module:Name". Not needed for a task that comes with this package.
     Returns:
-        The model in eval mode on the CPU, and the checkpoint without its state (resource,
+        The model in eval mode on the CPU, with the weights that its value was measured with (their moving
+        average, if the trial has one), and the checkpoint without its state (resource,
         configuration, task).
     Raises:
         ResultsError: no such checkpoint, a damaged one, one that no ``TorchTask`` wrote, or one of a task
@@ -77,7 +78,8 @@ def rebuilt(
         kind = _build(kind, {**options, **changes})
     model = kind.model(kind.space.restored(values))
     try:
-        model.load_state_dict(state["model"])
+        # what the score was measured with: the moving average of the weights, where there is one
+        model.load_state_dict(state.get("ema", state)["model"])
     except (RuntimeError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise ResultsError(

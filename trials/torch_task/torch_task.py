@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
+from asha_core.errors import TaskError
 from asha_core.space import Configuration
 from trials.task import Task
 
@@ -31,8 +32,14 @@ class TorchTask(Task):
     same curve, on any worker, to the last bit on a CPU (with the same number of threads: a sum that is
     shared out otherwise is rounded otherwise).
 
-    Class attributes that a task may set:
-        batch_size, eval_batch_size: samples a step, and at once in a validation.
+    Class attributes that a task may set (*: or the space, as a dimension of that name):
+        batch_size*, eval_batch_size: samples a mini-batch, and at once in a validation.
+        gradient_accumulation_steps*: mini-batches in one step of the optimiser (Lightning's
+            ``accumulate_grad_batches``).
+        max_grad_norm*: the norm to which each step's gradient is clipped, all parameters of the optimiser
+            together (Lightning's ``gradient_clip_val``); None: it is not. Hyper-gradients go through it.
+        ema_decay*: of an exponential moving average of the weights, such as 0.999. Where it is above 0, the
+            average is what is validated, tested, and loaded by ``load_model``.
         channels_last: images lie in memory pixel by pixel, channels together: what convolutions are fastest
             with, on a CPU and in mixed precision on a GPU.
         precision: of training steps: "auto" (on a GPU bfloat16 where it has it, else float16 with a gradient
@@ -42,15 +49,22 @@ class TorchTask(Task):
         compile: a mode of ``torch.compile`` for the training step ("default", "reduce-overhead", which takes
             CUDA graphs, or "max-autotune"); "" does not compile. Another mode rounds differently.
         loader_workers: processes that read a ``Dataset``; 0 reads it in the worker itself.
+        collate_fn: a method: samples of a ``Dataset`` -> a batch, such as one that pads them; None: torch's.
+
+    The learning rate that ``optimizer`` gives falls to 0 on a cosine over ``max_resource``: see ``schedule``.
     """
 
     batch_size: int = 128
     eval_batch_size: int = 1024
+    gradient_accumulation_steps: int = 1
+    max_grad_norm: float | None = None
+    ema_decay: float = 0.0
     channels_last: bool = False
     precision: str = "auto"
     deterministic: bool = False
     compile: str = ""
     loader_workers: int = 0
+    collate_fn: Callable[[list[Any]], Any] | None = None
 
     @abstractmethod
     def model(self, config: Configuration) -> nn.Module:
@@ -60,9 +74,24 @@ class TorchTask(Task):
     def data(self) -> tuple[Source, Source]:
         """(training, validation) data, loaded once a worker.
 
-        Each is a pair of tensors (inputs, targets), which is moved to the device as it is, or a
-        map-style ``torch.utils.data.Dataset`` of such pairs.
+        Each is a pair of tensors (inputs, targets), a longer tuple or a dictionary of them (numpy's arrays,
+        too), which is moved to the device as it is; or a map-style ``torch.utils.data.Dataset`` of such
+        samples. ``unpack_batch`` says which part of them are the targets.
         """
+
+    def unpack_batch(self, batch: Any) -> tuple[Any, Any]:
+        """(inputs, targets) of a batch: of a tuple, what comes first, and the rest; of a dictionary, all but
+        the entry "labels" (or "label", "targets", "target"), and that one.
+
+        A dictionary of inputs goes to the network by name, a tuple by position. Targets may have any
+        structure: only the task's own methods see them.
+
+        Raises:
+            TaskError: it cannot be told which are the targets.
+        """
+        from trials.torch_task.unpacking import unpacked
+
+        return unpacked(batch)
 
     def test_data(self) -> Source | None:
         """Samples that no trial sees, for the chosen configuration in the end; None: the task has none."""
@@ -72,23 +101,98 @@ class TorchTask(Task):
         """Whether ``test_data`` is the task's own."""
         return type(self).test_data is not TorchTask.test_data
 
-    def loss(self, outputs: Tensor, targets: Tensor, config: Configuration) -> Tensor:
-        """Training loss: cross-entropy with ``config["label_smoothing"]``, if there is one."""
+    def criterion(self, outputs: Any, targets: Any) -> Tensor:
+        """The loss of outputs, a scalar, a mean over what ``batch_weight`` counts; cross-entropy by default.
+
+        The one place for another: training, validation and warm starts take it, and with ``mode = "min"`` it
+        is the score, too. A module does as well: ``criterion = nn.MSELoss()``.
+        """
         from torch.nn.functional import cross_entropy
 
-        return cross_entropy(outputs, targets, label_smoothing=config.get("label_smoothing", 0.0))
+        return cross_entropy(self._class_scores(outputs), targets)
 
-    def heldout_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Validation loss: plain cross-entropy."""
+    def loss(self, outputs: Any, targets: Any, config: Configuration) -> Tensor:
+        """Training loss: the criterion; the default one with ``config["label_smoothing"]``, if there."""
+        if self._overrides("criterion"):
+            return self.criterion(outputs, targets)
         from torch.nn.functional import cross_entropy
 
-        return cross_entropy(outputs, targets)
+        scores = self._class_scores(outputs)
+        return cross_entropy(scores, targets, label_smoothing=config.get("label_smoothing", 0.0))
 
-    def score(self, outputs: Tensor, targets: Tensor) -> float:
-        """The metric over the whole validation set: the share of right classes."""
-        return (outputs.argmax(1) == targets).double().mean().item()
+    def heldout_loss(self, outputs: Any, targets: Any) -> Tensor:
+        """Validation loss: the criterion. A task with one of its own is given the whole validation set."""
+        return self.criterion(outputs, targets)
 
-    def optimizer(self, parameters: Iterable[nn.Parameter], config: Configuration) -> torch.optim.Optimizer:
+    def batch_weight(self, targets: Any) -> Any:
+        """How much a batch counts beside others, in a validation and in accumulated gradients: its samples.
+
+        Where the criterion is a mean over something else, its number, as ``(targets != PAD).sum()``.
+        """
+        from trials.data.trees import lengths
+
+        return lengths(targets)[0]
+
+    def score_sums(self, outputs: Any, targets: Any) -> Any:
+        """What of a batch the score needs, to be added up over the validation set.
+
+        Returns:
+            Tensors or numbers in a dictionary or tuple. By default how many classes are right, and of how
+            many; nothing with ``mode = "min"``, where the score is the loss.
+        """
+        if self.mode == "min":
+            return {}
+        scores = self._class_scores(outputs)
+        if getattr(targets, "is_floating_point", lambda: True)():
+            raise TaskError(
+                f"{type(self).__name__} has targets that are no classes, whose share that is right cannot be "
+                'its score: set mode = "min" and metric, and the validation loss is; or write '
+                "score_sums(outputs, targets) and score_from(sums, loss)"
+            )
+        return {"right": (scores.argmax(1) == targets).sum(), "count": targets.numel()}
+
+    def score_from(self, sums: Any, loss: float) -> float:
+        """The metric over all validation data: the share of right classes; with ``mode = "min"`` the loss.
+
+        Args:
+            sums: of ``score_sums``, over all batches; float64 or int64.
+            loss: the mean of the criterion. ``loss ** 0.5`` is an RMSE, ``math.exp(loss)`` a perplexity.
+        """
+        return float(sums["right"]) / float(sums["count"]) if sums else loss
+
+    def score(self, outputs: Any, targets: Any) -> float:
+        """The metric, where it does not add up over batches (a rank correlation, say).
+
+        A task with one of its own is given all outputs at once, so it needs the memory for them.
+        """
+        return self.score_from(self.score_sums(outputs, targets), float(self.heldout_loss(outputs, targets)))
+
+    def adds_up(self) -> bool:
+        """Whether a validation adds up batch by batch, and keeps no outputs."""
+        return not (self._overrides("score") or self._overrides("heldout_loss"))
+
+    def _overrides(self, name: str) -> bool:
+        return getattr(getattr(self, name), "__func__", None) is not getattr(TorchTask, name)
+
+    def _class_scores(self, outputs: Any) -> Tensor:
+        if hasattr(outputs, "argmax"):
+            return cast("Tensor", outputs)
+        raise TaskError(
+            f"{type(self).__name__}'s network gives a {type(outputs).__name__}, and the default loss and "
+            "score take a tensor of class scores: write criterion(outputs, targets), and "
+            'score_sums(outputs, targets) or mode = "min"'
+        )
+
+    def param_groups(self, model: nn.Module, config: Configuration) -> Iterable[Any]:
+        """What ``optimizer`` is given: the network's parameters, or groups with settings of their own.
+
+        decayed = [p for p in model.parameters() if p.ndim > 1]
+        others = [p for p in model.parameters() if p.ndim <= 1]
+        return [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
+        """
+        return model.parameters()
+
+    def optimizer(self, parameters: Iterable[Any], config: Configuration) -> torch.optim.Optimizer:
         """SGD with Nesterov momentum, from ``lr``, ``momentum`` and ``weight_decay``."""
         from torch.optim import SGD
 
@@ -101,21 +205,33 @@ class TorchTask(Task):
             nesterov=momentum > 0,
         )
 
-    def augment(self, inputs: Tensor, config: Configuration, generator: torch.Generator) -> Tensor:
+    def augment(self, inputs: Any, config: Configuration, generator: torch.Generator) -> Any:
         """Training inputs as the network sees them; draw randomness from ``generator`` alone."""
         return inputs
 
-    def normalize(self, inputs: Tensor) -> Tensor:
+    def normalize(self, inputs: Any) -> Any:
         """Applied to every input, after augmentation: for example uint8 images to floats."""
         return inputs
 
-    def training_inputs(self, inputs: Tensor, config: Configuration, generator: torch.Generator) -> Tensor:
+    def training_inputs(self, inputs: Any, config: Configuration, generator: torch.Generator) -> Any:
         """What the network is trained on: ``normalize(augment(inputs))``, unless something comes after."""
         return self.normalize(self.augment(inputs, config, generator))
 
     def schedule(self, progress: float) -> float:
-        """Factor on the learning rate at ``progress`` in [0, 1) of max_resource: cosine to 0."""
+        """Factor on the learning rate at ``progress`` in [0, 1) of max_resource: cosine to 0.
+
+        ``return 1.0`` keeps the rate that ``optimizer`` gave.
+        """
         return 0.5 * (1.0 + math.cos(math.pi * progress))
+
+    def lr_lambda(self, step: int, progress: float, config: Configuration) -> float:
+        """Factor on each parameter group's own learning rate at a step; by default ``schedule(progress)``.
+
+        Args:
+            step: the trial's steps before this one; a warm-up is ``min(1.0, (step + 1) / 500)``.
+            progress: in [0, 1) of max_resource.
+        """
+        return self.schedule(progress)
 
     def converged(self, scores: Sequence[float], config: Configuration) -> bool:
         """Whether a trial ends here, by itself: ``Trial.stop_early``. By default never.

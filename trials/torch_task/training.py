@@ -25,6 +25,7 @@ from trials.torch_task.learner import Learner, load_data, training_inputs
 from trials.torch_task.trainable import TrainableTask
 from trials.trial import Trial, as_number
 from warmstart.problem.randomness import generator_for, own_randomness
+from warmstart.problem.samples import call
 
 
 def _global_states(device: str) -> dict[str, Any]:
@@ -70,7 +71,7 @@ def train(task: TrainableTask, trial: Trial) -> None:
                 loss = _train_unit(task, trial, unit, learner, train_batches, begun)
             begun = None
             with trial.costs.timed("evaluate_seconds"):
-                score, valid_loss = evaluate(task, learner.model, valid_batches, learner.measured)
+                score, valid_loss = evaluate(task, learner.measurable, valid_batches, learner.measured)
         _count(trial, "flops", learner.trained)
         _count(trial, "evaluate_flops", learner.measured)
         learner.scores.append(as_number(score, "value"))
@@ -101,48 +102,63 @@ def _train_unit(
     """
     order = generator_for(trial.seed, "order", unit)
     noise = generator_for(trial.seed, "augmentation", unit, trial.device)
-    steps = batches.steps(task.batch_size)
+    settings = learner.settings
+    steps, window = batches.steps(settings.batch_size), settings.gradient_accumulation_steps
     total = torch.zeros((), device=trial.device)
     first = 0 if begun is None else begun["step"]
-    pairs = batches.shuffled(task.batch_size, order, first)
+    found = batches.shuffled(settings.batch_size, order, first)
     if begun is not None:
         total += begun["total"].to(trial.device)
         noise.set_state(begun["noise"])
         _set_global_states(begun["randomness"], trial.device)
     learner.model.train()
-    for step, (inputs, targets) in enumerate(pairs, first):
-        factor = task.schedule((unit - 1 + step / steps) / trial.max_resource)
-        for group, peak in zip(learner.optimizer.param_groups, learner.peaks, strict=True):
-            group["lr"] = peak * factor
-        total += _step(task, learner, inputs, targets, trial.config, noise)
+    samples: Any = 0
+    for step, batch in enumerate(found, first):
+        inputs, targets = task.unpack_batch(batch)
+        if step % window == 0:
+            progress = (unit - 1 + step / steps) / trial.max_resource
+            updates = (unit - 1) * -(-steps // window) + step // window
+            _set_rates(learner, task.lr_lambda(updates, progress, trial.config))
+            learner.optimizer.zero_grad(set_to_none=True)
+            samples = 0
+        share = 1 if window == 1 else task.batch_weight(targets) / settings.batch_size
+        total += _backward(task, learner, inputs, targets, trial.config, noise, share)
+        samples += share
+        if (step + 1) % window and step + 1 < steps:
+            continue
+        learner.step(samples)
         if step + 1 < steps and trial.stopping:  # before the next batch is read, which may draw numbers
             _pause(trial, learner, step + 1, total, noise)
     return total.item() / steps
 
 
-def _step(
+def _set_rates(learner: Learner, factor: float) -> None:
+    """The learning rate of each parameter group: its own peak, times the factor."""
+    for group, peak in zip(learner.optimizer.param_groups, learner.peaks, strict=True):
+        group["lr"] = peak * factor
+
+
+def _backward(
     task: TrainableTask,
     learner: Learner,
-    inputs: Tensor,
-    targets: Tensor,
+    inputs: Any,
+    targets: Any,
     config: Configuration,
     noise: torch.Generator,
+    share: Any,
 ) -> Tensor:
-    """One mini-batch; returns its loss, a 0-d tensor on the device.
+    """Add a mini-batch's gradient, times ``share``; returns its loss, a 0-d tensor on the device.
 
-    What it does is a function of weights, buffers, optimiser state, batch, hyper-parameters and the states of
-    the generators, and of nothing else: no clock, no file, no trial. So it can be repeated, a warm start can
-    differentiate through it, and several trials could be trained as one.
+    What it does is a function of weights, buffers, batch, hyper-parameters and the states of the generators,
+    and of nothing else: no clock, no file, no trial. So it can be repeated, a warm start can differentiate
+    through it, and several trials could be trained as one.
     """
-    optimizer, precision = learner.optimizer, learner.precision
     augmented = training_inputs(task, inputs, config, noise)
     learner.trained(augmented)
-    with precision.autocast():
-        loss = task.loss(learner.network(augmented), targets, config)
-    optimizer.zero_grad(set_to_none=True)
-    precision.scaler.scale(loss).backward()
-    precision.scaler.step(optimizer)
-    precision.scaler.update()
+    with learner.precision.autocast():
+        loss = task.loss(call(learner.network, augmented), targets, config)
+    counted = loss if learner.settings.gradient_accumulation_steps == 1 else loss * share
+    learner.precision.scaler.scale(counted).backward()
     return loss.detach()
 
 

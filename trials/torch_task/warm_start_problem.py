@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from asha_core.space import Configuration
 from trials.costs.flops import structure
 from trials.costs.warm_start_flops import KnownFlops, RefinementFlops
 from trials.torch_task.acceleration import Precision
 from trials.torch_task.learner import fresh_model, heldout_inputs, load_data, training_inputs
+from trials.torch_task.options import batch_size, max_grad_norm
 from trials.torch_task.trainable import TrainableTask
 from warmstart.base import Losses
+from warmstart.problem.model_losses import Ingredients
 from warmstart.problem.model_problem import ModelProblem
 from warmstart.problem.randomness import generator_for
 
@@ -33,12 +37,8 @@ class TrainingProblem(ModelProblem):
         precision = Precision(task.precision, device)
         mixed = precision.mixed and precision.dtype is torch.bfloat16
 
-        def draw(which: int, stream: str) -> Callable[[int], tuple[Tensor, Tensor]]:
-            def batch(number: int) -> tuple[Tensor, Tensor]:
-                source = load_data(task, device)[which]
-                return source.draw(task.batch_size, generator_for(seed, stream, number))
-
-            return batch
+        self._draws = partial(_draws, task, seed, device)
+        self._task = task
 
         def model(config: Configuration) -> nn.Module:
             made = fresh_model(task, config, seed, device)
@@ -49,13 +49,13 @@ class TrainingProblem(ModelProblem):
         super().__init__(
             task.space,
             model=model,
-            optimizer=lambda model, config: task.optimizer(model.parameters(), config),
-            data=draw(0, "warm-start"),
+            optimizer=lambda model, config: task.optimizer(task.param_groups(model, config), config),
+            data=self._draws(0, "warm-start", task.batch_size),
             loss=task.loss,
             heldout_loss=task.heldout_loss,
             augment=lambda inputs, config, noise: training_inputs(task, inputs, config, noise),
             prepare=lambda inputs: heldout_inputs(task, inputs),
-            validation=draw(1, "warm-start-validation"),
+            max_grad_norm=lambda config: max_grad_norm(task, config),
             autocast=torch.bfloat16 if mixed else None,
             device=device,
             seed=seed,
@@ -66,6 +66,12 @@ class TrainingProblem(ModelProblem):
         self._network = None
         losses = super().losses(configuration)
         return losses if self._refinement is None else self._refinement.watched(losses, self._network)
+
+    def ingredients(self, configuration: Configuration) -> Ingredients:
+        """With mini-batches of the size that the trial has."""
+        size = batch_size(self._task, configuration)
+        data, validation = self._draws(0, "warm-start", size), self._draws(1, "warm-start-validation", size)
+        return replace(super().ingredients(configuration), data=data, validation=validation)
 
     @contextmanager
     def counting(self, known: dict[str, Any]) -> Iterator[Callable[[Mapping[str, Any]], float | None]]:
@@ -83,3 +89,15 @@ class TrainingProblem(ModelProblem):
         finally:
             refinement.close()
             self._refinement = None
+
+
+def _draws(
+    task: TrainableTask, seed: int, device: str, which: int, stream: str, size: int
+) -> Callable[[int], tuple[Any, Any]]:
+    """A function of a draw number that gives a mini-batch: of training (0) or validation (1) data."""
+
+    def batch(number: int) -> tuple[Any, Any]:
+        source = load_data(task, device)[which]
+        return task.unpack_batch(source.draw(size, generator_for(seed, stream, number)))
+
+    return batch

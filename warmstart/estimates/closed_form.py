@@ -9,6 +9,7 @@ from torch import Tensor
 
 from asha_core.space import Configuration, SearchSpace
 from warmstart.base import Batch, Network
+from warmstart.estimates.clipping import limit_of
 from warmstart.estimates.dependence import OptimizerSettings, optimizer_settings, wanted_names
 from warmstart.estimates.passes import Tensors, leaves_of, loss_slope, training_pass
 from warmstart.estimates.stencils import LOSS_STEP, stencil_over
@@ -46,15 +47,17 @@ def one_step(
     groups = settings.groups
     theta = {name: value.detach() for name, value in network.parameters.items()}
     first = training_pass(network, theta, train, configuration, wanted)
+    limit = limit_of(network, space, configuration, wanted, groups)
+    clipped = limit.applied(first.gradient)
     with torch.no_grad():
-        leaves = leaves_of(_first_weights(groups, theta, first.gradient))
+        leaves = leaves_of(_first_weights(groups, theta, clipped.gradient))
     loss = network.heldout_loss(leaves, heldout)
-    products = _Products(settings, wanted, theta, first.gradient)
+    products = _Products(settings, wanted, theta, clipped.gradient)
     direction: Tensors = {}  # g_v, then -lr * phi'(d) * g_v; kept only for what acts through the gradient
 
     def visit(found: Tensors) -> None:
         products.add(found)
-        if first.through_loss or first.through_inputs:
+        if first.through_loss or first.through_inputs or limit.slopes:
             direction.update(found)
 
     each_gradient(loss, leaves, visit, spend=True)
@@ -62,7 +65,11 @@ def one_step(
     del leaves, loss
     answer = products.answer
     with torch.no_grad():
-        _against_the_update(groups, theta, first.gradient, direction)
+        _against_the_update(groups, theta, clipped.gradient, direction)
+        for name in limit.slopes:
+            changed = clipped.by_limit(name)
+            answer[name] += dot([changed[n] for n in changed], [direction[n] for n in changed])
+        direction = clipped.through(direction) if direction else direction
     for name in first.through_loss:
         slope = loss_slope(network, space, configuration, name, first, train, loss_step)
         keep = name != first.through_loss[-1]
@@ -78,7 +85,7 @@ def one_step(
             del loss
         if own:
             answer[name] += own * dot([first.gradient[each] for each in direction], list(direction.values()))
-    touched = {*settings.slopes, *first.through_loss, *first.through_inputs}
+    touched = {*settings.slopes, *limit.slopes, *first.through_loss, *first.through_inputs}
     return Estimate(answer, final, "closed", tuple(name for name in wanted if name not in touched))
 
 

@@ -8,6 +8,7 @@ import torch
 
 from asha_core.space import Configuration, SearchSpace
 from warmstart.base import Batch, Network
+from warmstart.estimates.clipping import limit_of
 from warmstart.estimates.dependence import OptimizerSettings, optimizer_settings, wanted_names
 from warmstart.estimates.passes import (
     Pass,
@@ -67,8 +68,9 @@ def unrolled(
     theta: Tensors = {name: value.detach() for name, value in network.parameters.items()}
     start = dict(theta)
     state: dict[str, State] = {}
-    touched = set(settings.slopes)
-    rate_alone = not curvature and _through_rates(settings, wanted, theta)
+    limit = limit_of(network, space, configuration, wanted, settings.groups)
+    touched = {*settings.slopes, *limit.slopes}
+    rate_alone = not curvature and not limit.slopes and _through_rates(settings, wanted, theta)
     for t, batch in enumerate(train, start=1):
         # Z is 0 before the first step, and so is its product with the Hessian
         twice = t > 1 and curvature
@@ -79,14 +81,18 @@ def unrolled(
                 raise RuntimeError("what the loss reads of the configuration differs from step to step")
             rate_alone = False
         plain = {name: value.detach() for name, value in here.gradient.items()}
+        clipped = limit.applied(plain)
         for tangent in [] if rate_alone else tangents:
             moving = _gradient_tangent(network, space, configuration, tangent, here, batch, plain, loss_step)
             with torch.no_grad():
-                _advance(tangent, settings, moving, plain, theta, state, t, curvature=curvature)
+                moving = _sum(clipped.through(moving), clipped.by_limit(tangent.name))
+                _advance(tangent, settings, moving, clipped.gradient, theta, state, t, curvature=curvature)
         with torch.no_grad():
             for group in settings.groups:
                 for name in group.parameters:
-                    theta[name], state[name] = group.step(plain[name], theta[name], state.get(name, ()), t)
+                    theta[name], state[name] = group.step(
+                        clipped.gradient[name], theta[name], state.get(name, ()), t
+                    )
         del here
     leaves = leaves_of(theta)
     loss = network.heldout_loss(leaves, heldout)
@@ -97,6 +103,10 @@ def unrolled(
         answer = {t.name: dot([g_v[name] for name in t.z], list(t.z.values())) for t in tangents}
     ignored = tuple(name for name in wanted if name not in touched)
     return Estimate(answer, loss.item(), "tangents" if curvature else "first-order", ignored)
+
+
+def _sum(left: Tensors, right: Tensors) -> Tensors:
+    return {**left, **{name: left[name] + value if name in left else value for name, value in right.items()}}
 
 
 def _through_rates(settings: OptimizerSettings, wanted: Sequence[str], theta: Tensors) -> bool:

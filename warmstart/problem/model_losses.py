@@ -27,7 +27,7 @@ from warmstart.estimates.passes import differentiable
 from warmstart.moves import movable
 from warmstart.optimizers import Group, groups_of
 from warmstart.problem.randomness import generator_for, own_randomness
-from warmstart.problem.samples import Data, Pair, count, mini_batch, part
+from warmstart.problem.samples import Data, Pair, arguments, count, mini_batch, part
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ class Ingredients:
     augment: Callable[[Any, Configuration, torch.Generator], Any] | None
     prepare: Callable[[Any], Any] | None
     validation: Data | None
+    max_grad_norm: Callable[[Configuration], float | None]
     autocast: torch.dtype | None
     device: str | None
     seed: int
@@ -78,7 +79,14 @@ class ModelLosses:
 
     def losses(self) -> Losses:
         """What a strategy may measure of it."""
-        network = Network(self.parameters, self.forward, self._criterion, self._heldout, self._groups)
+        network = Network(
+            self.parameters,
+            self.forward,
+            self._criterion,
+            self._heldout,
+            self._groups,
+            self._given.max_grad_norm,
+        )
         return Losses(self.batches, self._after, network)
 
     def _skeleton(self, configuration: Configuration) -> nn.Module:
@@ -178,6 +186,10 @@ class ModelLosses:
             optimizer.zero_grad()
             loss = self._criterion(self._outputs(model, theta, samples, config), samples, config)
             loss.backward()  # type: ignore[no-untyped-call]
+            limit = self._given.max_grad_norm(config)
+            if limit is not None:
+                trained = [weight for group in optimizer.param_groups for weight in group["params"]]
+                nn.utils.clip_grad_norm_(trained, limit)
             return loss
 
         return closure
@@ -220,11 +232,9 @@ class ModelLosses:
 def _called(model: nn.Module, theta: Mapping[str, Tensor], inputs: Any) -> Any:
     """``model`` as a function of its parameters; buffers (batch-norm statistics) are clones, discarded."""
     state = {**theta, **{name: buffer.clone() for name, buffer in model.named_buffers()}}
-    positional = inputs if isinstance(inputs, tuple | list) else () if isinstance(inputs, dict) else (inputs,)
+    positional, named = arguments(inputs)
     try:
-        return torch.func.functional_call(
-            model, state, tuple(positional), inputs if isinstance(inputs, dict) else None
-        )
+        return torch.func.functional_call(model, state, positional, named)
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise

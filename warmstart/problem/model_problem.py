@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from asha_core.arguments import number
 from asha_core.errors import SettingError
 from asha_core.space import Configuration, SearchSpace
 from warmstart.base import Losses
@@ -39,6 +40,8 @@ class ModelProblem:
         augment: (inputs, configuration, generator) -> training inputs; randomness from the generator alone.
         prepare: inputs -> held-out inputs, such as a normalisation.
         validation: as ``data``, for the strategies that are told to hold out validation samples.
+        max_grad_norm: the norm to which training clips its gradient (``torch.nn.utils.clip_grad_norm_``), or
+            a function of the configuration that gives it; hyper-gradients go through it. None: it does not.
         autocast: torch.bfloat16 for mixed precision; None: none. There is no gradient scaler here, so
             float16 is refused.
         device: where samples are moved to. None: where the model's weights are.
@@ -59,6 +62,7 @@ class ModelProblem:
         augment: Callable[[Any, Configuration, torch.Generator], Any] | None = None,
         prepare: Callable[[Any], Any] | None = None,
         validation: Data | None = None,
+        max_grad_norm: Callable[[Configuration], float | None] | float | None = None,
         autocast: torch.dtype | None = None,
         device: str | None = None,
         seed: int = 0,
@@ -71,6 +75,8 @@ class ModelProblem:
         check_data("data", data)
         if validation is not None:
             check_data("validation", validation)
+        if not (max_grad_norm is None or callable(max_grad_norm)):
+            max_grad_norm = number("max_grad_norm", max_grad_norm, above=0.0)
         self.space = space
         self._ingredients = Ingredients(
             space,
@@ -82,6 +88,7 @@ class ModelProblem:
             augment,
             prepare,
             validation,
+            max_grad_norm if callable(max_grad_norm) else lambda configuration: max_grad_norm,
             autocast,
             device,
             seed,
@@ -90,4 +97,8 @@ class ModelProblem:
     def losses(self, configuration: Configuration) -> Losses:
         """The model under this configuration: what a strategy measures."""
         with differentiable():
-            return ModelLosses(self._ingredients, configuration).losses()
+            return ModelLosses(self.ingredients(configuration), configuration).losses()
+
+    def ingredients(self, configuration: Configuration) -> Ingredients:
+        """What it is made of under this configuration."""
+        return self._ingredients

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Mapping, Sized
 from typing import Any, cast
 
 import torch
@@ -68,6 +68,19 @@ def count(pair: Pair) -> int:
             "the samples in the first dimension"
         )
     return lengths[0]
+
+
+def call(model: Callable[..., Any], inputs: Any) -> Any:
+    """The model's outputs; a dictionary's entries go to it by name, those of a tuple or list by position."""
+    positional, named = arguments(inputs)
+    return model(*positional, **named)
+
+
+def arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """(positional, named) arguments of a model for its inputs; see ``call``."""
+    if isinstance(inputs, Mapping):
+        return (), dict(inputs)
+    return tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,), {}
 
 
 def part(values: Any, start: int, end: int) -> Any:

@@ -17,7 +17,7 @@ from asha_core.runtime.storage.lock import RunLock
 from trials import load_model, measure_on_test_data
 from trials.tasks.digits import Digits
 from trials.tasks.dummy import Dummy
-from trials.torch_task.final_test import _confusion
+from trials.torch_task.final_test import Confusion
 
 
 @pytest.fixture(scope="module")
@@ -152,8 +152,10 @@ def test_a_note_with_something_else_in_it_is_damaged(run: Path, change: dict[str
 
 def test_classes_beyond_a_bytes_half_are_counted_right() -> None:
     outputs = torch.eye(40)
-    matrix = _confusion(outputs, torch.arange(40, dtype=torch.uint8))
-    assert matrix == torch.eye(40, dtype=torch.int64).tolist()
+    confusion = Confusion()
+    for rows in (slice(0, 15), slice(15, 40)):
+        confusion.add(outputs[rows], torch.arange(40, dtype=torch.uint8)[rows])
+    assert confusion.rows() == torch.eye(40, dtype=torch.int64).tolist()
 
 
 def test_a_folder_of_searches_is_told_apart(run: Path) -> None:

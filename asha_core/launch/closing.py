@@ -10,7 +10,7 @@ from asha_core.launch.argument_names import with_arguments
 from asha_core.launch.result import Result
 from asha_core.launch.resume_options import resume_command
 from asha_core.launch.types import Launch
-from asha_core.runtime.observers import EARLY
+from asha_core.runtime.observers import EARLY, short
 from asha_core.runtime.terminal.streams import say
 
 
@@ -42,7 +42,7 @@ def why_ended(setup: Launch, result: Result) -> str:
     metric, best = setup.built.metric, result.best_value
     return {
         "budget": "the budget is spent",
-        "stop_at": f"{metric} {best} is as good as was asked for (stop-at {setup.stop_at})",
+        "stop_at": f"{metric} {short(best)} is as good as was asked for (stop-at {setup.stop_at})",
         "patience": f"nothing better came in {setup.patience} (patience)",
     }.get(result.outcome.reason, "stopped")
 

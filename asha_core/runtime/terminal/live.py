@@ -45,6 +45,7 @@ class LiveView(Observer):
             redirect_stdout=is_terminal(sys.stdout),  # a redirected one stays where the user sent it
         )
         self._recent: deque[tuple[float, str]] = deque(maxlen=_RECENT)
+        self._warnings: list[str] = []
         self._former = FormerBest()
         self._drawn = -math.inf
 
@@ -59,6 +60,8 @@ class LiveView(Observer):
         line = notable(view, event)
         if line is not None:
             self._recent.append((view.now, line))
+            if line.startswith("warning:"):  # has no room there, and is to be read when it is over
+                self._warnings.append(line)
 
     def on_tick(self, view: SearchView) -> None:
         """Redraw, if a frame is due."""
@@ -66,9 +69,10 @@ class LiveView(Observer):
             self._draw(view)
 
     def on_end(self, view: SearchView, outcome: Outcome) -> None:
-        """Leave what was searched and how it ended."""
+        """Leave what was searched, what was warned of, and how it ended."""
         with suppress(*UNUSABLE):
-            self._console.print(Text(f"{self._title}\n{describe_outcome(outcome, self._unit)}"))
+            lines = [self._title, *self._warnings, describe_outcome(outcome, self._unit)]
+            self._console.print(Text("\n".join(lines)))
 
     def close(self) -> None:
         """Clear the view and give the terminal back."""

@@ -22,7 +22,7 @@ def notable(view: SearchView, event: ExecutorEvent) -> str | None:
             then = "goes again" if _waits(view, event.trial) else "no retries left, so it counts as failed"
             return f"trial {event.trial} lost: {one_line(event.reason, 200)}; {then}"
         case Notice():
-            return one_line(event.text, 160)
+            return one_line(event.text, 400)  # advice stands at its end
         case Retired():
             return f"worker {event.slot} is given up, the others go on: {one_line(event.reason)}"
         case Rejected():

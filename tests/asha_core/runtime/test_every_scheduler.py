@@ -13,6 +13,7 @@ from asha_core.messages import Report
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.loop import Search
 from asha_core.runtime.observers import Leaderboard, Observer, SearchView, SlotView
+from asha_core.runtime.pace import Pace
 from asha_core.runtime.small_budget import SmallBudget
 from asha_core.runtime.storage.journal import JournalWriter, NullJournal, read_journal
 from asha_core.runtime.storage.records import read_event
@@ -208,7 +209,8 @@ def test_the_progress_of_pasha_is_by_what_is_unlocked():
 def test_a_budget_that_is_too_small_is_told_once_and_what_would_do(name, settings, said, capsys):
     scheduler = make(name, **{"min_resource": 2, "max_resource": 18, **settings})
     job = scheduler.ask()
-    warning, view = SmallBudget(), SearchView(scheduler, Budget(seconds=1.5), [SlotView(0, "cpu")], now=0.5)
+    slots = [SlotView(0, "cpu", pace=Pace(1, 0.0, 1.0))]
+    warning, view = SmallBudget(), SearchView(scheduler, Budget(seconds=1.5), slots, now=0.5)
     for resource in (1, 2):
         report = Report(job.trial, 0, resource, value_of(job, resource), 1.0)
         scheduler.tell(report)
@@ -224,7 +226,7 @@ def test_a_budget_that_is_too_small_is_told_once_and_what_would_do(name, setting
 @pytest.mark.parametrize(("deadline", "told"), [(8.0, True), (9.0, False)])
 def test_many_workers_make_no_trial_shorter(name, deadline, told, capsys):
     scheduler = make(name, min_resource=9, max_resource=9 if name == "random" else 27, max_trials=None)
-    slots = [SlotView(slot, "cpu") for slot in range(60)]
+    slots = [SlotView(slot, "cpu", pace=Pace(1, 0.0, 1.0)) for slot in range(60)]
     job = scheduler.ask()
     report = Report(job.trial, 0, 1, 0.5, 1.0)
     scheduler.tell(report)
@@ -233,6 +235,19 @@ def test_many_workers_make_no_trial_shorter(name, deadline, told, capsys):
     if job.until == 9:  # Hyperband draws another bracket
         assert ("buys about 8 units a worker, and" in said) == told
         assert bool(said) == told
+
+
+def test_what_a_workers_first_unit_pays_for_makes_no_budget_too_small(capsys):
+    scheduler = make("asha")
+    slot = SlotView(0, "cpu")
+    warning, view = SmallBudget(), SearchView(scheduler, Budget(seconds=100.0), [slot])
+    for view.now, seconds in ((30.0, 30.0), (30.1, 0.1), (30.2, 0.1)):
+        job = scheduler.ask()
+        report = Report(job.trial, 0, job.start + 1, 0.5, seconds)
+        slot.pace.on_unit(view.now, seconds)
+        scheduler.tell(report)
+        warning.on_event(view, report)
+    assert capsys.readouterr().err == ""
 
 
 @every_scheduler

@@ -15,7 +15,7 @@ from rich.console import Console
 from asha_core.errors import SettingError, TaskError
 from asha_core.messages import Failed, Finished, Lost, Rejected, Report
 from asha_core.runtime.budget import Budget
-from asha_core.runtime.executor import WorkerReady
+from asha_core.runtime.executor import Notice, WorkerReady
 from asha_core.runtime.loop import Search
 from asha_core.runtime.observers import (
     Observer,
@@ -356,6 +356,16 @@ def test_the_events_do_not_repeat_the_best_that_stands_above_them():
     ]
 
 
+def test_a_warning_is_left_whole_when_the_view_is_gone():
+    console = screen(300)
+    warning = "warning: nothing reads 'weight_decay', 'dropout': " + "read them " * 20 + "or drop them"
+    live = LiveView("digits", "accuracy", "epoch", console)
+    run(live, work=lambda job, unit: [Notice(warning, once=True), *train(job, unit)], max_trials=3)
+    left = console.file.getvalue().split("\x1b[?25h")[1]
+    assert left.count(warning) == 1
+    assert left.index(warning) < left.index("search complete")
+
+
 def test_the_line_under_the_frame_is_free_for_what_a_terminal_echoes():
     """``^C`` at the end of a full line would move the cursor to the next one, and the title stay behind."""
     console = screen(80)
@@ -432,6 +442,9 @@ def test_an_error_of_several_lines_is_known_by_its_first():
 def test_a_budget_that_ends_before_the_first_unit_says_so(capsys):
     _, _ = run(SmallBudget(), work=lambda job, _: [], budget=Budget(seconds=2))
     assert "ended before the first unit was reported" in capsys.readouterr().err
+    once = lambda job, unit: train(job, unit)[: job.trial == 0]  # noqa: E731
+    _, _ = run(SmallBudget(), work=once, budget=Budget(seconds=3))
+    assert "ended before anybody went on from the first rung" in capsys.readouterr().err
 
 
 def test_a_table_that_is_too_wide_breaks_its_headings_and_cuts_nothing():

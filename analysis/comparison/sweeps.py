@@ -12,11 +12,11 @@ import numpy as np
 from analysis.comparison.data import GroupData
 from analysis.comparison.extras import BestConfigurations, Sweep, Trend
 from analysis.journals.replicate import Replicate
+from analysis.journals.space import place, ticks_of
 from analysis.stats.sensitivity import loess, means_by_x
 from asha_core.errors import SettingError
 
 LEAST_SETTINGS = 3  # two settings are two variations, and no sweep
-_DECADES = 4  # up to which an axis has a tick a decade
 
 
 def sweeps(data: GroupData) -> Iterable[Sweep]:
@@ -117,38 +117,6 @@ def _unit(each: Replicate, name: str, told: Mapping[str, Any], row: int) -> floa
     """Where a value lies between a dimension's ends; NaN where the configuration lacks the dimension."""
     column = each.trials.get(f"refined.{name}")
     value = None if column is None else column[row]
-    if value is None:
-        return math.nan
-    if told["type"] == "choice":
-        options = list(told["options"])
-        return options.index(value) / max(len(options) - 1, 1) if value in options else math.nan
-    low, high = _ends(told)
-    return (float(value) - low) / (high - low) if high > low else 0.5
-
-
-def _ends(told: Mapping[str, Any]) -> tuple[float, float]:
-    low, high = float(told["lower"]), float(told["upper"])
-    return (math.log10(low), math.log10(high)) if told.get("log") else (low, high)
-
-
-def ticks_of(told: Mapping[str, Any]) -> tuple[tuple[float, ...], tuple[str, ...]]:
-    """Places within [0, 1] of a dimension, and the native values there as text.
-
-    Categories have one each; logarithmic dimensions their ends and the decades between, if these are few;
-    others their ends and the middle.
-    """
-    if told["type"] == "choice":
-        options = list(told["options"])
-        places = [index / max(len(options) - 1, 1) for index in range(len(options))]
-        return tuple(places), tuple(str(option) for option in options)
-    low, high = _ends(told)
-    inside = [float(d) for d in range(math.floor(low) + 1, math.ceil(high))] if told.get("log") else []
-    if not told.get("log"):
-        inside = [(low + high) / 2]
-    elif len(inside) > _DECADES:
-        inside = inside[1 :: len(inside) // 2] if len(inside) > 2 * _DECADES else inside[1::2]
-    span = high - low or 1.0
-    inside = [each for each in inside if 0.05 < (each - low) / span < 0.95]
-    native = [10.0**each if told.get("log") else each for each in (low, *inside, high)]
-    places = [(each - low) / span for each in (low, *inside, high)]
-    return tuple(places), tuple(f"{value:g}" for value in native)
+    if value is not None and told.get("log"):  # in search coordinates there
+        value = 10.0 ** float(value)
+    return place(told, value)

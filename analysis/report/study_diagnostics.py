@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
 
 from analysis import figures
 from analysis.comparison import Comparison, Diagnostics, Group, Sweep, Trend
@@ -89,7 +87,7 @@ def _moved(told: Diagnostics, slug: str, count: int) -> list[Drawing]:
         for each in shown
     ]
     columns = 2 if len(panels) == 4 else min(len(panels), 3)
-    draw = partial(draw_panels, panels=panels, columns=columns, title=f"Before and after: {told.arm}")
+    draw = partial(figures.draw_panels, panels=panels, columns=columns, title=f"Before and after: {told.arm}")
     all_ = len(told.dimensions)
     caption = "Before: configurations as they were proposed. After: as the warm start left them."
     if len(shown) < all_:
@@ -97,22 +95,6 @@ def _moved(told: Diagnostics, slug: str, count: int) -> list[Drawing]:
     words = f"Hyper-parameters before and after the warm start {told.arm}"
     size = (3.7 * columns, 0.3 + 2.5 * -(-len(panels) // columns))
     return [Drawing(f"before-after-{slug}", draw, words, caption, size, wide=columns > 1)]
-
-
-def draw_panels(axes: Axes, panels: Sequence[Callable[[Axes], None]], columns: int, title: str = "") -> None:
-    """Several figures side by side in the place of one.
-
-    Args:
-        axes: the only ones of their figure; they stay empty behind the others.
-    """
-    figure = axes.figure
-    axes.set_axis_off()
-    axes.set_aspect("equal")  # figures of such axes keep the height that they were given
-    rows = -(-len(panels) // columns)
-    for index, panel in enumerate(panels):
-        panel(figure.add_subplot(rows, columns, index + 1))
-    if title:
-        figure.suptitle(title.replace("$", r"\$"), x=0.01, ha="left", fontsize=mpl.rcParams["axes.titlesize"])
 
 
 def _benefit(group: Group, drawn: Sequence[Diagnostics], slug: str) -> list[Drawing]:

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from analysis.figures.checks import array
 from analysis.figures.layout import nothing, plain, ticks_at
 from analysis.figures.style import GREY
+from analysis.figures.value_axis import ValueAxis
 from analysis.stats.arrays import Bools, Floats
 
 _SHADES = (0.14, 0.86)
@@ -35,8 +36,7 @@ def plot_slice(
     levels: int,
     *,
     category: bool = False,
-    limits: tuple[float, float] | None = None,
-    log: bool = False,
+    axis: ValueAxis | None = None,
     ylabel: str = "",
 ) -> None:
     """A mark for each trial that has the dimension: a dot, or where a warm start moved it a triangle.
@@ -46,10 +46,11 @@ def plot_slice(
     Args:
         ticks: places in [0, 1], and their labels.
         before, after: (N,) places in [0, 1], as proposed and as trained; NaN: it does not exist.
-        values: (N,) of the trials; those beyond ``limits`` are drawn at the edge.
-        rungs: (N,) which rung each reached, counted from 0. levels: how many there are.
+        values: (N,) of the trials; those beyond the axis are drawn at its edge.
+        rungs: (N,) which rung each reached, counted from 0.
+        levels: how many there are.
         category: the places are of options, which have no width: trials stand beside one another.
-        log: whether the axis of values is logarithmic.
+        axis: of values; by default that of these.
     """
     was, is_, y = array("before", before), array("after", after), array("values", values)
     kept = np.isfinite(is_) & np.isfinite(y)
@@ -58,14 +59,9 @@ def plot_slice(
         nothing(axes, f"no trial with a value has {name}")
         return
     was, is_, y, reached = was[kept], is_[kept], y[kept], np.asarray(rungs)[kept]
-    if limits is not None:
-        y = np.clip(y, *limits)
-        margin = 0.04 * (limits[1] - limits[0])
-        axes.set_ylim(
-            (limits[0] / 1.15, limits[1] * 1.15) if log else (limits[0] - margin, limits[1] + margin)
-        )
-    if log:
-        axes.set_yscale("log")
+    axis = axis or ValueAxis(y, "max")
+    y = y if axis.limits is None else np.clip(y, *axis.limits)
+    axis.set_on(axes)
     places, texts = ticks
     if category:
         wobble = ((np.arange(len(is_)) * 0.618034) % 1 - 0.5) * 0.5 / max(len(places), 2)
@@ -87,11 +83,11 @@ def _marks(axes: Axes, was: Floats, is_: Floats, y: Floats, colours: Any, reache
     lines = np.stack(
         [np.column_stack([was[moved], y[moved]]), np.column_stack([is_[moved], y[moved]])], axis=1
     )
-    axes.add_collection(
-        LineCollection(list(lines), colors=GREY, linewidths=1.0, alpha=fade, zorder=1.5)
-    )
+    axes.add_collection(LineCollection(list(lines), colors=GREY, linewidths=1.0, alpha=fade, zorder=1.5))
     right = moved & (is_ > was)
     for marker, which in ((".", ~moved), (">", right), ("<", moved & ~right)):
         order = np.flatnonzero(which)[np.argsort(reached[which], kind="stable")]  # who got far lies on top
         size = 44 if marker == "." else 20
-        axes.scatter(is_[order], y[order], size, colours[order], marker, alpha=fade, linewidths=0, zorder=2)
+        axes.scatter(
+            is_[order], y[order], size, colours[order], marker=marker, alpha=fade, linewidths=0, zorder=2
+        )

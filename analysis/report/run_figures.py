@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -15,45 +13,14 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from analysis import figures
-from analysis.figures.confusion import plot_confusion
 from analysis.figures.layout import across, headed, labelled, legend_below, nothing, plain, sample
-from analysis.figures.style import GREY, PALETTE, SIZE, styles
+from analysis.figures.slices import rung_colours
+from analysis.figures.style import GREY, PALETTE, styles
+from analysis.figures.value_axis import ValueAxis
 from analysis.journals.metrics import best_so_far, rung_survival, time_split
 from analysis.journals.runs import Run, TrialHistory, best_value, labels
 from analysis.number_formats import better, time_unit
-from analysis.report.drawings import Drawing
 from asha_core.runtime.units import counted
-
-
-def drawings_of(
-    runs: Sequence[Run], summaries: Sequence[dict[str, Any]], target: float | None
-) -> list[Drawing]:
-    """The figures of a report on runs."""
-    best = partial(plot_best_so_far, runs=runs, target=target)
-    found = [Drawing("best_so_far", best, f"Best {runs[0].metric} so far against wall-clock time")]
-    for index, (run, label, summary) in enumerate(zip(runs, labels(runs), summaries, strict=True)):
-        suffix, of = (f"_{index}", f" of {label}") if len(runs) > 1 else ("", "")
-        own: list[tuple[str, Callable[..., None], str]] = [
-            ("learning_curves", plot_learning_curves, f"Learning curves of every trial{of}")
-        ]
-        if _by_score(run):
-            own.append(("losses", plot_losses, f"Training and validation loss of the best trials{of}"))
-        if summary["warm_start"]:
-            own.append(("warm_start", plot_warm_start, f"What the warm start moved{of}"))
-        found += [
-            Drawing(f"{name}{suffix}", partial(plot, run=run, name=label), words) for name, plot, words in own
-        ]
-        test = summary["test"]
-        if test and test["confusion"]:
-            title = f"Confusion, {label}" if of else "Confusion of the chosen configuration"
-            draw = partial(plot_confusion, matrix=test["confusion"], title=title)
-            words = f"Confusion matrix of the chosen configuration on test data{of}"
-            found.append(Drawing(f"confusion{suffix}", draw, words))
-    rungs, split = partial(plot_rung_survival, runs=runs), partial(plot_time_split, runs=runs)
-    found.append(Drawing("rung_survival", rungs, "Survival of configurations by rung"))
-    size = (SIZE[0], 2.0 + 0.4 * len(runs))
-    found.append(Drawing("time_split", split, "Where the workers' time went", size=size))
-    return found
 
 
 def seconds_axis(axes: Axes, end: float) -> float:
@@ -91,36 +58,25 @@ def plot_best_so_far(axes: Axes, runs: Sequence[Run], target: float | None = Non
         legend_below(axes, [sample(style[name], plain(name)) for name in curves])
 
 
-def plot_learning_curves(axes: Axes, run: Run, name: str | None = None) -> None:
+def plot_learning_curves(
+    axes: Axes, run: Run, name: str | None = None, beside: Sequence[Run] | None = None
+) -> None:
     """Every trial's validation curve, coloured by the rung that it reached.
 
-    name: what tells the run from others, such as its entry of ``labels(runs)``; by default the run's name.
+    Args:
+        name: what tells the run from others, such as its entry of ``labels(runs)``; by default its name.
+        beside: the runs whose figures stand beside this one: all have the same axes and colours.
     """
-    levels = run.levels
     if not any(trial.resources for trial in run.trials.values()):
         nothing(axes, "no trial reported a value: no learning curves")
         return
-    colours = [mpl.colormaps["viridis_r"](0.08 + 0.92 * x) for x in np.linspace(0, 1, len(levels))]
-    reached = dict.fromkeys(levels, 0)
-    for trial in sorted(run.trials.values(), key=lambda trial: trial.reached):
-        rung = int(np.searchsorted(levels, trial.reached, side="right")) - 1
-        if not trial.resources:
-            continue
-        level = levels[max(rung, 0)]
-        reached[level] += 1
-        many = len(run.trials) > 100
-        axes.plot(
-            trial.resources,
-            trial.values,
-            color=colours[max(rung, 0)],
-            linewidth=0.8 if many else 1.2,
-            alpha=0.6 if many else 0.85,
-            marker="." if len(trial.resources) == 1 else None,
-            markersize=5,
-        )
+    alike = list(beside or [run])
+    levels = sorted({level for each in alike for level in each.levels})
+    reached = _draw_curves(axes, run, levels)
     handles = [
         Line2D([], [], color=colour, label=f"{level} ({counted(reached[level], 'trial')})")
-        for level, colour in zip(levels, colours, strict=True)
+        for level, colour in zip(levels, rung_colours(len(levels)), strict=True)
+        if level in run.levels
     ]
     axes.legend(
         handles=handles[::-1],
@@ -129,15 +85,40 @@ def plot_learning_curves(axes: Axes, run: Run, name: str | None = None) -> None:
         fontsize="small",
         loc="lower right" if run.mode == "max" else "upper right",
     )
+    values = [value for each in alike for trial in each.trials.values() for value in trial.values]
+    ValueAxis(values, run.mode).set_on(axes)
     if levels[-1] >= 27:
         axes.set_xscale("log")
         axes.set_xticks(levels, [str(level) for level in levels])
         axes.minorticks_off()
+        axes.set_xlim(0.9 * levels[0], 1.1 * levels[-1])
     else:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xlim(levels[0] - 0.03 * levels[-1], 1.03 * levels[-1])
     across(axes, f"resource ({run.unit}s)")
     labelled(axes, f"{run.metric} (validation; {better(run.mode)})")
     _titled(axes, f"Learning curves of {counted(len(run.trials), 'trial')}", run, name)
+
+
+def _draw_curves(axes: Axes, run: Run, levels: Sequence[int]) -> dict[int, int]:
+    """A line a trial; returns how many reached each level and no higher one."""
+    colours, reached = rung_colours(len(levels)), dict.fromkeys(levels, 0)
+    many = len(run.trials) > 100
+    for trial in sorted(run.trials.values(), key=lambda trial: trial.reached):
+        if not trial.resources:
+            continue
+        rung = max(int(np.searchsorted(levels, trial.reached, side="right")) - 1, 0)
+        reached[levels[rung]] += 1
+        axes.plot(
+            trial.resources,
+            trial.values,
+            color=colours[rung],
+            linewidth=0.8 if many else 1.2,
+            alpha=0.6 if many else 0.85,
+            marker="." if len(trial.resources) == 1 else None,
+            markersize=5,
+        )
+    return reached
 
 
 def plot_rung_survival(axes: Axes, runs: Sequence[Run]) -> None:
@@ -237,7 +218,7 @@ def plot_losses(axes: Axes, run: Run, count: int = 4, name: str | None = None) -
         count: how many trials.
         name: as for ``plot_learning_curves``.
     """
-    ranked = _by_score(run)
+    ranked = by_score(run)
     if not ranked:
         nothing(axes, "no trial with a finite score reported train_loss or valid_loss")
         return
@@ -269,7 +250,7 @@ def plot_losses(axes: Axes, run: Run, count: int = 4, name: str | None = None) -
     legend_below(axes, handles)
 
 
-def _by_score(run: Run) -> list[tuple[float, TrialHistory]]:
+def by_score(run: Run) -> list[tuple[float, TrialHistory]]:
     """The trials with a finite score that reported losses, the best one first, and their scores."""
     sign = -1 if run.mode == "max" else 1
     found = [

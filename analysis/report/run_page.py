@@ -8,13 +8,26 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.journals.metrics import describe_sessions
 from analysis.journals.runs import Run, labels, unlike
+from analysis.journals.space import shown
+from analysis.number_formats import better, listed
 from analysis.report.measures import device_hours
 from analysis.report.page import render
 from analysis.report.run_tables import in_words, tables_of
+from analysis.report.run_trials import trial_table
 from asha_core.runtime.units import counted, format_duration
 
 if TYPE_CHECKING:
     from analysis.report.drawings import Drawing
+
+_SCHEDULERS = {
+    "asha": "ASHA",
+    "asha-stopping": "stopping ASHA",
+    "pasha": "PASHA",
+    "hyperband": "asynchronous Hyperband",
+    "sh": "successive halving",
+    "sync-hyperband": "Hyperband",
+    "random": "random search",
+}
 
 
 def run_page(
@@ -36,28 +49,48 @@ def run_page(
             "about": _about(run),
             "words": in_words(run, summary),
             "numbers": _numbers(run, summary),
+            "area": summary["auc"] is not None,
+            "best": best_of(run, summary),
             "tables": tables_of(run, summary),
         }
         for label, run, summary in zip(labels(runs), runs, summaries, strict=True)
     ]
     return render(
         "run.html",
-        title=runs[0].name if len(runs) == 1 else f"{len(runs)} searches",
+        title=title_of(runs, summaries),
         warning=unlike(runs),
         runs=parts,
         drawings=drawings,
         folder=folder,
         failures=failures,
+        trials=trial_table(runs[0]) if len(runs) == 1 else None,
         directories=[str(run.directory) for run in runs],
         versions=[f"{name} {version}" for name, version in runs[0].manifest["versions"].items()],
     )
+
+
+def title_of(runs: Sequence[Run], summaries: Sequence[Mapping[str, Any]]) -> str:
+    """What a person would write above it: what was tuned, how, and how good it became."""
+    if len(runs) > 1:
+        tasks = list(dict.fromkeys(str(run.manifest["task"]["name"]) for run in runs))
+        return f"{len(runs)} searches of {listed(tasks)}, side by side"
+    (run,), (summary,) = runs, summaries
+    scheduler, variation = run.manifest["scheduler"]["name"], run.manifest["variation"]["name"]
+    warm = "" if run.manifest["variation"].get("strategy") == "none" else f" and {variation}"
+    what = f"Tuning {run.manifest['task']['name']} with {_SCHEDULERS.get(scheduler, scheduler)}{warm}"
+    return what if summary["best"] is None else f"{what}: {run.metric} {summary['best']:.4g}"
 
 
 def _about(run: Run) -> list[str]:
     """How the search was set up, and where it ran."""
     manifest = run.manifest
     devices = ", ".join(sorted({*manifest["hardware"]["gpus"]})) or counted(run.slots, "CPU worker")
-    about = [f"rungs {'/'.join(map(str, run.levels))} {run.unit}s", f"on {devices}"]
+    about = [
+        run.name,
+        f"{run.metric}: {better(run.mode)}",
+        f"rungs {'/'.join(map(str, run.levels))} {run.unit}s",
+        f"on {devices}",
+    ]
     limit = manifest["budget"]["seconds"]
     if limit is not None:
         about.append(f"budget {format_duration(limit)}")
@@ -97,5 +130,50 @@ def _numbers(run: Run, summary: dict[str, Any]) -> list[tuple[str, str]]:
         (f"{summary['gpu_hours']:.3g}", device_hours(gpu=run.on_gpu)),
     ]
     if area is not None:
-        numbers.append((f"{area:.4f}", "mean best-so-far over the run (AUC)"))
+        numbers.append((f"{area:.4f}", "average of the best so far (AUC)"))
     return numbers
+
+
+def best_of(run: Run, summary: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The best configuration, where its checkpoint lies, and the lines that load it; None without a value."""
+    if not summary["top"]:
+        return None
+    top = summary["top"][0]
+    trial = run.trials[top["trial"]]
+    rows = []
+    for name in run.dimensions:
+        if name in trial.configuration:
+            before, after = (shown(of.get(name)) for of in (trial.proposed, trial.configuration))
+            rows.append((name, after, before if before != after else ""))
+    checkpoint = run.directory / "checkpoints" / "best.pt"
+    kept = checkpoint.exists()
+    return {
+        **top,
+        "metric": run.metric,
+        "unit": run.unit,
+        "settings": rows,
+        "moved": any(before for _, _, before in rows),
+        "checkpoint": str(checkpoint.absolute()) if kept else "",
+        "code": loading(run) if kept else "",
+    }
+
+
+def loading(run: Run) -> str:
+    """The lines of Python that load a run's best checkpoint."""
+    path, target = str(run.directory.absolute()), str(run.manifest["task"].get("target") or "")
+    if not any("evaluate_seconds" in costs for trial in run.trials.values() for costs in trial.costs):
+        return (  # a function, or a task with a loop of its own: what it saved is its own affair
+            "import torch\n"
+            f"checkpoint = torch.load({path + '/checkpoints/best.pt'!r}, weights_only=True)\n"
+            'config, state = checkpoint["configuration"], checkpoint["state"]  # as given to trial.save'
+        )
+    module, _, name = target.partition(":")
+    if module.startswith("trials.tasks."):
+        return f"from trials import load_model\n\nmodel, checkpoint = load_model({path!r})"
+    if module == "__main__":
+        return (
+            f"# where {name} is defined, as in your script\n"
+            "from trials import load_model\n"
+            f"model, checkpoint = load_model({path!r}, task={name})"
+        )
+    return f"from trials import load_model\n\nmodel, checkpoint = load_model({path!r}, task={target!r})"

@@ -21,6 +21,7 @@ from analysis.journals.runs import Run, best_value
 from analysis.journals.trial_table import warm_start_summary
 from analysis.number_formats import relative_targets
 from analysis.report.run_page import run_page
+from analysis.report.run_trials import trials_csv
 from asha_core.runtime.storage.json_files import read_optional_json, write_json
 from asha_core.runtime.unread import Unread
 
@@ -153,7 +154,7 @@ def write_report(runs: Sequence[Run], output: Path, targets: Sequence[float] = (
             of the same problem reached.
     """
     from analysis.report.drawings import files_of
-    from analysis.report.run_figures import drawings_of
+    from analysis.report.run_drawings import drawings_of
 
     chosen: dict[str, tuple[list[float], bool]] = {}
     for problem in dict.fromkeys(run.problem for run in runs):
@@ -171,6 +172,8 @@ def write_report(runs: Sequence[Run], output: Path, targets: Sequence[float] = (
     failures = {name: why for name, why in told.items() if why}
     figures = files_of(drawings, folder, failures)
     page = output / "report.html"
+    if len(runs) == 1:
+        (output / "trials.csv").write_text(trials_csv(runs[0]), encoding="utf-8", errors="backslashreplace")
     html = run_page(runs, summaries, drawings, folder, failures)
     page.write_text(html, encoding="utf-8", errors="backslashreplace")
     return Written(page, comparison, figures, summaries, failures)

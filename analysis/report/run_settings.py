@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from analysis import figures
-from analysis.figures.slices import plot_slice
+from analysis.figures.value_axis import ValueAxis
 from analysis.journals.runs import Run, TrialHistory, best_value
 from analysis.journals.space import place, ticks_of
 from analysis.number_formats import better, listed
@@ -21,7 +21,6 @@ from asha_core.runtime.units import counted
 
 _SLICES, _LINES, _BARS = 12, 12, 20  # dimensions in one figure
 _PANEL = (3.4, 2.5)  # inches
-_SPREAD = 30  # of positive values, over which their axis is logarithmic
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ def importance_of(run: Run, settings: Settings) -> Importance:
 
 
 def settings_drawings(run: Run) -> list[Drawing]:
-    """Which mattered; slices; parallel coordinates. None where nothing was searched or nothing was reported."""
+    """Which mattered; slices; parallel coordinates. None where nothing was searched or reported."""
     settings = settings_of(run)
     if not settings.names or not np.isfinite(settings.best).any():
         return []
@@ -97,56 +96,39 @@ def _importance(run: Run, mattered: Importance) -> Drawing:
         mean=[mattered.mean[place_] for place_ in shown],
         sd=[mattered.sd[place_] for place_ in shown],
         note=f"n = {counted(mattered.trials, 'trial')}; {r2(mattered.score)} on trials left out",
-        why=mattered.why,
+        why=mattered.why and "too little is known to say which hyper-parameters mattered",
         title="Which hyper-parameters mattered",
     )
     caption = (
         f"How much worse a random forest tells good trials from bad ones, by {run.metric} at {run.unit} "
         f"{run.levels[0]}, when one hyper-parameter is shuffled among trials that it has not seen; lines are "
-        "standard deviations over five folds and five shuffles. "
+        "standard deviations over ten shuffles. "
     )
     if mattered.why:
-        caption = f"Not drawn: {mattered.why}. Nothing is known then of which mattered."
+        caption = f"Which hyper-parameters mattered is not drawn: {mattered.why}."
     else:
         caption += (
             f"The forest itself explains {max(mattered.score, 0):.0%} of the differences in rank (1 would be "
-            "all): the less, the less the bars say. A bar of about 0 does not say that a hyper-parameter does "
+            "all): the less, the less the bars say. A bar of about 0 does not say that a "
+            "hyper-parameter does "
             "not matter later in training, or outside of this search space."
         )
-    size = figures.tall(len(shown)) if not mattered.why else (figures.SIZE[0], 1.6)
+    size = figures.tall(len(shown)) if not mattered.why else (figures.SIZE[0], 1.2)
     return Drawing(
         "importance", draw, "Which hyper-parameters mattered, by permutation importance", caption, size
     )
 
 
-def _limits(values: Floats, mode: str) -> tuple[tuple[float, float] | None, bool, int]:
-    """Of an axis that a few bad values do not flatten: limits, whether logarithmic, how many lie outside."""
-    finite = values[np.isfinite(values)]
-    low, high = float(finite.min()), float(finite.max())
-    log = mode == "min" and low > 0 and high / low > _SPREAD
-    inner = np.log10(finite) if log else finite
-    first, last = np.quantile(inner, [0.1, 0.9])
-    width = 3 * (last - first)
-    if width > 0 and mode == "max":
-        low = max(low, float(first - width))
-    elif width > 0:
-        edge = float(last + width)
-        high = min(high, 10**edge if log else edge)
-    if low == high:
-        return None, False, 0
-    return (low, high), log, int(((finite < low) | (finite > high)).sum())
-
-
 def _slices(run: Run, settings: Settings, mattered: Importance) -> Drawing:
     names = _ranked(settings, mattered, _SLICES)
-    limits, log, outside = _limits(settings.best, run.mode)
+    axis = ValueAxis(settings.best, run.mode)
     columns = min(len(names), 3)
     panels = []
     for number, name in enumerate(names):
         at = settings.names.index(name)
         panels.append(
             partial(
-                plot_slice,
+                figures.plot_slice,
                 name=name,
                 ticks=ticks_of(run.searched[name]),
                 before=settings.before[:, at],
@@ -155,8 +137,7 @@ def _slices(run: Run, settings: Settings, mattered: Importance) -> Drawing:
                 rungs=settings.rungs,
                 levels=len(run.levels),
                 category=run.searched[name]["type"] == "choice",
-                limits=limits,
-                log=log,
+                axis=axis,
                 ylabel=f"best {run.metric}" if number % columns == 0 else "",
             )
         )
@@ -170,8 +151,8 @@ def _slices(run: Run, settings: Settings, mattered: Importance) -> Drawing:
         parts.append(
             "A triangle was moved by the warm start, the way it points; a line begins where it was proposed."
         )
-    if outside:
-        parts.append(f"{counted(outside, 'trial')} far off the others stand at the edge.")
+    if axis.outside:
+        parts.append(f"{counted(axis.outside, 'trial')} far off the others stand at the edge.")
     if len(names) < len(settings.names):
         parts.append(f"The {len(names)} of {len(settings.names)} hyper-parameters that mattered most.")
     parts.append("A trial that was stopped early has fewer units to show: compare marks of one colour.")

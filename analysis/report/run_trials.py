@@ -17,7 +17,7 @@ from analysis.number_formats import NONE
 MOST_ROWS = 1_000  # of the page's table: a page of 5,000 trials would take seconds to open
 _STATES = {
     "done": "trained to the end",
-    "paused": "paused",
+    "paused": "not promoted",
     "finished": "stopped early, by itself",
     "failed": "failed",
     "rejected": "screened out",
@@ -38,7 +38,8 @@ class TrialTable:
     """The best trials first.
 
     Attributes:
-        header: a name a column; numeric: which of them are numbers.
+        header: a name a column.
+        numeric: which columns are of numbers.
         rows: at most ``MOST_ROWS``.
         total: how many trials there are.
     """
@@ -50,10 +51,12 @@ class TrialTable:
 
 
 def ranked(run: Run) -> list[tuple[TrialHistory, float, int]]:
-    """Every trial with its best value and the unit of it (NaN and 0 without one): the best first, then by number."""
+    """Every trial, its best value and the unit of it (NaN and 0 without one): the best first."""
     found = [(trial, *best_value(trial, run.mode)[:2]) for trial in run.trials.values()]
     sign = -1 if run.mode == "max" else 1
-    return sorted(found, key=lambda each: (math.isnan(each[1]), sign * each[1] if each[2] else 0.0, each[0].id))
+    return sorted(
+        found, key=lambda each: (math.isnan(each[1]), sign * each[1] if each[2] else 0.0, each[0].id)
+    )
 
 
 def trial_table(run: Run) -> TrialTable:
@@ -84,7 +87,7 @@ def _setting(configuration: dict[str, Any], name: str) -> Cell:
 
 
 def trials_csv(run: Run) -> str:
-    """Every trial, a line each: values as they are, lists as JSON; as proposed where a warm start moved it."""
+    """Every trial, a line each: values as they are, lists as JSON; with a warm start also as proposed."""
     names = list(run.searched)
     moved = any(trial.diagnostics for trial in run.trials.values())
     told = ["trial", f"best_{run.metric}", f"at_{run.unit}", "reached", "state", "seconds"]

@@ -15,7 +15,7 @@ LEAST_TRIALS = 20
 LEAST_SCORE = (
     0.2  # of R^2 on trials left out: below, the forest knows too little for its importances to mean much
 )
-_MOST_TRIALS, _FOLDS, _TREES, _REPEATS = 1_000, 5, 60, 5
+_MOST_TRIALS, _FOLDS, _TREES, _REPEATS = 1_000, 5, 50, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +24,9 @@ class Importance:
 
     Attributes:
         dimensions: (D,) names, as they were given.
-        mean, sd: (D,) the loss of R^2 by a shuffled dimension, over folds and repeats; about 0 if it does not
-            matter, or if another says the same.
-        score: R^2 of the ranking on trials left out, over folds: 1 is perfect, 0 no better than the mean.
+        mean, sd: (D,) the loss of R^2 by a shuffled dimension, over shuffles; about 0 if it does not matter,
+            or if another says the same.
+        score: R^2 of the ranking on trials left out: 1 is perfect, 0 no better than the mean.
         trials: how many were used.
         why: why there are no numbers, or why they should not be trusted; "" if they can be.
     """
@@ -73,11 +73,11 @@ def importance(
         return none("all trials have the same value")
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(y))[:_MOST_TRIALS]
-    mean, sd, score = _folds(np.nan_to_num(x[order], nan=-0.5), _ranks(y[order], mode), seed)
+    mean, sd, score = _left_out(np.nan_to_num(x[order], nan=-0.5), _ranks(y[order], mode), seed)
     why = ""
     if score < LEAST_SCORE:
         why = f"a forest cannot tell good trials from bad by their settings ({r2(score)} on trials left out)"
-    return Importance(tuple(dimensions), tuple(mean), tuple(sd), score, len(order), why)
+    return Importance(tuple(dimensions), tuple(mean.tolist()), tuple(sd.tolist()), score, len(order), why)
 
 
 def r2(score: float) -> str:
@@ -95,19 +95,28 @@ def _ranks(values: Floats, mode: str) -> Floats:
     )
 
 
-def _folds(x: Floats, y: Floats, seed: int) -> tuple[list[float], list[float], float]:
+def _left_out(x: Floats, y: Floats, seed: int) -> tuple[Floats, Floats, float]:
     """(D,) means and standard deviations of what a shuffled dimension costs, and R^2, on trials left out."""
     from sklearn.ensemble import RandomForestRegressor
-    from sklearn.inspection import permutation_importance
-    from sklearn.metrics import r2_score
     from sklearn.model_selection import KFold
 
-    lost, predicted = [], np.empty_like(y)
-    for number, (seen, unseen) in enumerate(KFold(_FOLDS, shuffle=True, random_state=seed).split(x)):
-        forest = RandomForestRegressor(_TREES, min_samples_leaf=2, random_state=seed + number)
+    dimensions, rng = x.shape[1], np.random.default_rng(seed)
+    predicted, shuffled = np.empty_like(y), np.empty((dimensions, _REPEATS, len(y)))
+    for seen, unseen in KFold(_FOLDS, shuffle=True, random_state=seed).split(x):
+        forest = RandomForestRegressor(_TREES, min_samples_leaf=2, random_state=seed)
         forest.fit(x[seen], y[seen])
-        predicted[unseen] = forest.predict(x[unseen])
-        found = permutation_importance(forest, x[unseen], y[unseen], n_repeats=_REPEATS, random_state=seed)
-        lost.append(found.importances)
-    every = np.concatenate(lost, axis=1)
-    return every.mean(axis=1).tolist(), every.std(axis=1).tolist(), float(r2_score(y, predicted))
+        asked = np.tile(x[unseen], (dimensions, _REPEATS, 1, 1))
+        for dimension in range(dimensions):
+            for repeat in range(_REPEATS):
+                asked[dimension, repeat, :, dimension] = x[rng.permutation(unseen), dimension]
+        found = forest.predict(np.concatenate([x[unseen], asked.reshape(-1, dimensions)]))
+        predicted[unseen] = found[: len(unseen)]
+        shuffled[:, :, unseen] = found[len(unseen) :].reshape(dimensions, _REPEATS, len(unseen))
+    score = _explained(predicted, y)
+    lost = score - _explained(shuffled, y)
+    return lost.mean(axis=1), lost.std(axis=1), float(score)
+
+
+def _explained(predicted: Floats, y: Floats) -> Floats:
+    """R^2 along the last axis."""
+    return np.asarray(1 - ((predicted - y) ** 2).mean(axis=-1) / y.var())

@@ -209,7 +209,36 @@ BY_NAME = {
     "overheads": overheads,
     "split": split,
 }
+
+
+def importance(**settings: Any) -> Draw:
+    names = ["opt.lr", "a_hyper_parameter_with_a_long_name", *(f"p{number}" for number in range(10))]
+    mean = np.linspace(1.4, -0.05, len(names))
+    given = {"dimensions": names, "mean": mean, "sd": 0.2 * np.abs(mean), "note": "n = 60 trials", **settings}
+    return partial(figures.plot_importance, title="Which hyper-parameters mattered", **given)
+
+
+def slices(**settings: Any) -> Draw:
+    rng = np.random.default_rng(3)
+    after = rng.random(80)
+    given = {
+        "name": "opt.lr",
+        "ticks": ((0.0, 0.25, 0.5, 0.75, 1.0), ("0.0001", "0.001", "0.01", "0.1", "1")),
+        "before": after + 0.1 * rng.random(80),
+        "after": np.where(np.arange(80) % 9, after, np.nan),
+        "values": np.where(np.arange(80) % 7, 1 - (after - 0.6) ** 2, np.nan),
+        "rungs": rng.integers(0, 4, 80),
+        "levels": 4,
+        "ylabel": "best accuracy",
+        **settings,
+    }
+    return partial(figures.plot_slice, **given)
+
+
 OTHERS = {
+    "importance": importance(),
+    "slice": slices(),
+    "slice-category": slices(ticks=((0.0, 0.5, 1.0), ("64/64", "128/64/32", "adam")), category=True),
     "benefit": benefit(),
     "parallel": parallel(),
     "before": before_after(),

@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 from analysis import load_run, rung_survival
 from analysis.journals.metrics import bracket_survival
 from analysis.journals.runs import Run, _assemble
-from analysis.report.run_figures import drawings_of, plot_rung_survival
+from analysis.report.run_drawings import drawings_of
+from analysis.report.run_figures import plot_rung_survival
 from analysis.report.run_page import run_page
 from analysis.report.run_report import summary_of
 from analysis.report.run_tables import best_table, brackets_table, text_tables

@@ -20,7 +20,7 @@ from analysis.figures.layout import labelled, legend_below, plain, sample, text_
 from analysis.figures.style import styles
 from analysis.journals.runs import load_run
 from analysis.report.drawings import Drawing
-from analysis.report.run_figures import drawings_of
+from analysis.report.run_drawings import drawings_of
 from analysis.report.run_report import summary_of
 from analysis.report.study_report import _sections, write_study_report
 from tests.analysis.journals.test_metrics import REPORTS, write_run
@@ -132,7 +132,7 @@ def test_a_figure_of_a_run_that_cannot_be_drawn_is_left_out_and_said(
     figure.parent.mkdir()
     figure.touch()  # of an earlier report
     monkeypatch.setattr(
-        "analysis.report.run_figures.drawings_of", lambda *given: some_broken(drawings_of(*given)[:1])
+        "analysis.report.run_drawings.drawings_of", lambda *given: some_broken(drawings_of(*given)[:1])
     )
     assert main([str(run)]) == 0
     told = capsys.readouterr()

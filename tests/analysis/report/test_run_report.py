@@ -39,7 +39,10 @@ REFINED = tuple(
     }
     for trial in range(3)
 )
-FIGURES = ("best_so_far", "rung_survival", "time_split", "learning_curves", "warm_start", "confusion")
+FIGURES = (
+    *("best_so_far", "rung_survival", "time_split", "learning_curves", "warm_start", "confusion"),
+    *("importance", "slices"),
+)
 
 
 @pytest.fixture
@@ -121,7 +124,7 @@ def test_the_page_refers_to_nothing_outside_itself(drawn: tuple[Path, str]) -> N
     page = Outside()
     page.feed(text)
     assert page.images == len(FIGURES)
-    assert all(reference.startswith("data:") for reference in page.references)
+    assert all(reference.startswith(("data:", "#")) for reference in page.references)
     assert "url(" not in text
     assert "@import" not in text
     assert "run &lt;1&gt;" in text  # names are escaped
@@ -320,7 +323,7 @@ def test_an_end_of_a_kind_that_is_not_known_is_told_as_it_stands(run: Path) -> N
 def test_who_looks_at_a_terminal_is_told_what_takes_seconds(
     run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("analysis.report.run_figures.drawings_of", lambda *given: [])
+    monkeypatch.setattr("analysis.report.run_drawings.drawings_of", lambda *given: [])
     assert main([str(run)]) == 0
     assert capsys.readouterr().err == ""
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)

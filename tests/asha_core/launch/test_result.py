@@ -131,7 +131,7 @@ def test_its_trials_are_a_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_its_model_and_its_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analysis.report.run_figures.drawings_of", lambda *_: [])  # which takes seconds
+    monkeypatch.setattr("analysis.report.run_drawings.drawings_of", lambda *_: [])  # which takes seconds
     scheduler = ASHA(Dummy.space, max_resource=3, max_trials=2)
     options: dict[str, Any] = {"gpus": "inline", "progress": "none", "results_dir": tmp_path / "run"}
     result = tune(Dummy(), scheduler, **options)

@@ -71,7 +71,7 @@ def test_a_search_its_plan_and_its_report_end_as_they_do_elsewhere(
     assert run([*SEARCH, "--resume", "--results-dir", folder, "--json"]) == 0
     found = json.loads(printed()[0].decode(encoding).splitlines()[-1])
     assert found["metric"] == name
-    monkeypatch.setattr("analysis.report.run_figures.drawings_of", lambda *given: [])
+    monkeypatch.setattr("analysis.report.run_drawings.drawings_of", lambda *given: [])
     assert report([folder]) == 0
     assert told in printed()[0]
     assert report([folder, "--json"]) == 0

@@ -1,0 +1,93 @@
+"""What stands below the figures of a report on runs: what each shows, and what its marks are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from analysis.journals.runs import Run
+from analysis.number_formats import better, listed
+
+_TRAINED_OTHERWISE = (
+    *("smoothing", "magnitude", "augment", "dropout", "drop", "mixup", "cutmix", "noise", "mask"),
+    *("temperature", "class_weight", "loss", "batch_size"),
+)
+
+
+def best_so_far(runs: Sequence[Run], target: float | None) -> str:
+    """Of the best value against time."""
+    first = runs[0]
+    text = (
+        f"The best {first.metric} on validation data that any trial had reported by then "
+        f"({better(first.mode)}); "
+        "a dot marks the last improvement. Time begins with the search, so starting the workers is in it."
+    )
+    if len(runs) > 1:
+        text += " A line for each search; it goes on flat to the search's end."
+    return text + (f" Dashed: the target, {target:g}." if target is not None else "")
+
+
+def learning_curves(run: Run) -> str:
+    """Of all trials' values against units."""
+    return (
+        f"A line for each trial: its {run.metric} ({better(run.mode)}) after each {run.unit}; a dot where it "
+        f"reported once. The colour is the rung that it reached ({listed(run.levels)} {run.unit}s): "
+        "most trials "
+        f"are left at the first, and the dark ones were promoted to the end."
+    )
+
+
+def losses(run: Run) -> str:
+    """Of training and validation loss: when these can be compared, and when not."""
+    changed = [name for name in run.searched if any(part in name.lower() for part in _TRAINED_OTHERWISE)]
+    text = (
+        "Validation loss (solid) and training loss (dashed) of the best trials. Validation loss is measured "
+        "alike for all. Training loss is what the optimiser saw: on augmented batches, with dropout "
+        "and label "
+        "smoothing if there are any, and averaged while the weights still moved. So it may lie above the "
+        "validation loss, and that says nothing about overfitting"
+    )
+    if changed:
+        return (
+            f"{text}; and since {listed(changed)} changes what it is measured of, it cannot be "
+            "compared between "
+            "trials. Compare validation losses."
+        )
+    return f"{text}."
+
+
+def warm_start() -> str:
+    """Of the sizes of steps."""
+    return (
+        "How far the warm start moved each hyper-parameter, over trials: the box holds the middle "
+        "half, its line "
+        "is the median, whiskers reach to one and a half times the box, dots lie outside. In search "
+        "coordinates: 0.3 of a log10 dimension is a factor of 2."
+    )
+
+
+def rungs(runs: Sequence[Run]) -> str:
+    """Of survival by rung."""
+    eta = runs[0].manifest["scheduler"]["reduction_factor"]
+    text = f"The share of configurations that were trained for at least so many {runs[0].unit}s"
+    text += "; above the bars, how many these are." if len(runs) <= 2 else "."
+    return (
+        f"{text} A scheduler that lets up one in {eta} would follow the marks; an asynchronous one lets up "
+        "more, since it decides before all have arrived."
+    )
+
+
+def time_split() -> str:
+    """Of where the workers' time went."""
+    return (
+        "All workers' time from the search's begin to its end. Training holds validation and saving; "
+        "starting "
+        "is loading Python, torch and the data; waiting is all else, such as a slot without a job."
+    )
+
+
+def confusion() -> str:
+    """Of the confusion matrix."""
+    return (
+        "How many samples of each true class (rows) were taken for which class (columns), by the chosen "
+        "configuration on test data. Off the diagonal are mistakes."
+    )

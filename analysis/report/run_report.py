@@ -173,7 +173,9 @@ def write_report(runs: Sequence[Run], output: Path, targets: Sequence[float] = (
     figures = files_of(drawings, folder, failures)
     page = output / "report.html"
     if len(runs) == 1:
-        (output / "trials.csv").write_text(trials_csv(runs[0]), encoding="utf-8", errors="backslashreplace")
+        (output / "every-trial.csv").write_text(
+            trials_csv(runs[0]), encoding="utf-8", errors="backslashreplace"
+        )
     html = run_page(runs, summaries, drawings, folder, failures)
     page.write_text(html, encoding="utf-8", errors="backslashreplace")
     return Written(page, comparison, figures, summaries, failures)

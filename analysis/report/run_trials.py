@@ -1,4 +1,4 @@
-"""All trials of one search: as a table that a page can sort and filter, and as trials.csv."""
+"""All trials of one search: as a table that a page can sort and filter, and as every-trial.csv."""
 
 from __future__ import annotations
 

@@ -208,9 +208,9 @@ def test_a_page_of_very_many_trials_stays_small(tmp_path: Path, monkeypatch: pyt
     assert main([str(tmp_path)]) == 0
     page = (tmp_path / "report.html").read_text()
     assert page.count("<tr><td data-n") == 50
-    assert "The best 50 of 120; all are in <code>trials.csv</code>" in page
+    assert "The best 50 of 120; all are in <code>every-trial.csv</code>" in page
     assert len(page) < 100_000 + 50 * 1_000
-    assert len((tmp_path / "trials.csv").read_text().splitlines()) == 121
+    assert len((tmp_path / "every-trial.csv").read_text().splitlines()) == 121
 
 
 def test_the_title_says_what_was_tuned_and_how_good_it_became(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ class Executor(Protocol):
 
     @property
     def devices(self) -> Sequence[str]:
-        """The device of each slot: "cuda:0", "cpu"."""
+        """What each slot runs on, such as "cuda:0": slots of one name share a device."""
         ...
 
     def free(self) -> Sequence[int]:

@@ -15,7 +15,7 @@ from multiprocessing.resource_tracker import ResourceTracker
 from pathlib import Path
 from typing import Any
 
-from asha_core import ASHA, ConfigurationError, Float, Job, SearchSpace
+from asha_core import ASHA, Float, Job, SearchSpace
 from asha_core.errors import TaskError
 from trials.task import FunctionTask, Task
 from trials.trial import Trial
@@ -45,15 +45,6 @@ def never_reports(trial: Trial) -> None:
     return
 
 
-def runs_past_its_end(trial: Trial) -> None:
-    for _ in range(100):
-        trial.report(0.0)
-
-
-def exits(trial: Trial) -> None:
-    sys.exit("leaving")
-
-
 def saves_late(trial: Trial) -> None:
     """Saves after the report: the checkpoint must still be there for the next job."""
     state = trial.resume_from() or {"units": 0}
@@ -62,11 +53,6 @@ def saves_late(trial: Trial) -> None:
         trial.report(state["units"])
         time.sleep(0.05)
         trial.save(state)
-
-
-def reports_text(trial: Trial) -> None:
-    for _ in trial.units():
-        trial.report("good")  # type: ignore[arg-type]
 
 
 def kills_itself_once(trial: Trial) -> None:
@@ -121,10 +107,6 @@ def spoils_its_gpu(trial: Trial) -> None:
         raise RuntimeError("CUDA error: device-side assert triggered")
     for _ in trial.units():
         trial.report(os.getpid())
-
-
-def refuses(trial: Trial) -> None:
-    raise ConfigurationError("x is too small")
 
 
 def every_third(trial: Trial) -> None:
@@ -491,12 +473,6 @@ def closes_its_files(trial: Trial) -> None:
     """Goes on living, without a word to anybody."""
     os.closerange(3, 64)
     time.sleep(60)
-
-
-def reports_twice(trial: Trial) -> None:
-    for unit in trial.units():
-        trial.report(unit)
-        trial.report(unit)
 
 
 def _sleeps_in_unit_two(trial: Trial) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 
 from asha_core.errors import ConfigurationError, SettingError, SpaceError
@@ -15,6 +13,7 @@ from asha_core.searchers.listed import Listed
 from asha_core.searchers.random_search import RandomSearch
 from asha_core.space import Choice, Constant, Float, Int, SearchSpace
 from asha_core.streams import uniforms
+from asha_core.testing import SearcherContract
 from tests.asha_core.predicates import even, never, small
 
 DISCRETE = SearchSpace(
@@ -53,44 +52,18 @@ MAKE = {
     "listed and random": lambda seed: Listed(POINTS, RandomSearch(DISCRETE, seed)),
     "listed and grid": lambda seed: Listed(POINTS, GridSearch(DISCRETE, seed)),
 }
-every_searcher = pytest.mark.parametrize("make", MAKE.values(), ids=MAKE.keys())
 
 
-# -- the contract ----------------------------------------------------------------------------------
+class TestOurSearchers(SearcherContract):
+    @pytest.fixture(autouse=True, params=MAKE.values(), ids=MAKE.keys())
+    def _of_that_kind(self, request):
+        self.make, self.space = request.param, request.param(0).space
+
+    def searcher(self, space, seed):
+        return self.make(seed)
 
 
-@every_searcher
-def test_configuration_i_depends_on_seed_and_i_alone(make):
-    expected = [make(5).propose(index) for index in range(30)]
-    searcher, order = make(5), list(range(30)) * 2
-    random.Random(0).shuffle(order)
-    for index in order:
-        assert searcher.propose(index) == expected[index]
-    assert [make(5).propose(index) for index in (29, 0)] == [expected[29], expected[0]]
-
-
-@every_searcher
-def test_what_is_proposed_belongs_to_the_space_constraints_included(make):
-    searcher = make(1)
-    for index in range(60):
-        configuration = searcher.propose(index)
-        checked = searcher.space.configuration(dict(configuration))
-        assert checked == configuration
-        assert [type(value) for value in checked.values()] == [type(v) for v in configuration.values()]
-        assert searcher.space.allows(configuration)
-
-
-@every_searcher
-def test_another_seed_is_another_sequence(make):
-    one, other = ([make(seed).propose(index) for index in range(20)] for seed in (0, 1))
-    assert one != other
-
-
-@every_searcher
-@pytest.mark.parametrize("seed", [0, 2**63, -1, 10**30])
-def test_any_integer_is_a_seed(make, seed):
-    searcher = make(seed)
-    assert searcher.propose(3) == make(seed).propose(3)
+# -- searches that end -----------------------------------------------------------------------------
 
 
 def play(scheduler, outcome=lambda job: None):

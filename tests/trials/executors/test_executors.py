@@ -52,32 +52,6 @@ def make_pool(tmp_path: Path) -> Iterator[Make]:
     yield from maker("pool", tmp_path)
 
 
-def test_a_job_reports_every_unit_in_order_and_frees_its_slot(running: Make) -> None:
-    executor = running(jobs.work)
-    assert list(executor.free()) == [0]
-    events = finish(executor, jobs.job(until=3))
-    assert [(e.resource, e.value, e.metrics["doubled"]) for e in events if isinstance(e, Report)] == [
-        (1, 0.25, 0.5),
-        (2, 0.5, 1.0),
-        (3, 0.75, 1.5),
-    ]
-    assert list(executor.free()) == [0]
-
-
-def test_a_job_goes_on_from_the_checkpoint_of_the_last(running: Make) -> None:
-    executor = running(jobs.work)
-    finish(executor, jobs.job(until=1))
-    events = finish(executor, jobs.job(start=1, until=3))
-    assert [(e.resource, e.value) for e in events if isinstance(e, Report)] == [(2, 0.5), (3, 0.75)]
-
-
-def test_a_checkpoint_saved_after_the_last_report_is_there_for_the_next_job(running: Make) -> None:
-    executor = running(jobs.saves_late)
-    finish(executor, jobs.job(until=1))
-    events = finish(executor, jobs.job(start=1, until=2))
-    assert [(e.resource, e.value) for e in events if isinstance(e, Report)] == [(2, 2.0)]
-
-
 def test_a_trial_resumes_on_another_worker(shared: SharedPool, tmp_path: Path) -> None:
     pool = shared.running(jobs.work)
     finish(shared.inline(jobs.work), jobs.job(until=1))
@@ -121,27 +95,8 @@ def test_a_raised_exception_is_failed_with_its_traceback_and_the_slot_lives_on(
 
 
 @pytest.mark.parametrize(
-    ("function", "message"),
-    [
-        (jobs.never_reports, "trial 0 returned after unit 0, but its job ends at 3"),
-        (jobs.reports_twice, "trial 0 reported twice in unit 1: report once a unit"),
-        (jobs.runs_past_its_end, "trial 0 reported resource 4, but its job ends at 3"),
-        (jobs.exits, "SystemExit: leaving"),
-        (jobs.reports_text, "value is 'good': report a number"),
-    ],
-)
-def test_a_task_that_breaks_the_rules_is_told_so(running: Make, function: Any, message: str) -> None:
-    *_, last = finish(running(function), jobs.job(until=3))
-    assert isinstance(last, Failed)
-    assert message in last.error
-
-
-@pytest.mark.parametrize(
     ("function", "until", "expected"),
     [
-        (jobs.converges_after_two, 5, [1, 2, Finished(0, 0, 2)]),
-        (jobs.converges_after_two, 2, [1, Finished(0, 0, 2), 2]),
-        (jobs.converges_after_two, 1, [1]),
         (jobs.converges_before_it_reports, 5, [1, 2, Finished(0, 0, 2)]),
         (jobs.breaks_off, 5, [1, 2, Finished(0, 0, 2)]),
         (jobs.breaks_off, 3, [1, 2, Finished(0, 0, 2)]),
@@ -179,20 +134,6 @@ def test_a_trial_that_cannot_have_finished_has_failed(running: Make, function: A
     *_, last = finish(running(function), jobs.job(until=3))
     assert isinstance(last, Failed)
     assert message in last.error
-
-
-def test_a_busy_slot_refuses_a_second_job(running: Make) -> None:
-    executor = running(jobs.sleeps)
-    executor.submit(jobs.job(), 0)
-    assert list(executor.free()) == []
-    with pytest.raises(ValueError, match="slot 0 is not free"):
-        executor.submit(jobs.job(trial=1), 0)
-
-
-def test_closing_twice_is_fine(make: Make) -> None:
-    executor = make(jobs.work)
-    executor.close()
-    executor.close()
 
 
 def test_a_killed_worker_is_noticed_though_its_child_lives_on_and_the_child_is_ended(
@@ -315,12 +256,6 @@ def test_whatever_a_trial_puts_in_the_place_of_its_output_costs_no_worker(
     pool.kill(0, Lost(0, 0, "the test is over"))
 
 
-def test_an_impossible_configuration_is_invalid(running: Make) -> None:
-    *_, last = finish(running(jobs.refuses), jobs.job())
-    assert isinstance(last, Failed)
-    assert (last.kind, last.error) == ("invalid", "x is too small")
-
-
 def test_where_no_worker_can_be_started_the_search_ends_at_the_first_try(
     make_pool: Make, tmp_path: Path
 ) -> None:
@@ -328,23 +263,6 @@ def test_where_no_worker_can_be_started_the_search_ends_at_the_first_try(
     with pytest.raises(WorkerError, match="worker 0 exited with status 3 while starting: a driver crashed"):
         finish(pool, jobs.job())
     assert (tmp_path / "run" / "workers" / "0.log").read_text().count("a driver crashed") == 1
-
-
-def test_a_job_that_is_stopped_keeps_what_it_has_reported(make: Make) -> None:
-    executor = make(jobs.slow_units)
-    executor.submit(jobs.job(until=1000), 0)
-    if isinstance(executor, InlineExecutor):  # its wait() runs the job
-        threading.Timer(0.3, executor.stop).start()
-        events = collect(executor, Lost)
-    else:
-        events = collect(executor, Report)
-        executor.stop()
-        events += collect(executor, Lost)
-    *reports, lost = [e for e in events if not isinstance(e, WorkerReady)]
-    assert [e.resource for e in reports] == list(range(1, len(reports) + 1))
-    assert 0 < len(reports) < 200
-    assert (lost.kind, lost.reason, lost.counts) == ("stopped", "the search was stopped", False)
-    assert executor.wait(0.2) == []
 
 
 def _swallows_ctrl_c(trial: Any) -> None:
@@ -407,29 +325,6 @@ def test_a_job_in_its_last_unit_when_the_search_stops_ends_as_ever(make: Make) -
         time.sleep(0.2)
         executor.stop()
     assert collect(executor, Report)[-1].resource == 1
-
-
-def test_a_job_that_did_not_begin_before_the_stop_is_closed_at_once(make: Make) -> None:
-    executor = make(jobs.sleeps)
-    executor.submit(jobs.job(), 0)
-    executor.stop()
-    assert list(executor.free()) == []  # not before its event is out
-    began = time.monotonic()
-    assert collect(executor, Lost)[-1] == Lost(0, 0, "the search was stopped", "stopped")
-    assert time.monotonic() - began < 1
-    with pytest.raises(ValueError, match="slot 0 is not free"):
-        executor.submit(jobs.job(trial=1), 0)
-
-
-def test_a_job_that_did_not_begin_is_closed_by_kill(make: Make) -> None:
-    executor = make(jobs.reports)
-    executor.submit(jobs.job(), 0)
-    event = Failed(0, 0, "too long", "timeout")
-    executor.kill(0, event)
-    executor.kill(0, event)  # its job has closed
-    assert list(executor.free()) == []
-    assert [e for e in executor.wait(0.1) if not isinstance(e, WorkerReady)] == [event]
-    assert isinstance(finish(executor, jobs.job(trial=1, until=1))[-1], Report)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,7 @@
+from asha_core.testing import TaskContract
+from examples.plugins.rosenbrock import Rosenbrock
+
+
+class TestRosenbrock(TaskContract):
+    def task(self):
+        return Rosenbrock(steps=3)

@@ -6,20 +6,25 @@ from asha_core.own_packages import claim
 
 claim("trials", "warmstart")
 
+from trials.devices import Slot
 from trials.spec import TaskSpec
 from trials.task import FunctionTask, Task
 from trials.torch_task.final_test import Final, measure_on_test_data
 from trials.torch_task.load_model import load_model
 from trials.torch_task.torch_task import TorchTask
 from trials.trial import Trial
+from trials.worker.job_runner import JobRunner, WorkerSettings
 
 __all__ = [
     "Final",
     "FunctionTask",
+    "JobRunner",
+    "Slot",
     "Task",
     "TaskSpec",
     "TorchTask",
     "Trial",
+    "WorkerSettings",
     "load_model",
     "measure_on_test_data",
 ]

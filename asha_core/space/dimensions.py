@@ -195,12 +195,13 @@ class Float:
         found = plain(value)
         if type(found) not in (int, float):
             raise ConfigurationError(f"{name} is {value!r}: it must be a number")
-        if not self.lower <= found <= self.upper:
+        noise = 0.0 if self.step is None else 1e-6 * self.step  # of a sum such as 0.1 + 0.2
+        if not self.lower - noise <= found <= self.upper + noise:
             raise ConfigurationError(f"{name} is {found!r}: it must be in [{self.lower}, {self.upper}]")
         if self.step is None:
             return float(found)
         nearest_value = self.at(self._index(found))
-        if abs(found - nearest_value) > 1e-6 * self.step:
+        if abs(found - nearest_value) > noise:
             raise _off_grid(name, found, self.lower, self.upper, self.step, nearest_value)
         return nearest_value
 

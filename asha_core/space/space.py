@@ -290,6 +290,47 @@ class SearchSpace(Mapping[str, Dimension]):
                 raise ConfigurationError(f"unknown dimension {name!r}{nearest(str(name), self.names)}")
         return values
 
+    # -- other libraries' ----------------------------------------------------------------------
+
+    @staticmethod
+    def from_optuna(distributions: Mapping[str, Any]) -> SearchSpace:
+        """The space of a dictionary of ``optuna.distributions``, such as a trial's ``trial.distributions``.
+
+        Raises:
+            SpaceError: something in it is no distribution of Optuna's; says which.
+            ImportError: Optuna is not installed.
+        """
+        from asha_core.space.conversions import optuna
+
+        return SearchSpace(optuna.dimensions_of(distributions))
+
+    @staticmethod
+    def from_ray(param_space: Mapping[str, Any]) -> SearchSpace:
+        """The space of a ``param_space`` of Ray Tune, nested or not.
+
+        Raises:
+            SpaceError: something in it has no counterpart, such as ``tune.sample_from``; says which.
+            ImportError: Ray Tune is not installed.
+        """
+        from asha_core.space.conversions import ray
+
+        return SearchSpace(ray.dimensions_of(param_space))
+
+    @staticmethod
+    def from_configspace(space: Any, *, constraints: Iterable[Constraint] | None = None) -> SearchSpace:
+        """The space of a ``ConfigSpace.ConfigurationSpace``, with its conditions.
+
+        Args:
+            constraints: what stands in the place of its forbidden clauses, which cannot be carried over.
+        Raises:
+            SpaceError: something in it has no counterpart, such as weights; says which.
+            ImportError: ConfigSpace is not installed.
+        """
+        from asha_core.space.conversions import configspace
+
+        dimensions, conditions = configspace.dimensions_of(space, with_forbidden=constraints is not None)
+        return SearchSpace(dimensions, conditions=conditions, constraints=constraints)
+
     # -- JSON ------------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:

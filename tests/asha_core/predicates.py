@@ -10,6 +10,10 @@ def small(configuration):
     return configuration["x"] + configuration["y"] <= 1.0
 
 
+def anything(configuration):
+    return True
+
+
 def even(configuration):
     return configuration["n"] % 2 == 0
 

@@ -6,12 +6,7 @@ Ray is imported, and nothing of it is started: its schedulers are plain objects 
 from __future__ import annotations
 
 import math
-import os
-import sys
-import warnings
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from types import SimpleNamespace
@@ -23,24 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asha_core.schedulers.levels import bracket_levels, bracket_size, rung_levels
+from tests.peers.process_state import leaving_the_process_as_it_was
 from tests.peers.streams import Ours, Stream, play, streams
-
-
-@contextmanager
-def leaving_the_process_as_it_was() -> Iterator[None]:
-    """Importing Ray sets an exception hook, an environment variable and an entry of sys.path."""
-    hook, path, environment = sys.excepthook, list(sys.path), dict(os.environ)
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            warnings.simplefilter("ignore", FutureWarning)
-            yield
-    finally:
-        sys.excepthook, sys.path[:] = hook, path
-        for name in os.environ.keys() - environment.keys():
-            del os.environ[name]
-
 
 with leaving_the_process_as_it_was():
     try:

@@ -5,30 +5,17 @@ Each library is imported only where it is used, and none of them has to be insta
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from asha_core.errors import SettingError
 from asha_core.space import SearchSpace
+from asha_core.space.conversions import library
 from asha_core.space.dimensions import Constant, Dimension, Float
 from warmstart.base import Problem
 
+__all__ = ["MakeProblem", "library", "space_of"]
 MakeProblem = Callable[[SearchSpace], Problem]
-
-
-def library(module: str, extra: str) -> Any:
-    """An optional library's module, or an error that says how to have it.
-
-    Raises:
-        ImportError: it is not installed.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise ImportError(
-            f"{module} cannot be imported ({error}): pip install 'asha-core[{extra}]'"
-        ) from error
 
 
 def space_of(values: Mapping[str, Any], movable: Mapping[str, Float]) -> SearchSpace:

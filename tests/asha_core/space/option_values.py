@@ -37,3 +37,9 @@ moved = hidden
 
 def hidden() -> None:  # type: ignore[no-redef]
     ...
+
+
+def elsewhere() -> None: ...
+
+
+elsewhere.__module__, elsewhere.__qualname__ = "no_such_module", "relu"

@@ -208,6 +208,7 @@ def test_a_grid_of_such_options() -> None:
         ([f"{MODULE}:Net", Net, "Net"], "is repeated as"),
         ([option_values.unnamed], "is a lambda, which no other process can import"),
         ([option_values.local()], "is defined inside a function, which no other process can import"),
+        ([option_values.elsewhere], "is not what no_such_module:relu imports"),
         ([option_values.moved], "is not what tests.asha_core.space.option_values:hidden imports"),
         ([functools.partial(relu, 1.0)], "is a partial: options must be"),
         ([{"a": 1}], "is a dict: options must be"),

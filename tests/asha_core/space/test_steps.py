@@ -75,7 +75,10 @@ def test_what_lies_between_two_values_is_refused_with_the_nearest(dimension: Any
 
 @pytest.mark.parametrize("found", [0.3, 0.1 + 0.2, np.float64(0.30000000000000004)])
 def test_a_value_with_the_noise_of_arithmetic_is_the_value(found: float) -> None:
-    assert Float(0, 1, step=0.1).check("x", found) == 0.3
+    assert Float(0, 1, step=0.1).check("x", found) == Float(0, 0.3, step=0.1).check("x", found) == 0.3
+    for outside in (math.nan, math.inf, -0.1, 1.1):
+        with pytest.raises(ConfigurationError, match="it must be in"):
+            Float(0, 1, step=0.1).check("x", outside)
 
 
 def test_values_are_as_people_write_them() -> None:

@@ -36,7 +36,7 @@ def _read(given: Mapping[str, Any], prefix: str, ray: Any) -> dict[str, Any]:
     for key, value in given.items():
         name = f"{prefix}{key}"
         if isinstance(value, Mapping) and set(value) == {"grid_search"}:
-            raise _refused(name, "grid_search", "write tune.choice([...]), and search with GridSearch(space, seed)")
+            raise _refused(name, "grid_search", "write tune.choice([...]), and use GridSearch")
         if isinstance(value, Mapping):
             found[key] = _read(value, f"{name}.", ray)
         elif isinstance(value, ray.Domain):

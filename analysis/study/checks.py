@@ -117,7 +117,7 @@ def _not_over(each: Replicate) -> Found | None:
         status = "" if each.status is None else f" (status {each.status})"
         return "failed", f"an error ended it{status}{last_line(each.directory)}"
     how = "was interrupted" if each.reason == "interrupted" else "was killed, or is still running"
-    return "unfinished", f"it {how} after {each.ends['seconds']:.0f} s (asha-run --resume goes on with it)"
+    return "unfinished", f"it {how} after {each.ends['seconds']:.0f} s (it goes on when it is resumed)"
 
 
 def _other_metric(each: Replicate, first: Replicate) -> Found | None:

@@ -335,7 +335,7 @@ def test_what_is_wrong_is_named_and_pairs_are_what_can_be_compared(tmp_path: Pat
         ("mislabelled", "its run.json says seed 7, and 1 was planned"),
         ("duplicate", "as digits-asha-ohgw-1step/seed-1: it is left out"),
         ("metric", "it reports loss (max), and others of its group accuracy (max)"),
-        ("unfinished", "asha-run --resume goes on with it"),
+        ("unfinished", "it goes on when it is resumed"),
         ("unplanned", "runs/stray: study.json does not have this run"),
         (
             "settings",

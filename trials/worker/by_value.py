@@ -21,6 +21,7 @@ import os
 import pickle
 import sys
 import threading
+import weakref
 from collections import ChainMap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -118,7 +119,7 @@ class _Pickler(cloudpickle.Pickler):
         self.of_main: dict[str, Any] = {}
         self.sources: dict[str, list[str]] = {}
         # with what multiprocessing, and torch for it, sends to a process; before __init__ reads it
-        own = {io.TextIOWrapper: _reduce_file, CodeType: self._reduce_code}
+        own = {**_REDUCERS, CodeType: self._reduce_code}
         others = ForkingPickler._extra_reducers  # type: ignore[attr-defined]
         self.dispatch_table = ChainMap(own, cloudpickle.Pickler.dispatch_table, others)
         super().__init__(file, pickle.HIGHEST_PROTOCOL)
@@ -130,6 +131,8 @@ class _Pickler(cloudpickle.Pickler):
             _check_module(obj.__module__)
             if obj.__module__ == _MAIN and vars(sys.modules[_MAIN]).get(name) is obj:
                 self.of_main[name] = obj
+            if is_compiled(obj):
+                raise TypeError("cannot pickle what torch.compile has made of a function")
         elif isinstance(obj, ModuleType):
             return _module_reduced(obj)
         elif isinstance(obj, functools._lru_cache_wrapper) and not _found_by_name(obj):
@@ -185,6 +188,28 @@ def _refuse_gpu_tensor(thing: Any) -> None:
 
 _by_value: list[ModuleType] = []
 _lock = threading.RLock()
+
+
+def _reduce_cached_property(thing: functools.cached_property[Any]) -> Any:
+    return _cached_property, (thing.func, thing.attrname)
+
+
+def _cached_property(function: Callable[..., Any], name: str) -> Any:
+    thing = functools.cached_property(function)
+    thing.__set_name__(object, name)
+    return thing
+
+
+_REDUCERS = {
+    io.TextIOWrapper: _reduce_file,
+    functools.cached_property: _reduce_cached_property,  # it holds a lock before Python 3.12
+    weakref.WeakKeyDictionary: lambda thing: (weakref.WeakKeyDictionary, (dict(thing),)),  # singledispatch
+}
+
+
+def is_compiled(thing: Any) -> bool:
+    """Whether it is a function that ``torch.compile`` has made of another: it is of its own process."""
+    return isinstance(thing, FunctionType) and hasattr(thing, "_torchdynamo_orig_callable")
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from asha_core.errors import AshaError, TaskError, WorkerError
 from trials.spec import importing
 from trials.task import FunctionTask
 from trials.worker import by_value
-from trials.worker.by_value import MainModule, pickled, read
+from trials.worker.by_value import MainModule, is_compiled, pickled, read
 from trials.worker.job_runner import WorkerSettings
 from trials.worker.nameless import nameless_file
 from trials.worker.where_held import Held, innermost
@@ -109,6 +109,8 @@ def _whole(task: Any) -> Held:
 def _what(thing: Any) -> str:
     if isinstance(thing, GeneratorType):
         return "a generator"
+    if is_compiled(thing):
+        return "a function of torch.compile"
     if isinstance(thing, io.IOBase):
         return "an open file"
     if isinstance(thing, _LOCKS):

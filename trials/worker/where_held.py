@@ -8,6 +8,8 @@ from functools import partial
 from types import CodeType, FunctionType, MethodType
 from typing import Any, NamedTuple
 
+from trials.worker.by_value import is_compiled
+
 _DEEPEST = 50
 
 
@@ -51,6 +53,8 @@ def _parts(held: Held) -> Iterator[Held]:
         name = thing.__func__.__qualname__
         yield Held(thing.__self__, "self", f"what the method {name} is bound to")
         yield Held(thing.__func__, name)
+    elif is_compiled(thing):
+        return  # its parts are torch's
     elif isinstance(thing, FunctionType):
         yield from _parts_of_function(thing)
     elif isinstance(thing, staticmethod | classmethod):

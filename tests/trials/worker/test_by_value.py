@@ -203,6 +203,26 @@ def test_what_came_along_of_the_main_module_is_found_by_name(main: ModuleType, t
     assert vars(there)["helper"]() == 42
 
 
+def test_what_python_itself_cannot_pickle_of_a_class_or_a_function_travels(main: ModuleType) -> None:
+    text = """
+import functools
+@functools.singledispatch
+def kind(x): return "any"
+@kind.register(int)
+def _(x): return "int"
+class Kept:
+    @functools.cached_property
+    def value(self): return [kind(1)]
+    @functools.lru_cache
+    def half(self, x): return x / 2
+def thing():
+    kept = Kept()
+    return kind("x"), kind(1), kept.value[0], kept.half(3), vars(kept)
+"""
+    function = read(pickled(written(main, text)), MainModule(None, None))
+    assert function() == ("any", "int", "int", 1.5, {"value": ["int"]})
+
+
 def test_a_traceback_shows_the_lines_of_a_notebook_s_cell(
     main: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:

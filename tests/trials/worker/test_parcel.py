@@ -63,6 +63,15 @@ class ReadsTwoLines(Exception):
         super().__init__(f"{first}\n{second}")
 
 
+def compiled() -> Any:
+    """As torch.compile marks what it makes of a function; its imports take seconds."""
+
+    def function() -> None: ...
+
+    vars(function)["_torchdynamo_orig_callable"] = deep_list
+    return function
+
+
 def deep_list() -> list[Any]:
     found: list[Any] = []
     for _ in range(100_000):
@@ -138,6 +147,7 @@ def test_settings_arrive_as_they_were(arrived: Any) -> None:
         (threading.Lock, "a lock", "cannot pickle '_thread.lock' object"),
         (Path("/dev/null").open, "an open file", "cannot pickle an open file"),
         (partial(Path("/dev/null").open, "rb"), "an open file", "cannot pickle '_io.BufferedReader' object"),
+        (compiled, "a function of torch.compile", "what torch.compile has made"),
         (lambda: (x for x in ()), "a generator", "cannot pickle 'generator' object"),
         (deep_list, "of type list", "excessively deep"),
         (lambda: torch.jit.script(Doubled()), "of type ScriptModule", "serialize object __torch__"),

@@ -257,6 +257,8 @@ class Search:
     def handle(self, event: ExecutorEvent) -> None:
         """Take in an event now; for an executor that runs jobs inside its ``wait``."""
         self._handle([event])
+        if self._over(self.view.now) is not None:  # ``wait`` does not return before the job has ended
+            self._executor.stop()
 
     def _handle(self, events: Sequence[ExecutorEvent]) -> None:
         self.view.now = self._clock.now()

@@ -195,7 +195,8 @@ class RichView(View):
                 table.add_row(Text(name), format_duration(time.monotonic() - since), Text(text, style="dim"))
             output = [Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in self._lines]
         bar = ProgressBar(total=max(self.total, 1), completed=finished)
-        return Group(head, bar, table, Text(""), *output)
+        # the last line is free: ^C, written at the end of a full one, would leave the first line behind
+        return Group(head, bar, table, Text(""), *output, Text(""))
 
     def close(self) -> None:
         """Clear the view."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -62,6 +63,33 @@ def test_a_script_stops_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixtur
         progress="none",
     )
     assert (whole.best, whole.outcome.units) == (plain.best, plain.outcome.units)
+
+
+@pytest.mark.parametrize(("rules", "reason"), [({"stop_at": 1.0}, "stop_at"), ({"budget": 0.2}, "budget")])
+def test_a_job_in_this_process_ends_after_its_unit(tmp_path: Path, rules, reason) -> None:
+    def slowly(trial):
+        for unit in trial.units():
+            time.sleep(0.05 * (reason == "budget"))
+            trial.report(unit / 10)
+
+    def searched(folder: str, **settings):
+        scheduler = ASHA(SPACE, max_trials=1, min_resource=30, max_resource=30)
+        return tune(
+            slowly,
+            scheduler,
+            gpus="inline",
+            results_dir=tmp_path / folder,
+            resume=True,
+            progress="none",
+            **settings,
+        )
+
+    found = searched("run", **rules)
+    assert (found.outcome.reason, found.outcome.units < 15) == (reason, True)
+    if reason == "stop_at":
+        assert found.outcome.units == 10
+        assert searched("run").outcome.units == 30
+        assert json.loads((tmp_path / "run" / "results.json").read_text())["reason"] == "complete"
 
 
 @pytest.mark.parametrize("wrong", [{"stop_at": "high"}, {"stop_at": float("nan")}, {"patience": "soon"}])

@@ -136,6 +136,7 @@ def test_the_view_fits_the_terminal(width: int) -> None:
     view.on_line(run, "stdout", "said " * 100)
     stream = io.StringIO()
     Console(file=stream, width=width, height=24, force_terminal=False).print(view.render())
+    assert not stream.getvalue().splitlines()[-1].strip()  # where a terminal echoes ^C
     lines = stream.getvalue().splitlines()
     assert all(len(line.rstrip()) <= width for line in lines)
     assert len(lines) <= 12

@@ -104,6 +104,7 @@ def _take_up(setup: Launch, contents: JournalContents) -> Session:
         "devices": [slot.label for slot in setup.devices.slots],
         "changes": dict(setup.changes),
         "torn": contents.torn,
+        "repository": repository(_users_code(setup.built)),
     }
     if setup.retry_failed:
         earlier.retried = [trial.id for trial in setup.scheduler.trials if trial.status == Status.FAILED]

@@ -6,10 +6,25 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
+from asha_core.runtime.terminal.command import Parser
+from asha_core.runtime.terminal.console import PROGRESS
+from asha_core.schedulers import SCHEDULERS
+from asha_core.searchers import SEARCHERS
+from trials.tasks import TASKS
+from warmstart.registry import VARIATIONS
+
 _NEEDED = (
     *("help", "help_all", "task", "variation", "scheduler", "gpus", "max_trials", "budget", "max_resource"),
     *("results_dir", "resume", "plan"),
 )
+_SUGGESTED = {
+    "task": [*TASKS],
+    "variation": [*VARIATIONS],
+    "scheduler": [*SCHEDULERS],
+    "searcher": [*SEARCHERS],
+    "gpus": ["auto", "cpu", "inline"],
+    "progress": PROGRESS,
+}
 EXAMPLES = """\
 examples:
   asha-run --task digits --gpus cpu --max-trials 27          a first try: no download, half a minute
@@ -42,7 +57,8 @@ class ShortHelp(argparse.Action):
         parser.exit()
 
 
-def add_help(parser: argparse.ArgumentParser) -> None:
-    """Give it ``--help`` and ``--help-all``."""
+def add_help(parser: Parser) -> None:
+    """Give it ``--help`` and ``--help-all``, and what shells suggest."""
+    parser.names = _SUGGESTED
     parser.add_argument("-h", "--help", action=ShortHelp, help="show this, and exit")
     parser.add_argument("--help-all", action="help", help="show every option, and exit")

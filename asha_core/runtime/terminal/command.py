@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -24,7 +24,13 @@ class _Help(argparse.HelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """Raises ``SettingError`` where argparse would print a usage page and exit; takes no abbreviations."""
+    """Raises ``SettingError`` where argparse would print a usage page and exit; takes no abbreviations.
+
+    Attributes:
+        names: by an option's dest what a shell suggests for it; it may take others.
+    """
+
+    names: Mapping[str, Sequence[str]] = {}
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=_Help, **settings)

@@ -47,4 +47,6 @@ def completion_of(parser: argparse.ArgumentParser, shell: str) -> str:
             action.complete = shtab.FILE  # type: ignore[attr-defined]
         elif isinstance(action, PrintCompletion):
             action.choices = SHELLS
+        elif action.dest in getattr(parser, "names", {}):
+            action.choices = list(parser.names[action.dest])  # type: ignore[attr-defined]
     return str(shtab.complete(parser, shell))

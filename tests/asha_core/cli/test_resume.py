@@ -604,7 +604,7 @@ def test_the_new_options_are_in_the_help_and_in_yaml(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
-        parse_arguments(["--help"])
+        parse_arguments(["--help-all"])
     text = capsys.readouterr().out
     assert [name for name in NEW if f"--{name}" not in text] == []
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(NEW))

@@ -63,11 +63,14 @@ def test_each_command_completes_its_options_in_each_shell(command: str, capsys) 
 
 def test_the_script_completes_in_a_shell(capsys) -> None:
     script = printed(run, "--print-completion", "bash", capsys=capsys)
-    asked = 'COMP_WORDS=(asha-run --max-t) COMP_CWORD=1; _shtab_asha_run; echo "${COMPREPLY[@]}"'
+    asked = """
+        COMP_WORDS=(asha-run --max-t) COMP_CWORD=1; _shtab_asha_run; echo "${COMPREPLY[@]}"
+        COMP_WORDS=(asha-run --scheduler pas) COMP_CWORD=2; _shtab_asha_run; echo "${COMPREPLY[@]}"
+    """
     answer = subprocess.run(
         ["bash", "-c", f"{script}\n{asked}"], check=False, capture_output=True, text=True, timeout=30
     )
-    assert "--max-trials" in answer.stdout.split(), answer.stderr
+    assert answer.stdout.split() == ["--max-trials", "pasha"], answer.stderr
 
 
 def test_without_shtab_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch, capsys) -> None:

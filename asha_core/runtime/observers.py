@@ -83,7 +83,8 @@ class SearchView:
         estimates = []
         deadline = self.budget.deadline
         if deadline is not None:
-            estimates.append((min(self.now / deadline, 1.0), max(deadline - self.now, 0.0)))
+            done = min(self.now / deadline, 1.0) if deadline > 0 else 1.0
+            estimates.append((done, max(deadline - self.now, 0.0)))
         scheduler = self.scheduler
         if scheduler.trial_limit is not None:
             expected = self._expected_units(scheduler.trial_limit)

@@ -91,16 +91,16 @@ class WarmStartContract:
         )
         return problem, model
 
-    def _proposed(self, count: int = 4) -> list[Configuration]:
+    def _proposed(self, count: int = 3) -> list[Configuration]:
         return [RandomSearch(self.space, 0).propose(index) for index in range(count)]
 
-    def _checked(self, before: Configuration, outcome: Outcome) -> Outcome:
+    def _checked(self, outcome: Outcome) -> Outcome:
         """An outcome inside the space whose diagnostics a journal can hold."""
         assert isinstance(outcome, Outcome), "refine returns Outcome(configuration, diagnostics)"
         self.space.configuration(dict(outcome.configuration))  # raises, and says what is wrong
         told = json.loads(json.dumps(outcome.diagnostics))
         assert told.get("strategy") == self.warm_start().name, 'say {"strategy": self.name, ...}'
-        assert all(name in before for name in told.get("step", {}))
+        assert all(name in self.space for name in told.get("step", {}))
         return outcome
 
     def test_it_has_what_is_asked_of_it(self) -> None:
@@ -118,7 +118,7 @@ class WarmStartContract:
             problem, model = self.problem()
             with _no_trace(model):
                 outcome = warm_start.refine(problem, before, seed)
-            self._checked(before, outcome)
+            self._checked(outcome)
             assert dict(before) == given
             assert outcome.configuration.get("held", 0.3) == 0.3
 
@@ -134,11 +134,9 @@ class WarmStartContract:
 
     def test_it_stays_inside_from_every_corner(self) -> None:
         """Clamp, or reflect: ``space.configuration`` refuses what lies outside."""
-        for corner in (0.0, 1.0):
-            for odd in range(len(self.space)):
-                unit = [1.0 - corner if place == odd else corner for place in range(len(self.space))]
-                before = self.space.from_unit(unit)
-                self._checked(before, self.warm_start().refine(self.problem()[0], before, 1))
+        for corners in ((0.0,), (1.0,), (0.0, 1.0)):
+            before = self.space.from_unit([corners[i % len(corners)] for i in range(len(self.space))])
+            self._checked(self.warm_start().refine(self.problem()[0], before, 1))
 
     def test_a_problem_without_losses_will_do_unless_it_says_otherwise(self) -> None:
         """With ``needs_losses`` a search without them is refused before it begins."""
@@ -147,17 +145,17 @@ class WarmStartContract:
             with pytest.raises(AshaError):
                 warm_start.refine(PlainProblem(self.space), before, 0)
         else:
-            self._checked(before, warm_start.refine(PlainProblem(self.space), before, 0))
+            self._checked(warm_start.refine(PlainProblem(self.space), before, 0))
 
     def test_a_problem_without_a_network_will_do(self) -> None:
         """``losses.network`` is None there: measure ``losses.after``, or change nothing."""
         problem = BlackBox(self.space, lambda config, draw: math.log10(config["lr"]) ** 2 + draw % 3)
         for seed, before in enumerate(self._proposed(2)):
-            self._checked(before, self.warm_start().refine(problem, before, seed))
+            self._checked(self.warm_start().refine(problem, before, seed))
 
     @pytest.mark.parametrize("value", [math.nan, math.inf])
     def test_a_loss_that_is_not_finite_is_no_error(self, value: float) -> None:
         """A step that diverges: leave the configuration as it is, or draw another."""
         before = self._proposed(1)[0]
         problem = BlackBox(self.space, lambda config, draw: value)
-        self._checked(before, self.warm_start().refine(problem, before, 0))
+        self._checked(self.warm_start().refine(problem, before, 0))

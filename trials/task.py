@@ -6,7 +6,7 @@ import inspect
 import json
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -33,6 +33,7 @@ class Task(ABC):
         mode: "max" or "min".
         unit: name of one unit of resource.
         min_resource, max_resource, reduction_factor: defaults for the scheduler.
+        preload: names of modules that take long to import, which are loaded once for all workers.
 
     One instance lives in each worker process; it may keep what is slow to load (the data).
     """
@@ -44,6 +45,7 @@ class Task(ABC):
     min_resource: int = 1
     max_resource: int = 81
     reduction_factor: int = 3
+    preload: Sequence[str] = ()
     _arguments: _Arguments
 
     def __new__(cls, *positional: Any, **named: Any) -> Self:
@@ -209,6 +211,8 @@ class FunctionTask(Task):
         self.metric = text("metric", metric)
         self.mode = one_of("mode", mode, MODES)
         self.unit = "unit"
+        if "torch" in sys.modules:  # the function's module, or the script, has imported it
+            self.preload = ("torch", "torch._dynamo")
 
     def run(self, trial: Trial) -> None:
         """Call the function."""

@@ -202,4 +202,5 @@ def _executor(setup: Launch, token: str, stop: StopSignal) -> Executor:
         heartbeat_timeout=safety.heartbeat,
         start_timeout=safety.start,
         token=token,
+        preload=setup.built.preload,
     )

@@ -25,6 +25,31 @@ class FreshProcess(SpawnProcess):
         return copyreg._reconstructor, (SpawnProcess, object, None), vars(self)  # type: ignore[attr-defined]
 
 
+def message(process_obj: BaseProcess, popen: Any) -> memoryview:
+    """What the process reads first: where it is, and itself.
+
+    Args:
+        popen: which starts it.
+    """
+    prepared = spawn.get_preparation_data(process_obj.name)
+    for main in ("init_main_from_name", "init_main_from_path"):
+        prepared.pop(main, None)
+    content = io.BytesIO()
+    set_spawning_popen(popen)
+    try:
+        reduction.dump(prepared, content)
+        reduction.dump(process_obj, content)
+    finally:
+        set_spawning_popen(None)
+    return content.getbuffer()
+
+
+def close(*numbers: int) -> None:
+    """Close descriptors."""
+    for number in numbers:
+        os.close(number)
+
+
 class _Popen(popen_spawn_posix.Popen):
     """Starts the process."""
 
@@ -33,21 +58,12 @@ class _Popen(popen_spawn_posix.Popen):
     def _launch(self, process_obj: BaseProcess) -> None:
         tracker = resource_tracker.getfd()
         assert tracker is not None
-        prepared = spawn.get_preparation_data(process_obj.name)
-        for main in ("init_main_from_name", "init_main_from_path"):
-            prepared.pop(main, None)
-        message = io.BytesIO()
-        set_spawning_popen(self)
-        try:
-            reduction.dump(prepared, message)
-            reduction.dump(process_obj, message)
-        finally:
-            set_spawning_popen(None)
+        content = message(process_obj, self)
         # the process holds the far end of the first as long as it lives; from the second it reads its
         # message, and hears of this process's end
         self.sentinel, alive = os.pipe()
         orders, writes = os.pipe()
-        self.finalizer = util.Finalize(self, _close, (self.sentinel, writes))
+        self.finalizer = util.Finalize(self, close, (self.sentinel, writes))
         try:
             python: Any = spawn.get_executable()
             command: Any = spawn.get_command_line(tracker_fd=tracker, pipe_handle=orders)
@@ -57,9 +73,4 @@ class _Popen(popen_spawn_posix.Popen):
             os.close(alive)
             os.close(orders)
         with open(writes, "wb", closefd=False) as pipe:
-            pipe.write(message.getbuffer())
-
-
-def _close(*numbers: int) -> None:
-    for number in numbers:
-        os.close(number)
+            pipe.write(content)

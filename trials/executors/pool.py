@@ -11,6 +11,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -18,7 +19,7 @@ from asha_core.errors import TaskError, WorkerError
 from asha_core.messages import Event, Failed, Job, Lost, Report, closes
 from asha_core.runtime.executor import ExecutorEvent, Notice, WorkerReady
 from trials.devices import Slot
-from trials.executors import retirement
+from trials.executors import fork_server, retirement
 from trials.executors.hang_detector import HangDetector
 from trials.executors.worker_process import Worker
 from trials.executors.worker_slot import USUAL_LIMITS, StartLimits, WorkerSlot
@@ -46,6 +47,7 @@ class ProcessPool:
             each pool.
         limits: when a slot gets its next worker.
         clock: monotonic; for the heartbeats.
+        preload: modules that take long to import, for the server that workers are forked from.
     Raises:
         WorkerError: the task cannot be sent to another process. From ``wait``: no worker can be started in
             any slot.
@@ -65,6 +67,7 @@ class ProcessPool:
         token: str | None = None,
         limits: StartLimits = USUAL_LIMITS,
         clock: Callable[[], float] = time.monotonic,
+        preload: Sequence[str] = (),
     ) -> None:
         self.search_token = token or secrets.token_hex(8)
         self._hang_detector = HangDetector(heartbeat_timeout, start_timeout, clock)
@@ -74,9 +77,10 @@ class ProcessPool:
         self._pending: list[ExecutorEvent] = []  # for the next wait
         self._ever_ready = self._stopped = self._closed = False
         self._reaper = Reaper(self.search_token)
+        shared = dict(set.intersection(*(set(place.environment.items()) for place in slots)))
+        self._find_server = partial(fork_server.server, preload, shared)
         try:
-            for slot in self._slots:
-                self._start(slot)
+            self._start_those_due(self._pending)
         except BaseException:
             self.close()
             raise
@@ -181,9 +185,9 @@ class ProcessPool:
         self._reaper.release()
         self._closed = True
 
-    def _start(self, slot: WorkerSlot) -> None:
+    def _start(self, slot: WorkerSlot, server: fork_server.Server | None) -> None:
         # without a reaper a worker must live long enough to end its children: see trials.worker.main
-        if slot.start(dies_with_parent=self._reaper.alive):
+        if slot.start(self._reaper.alive, server):
             assert slot.worker is not None
             self._hang_detector.on_message(slot.worker)
 
@@ -324,12 +328,16 @@ class ProcessPool:
     def _start_those_due(self, events: list[ExecutorEvent]) -> None:
         if self._stopped:
             return
+        server: fork_server.Server | None = None
+        fit: bool | None = False
+        if any(slot.waits for slot in self._slots) and (server := self._find_server()) is not None:
+            fit = server.ready()
         for slot in self._slots:
             may, notice = slot.may_start()
             if notice is not None:
                 events.append(notice)
-            if may:
-                self._start(slot)
+            if may and fit is not None:
+                self._start(slot, server if fit else None)
 
     def _handed_out(self, events: list[ExecutorEvent]) -> list[ExecutorEvent]:
         """What ``wait`` returns; if no slot is left, first all that has come from those that were.

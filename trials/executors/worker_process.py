@@ -6,9 +6,8 @@ import multiprocessing
 import os
 import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
@@ -16,11 +15,12 @@ from typing import Any
 
 from asha_core.messages import Job
 from asha_core.own_packages import Reference
-from asha_core.runtime.interrupts import INTERRUPTS
 from asha_core.space import as_kept
 from trials.devices import Slot
-from trials.executors.fresh_process import FreshProcess
+from trials.executors.fork_server import UNKNOWN, process
+from trials.executors.surroundings import environment, no_interrupts
 from trials.worker import processes
+from trials.worker.entrance import Entrance
 from trials.worker.job_runner import WorkerSettings
 from trials.worker.journalled_count import JournalledCount
 from trials.worker.main import SetupFailed, WorkerIdentity, main
@@ -73,7 +73,7 @@ class Worker:
     """
 
     def __init__(self, settings: WorkerSettings, place: Slot, identity: WorkerIdentity, name: str) -> None:
-        self._token, self._name = identity.token, name
+        self._token, self._name, self._forked = identity.token, name, identity.server
         self.ready = self.leaving = self.was_killed = False
         self.setup_failed: SetupFailed | None = None
         self.memory = self.received = self.handed = 0
@@ -89,15 +89,23 @@ class Worker:
         self.events, events_far = context.Pipe(duplex=False)
         self._journalled = JournalledCount()
         parcel = Parcel(settings)
-        self._process = FreshProcess(
+        mark = processes.mark(identity.token, name)
+        self._process = process(
+            identity.server,
             target=Reference(main.__module__, main.__name__),
-            args=(parcel, identity, jobs_far, events_far, _Handle(self._journalled)),
+            args=(
+                Entrance(mark, place.environment),
+                parcel,
+                identity,
+                jobs_far,
+                events_far,
+                _Handle(self._journalled),
+            ),
             name=f"asha-worker-{identity.slot}",
             daemon=False,  # a daemon may not have children, and data loaders have
         )
         try:
-            environment = {**place.environment, **processes.mark(identity.token, name)}
-            with no_interrupts(), _environment(environment), _as_no_daemon():
+            with no_interrupts(), environment({**place.environment, **mark}), _as_no_daemon():
                 self._process.start()
         except BaseException:
             self._close_pipes()
@@ -164,6 +172,8 @@ class Worker:
         if code is None:
             return "closed its pipe"
         self.was_killed = -code in (signal.SIGKILL, signal.SIGTERM)
+        if self._forked and code == UNKNOWN and not processes.is_own_child(self._forked):
+            return "lost the process that it was forked from"
         if code >= 0:
             return f"exited with status {code}"
         if code != -signal.SIGKILL:
@@ -208,19 +218,6 @@ def _signal_name(number: int) -> str:
 
 
 @contextmanager
-def no_interrupts() -> Iterator[None]:
-    """Hold back Ctrl-C and SIGTERM: a worker is started and known, or neither.
-
-    The new process inherits the mask, so that Ctrl-C does not reach it while it imports; ``main`` lifts it.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
 def _as_no_daemon() -> Iterator[None]:
     """For a process that starts inside, though this one is a daemon, such as a worker of a pool.
 
@@ -235,22 +232,3 @@ def _as_no_daemon() -> Iterator[None]:
         yield
     finally:
         this.daemon = True
-
-
-_ENVIRONMENT_LOCK = threading.Lock()
-
-
-@contextmanager
-def _environment(changes: Mapping[str, str]) -> Iterator[None]:
-    """``os.environ`` with ``changes``, for a process that starts inside."""
-    with _ENVIRONMENT_LOCK:
-        before = {name: os.environ.get(name) for name in changes}
-        os.environ.update(changes)
-        try:
-            yield
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value

@@ -13,6 +13,7 @@ from asha_core.messages import Event, Job, Lost
 from asha_core.runtime.executor import Notice
 from trials.devices import Slot
 from trials.executors import gpu_memory
+from trials.executors.fork_server import Server
 from trials.executors.worker_process import Worker
 from trials.worker.job_runner import WorkerSettings
 from trials.worker.main import WorkerIdentity
@@ -95,7 +96,7 @@ class WorkerSlot:
         """Whether a worker is to be started here, now or later."""
         return self.worker is None and self._start_at < math.inf
 
-    def start(self, dies_with_parent: bool) -> bool:
+    def start(self, dies_with_parent: bool, server: Server | None = None) -> bool:
         """Start a worker; False if the system refuses, or what was sent before cannot be sent again.
 
         Raises:
@@ -103,9 +104,15 @@ class WorkerSlot:
         """
         self._started += 1
         self._start_at = math.inf
-        in_main = threading.current_thread() is threading.main_thread()
         # the system means the thread that started a worker when it tells the worker of its parent's end
-        identity = WorkerIdentity(self.index, self.place.device, self._token, dies_with_parent and in_main)
+        in_main = server is not None or threading.current_thread() is threading.main_thread()
+        identity = WorkerIdentity(
+            self.index,
+            self.place.device,
+            self._token,
+            dies_with_parent and in_main,
+            None if server is None else server.pid,
+        )
         try:
             self.worker = Worker(self._settings, self.place, identity, f"{self.index}.{self._started}")
         except OSError as error:

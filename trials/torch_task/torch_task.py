@@ -65,6 +65,8 @@ class TorchTask(Task):
     compile: str = ""
     loader_workers: int = 0
     collate_fn: Callable[[list[Any]], Any] | None = None
+    # PyTorch loads the second with the first optimiser that is made
+    preload: Sequence[str] = ("torch", "torch._dynamo", "trials.torch_task.training", "trials.costs.flops")
 
     @abstractmethod
     def model(self, config: Configuration) -> nn.Module:

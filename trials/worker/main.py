@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
 import traceback
@@ -25,6 +24,7 @@ from asha_core.runtime.interrupts import INTERRUPTS, Arrivals
 from asha_core.runtime.storage.run_directory import RunDirectory
 from asha_core.runtime.terminal.streams import UNUSABLE
 from trials.worker import processes
+from trials.worker.entrance import Entrance
 from trials.worker.heartbeat import EventSender, start_heartbeat
 from trials.worker.job_runner import JobRunner
 from trials.worker.journalled_count import JournalledCount
@@ -32,7 +32,6 @@ from trials.worker.output import output_to, print_utf8, worker_log
 from trials.worker.parcel import Sent
 
 _FAMILY_SECONDS = 10.0  # that the end of a worker's family may take
-_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG, in <linux/prctl.h>
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +42,7 @@ class WorkerIdentity:
         slot: its number.
         device: for torch.
         token: of the search (``trials.worker.processes``).
+        server: the process that it is forked from; None: the engine starts it.
         dies_with_parent: the system may kill it when the thread that started it ends.
     """
 
@@ -50,6 +50,7 @@ class WorkerIdentity:
     device: str
     token: str
     dies_with_parent: bool = False
+    server: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,7 @@ class _StopRequest:
 
 
 def main(
+    entrance: Entrance,
     sent: Sent,
     identity: WorkerIdentity,
     jobs: Connection,
@@ -115,6 +117,7 @@ def main(
 ) -> None:
     """The worker process: set up, then job after job until the pipe closes."""
     began = time.perf_counter()
+    entrance.enter()
     sender = EventSender(events)
     os.setsid()  # Ctrl-C is the engine's to handle; and a kill takes the whole group along
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -198,11 +201,8 @@ def _leave_with_parent(identity: WorkerIdentity) -> threading.Thread:
 
     thread = threading.Thread(target=watch, name="leave-with-parent", daemon=True)
     thread.start()
-    if identity.dies_with_parent and sys.platform == "linux":
-        with suppress(ImportError, OSError, AttributeError):
-            import ctypes
-
-            ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
-        if os.getppid() != parent.pid:  # it was gone before that
+    if identity.dies_with_parent:
+        processes.die_with_parent()
+        if os.getppid() not in {parent.pid, identity.server}:  # it was gone before that
             os.killpg(0, signal.SIGKILL)
     return thread

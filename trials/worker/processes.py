@@ -27,6 +27,7 @@ HAVE_PROC = os.path.isdir("/proc/self")  # noqa: PTH112 - pathlib would double t
 _TRACKERS = (b"resource_tracker import main", b"torch_shm_manager")  # in their command lines
 _GRACE = 4.0  # seconds that they have to themselves: torch's takes two
 _MARK = "ASHA_SEARCH_"  # the token is in the name, so that a search inside a search carries both
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG, in <linux/prctl.h>
 _TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 
@@ -155,12 +156,32 @@ def _family(pids: Collection[int], alive: Mapping[int, Stat] | None = None) -> s
     alive = _alive() if alive is None else alive
     family = {each for each, it in alive.items() if it.session in pids}
     # one may have no session of its own yet
-    family |= {pid for pid in pids if pid in alive and alive[pid].parent == os.getpid()}
+    family |= {pid for pid in pids if pid in alive and _started_here(alive[pid].parent, alive)}
     size = -1
     while size != len(family):
         size = len(family)
         family |= {each for each, it in alive.items() if it.parent in family}
     return family - {os.getpid()}
+
+
+def parent_of(pid: int) -> int | None:
+    """None if there is no such process, or no ``/proc``."""
+    found = stat(pid)
+    return None if found is None else found.parent
+
+
+def die_with_parent() -> None:
+    """Ask the system to kill this process when the thread that started it ends, where it can be asked."""
+    if sys.platform == "linux":
+        with suppress(ImportError, OSError, AttributeError):
+            import ctypes
+
+            ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+
+
+def _started_here(parent: int, alive: Mapping[int, Stat]) -> bool:
+    """Whether it is this process, or its fork server."""
+    return parent == os.getpid() or (parent in alive and alive[parent].parent == os.getpid())
 
 
 def _alive() -> dict[int, Stat]:

@@ -219,9 +219,9 @@ def test_workers_are_pinned_before_anything_can_import_torch(make_pool: Make, tm
 
 def test_close_kills_what_runs_and_leaves_no_process(make_pool: Make) -> None:
     pool = make_pool(jobs.sleeps, slots=2)
-    workers = pids(pool)
     pool.submit(jobs.job(), 0)
     collect(pool, WorkerReady)
+    workers = pids(pool)
     began = time.monotonic()
     pool.close()
     assert time.monotonic() - began < 20

@@ -1,0 +1,67 @@
+"""The program of a fork server: it loads what its workers will need, says so, and forks them."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing.forkserver import main
+from pathlib import Path
+from typing import NoReturn
+
+from trials.worker import entrance, processes
+
+READY = "ready"
+_GPUS = ("/dev/nvidia", "/dev/kfd")
+# what every worker loads, and what it is made of
+_OURS = ("trials.worker.main", "trials.executors.worker_process")
+
+
+def serve(listener: int, alive: int, speaker: int, modules: Sequence[str]) -> NoReturn:
+    """Load the modules, and fork workers until nobody is left who could ask for one.
+
+    Args:
+        listener: descriptor of the socket at which workers are asked for.
+        alive: descriptor that has an end when all are gone who could ask.
+        speaker: descriptor to which ``READY`` is written, or why no worker can be forked.
+        modules: their names. One that cannot be imported is imported again in each worker, whose log then
+            has the reason.
+    """
+    processes.die_with_parent()
+    with _silence():
+        for name in (*_OURS, *modules):
+            with suppress(BaseException):
+                importlib.import_module(name)
+    os.write(speaker, (_why_unfit() or READY).encode())
+    os.close(speaker)
+    try:
+        main(listener, alive, ())
+    finally:  # workers never come here; and there is nothing to clean up
+        os._exit(0)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    kept = [os.dup(number) for number in (1, 2)]
+    with open(os.devnull, "w") as nowhere:
+        for number in (1, 2):
+            os.dup2(nowhere.fileno(), number)
+    try:
+        yield
+    finally:
+        for number, copy in enumerate(kept, 1):
+            os.dup2(copy, number)
+            os.close(copy)
+
+
+def _why_unfit() -> str:
+    """Why no worker can be forked from this process; empty: they can."""
+    if not entrance.can_be_marked():
+        return "its environment cannot be written to"
+    if threading.active_count() > 1:
+        return "a thread runs in it"
+    if any(str(link.resolve()).startswith(_GPUS) for link in Path("/proc/self/fd").iterdir()):
+        return "a GPU is in use in it"
+    return ""

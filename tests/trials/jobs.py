@@ -136,6 +136,28 @@ def tells_its_environment(trial: Trial) -> None:
         trial.report(float(pinned or -1))
 
 
+def tells_its_surroundings(trial: Trial) -> None:
+    for _ in trial.units():
+        told = {name: os.environ.get(name) for name in ("ASHA_TEST_SET_LATER", "HOME")}
+        room = any(name.startswith("ASHA_ROOM") for name in os.environ)
+        print(f"set={told['ASHA_TEST_SET_LATER']} home={told['HOME']} cwd={Path.cwd()} room={room}")
+        trial.report(0.0)
+
+
+def tells_who_loaded(trial: Trial) -> None:
+    import slow_to_load  # type: ignore[import-not-found]  # the test writes it
+
+    for _ in trial.units():
+        trial.report(slow_to_load.loaded_by)
+
+
+def draws_with_numpy(trial: Trial) -> None:
+    import numpy
+
+    for _ in trial.units():
+        trial.report(numpy.random.random())
+
+
 def reports(trial: Trial) -> None:
     """The quickest of all: its worker does not load torch."""
     for unit in trial.units():

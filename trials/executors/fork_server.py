@@ -29,6 +29,8 @@ from trials.executors.fresh_process import FreshProcess, close, message
 from trials.executors.surroundings import environment, no_interrupts
 from trials.worker import entrance, preloading, processes
 
+SWITCH = "ASHA_FORK_SERVER"  # in the environment: 0 for workers that each import for themselves
+UNKNOWN = 255  # Python's word for the status of a process whose server is gone
 _MOST = 2  # servers at a time: each holds what it has loaded
 _PATIENCE = 60.0  # seconds that it may take; beyond, workers import for themselves
 _PROGRAM = (
@@ -114,7 +116,7 @@ class Server(ForkServer):
 
     def alive(self) -> bool:
         """Whether it is there, and this process's own: not that of one which this was forked from."""
-        return self._process.poll() is None and processes.parent_of(self.pid) == os.getpid()
+        return self._process.poll() is None and processes.is_own_child(self.pid)
 
     def ensure_running(self) -> None:
         """Nothing: Python would start one of its own."""
@@ -172,20 +174,22 @@ class _Servers:
     def find(self, modules: Sequence[str], variables: Mapping[str, str]) -> Server:
         surroundings = (list(modules), variables, _surroundings())
         for known, server in self._in_use:
-            if known == surroundings and server.alive():
+            # one that ended before it was ready would do so again
+            if known == surroundings and (server.alive() or not server.ready()):
                 return server
+        self._in_use = [each for each in self._in_use if each[0] != surroundings]
         self._keep(_MOST - 1)
         server = Server(modules, variables)
         self._in_use.append((surroundings, server))
         return server
 
     def numbered(self, pid: int) -> Server:
+        """The one with that process."""
         return next(server for _, server in self._in_use if server.pid == pid)
 
     def _keep(self, most: int) -> None:
-        """Keep those that are alive, and of them the latest."""
-        alive = [each for each in self._in_use if each[1].alive()]
-        kept = alive[len(alive) - most :] if most else []
+        """Release all but the latest."""
+        kept = self._in_use[-most:] if most else []
         for each in self._in_use:
             if each not in kept:
                 each[1].release()
@@ -203,7 +207,7 @@ def server(modules: Sequence[str], shared: Mapping[str, str]) -> Server | None:
         modules: that take long to import.
         shared: what all workers have in their environments, beyond what this process has.
     """
-    if not processes.HAVE_PROC or sys.platform != "linux":
+    if not processes.HAVE_PROC or sys.platform != "linux" or os.environ.get(SWITCH) == "0":
         return None
     variables = {name: value for name, value in shared.items() if name.startswith(_READ_AT_IMPORT)}
     try:

@@ -14,7 +14,7 @@ from typing import NoReturn
 from trials.worker import entrance, processes
 
 READY = "ready"
-_GPUS = ("/dev/nvidia", "/dev/kfd")
+GPUS = ("/dev/nvidia", "/dev/kfd")
 # what every worker loads, and what it is made of
 _OURS = ("trials.worker.main", "trials.executors.worker_process")
 
@@ -34,7 +34,7 @@ def serve(listener: int, alive: int, speaker: int, modules: Sequence[str]) -> No
         for name in (*_OURS, *modules):
             with suppress(BaseException):
                 importlib.import_module(name)
-    os.write(speaker, (_why_unfit() or READY).encode())
+    os.write(speaker, (why_unfit() or READY).encode())
     os.close(speaker)
     try:
         main(listener, alive, ())
@@ -56,12 +56,12 @@ def _silence() -> Iterator[None]:
             os.close(copy)
 
 
-def _why_unfit() -> str:
+def why_unfit() -> str:
     """Why no worker can be forked from this process; empty: they can."""
     if not entrance.can_be_marked():
         return "its environment cannot be written to"
     if threading.active_count() > 1:
         return "a thread runs in it"
-    if any(str(link.resolve()).startswith(_GPUS) for link in Path("/proc/self/fd").iterdir()):
+    if any(str(link.resolve()).startswith(GPUS) for link in Path("/proc/self/fd").iterdir()):
         return "a GPU is in use in it"
     return ""

@@ -164,10 +164,10 @@ def _family(pids: Collection[int], alive: Mapping[int, Stat] | None = None) -> s
     return family - {os.getpid()}
 
 
-def parent_of(pid: int) -> int | None:
-    """None if there is no such process, or no ``/proc``."""
+def is_own_child(pid: int) -> bool:
+    """Whether it is alive, and this process has started it."""
     found = stat(pid)
-    return None if found is None else found.parent
+    return found is not None and found.state not in "ZX" and found.parent == os.getpid()
 
 
 def die_with_parent() -> None:

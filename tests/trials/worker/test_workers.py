@@ -62,7 +62,7 @@ def test_silent_workers_are_hung_ended_and_replaced_unless_they_compute(
             if isinstance(event, Lost) or (isinstance(event, Report) and event.trial):
                 ended[event.trial] = event
     assert ended[0].kind == "hung"
-    assert ended[0].reason.startswith("worker 0 gave no sign of life for 2 s (state T: stopped), and --heart")
+    assert ended[0].reason.startswith("worker 0 gave no sign of life for 2 s (state T: stopped), and heart")
     assert ended[0].counts
     assert not any(jobs.alive(int(pid)) for pid in flag.read_text().split())
     assert ended[1].kind == "hung"

@@ -1,0 +1,173 @@
+"""Workers that are forked are in nothing worse off than workers that are Pythons of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from asha_core.messages import Lost, Report
+from asha_core.runtime.executor import WorkerReady
+from tests.trials import jobs
+from tests.trials.executors.pools import Make, collect, finish, gone, maker, pids
+from trials.executors import fork_server
+from trials.worker import entrance, preloading, processes
+
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(not processes.HAVE_PROC, reason="there is no /proc here"),
+]
+
+
+@pytest.fixture
+def make_pool(tmp_path: Path) -> Iterator[Make]:
+    yield from maker("pool", tmp_path)
+
+
+@pytest.fixture
+def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder from which modules can be imported."""
+    monkeypatch.syspath_prepend(tmp_path / "modules")
+    (tmp_path / "modules").mkdir()
+    return tmp_path / "modules"
+
+
+def server(*names: str, patience: float = 30.0) -> tuple[fork_server.Server, bool | None]:
+    """A new one, and whether workers can be forked from it."""
+    made = fork_server.Server(names, {})
+    assert gone(lambda: made.ready() is None, patience)
+    return made, made.ready()
+
+
+def forked(pid: int) -> bool:
+    return b"preloading" in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def test_workers_show_marks_of_their_own_and_hand_them_down(make_pool: Make) -> None:
+    pool = make_pool(jobs.has_a_family, slots=2, environment={"ASHA_TEST_FLAG": "/nonexistent"})
+    collect(pool, WorkerReady)
+    first, second = pids(pool)
+    assert forked(first)
+    assert forked(second)
+    assert processes.marked(pool.search_token, "0.1") == {first}
+    assert processes.marked(pool.search_token, "1.1") == {second}
+    shown = Path(f"/proc/{first}/environ").read_bytes()
+    assert entrance.room_for_a_mark().keys().isdisjoint(name.decode() for name in shown.split(b"="))
+    assert os.getsid(first) == first
+
+
+def test_the_next_worker_has_loaded_what_the_first_one_s_server_had(make_pool: Make, modules: Path) -> None:
+    """A module that takes two seconds to import is imported once, however many workers there are."""
+    (modules / "slow_to_load.py").write_text("import os, time; time.sleep(1); loaded_by = os.getpid()\n")
+    pool = make_pool(jobs.tells_who_loaded, slots=2, preload=["slow_to_load"])
+    collect(pool, WorkerReady)
+    values = set()
+    for number in range(2):
+        [report] = [e for e in finish(pool, jobs.job(trial=number, until=1), number) if isinstance(e, Report)]
+        values.add(report.value)
+    assert len(values) == 1
+    assert not values & set(pids(pool))
+    os.kill(pids(pool)[0], signal.SIGKILL)
+    began = time.monotonic()
+    collect(pool, WorkerReady)
+    assert time.monotonic() - began < 1.0  # it did not wait for the import
+
+
+def test_a_worker_has_the_surroundings_of_the_engine_now_and_not_of_the_server_s_start(
+    make_pool: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    make_pool(jobs.reports)  # there is a server
+    monkeypatch.setenv("ASHA_TEST_SET_LATER", "yes")
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.chdir(tmp_path)
+    pool = make_pool(jobs.tells_its_surroundings)
+    finish(pool, jobs.job(until=1))
+    log = (tmp_path / "run" / "trials" / "0" / "log.txt").read_text()
+    assert f"set=yes home=None cwd={tmp_path} room=False" in log
+
+
+def test_another_path_or_limit_is_another_server(make_pool: Make, modules: Path) -> None:
+    before = fork_server.server([], {})
+    assert fork_server.server([], {"OF_NO_IMPORT": "1"}) is before
+    assert fork_server.server([], {"OMP_NUM_THREADS": "7"}) is not before
+    (modules / "there.py").touch()
+    mask = os.umask(0o077)
+    try:
+        assert fork_server.server([], {}) is not before
+    finally:
+        os.umask(mask)
+
+
+@pytest.mark.parametrize(
+    ("content", "fit"),
+    [
+        (
+            "import threading, time; threading.Thread(target=time.sleep, args=(60,), daemon=True).start()",
+            False,
+        ),
+        ("raise SystemExit(3)", True),
+        ("1 / 0", True),
+        ("import os; os._exit(0)", False),
+        ("import os; os.kill(os.getpid(), 9)", False),
+        ("print('this is not for the terminal')", True),
+    ],
+    ids=["a thread", "exits", "fails", "ends it", "kills it", "prints"],
+)
+def test_a_server_says_whether_workers_can_be_forked_from_it(
+    content: str, fit: bool, modules: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (modules / "preloaded.py").write_text(content + "\n")
+    made, answer = server("preloaded")
+    assert answer is fit
+    made.release()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_gpu_that_is_in_use_makes_it_unfit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(entrance, "can_be_marked", lambda: True)
+    assert preloading.why_unfit() == ""
+    monkeypatch.setattr(preloading, "GPUS", (str(tmp_path),))
+    with open(tmp_path / "nvidia0", "w"):
+        assert preloading.why_unfit() == "a GPU is in use in it"
+
+
+def test_without_a_fit_server_workers_import_for_themselves(make_pool: Make, modules: Path) -> None:
+    (modules / "ends_it.py").write_text("import os; os._exit(0)\n")
+    pool = make_pool(jobs.reports, preload=["ends_it"])
+    assert isinstance(finish(pool, jobs.job(until=1))[-1], Report)
+    assert not forked(pids(pool)[0])
+
+
+def test_nobody_waits_for_ever_for_a_server(modules: Path) -> None:
+    (modules / "never.py").write_text("import time; time.sleep(1000)\n")
+    now = 0.0
+    made = fork_server.Server(["never"], {}, clock=lambda: now)
+    assert made.ready() is None
+    now = 61.0
+    assert made.ready() is False
+    os.kill(made.pid, signal.SIGKILL)
+    made.release()
+
+
+def test_a_server_that_is_killed_is_replaced_and_its_workers_with_it(make_pool: Make) -> None:
+    pool = make_pool(jobs.sleeps)
+    pool.submit(jobs.job(), 0)
+    collect(pool, WorkerReady)
+    [worker] = pids(pool)
+    found = processes.stat(worker)
+    assert found is not None
+    os.kill(found.parent, signal.SIGKILL)
+    [lost] = [event for event in collect(pool, Lost) if isinstance(event, Lost)]
+    assert "lost the process that it was forked from" in lost.reason
+    collect(pool, WorkerReady)
+    assert pids(pool) != [worker]
+
+
+def test_random_numbers_of_numpy_are_not_the_same_in_every_worker(make_pool: Make) -> None:
+    pool = make_pool(jobs.draws_with_numpy, slots=2, preload=["numpy"])
+    drawn = {finish(pool, jobs.job(trial=n, until=1), n)[-1].value for n in range(2)}
+    assert len(drawn) == 2

@@ -115,11 +115,8 @@ class Search:
     def workers(self) -> list[int]:
         """Processes of the workers that are alive now."""
         assert self.engine is not None
-        try:
-            text = Path(f"/proc/{self.engine.pid}/task/{self.engine.pid}/children").read_text()
-        except OSError:
-            return []
-        return [pid for pid in map(int, text.split()) if b"spawn_main" in _command_line(pid)]
+        servers = [pid for pid in _children(self.engine.pid) if b"preloading" in _command_line(pid)]
+        return [pid for server in servers for pid in _children(server)]
 
     def finish(self) -> None:
         """The engine has ended: nothing of it may be left, and what it wrote must be whole."""
@@ -196,6 +193,13 @@ def _shared_memory() -> set[str]:
                 if "/dev/shm/" in line:  # by inode: a semaphore was mapped under another name than it has
                     there.pop(int(line.split()[4]), None)
     return set(there.values())
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    except OSError:
+        return []
 
 
 def _command_line(pid: int) -> bytes:

@@ -21,6 +21,8 @@ from typing import Any
 
 from asha_core import ASHA, Float, SearchSpace, tune
 from asha_core.runtime.storage.journal import JournalWriter
+from trials.devices import parse_devices
+from trials.executors import fork_server
 from trials.trial import Trial
 
 SPACE = SearchSpace({"x": Float(0.0, 1.0), "y": Float(1e-4, 1.0, log=True)})
@@ -112,6 +114,8 @@ def scheduler(seed: int) -> ASHA:
 
 def main(directory: str, slots: int, seed: int) -> None:
     resource_tracker.ensure_running()  # Python's own, one for every process that starts others
+    if slots:  # likewise the one that workers are forked from, for this search and the next
+        fork_server.server((), parse_devices("cpu", slots).slots[0].environment)
     before = _held()
     result = tune(
         train,

@@ -43,6 +43,7 @@ class Digits(TorchTask):
     space = SPACE
     batch_size = 32
     max_resource = 27
+    preload = (*TorchTask.preload, "sklearn.datasets", "sklearn.model_selection")
 
     def __init__(self, model: str = "cnn") -> None:
         self.network = one_of("digits model", model, ("cnn", "mlp"))

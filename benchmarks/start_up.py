@@ -63,19 +63,23 @@ def search(how: str, workers: int, folder: Path) -> dict[str, float]:
     command += ["--workers-per-gpu", str(workers), "--max-resource", "27", "--max-trials", "100000"]
     command += ["--results-dir", str(folder / "run"), "--progress", "none"]
     began = time.perf_counter()
-    engine = subprocess.Popen(command, env=environment(how))
+    engine = subprocess.Popen(
+        command, env=environment(how), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     took: dict[str, float] = {}
-    killed = 0.0
+    killed, ready = 0.0, 0
     for record in records(folder / "run" / "journal.jsonl"):
         now = time.perf_counter()
-        if record["type"] == "worker" and record.get("state", "ready") == "ready":
-            pid, slot = record["pid"], record["slot"]
-            if killed and slot == victim[1]:
+        if record["type"] == "worker":
+            pid = record["pid"]
+            if killed:
                 took["again"] = now - killed
                 break
+            ready += 1
         elif record["type"] == "report" and not killed:
-            took["first"] = now - began
-            victim = (pid, slot)
+            took.setdefault("first", now - began)
+            if ready < workers:
+                continue
             killed = time.perf_counter()
             os.kill(pid, signal.SIGKILL)
     engine.send_signal(signal.SIGINT)
@@ -110,7 +114,7 @@ def cpu(how: str, workers: int, folder: Path) -> float:
     command = [sys.executable, "-m", "asha_core.cli.run", "--task", "digits", "--gpus", "cpu"]
     command += ["--workers-per-gpu", str(workers), "--max-resource", "1", "--max-trials", str(workers)]
     command += ["--results-dir", str(folder / "cpu"), "--progress", "none"]
-    subprocess.run(command, env=environment(how), check=True)
+    subprocess.run(command, env=environment(how), check=True, stdout=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
@@ -118,7 +122,11 @@ def cpu(how: str, workers: int, folder: Path) -> float:
 def measured(how: str, workers: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        return {**search(how, workers, folder), "second": second(how, folder), "cpu": cpu(how, workers, folder)}
+        return {
+            **search(how, workers, folder),
+            "second": second(how, folder),
+            "cpu": cpu(how, workers, folder),
+        }
 
 
 def shown(values: list[float]) -> str:
@@ -126,7 +134,9 @@ def shown(values: list[float]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--pairs", type=int, default=5)
     arguments = parser.parse_args()

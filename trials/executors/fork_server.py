@@ -9,7 +9,6 @@ it does not start, where something in it would not survive a fork.
 from __future__ import annotations
 
 import atexit
-import io
 import json
 import os
 import socket
@@ -18,10 +17,8 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from multiprocessing import popen_forkserver, reduction, spawn, util
-from multiprocessing.context import set_spawning_popen
+from multiprocessing import popen_forkserver, util
 from multiprocessing.forkserver import ForkServer, read_signed
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +150,7 @@ class _Popen(popen_forkserver.Popen):
 
     _fds: list[int]  # for the worker
 
-    def _launch(self, process_obj: _ForkedProcess) -> None:  # type: ignore[override]
+    def _launch(self, process_obj: _ForkedProcess) -> None:
         content = message(process_obj, self)
         self.sentinel, far = _SERVERS.numbered(process_obj.server).connect_to_new_process(self._fds)
         # the copy is how the worker sees that this process has ended

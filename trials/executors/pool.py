@@ -27,6 +27,7 @@ from trials.worker import processes
 from trials.worker.heartbeat import Heartbeat
 from trials.worker.job_runner import WorkerSettings
 from trials.worker.main import Leaving, Ready, SetupFailed
+from trials.worker.parcel import Parcel
 from trials.worker.reaper import Reaper
 
 _STOPPED = "the search was stopped"
@@ -81,6 +82,8 @@ class ProcessPool:
         self._find_server = partial(fork_server.server, preload, shared)
         try:
             self._start_those_due(self._pending)
+            if any(slot.waits for slot in self._slots):  # for a server: what cannot be sent is told now
+                Parcel(settings).content()
         except BaseException:
             self.close()
             raise
@@ -328,16 +331,18 @@ class ProcessPool:
     def _start_those_due(self, events: list[ExecutorEvent]) -> None:
         if self._stopped:
             return
-        server: fork_server.Server | None = None
-        fit: bool | None = False
+        may_fork, server = False, None
         if any(slot.waits for slot in self._slots) and (server := self._find_server()) is not None:
-            fit = server.ready()
+            ready = server.ready()
+            if ready is None:
+                return
+            may_fork = ready
         for slot in self._slots:
             may, notice = slot.may_start()
             if notice is not None:
                 events.append(notice)
-            if may and fit is not None:
-                self._start(slot, server if fit else None)
+            if may:
+                self._start(slot, server if may_fork else None)
 
     def _handed_out(self, events: list[ExecutorEvent]) -> list[ExecutorEvent]:
         """What ``wait`` returns; if no slot is left, first all that has come from those that were.

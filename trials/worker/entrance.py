@@ -30,14 +30,14 @@ class Entrance:
     def __init__(self, mark: Mapping[str, str], place: Mapping[str, str]) -> None:
         self._mark = dict(mark)
         self._environment = dict(place)
-        self._streams: list[Any] = []
+        self._streams: dict[int, Any] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """On its way: with the engine's environment, and where the engine prints now."""
         return {
             "_mark": self._mark,
             "_environment": {**os.environ, **self._environment, **self._mark},
-            "_streams": [reduction.DupFd(number) for number in (1, 2)],
+            "_streams": {number: reduction.DupFd(number) for number in (1, 2) if _is_open(number)},
         }
 
     def enter(self) -> None:
@@ -47,10 +47,11 @@ class Entrance:
         for name in set(os.environ).difference(self._environment):
             del os.environ[name]
         os.environ.update(self._environment)
-        for number, stream in enumerate(self._streams, 1):
+        for number, stream in self._streams.items():
             descriptor = stream.detach()
-            os.dup2(descriptor, number)
-            os.close(descriptor)
+            if descriptor != number:  # that of a Python of its own is there from the start
+                os.dup2(descriptor, number)
+                os.close(descriptor)
         if "numpy" in sys.modules:  # or all that are forked from one process would draw the same
             sys.modules["numpy"].random.seed()
 
@@ -63,6 +64,14 @@ def room_for_a_mark() -> dict[str, str]:
 def can_be_marked() -> bool:
     """Whether a process that is forked from this one can show a mark of its own."""
     return _address() is not None
+
+
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
 
 
 def _write(mark: Mapping[str, str]) -> None:

@@ -39,13 +39,17 @@ class Parcel:
         self._settings = settings
         self._file = -1
 
-    def __reduce__(self) -> tuple[Callable[..., Sent], tuple[Any, ...]]:
+    def content(self) -> bytes:
+        """The settings, pickled."""
         try:
-            content = pickled(self._settings)
+            return pickled(self._settings)
         except OSError:  # such as too many open files: another try may do
             raise
         except Exception as error:
             raise WorkerError(_why_not_sent(self._settings.task, error)) from error
+
+    def __reduce__(self) -> tuple[Callable[..., Sent], tuple[Any, ...]]:
+        content = self.content()
         self.close()
         self._file = nameless_file("asha-settings", len(content))
         with open(self._file, "wb", closefd=False) as file:

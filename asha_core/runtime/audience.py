@@ -52,8 +52,12 @@ class Audience:
                 self._view.notices.append(Notice(_told(observer, method, error)))
 
 
-def _told(observer: Observer, method: str, error: Exception) -> str:
-    frames = traceback.extract_tb(error.__traceback__)[1:]
+def raised(error: BaseException) -> str:
+    """What was raised, and where, in one line."""
+    frames = traceback.extract_tb(error.__traceback__)[1:]  # beyond whoever caught it
     where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
-    said = one_line(f"{type(error).__name__}: {error}")
-    return f"observer {type(observer).__name__} is left out from now on, its {method} raised {said}{where}"
+    return f"{one_line(f'{type(error).__name__}: {error}')}{where}"
+
+
+def _told(observer: Observer, method: str, error: Exception) -> str:
+    return f"observer {type(observer).__name__} is left out from now on, its {method} raised {raised(error)}"

@@ -7,13 +7,15 @@ search, or to a version that decided otherwise, and the record is named.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from asha_core.errors import AshaError, JournalError, ResultsError
+from asha_core.errors import AshaError, JournalError, ResultsError, SettingError
 from asha_core.messages import Event, Job, closes
+from asha_core.runtime.audience import raised
 from asha_core.runtime.storage.journal import JournalContents, parse_journal
 from asha_core.runtime.storage.manifest import PLACE_OPTIONS
 from asha_core.runtime.storage.records import Record, job_record, json_values, read_event
@@ -134,13 +136,15 @@ def _replay_record(earlier: EarlierSessions, record: Record, scheduler: Schedule
         case _:
             event = read_event(record)
             if event is not None:
-                scheduler.tell(event)
+                with _its_own_errors(scheduler):
+                    scheduler.tell(event)
                 _close(earlier.running, event)
                 earlier.history.append((earlier.t, event))
 
 
 def _same_job(record: Record, scheduler: Scheduler) -> Job:
-    job = scheduler.ask()
+    with _its_own_errors(scheduler):
+        job = scheduler.ask()
     there = {name: value for name, value in record.items() if name not in _ANYWHERE}
     if job is None:
         raise JournalError(f"the journal has the job {there}, and the scheduler has none to give")
@@ -148,9 +152,27 @@ def _same_job(record: Record, scheduler: Scheduler) -> Job:
     if ours != there:
         raise JournalError(
             f"the journal has the job {there}, and the scheduler would give {ours}: this is not the search "
-            "that wrote the journal, or its version decided otherwise"
+            f"that wrote the journal, or its version decided otherwise{_learner(scheduler)}"
         )
     return job
+
+
+def _learner(scheduler: Scheduler) -> str:
+    if not scheduler.searcher.learns:
+        return ""
+    return f", or the searcher {scheduler.searcher.name!r}, which learns, does not propose the same again"
+
+
+@contextmanager
+def _its_own_errors(scheduler: Scheduler) -> Iterator[None]:
+    """What a scheduler or searcher raises, which may be anybody's, is no fault of the journal."""
+    try:
+        yield
+    except AshaError:
+        raise
+    except Exception as error:
+        kinds = f"{type(scheduler).__name__} or {type(scheduler.searcher).__name__}"
+        raise SettingError(f"the scheduler or its searcher ({kinds}) raised {raised(error)}") from error
 
 
 def _close(running: dict[int, Job], event: Event) -> None:

@@ -310,7 +310,7 @@ MUTANTS = {
         ("if job is not None and closes(event, job):", "if job is not None:", "some events close no job"),
         ("earlier.sessions += 1", "pass", "sessions are counted"),
         ('earlier.reason = record["reason"]', 'record["reason"]', "why it ended"),
-        ("                scheduler.tell(event)\n", "                pass\n", "the scheduler is told"),
+        ("    scheduler.tell(event)\n", "    pass\n", "the scheduler is told"),
         ("_close(earlier.running, event)", "pass", "what closed does not run"),
         ("    if job is None:\n        raise", "    if False:\n        raise", "no job is no job"),
         ("    if ours != there:", "    if False:", "the same job"),

@@ -14,6 +14,7 @@ from asha_core.runtime.observers import Leaderboard
 from asha_core.runtime.replay import replay
 from asha_core.runtime.storage.journal import JournalWriter, read_journal
 from asha_core.schedulers import SCHEDULERS, scheduler_class
+from asha_core.searchers.random_search import RandomSearch
 from tests.asha_core.runtime.engine_doubles import SPACE, FakeExecutor, ManualClock, asha, eventful, train
 
 
@@ -193,3 +194,36 @@ def test_the_attempt_that_was_given_up_is_not_heard():
     scheduler.tell(Lost(0, 0, "gone", "engine"))
     scheduler.tell(Report(0, 0, 1, 0.5, 1.0))
     assert scheduler.units == 0
+
+
+class Learner(RandomSearch):
+    """What it learns in this process is not what it learnt before, or it cannot take it at all."""
+
+    name = "learner"
+    offset = 0.0
+    breaks = False
+
+    def observe(self, trial, resource, loss):
+        if self.breaks:
+            raise KeyError("lr")
+        self.seed = int(1000 * (abs(loss) + self.offset))
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"offset": 1.0}, r"line \d+: .*or the searcher 'learner', which learns, does not propose the same"),
+        (
+            {"breaks": True},
+            r"line \d+: the scheduler or its searcher \(ASHA or Learner\) raised KeyError: 'lr' ",
+        ),
+    ],
+)
+def test_what_a_searcher_does_otherwise_when_it_is_replayed_is_told_as_its_own(settings, said, tmp_path):
+    path = tmp_path / "journal"
+    session(path, asha(searcher=Learner(SPACE, 0)))
+    replay(path, read_journal(path).records, asha(searcher=Learner(SPACE, 0)))
+    other = Learner(SPACE, 0)
+    vars(other).update(settings)
+    with pytest.raises(JournalError, match=said):
+        replay(path, read_journal(path).records, asha(searcher=other))

@@ -80,6 +80,22 @@ def test_the_derivative_is_the_same_in_every_precision(cases: Any, tmp_path: Pat
     assert found["bf16-mixed"] == pytest.approx(exact, rel=0.1)
 
 
+def test_clipping_by_norm_is_looked_through_and_by_value_is_warned_of(cases: Any, tmp_path: Path) -> None:
+    found = {}
+    for limit in (None, 1e-3):
+        one = cases.callback(name="ohgw-1step")
+        cases.fit(tmp_path, one, gradient_clip_val=limit)
+        found[limit] = one.outcome.diagnostics["gradient"]["lr"]
+    assert 0 < abs(found[1e-3]) < 0.1 * abs(found[None])
+    with pytest.warns(UserWarning, match="do not go through gradient_clip_algorithm='value'"):
+        cases.fit(
+            tmp_path,
+            cases.callback(name="ohgw-1step"),
+            gradient_clip_val=0.5,
+            gradient_clip_algorithm="value",
+        )
+
+
 def test_a_late_network_and_a_warm_up_are_refined_at_the_peak_rate(cases: Any, tmp_path: Path) -> None:
     late, trainer = cases.fit(tmp_path, cases.callback(), module=cases.made(cases.Late))
     assert late.hparams.lr == trainer.optimizers[0].param_groups[0]["initial_lr"] > cases.LR

@@ -10,6 +10,7 @@ hyper-parameters, and as the callback's state, from which a resumed fit takes th
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -114,6 +115,7 @@ class WarmStart(Callback):
             loss=self._loss,
             heldout_loss=self._heldout_loss,
             prepare=trainer.strategy.precision_plugin.convert_input,
+            max_grad_norm=_max_grad_norm(trainer),
             autocast=torch.bfloat16 if trainer.precision == "bf16-mixed" else None,
             device=str(pl_module.device),
             seed=self._seed,
@@ -149,6 +151,22 @@ def _loader(trainer: Any) -> Any:
             "function of a draw number that gives (inputs, targets)"
         )
     return trainer.train_dataloader
+
+
+def _max_grad_norm(trainer: Any) -> float | None:
+    """The norm to which the trainer clips gradients; a warning for clipping that cannot be looked through."""
+    limit, algorithm = trainer.gradient_clip_val, trainer.gradient_clip_algorithm
+    if not limit or limit <= 0:  # which Lightning takes for none
+        return None
+    kind = "norm" if algorithm is None else str(getattr(algorithm, "value", algorithm))
+    if kind == "norm":
+        return float(limit)
+    warnings.warn(
+        f"hyper-gradients do not go through gradient_clip_algorithm={kind!r}: the warm start looks at a step "
+        'without it ("norm" is looked through)',
+        stacklevel=2,
+    )
+    return None
 
 
 def _optimizer(module: nn.Module, config: Configuration, trainer: Any) -> torch.optim.Optimizer:

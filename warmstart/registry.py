@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
 from asha_core.arguments import one_of
 from asha_core.errors import SettingError, nearest
+from asha_core.import_paths import is_path, label
+from asha_core.plugins import Plugins, parameters
+from asha_core.user_files import absolute_target
 from warmstart.base import WarmStart
 from warmstart.strategies.chain import Chain
 from warmstart.strategies.control import Control
 from warmstart.strategies.gradient_strategy import GradientStrategy
-
-GROUP = "asha_core.warm_starts"  # the entry point under which other packages register theirs
-_NAME = re.compile(r"\w[\w-]*")  # "+" joins names, "." asks for a setting, "/" would be another directory
 
 STRATEGIES = {
     "none": "warmstart.strategies.none:NoWarmStart",
@@ -31,6 +27,7 @@ STRATEGIES = {
     "flipped": "warmstart.strategies.flipped:Flipped",
     "screen": "warmstart.strategies.screen:Screen",
 }
+WARM_START = Plugins("warm start", "asha_core.warm_starts", "MyWarmStart", STRATEGIES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,26 +62,35 @@ VARIATIONS = {
 }
 
 
-@cache
-def _registered() -> dict[str, EntryPoint]:
-    """What other packages have registered, by name; nothing of theirs is imported."""
-    points = entry_points(group=GROUP)
-    return {point.name: point for point in points if _NAME.fullmatch(point.name)}
-
-
 def strategy_names() -> list[str]:
     """Every strategy there is: the package's own, and those of other packages."""
-    return [*STRATEGIES, *(name for name in _registered() if name not in STRATEGIES)]
+    return WARM_START.names
 
 
 def variation_names() -> list[str]:
     """The variations, and the strategies that other packages have registered."""
-    return [*VARIATIONS, *(name for name in _registered() if name not in VARIATIONS)]
+    return [*VARIATIONS, *(name for name in WARM_START.others if name not in VARIATIONS)]
 
 
 def is_variation(name: str) -> bool:
     """Whether ``variation`` knows it: a variation, a strategy, or several strategies with "+"."""
-    return name in VARIATIONS or all(part in strategy_names() for part in name.split("+"))
+    return name in VARIATIONS or all(map(WARM_START.knows, parts(name)))
+
+
+def parts(strategy: str) -> list[str]:
+    """The strategies that "+" joins; a folder may have one in its name."""
+    alone = is_path(strategy) and Path(strategy.rpartition(":")[0]).is_file()
+    return [strategy] if alone else strategy.split("+")
+
+
+def absolute_strategy(name: str) -> str:
+    """A variation or strategy as every process finds it, whatever folder it works in."""
+    return "+".join(map(absolute_target, parts(name)))
+
+
+def strategy_label(name: str) -> str:
+    """A variation or strategy for people: a file without its folder."""
+    return "+".join(map(label, parts(name)))
 
 
 def build(strategy: str, settings: Mapping[str, Any] | None = None) -> WarmStart:
@@ -99,22 +105,13 @@ def build(strategy: str, settings: Mapping[str, Any] | None = None) -> WarmStart
     if not isinstance(strategy, str):
         raise SettingError(f"warm start {strategy!r}: give the name of a strategy{nearest('', STRATEGIES)}")
     settings = dict(settings or {})
-    if "+" in strategy:
-        return _chain(strategy, strategy.split("+"), settings)
-    kind = _load(strategy)
+    if len(parts(strategy)) > 1:
+        return _chain(strategy, parts(strategy), settings)
+    kind = WARM_START.load(strategy)
     if _is_control(kind):
         control: WarmStart = kind(_controlled(**settings))
         return control
-    parameters = _parameters(kind)
-    for name in settings:
-        if parameters is not None and name not in parameters:
-            raise SettingError(
-                f"warm start {strategy!r} has no setting {name!r}{nearest(str(name), parameters)}"
-            )
-    try:
-        built: WarmStart = kind(**settings)
-    except TypeError as error:
-        raise SettingError(f"warm start {strategy!r}: {error}") from None
+    built: WarmStart = WARM_START.make(strategy, (), settings)
     for needed in ("name", "needs_losses", "refine"):
         if not hasattr(built, needed):
             raise SettingError(
@@ -131,6 +128,14 @@ def _controlled(of: Any = "hypergradient", **settings: Any) -> GradientStrategy:
     if not isinstance(inner, GradientStrategy):
         raise SettingError(f"of is {of!r}: it must follow a gradient, as hypergradient and trust do")
     return inner
+
+
+def _whole_part(name: str, strategy: str) -> str:
+    """A part as the strategy has it, of one in a file whatever of its path is given."""
+    for part in parts(strategy):
+        if name in (part, label(part), part.rpartition(":")[2]):
+            return part
+    return name
 
 
 def _chain(strategy: str, names: Sequence[str], settings: Mapping[str, Any]) -> WarmStart:
@@ -153,38 +158,11 @@ def _chain(strategy: str, names: Sequence[str], settings: Mapping[str, Any]) -> 
 
 def _part_with(setting: str, names: Sequence[str]) -> str:
     """The first part that has such a setting; or the first one."""
-    return next((part for part in names if setting in (_parameters(_load(part)) or ())), names[0])
+    return next((part for part in names if setting in (parameters(WARM_START.load(part)) or ())), names[0])
 
 
 def _is_control(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, Control)
-
-
-def _parameters(kind: Any) -> list[str] | None:
-    """The settings of a strategy; None: it takes any, or is not written in Python."""
-    try:
-        parameters = inspect.signature(kind).parameters.values()
-    except (TypeError, ValueError):
-        return None
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        return None
-    return [parameter.name for parameter in parameters]
-
-
-def _load(strategy: str) -> Any:
-    if strategy in STRATEGIES:
-        module, _, name = STRATEGIES[strategy].partition(":")
-        return getattr(importlib.import_module(module), name)
-    if strategy in _registered():
-        point = _registered()[strategy]
-        try:
-            return point.load()
-        except Exception as error:
-            raise SettingError(
-                f"warm start {strategy!r} is registered as {point.value}, which cannot be imported: "
-                f"{type(error).__name__}: {error}"
-            ) from error
-    raise SettingError(f"unknown warm start {strategy!r}{nearest(strategy, strategy_names())}")
 
 
 def variation(name: str, options: Mapping[str, Any] | None = None) -> Variation:
@@ -206,6 +184,7 @@ def variation(name: str, options: Mapping[str, Any] | None = None) -> Variation:
     settings: dict[str, Any] = dict(chosen.settings)
     for key, value in (options or {}).items():
         part, dot, setting = str(key).rpartition(".")
+        part = _whole_part(part, chosen.strategy)
         if not dot or part == chosen.strategy:
             merged = isinstance(value, Mapping) and isinstance(settings.get(setting), Mapping)
             settings[setting] = {**settings[setting], **value} if merged else value

@@ -15,10 +15,13 @@ from analysis.number_formats import counted, few
 from analysis.study.plan import Plan, settings_of
 from analysis.study.problems import Problem
 from analysis.study.reading import last_line
+from asha_core.import_paths import label
 from asha_core.runtime.budget import Measure
+from asha_core.schedulers import SCHEDULERS
 
 _PLANNED = (  # of asha-run's options, what makes another search
     *("task", "model", "subset", "label_noise", "task_option", "warm_start_option", "freeze"),
+    *("scheduler_option", "searcher_option"),
     *("max_trials", "min_resource", "max_resource", "reduction_factor", "gpu_hours"),
 )
 _HARDWARE = ("machine", "cores", "devices", "gpus")
@@ -89,6 +92,8 @@ def _mislabelled(each: Replicate) -> Found | None:
         "scheduler": manifest["scheduler"]["name"],
     }
     ran = manifest.get("settings") or {}
+    if each.scheduler not in SCHEDULERS:  # whose class has a name of its own
+        found["scheduler"] = label(str(ran.get("scheduler")))
     if each.options and "task" in ran:
         wanted |= {name: each.options.get(name) for name in _PLANNED}
         found |= {name: ran.get(name) for name in _PLANNED}

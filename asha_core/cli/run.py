@@ -21,7 +21,8 @@ from asha_core.launch.closing import how_to_go_on, test_command, where, why_ende
 from asha_core.launch.naming import default_directory, short_name
 from asha_core.launch.option_parsing import devices_and_budget
 from asha_core.launch.option_table import OPTIONS
-from asha_core.launch.resolve import Parts, resolve
+from asha_core.launch.replaceable import make_observers
+from asha_core.launch.resolve import Parts, own_settings, resolve, scheduler_label
 from asha_core.launch.result import Result
 from asha_core.launch.resume_options import read_options, storable
 from asha_core.launch.short_help import BARE
@@ -122,7 +123,7 @@ def _set_up(options: Mapping[str, Any], parts: Parts, changes: Mapping[str, Any]
     devices, budget = devices_and_budget(options)
     if options["results_dir"] is None:
         name = short_name(parts.spec.target)
-        directory = default_directory(name, scheduler.name, warm_start.name, scheduler.seed)
+        directory = default_directory(name, scheduler_label(options), warm_start.name, scheduler.seed)
     else:
         directory = RunDirectory(Path(options["results_dir"]))
     return Launch(
@@ -138,6 +139,9 @@ def _set_up(options: Mapping[str, Any], parts: Parts, changes: Mapping[str, Any]
         stop_at=options["stop_at"],
         patience=None if options["patience"] is None else Patience.read(options["patience"]),
         settings=storable(options),
+        observers=make_observers(options["observer"] or [], options["observer_option"]),
+        executor=parts.executor,
+        own_settings=own_settings(options),
         notes=notes_on(options, scheduler, len(devices.slots)),
         safety=SafetyLimits.read(
             **{option.key: options[option.key] for option in OPTIONS if option.of_safety}

@@ -193,6 +193,8 @@ def _executor(setup: Launch, token: str, stop: StopSignal) -> Executor:
     chosen = setup.warm_start
     directory, longest = str(setup.directory.path), setup.scheduler.levels[-1]
     settings = WorkerSettings(setup.task, directory, longest, chosen.strategy, chosen.settings)
+    if setup.executor is not None:
+        return setup.executor(settings, setup.devices.slots)
     if setup.inline:
         return InlineExecutor(settings, setup.devices.slots[0].device, interrupted=stop.asked)
     safety = setup.safety

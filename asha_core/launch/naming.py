@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -21,7 +22,8 @@ def short_name(target: str) -> str:
 
 def run_stem(name: str, scheduler: str, variation_name: str, seed: int) -> str:
     """How directories of a search begin that are named for it."""
-    return f"{name}-{scheduler}-{variation_name}-seed{seed}"
+    parts = (re.sub(r"[^\w.=+-]+", "-", part) for part in (name, scheduler, variation_name))
+    return f"{'-'.join(parts)}-seed{seed}"
 
 
 def default_directory(name: str, scheduler: str, variation_name: str, seed: int) -> RunDirectory:

@@ -9,6 +9,7 @@ from typing import Any
 from asha_core.arguments import integer, number
 from asha_core.runtime.early_end import Patience
 from asha_core.runtime.units import parse_bytes, parse_duration
+from warmstart.registry import absolute_strategy
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,21 @@ def _or_none(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda value: None if value == "none" else read(value)
 
 
+def _reference(value: Any) -> str:
+    """A name, or where something is, found from every folder."""
+    return absolute_strategy(_text(value))
+
+
+def _references(value: Any) -> list[str]:
+    """Names; "none" is none at all."""
+    found = [_reference(each) for each in (value if isinstance(value, list | tuple) else [value])]
+    return [] if found == ["none"] else list(dict.fromkeys(found))
+
+
 FLAG = Kind(_flag, "true or false")  # given without a value
 KEY_VALUES = Kind(_text, "KEY=VALUE")  # may be repeated; together they are a mapping
+REFERENCE = Kind(_reference, "a name, mypackage.mymodule:Name, or path/file.py:Name")
+REFERENCES = Kind(_references, "names, each perhaps mypackage.mymodule:Name or path/file.py:Name")
 NAME = Kind(_text, "a name")
 PATH = Kind(_text, "a path")
 FILE = Kind(_text, "a file")

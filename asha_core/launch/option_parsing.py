@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from asha_core.arguments import shown
 from asha_core.errors import SettingError, nearest
-from asha_core.launch.option_kinds import FILE, FLAG, PATH
+from asha_core.launch.option_kinds import FILE, FLAG, PATH, REFERENCES
 from asha_core.launch.option_table import BY_KEY, GROUPS, MAPPINGS, OPTIONS, Option
 from asha_core.launch.short_help import add_help
 from asha_core.runtime.budget import Budget
@@ -21,10 +21,22 @@ if TYPE_CHECKING:
     from trials.devices import Devices
 
 
+class _Parser(Parser):
+    """Its help names what other packages have registered; only then are these looked up."""
+
+    def format_help(self) -> str:
+        """The text of ``--help``."""
+        for action in self._actions:
+            option = BY_KEY.get(action.dest)
+            if option is not None and option.plugins is not None and option.plugins.others:
+                action.help = f"{action.help}; installed: {', '.join(option.plugins.others)}"
+        return super().format_help()
+
+
 def _parser() -> argparse.ArgumentParser:
     from asha_core import __version__
 
-    parser = Parser(
+    parser = _Parser(
         prog="asha-run",
         description="Asynchronous successive halving in worker processes, one per GPU slot, with an "
         "optional warm start of every fresh configuration.",
@@ -46,7 +58,7 @@ def _add_option(group: Any, option: Option) -> None:
     if option.kind is FLAG:
         group.add_argument(name, action="store_true", help=option.help, **common)
         return
-    action = "append" if option.key in MAPPINGS else "store"
+    action = "append" if option.key in MAPPINGS or option.kind is REFERENCES else "store"
     default = f" [{option.default}]" if option.default else ""
     group.add_argument(name, action=action, metavar=option.metavar, help=option.help + default, **common)
 

@@ -23,15 +23,19 @@ from asha_core.launch.option_kinds import (
     PATH,
     PATIENCE,
     POSITIVE,
+    REFERENCE,
+    REFERENCES,
     SCORE,
     SIZE,
     TIME,
     Kind,
 )
+from asha_core.launch.registries import EXECUTOR, OBSERVER, SCHEDULER, SEARCHER
+from asha_core.plugins import Plugins
 from asha_core.schedulers import SCHEDULERS
 from asha_core.searchers import SEARCHERS
-from trials.tasks import TASKS
-from warmstart.registry import VARIATIONS
+from trials.tasks import TASK, TASKS
+from warmstart.registry import VARIATIONS, WARM_START
 
 
 class Scope(Enum):
@@ -60,6 +64,7 @@ class Option:
     by_study: bool = False  # a study decides it for each of its runs
     of_safety: bool = False  # one of the SafetyLimits
     of_task: bool = False  # short for a --task-option of our own tasks
+    plugins: Plugins | None = None  # what it names, which other packages may register
 
     @property
     def key(self) -> str:
@@ -69,8 +74,9 @@ class Option:
 
 # fmt: off
 _WHAT = (
-    Option("task", NAME, SEARCH, "TASK",
-        f"{', '.join(TASKS)}, or mypackage.mymodule:MyTask", default="cifar10", by_study=True),
+    Option("task", REFERENCE, SEARCH, "TASK",
+        f"{', '.join(TASKS)}, mypackage.mymodule:MyTask, or path/file.py:MyTask", default="cifar10",
+        by_study=True, plugins=TASK),
     Option("model", NAME, SEARCH, "NAME", "the task's network, such as resnet50", of_task=True),
     Option("subset", NUMBER, SEARCH, "SHARE", "share of the data to use, such as 0.1", of_task=True),
     Option("label-noise", NUMBER, SEARCH, "SHARE",
@@ -78,15 +84,22 @@ _WHAT = (
         of_task=True),
     Option("task-option", KEY_VALUES, SEARCH, "KEY=VALUE",
         "an option of the task, such as cutout=8; may be repeated"),
-    Option("variation", NAME, ARM, "NAME",
+    Option("variation", REFERENCE, ARM, "NAME",
         f"the warm start: {', '.join(VARIATIONS)}, or a strategy; with or without the scheduler before it "
-        "(asha-ohgw-1step)", default="baseline", by_study=True),
+        "(asha-ohgw-1step); or where one is, as for --task", default="baseline", by_study=True,
+        plugins=WARM_START),
     Option("warm-start-option", KEY_VALUES, ARM, "KEY=VALUE",
         "a setting of the warm start, such as eta_h=3e-4, or trust.delta=0.05 for a part of screen+trust; "
         "may be repeated"),
-    Option("scheduler", NAME, SEARCH, "NAME", f"{', '.join(SCHEDULERS)} [asha]", by_study=True),
-    Option("searcher", NAME, SEARCH, "NAME",
-        f"where configurations come from: {', '.join(SEARCHERS)}", default="random"),
+    Option("scheduler", REFERENCE, SEARCH, "NAME",
+        f"{', '.join(SCHEDULERS)}; or where one is, as for --task [asha]", by_study=True, plugins=SCHEDULER),
+    Option("scheduler-option", KEY_VALUES, SEARCH, "KEY=VALUE",
+        "a setting of this scheduler's own, such as bracket_size=27 for sh; may be repeated"),
+    Option("searcher", REFERENCE, SEARCH, "NAME",
+        f"where configurations come from: {', '.join(SEARCHERS)}; or where one is, as for --task",
+        default="random", plugins=SEARCHER),
+    Option("searcher-option", KEY_VALUES, SEARCH, "KEY=VALUE",
+        "a setting of this searcher's own; may be repeated"),
     Option("start-points", PATH, SEARCH, "FILE",
         "configurations to try first: a YAML or JSON list, or the results directory of a search (its best)"),
     Option("freeze", KEY_VALUES, SEARCH, "KEY=VALUE",
@@ -100,6 +113,10 @@ _WHERE = (
         default="auto", by_study=True),
     Option("workers-per-gpu", COUNT, SEARCH, "N",
         "workers on each GPU (1); on the CPU how many in all (one a core)"),
+    Option("executor", REFERENCE, PLACE, "NAME",
+        "what runs the jobs in the place of worker processes on this machine: mypackage.mymodule:MyExecutor, "
+        "or path/file.py:MyExecutor", plugins=EXECUTOR),
+    Option("executor-option", KEY_VALUES, PLACE, "KEY=VALUE", "a setting of the executor; may be repeated"),
 )
 _LIMITS = (
     Option("max-trials", COUNT, SEARCH, "N",
@@ -153,6 +170,11 @@ _OUT = (
     Option("results-dir", PATH, SESSION, "DIR",
         "a new directory for everything that is written (results/TASK-SCHEDULER-...)"),
     Option("progress", NAME, SESSION, "KIND", "auto, rich, plain, json or none", default="auto"),
+    Option("observer", REFERENCES, HANDLING, "NAME",
+        "who watches the search, too: mypackage.mymodule:MyObserver, or path/file.py:MyObserver; may be "
+        "repeated; none: nobody", plugins=OBSERVER),
+    Option("observer-option", KEY_VALUES, HANDLING, "KEY=VALUE",
+        "a setting of the observer, such as path=log.csv; of several, NAME.KEY=VALUE; may be repeated"),
     Option("plan", FLAG, SESSION, "",
         "print the rungs and what the budget buys; run nothing", default=False),
     Option("unit-seconds", POSITIVE, SESSION, "S",

@@ -8,13 +8,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from asha_core.errors import ConfigurationError, SettingError, nearest
+from asha_core.errors import ConfigurationError, SettingError
+from asha_core.import_paths import is_path, label
 from asha_core.launch.option_table import OPTIONS
+from asha_core.launch.registries import SCHEDULER
+from asha_core.launch.replaceable import (
+    ExecutorFactory,
+    check_observers,
+    executor_factory,
+    make_scheduler,
+    make_searcher,
+)
 from asha_core.launch.start_points import read_start_points
 from asha_core.launch.types import ChosenWarmStart, choose_warm_start
-from asha_core.schedulers import SCHEDULERS, scheduler_class
 from asha_core.schedulers.base import Scheduler
-from asha_core.searchers import make_searcher
 from asha_core.searchers.base import Searcher
 from asha_core.searchers.listed import Listed
 from trials.spec import TaskSpec, takes_option
@@ -23,6 +30,7 @@ from trials.tasks import task_target
 from warmstart.registry import VARIATIONS, is_variation, strategy_names, variation_names
 
 DEFAULT_TRIALS = 100
+_RUNGS = ("min_resource", "max_resource", "reduction_factor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +41,7 @@ class Parts:
     task: Task  # in this process
     scheduler: Scheduler
     warm_start: ChosenWarmStart
+    executor: ExecutorFactory | None = None  # None: this package's own
 
 
 def resolve(options: Mapping[str, Any]) -> Parts:
@@ -51,40 +60,58 @@ def resolve(options: Mapping[str, Any]) -> Parts:
     spec = task_spec(options)
     task = spec.build()
 
-    def chosen(name: str) -> Any:
-        return getattr(task, name) if options[name] is None else options[name]
+    check_observers(options["observer"] or [], options["observer_option"])
+    name, own = options["executor"], options["executor_option"]
+    if name is None and own:
+        raise SettingError("--executor-option is given, and there is no executor: give --executor")
+    executor = None if name is None else executor_factory(name, own)
+    scheduler = _scheduler(options, scheduler_name, task, start)
+    return Parts(spec, task, scheduler, warm_start, executor)
 
+
+def _scheduler(
+    options: Mapping[str, Any], name: str, task: Task, start: Sequence[dict[str, Any]] | None
+) -> Scheduler:
     searcher = _searcher(options, task, start)
-    scheduler = scheduler_class(scheduler_name)(
+    asked = {key: options[key] for key in (*_RUNGS, "max_trials") if options[key] is not None}
+    usual = {key: getattr(task, key) for key in _RUNGS} | {"max_trials": None}
+    if start is not None or options["searcher"] != "random":
+        asked["searcher"] = searcher
+    scheduler = make_scheduler(
+        name,
         task.space,
-        mode=task.mode,
-        min_resource=chosen("min_resource"),
-        max_resource=chosen("max_resource"),
-        reduction_factor=chosen("reduction_factor"),
-        seed=options["seed"],
-        max_trials=options["max_trials"],
-        max_retries=options["max_retries"],
-        searcher=searcher,
+        {"mode": task.mode, "seed": options["seed"], **asked},
+        {**usual, "searcher": searcher, "max_retries": options["max_retries"]},
+        options["scheduler_option"],
     )
     if not any(map(options.get, ("max_trials", "budget", "gpu_hours"))) and options["searcher"] != "grid":
-        scheduler.max_trials = scheduler.enough_trials(DEFAULT_TRIALS)
-    return Parts(spec, task, scheduler, warm_start)
+        give_limit(scheduler)
+    return scheduler
+
+
+def give_limit(scheduler: Scheduler) -> None:
+    """Let a search end of which nobody has said when."""
+    scheduler.max_trials = scheduler.enough_trials(DEFAULT_TRIALS)
+
+
+def own_settings(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What the manifest says of scheduler and searcher beside what they say themselves."""
+    return {key: options[key] for key in ("scheduler_option", "searcher_option") if options[key]}
 
 
 def _unknown_variation(name: str) -> str:
     known = list(dict.fromkeys([*variation_names(), *strategy_names()]))
-    both = [f"{scheduler}-{variation}" for scheduler in SCHEDULERS for variation in known]
+    both = [f"{scheduler}-{variation}" for scheduler in SCHEDULER.names for variation in known]
     close = difflib.get_close_matches(name, [*known, *both], n=1, cutoff=0.5)
     question = f'; did you mean "{close[0]}"?' if close else ";"
     return (
         f"unknown variation {name!r}{question} known: {', '.join(known)}, alone or after a scheduler "
-        f"({', '.join(SCHEDULERS)})"
+        f"({', '.join(SCHEDULER.names)}); or mypackage.mymodule:MyWarmStart, or path/file.py:MyWarmStart"
     )
 
 
 def _searcher(options: Mapping[str, Any], task: Task, start: Sequence[dict[str, Any]] | None) -> Searcher:
-    searcher = make_searcher(options["searcher"], task.space, options["seed"])
-    searcher.check()
+    searcher = make_searcher(options["searcher"], task.space, options["seed"], options["searcher_option"])
     if start is None:
         return searcher
     try:
@@ -99,11 +126,11 @@ def split_variation(variation: str, scheduler: str | None) -> tuple[str, str]:
     >>> split_variation("pasha-ohgw-1step", None)
     ('pasha', 'ohgw-1step')
     """
-    if scheduler is not None and scheduler not in SCHEDULERS:
-        raise SettingError(f"unknown scheduler {scheduler!r}{nearest(scheduler, SCHEDULERS)}")
-    if variation in VARIATIONS:  # random-warm is no variation of the scheduler random
+    if scheduler is not None:
+        SCHEDULER.check(scheduler)
+    if variation in VARIATIONS or is_path(variation):  # random-warm is no variation of the scheduler random
         return scheduler or "asha", variation
-    longest = sorted(SCHEDULERS, key=len, reverse=True)
+    longest = sorted(SCHEDULER.names, key=len, reverse=True)
     name = next((each for each in longest if variation == each or variation.startswith(f"{each}-")), None)
     rest = "" if name is None else variation[len(name) + 1 :] or "baseline"
     # a scheduler before a name that is known, else a name that only looks so: random-matched+trust
@@ -114,6 +141,11 @@ def split_variation(variation: str, scheduler: str | None) -> tuple[str, str]:
             f"--variation {variation} names the scheduler {name}, and --scheduler says {scheduler}"
         )
     return name, rest
+
+
+def scheduler_label(options: Mapping[str, Any]) -> str:
+    """The scheduler that the options name, for people."""
+    return label(split_variation(options["variation"], options["scheduler"])[0])
 
 
 def task_spec(options: Mapping[str, Any]) -> TaskSpec:

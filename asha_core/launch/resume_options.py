@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from asha_core.errors import ResultsError, SettingError
+from asha_core.import_paths import is_path, label
 from asha_core.launch.naming import run_stem, short_name
 from asha_core.launch.option_parsing import parse_arguments
-from asha_core.launch.option_table import Scope, keys_of
+from asha_core.launch.option_table import OPTIONS, Scope, keys_of
 from asha_core.launch.resolve import split_variation
 from asha_core.runtime.observers import EARLY
 from asha_core.runtime.replay import changed_settings
@@ -21,10 +22,13 @@ from asha_core.runtime.storage.journal import read_resumptions
 from asha_core.runtime.storage.json_files import read_json
 from asha_core.runtime.storage.run_directory import RunDirectory
 from asha_core.runtime.terminal.streams import is_terminal
+from asha_core.user_files import same_target
 from trials.tasks import task_target
+from warmstart.registry import strategy_label
 
 _ODD = {".inf": math.inf, "-.inf": -math.inf, ".nan": math.nan}  # as YAML writes what JSON cannot
 _OF_A_SESSION = keys_of(Scope.SESSION)
+_NAMING = tuple(option.key for option in OPTIONS if option.plugins is not None)
 
 
 def read_options(arguments: Sequence[str] | None) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -50,7 +54,7 @@ def read_options(arguments: Sequence[str] | None) -> tuple[dict[str, Any], dict[
     directory = RunDirectory(Path(given) if given is not None else _newest(options))
     before: dict[str, Any] = {}
     if directory.begun:
-        before = _options_before(directory, options["task"])
+        before = _options_before(directory, options)
         options = parse_arguments(arguments, _in_mappings(_restored, before))
     elif parse_arguments(arguments, {"task": ""})["task"] == "":  # it was not given
         raise SettingError(f"--resume: there is no search in {directory.path}")
@@ -72,7 +76,8 @@ def _asks_to_go_on(directory: RunDirectory) -> bool:
 def _newest(options: Mapping[str, Any]) -> Path:
     """The newest directory under results/ of a search that would have the same name."""
     scheduler, variation = split_variation(options["variation"], options["scheduler"])
-    stem = run_stem(short_name(task_target(options["task"])), scheduler, variation, options["seed"])
+    task = short_name(task_target(options["task"]))
+    stem = run_stem(task, label(scheduler), strategy_label(variation), options["seed"])
     found = sorted((path.parent for path in Path("results").glob(f"{stem}-*/run.json")), key=_by_numbers)
     if not found:
         manifests = Path("results").glob("*/run.json")
@@ -91,11 +96,11 @@ def _by_numbers(path: Path) -> list[int]:
     return [int(digits) for digits in re.findall("[0-9]+", path.name)]
 
 
-def _options_before(directory: RunDirectory, task: str) -> dict[str, Any]:
+def _options_before(directory: RunDirectory, now: Mapping[str, Any]) -> dict[str, Any]:
     """The options of the search in a directory, with what later sessions changed; as they are stored.
 
     Args:
-        task: that is asked for now.
+        now: the options that are asked for now.
     """
     settings = _settings(directory)
     if not settings:
@@ -103,13 +108,29 @@ def _options_before(directory: RunDirectory, task: str) -> dict[str, Any]:
             f"the search in {directory.path} was begun by a script: run that again, with "
             f"tune(..., results_dir={str(directory.path)!r}, resume=True)"
         )
-    target = str(settings.get("task"))
-    if ":" in target and task != target:
-        # its module would be run, and what a results directory says is not to decide what is run
+    # their modules would be run, and what a results directory says is not to decide what is run
+    missing = [
+        (key, name)
+        for key, name in _paths(settings)
+        if not (key == "observer" and now[key] == [])
+        and not any(same_target(name, given) for other, given in _paths(now) if other == key)
+    ]
+    if missing:
+        given = " ".join(f"--{key} {name}" for key, name in missing)
         raise SettingError(
-            f"--resume: the search in {directory.path} tunes {target}: give --task {target} too"
+            f"--resume: the search in {directory.path} has code of its user's: give {given} too"
         )
     return {key: value for key, value in settings.items() if key not in _OF_A_SESSION}
+
+
+def _paths(options: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The options that name code by where it is, with its path each."""
+    found = []
+    for key in _NAMING:
+        value = options.get(key)
+        names = value if isinstance(value, list) else [value] if value is not None else []
+        found += [(key, str(name)) for name in names if is_path(str(name))]
+    return found
 
 
 def _settings(directory: RunDirectory) -> dict[str, Any]:
@@ -163,8 +184,8 @@ def resume_command(options: Mapping[str, Any], directory: Path, reason: str = "i
         reason: why it ended, as in ``Outcome``: then with more of its budget, or without what ended it.
     """
     words = ["asha-run", "--resume", "--results-dir", str(directory)]
-    if ":" in options["task"]:
-        words += ["--task", options["task"]]
+    for key, name in _paths(options):
+        words += [f"--{key}", name]
     for key in ("budget", "gpu_hours"):
         if reason == "budget" and options[key] is not None:
             words += [f"--{key.replace('_', '-')}", "MORE"]

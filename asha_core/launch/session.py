@@ -136,7 +136,7 @@ def _manifest(setup: Launch) -> dict[str, Any]:
             "unit": setup.built.unit,
         },
         space=setup.scheduler.space.to_dict(),
-        scheduler=setup.scheduler.describe(),
+        scheduler={**setup.scheduler.describe(), **setup.own_settings},
         variation={
             "name": chosen.name,
             "strategy": chosen.strategy,

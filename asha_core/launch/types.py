@@ -9,6 +9,7 @@ from typing import Any
 from asha_core.arguments import instance, number, one_of
 from asha_core.errors import SettingError
 from asha_core.launch.naming import short_name
+from asha_core.launch.replaceable import ExecutorFactory, check_observer
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.early_end import Patience
 from asha_core.runtime.observers import Observer
@@ -22,7 +23,7 @@ from trials.devices import INLINE, Devices
 from trials.spec import TaskSpec
 from trials.task import Task
 from warmstart.base import WarmStart
-from warmstart.registry import build, variation
+from warmstart.registry import absolute_strategy, build, strategy_label, variation
 
 _LEAST_HEARTBEAT = 3.0
 
@@ -89,7 +90,7 @@ def choose_warm_start(name: str, options: Mapping[str, Any] | None = None) -> Ch
     """
     if options is not None:
         instance("warm_start_options", options, Mapping, "a mapping from settings to values")
-    chosen = variation(name, options)
+    chosen = variation(absolute_strategy(name), options)
     for setting, value in chosen.settings.items():
         try:
             to_json(value)
@@ -99,7 +100,7 @@ def choose_warm_start(name: str, options: Mapping[str, Any] | None = None) -> Ch
                 f"({error}): give plain numbers, text and lists"
             ) from None
     return ChosenWarmStart(
-        name, chosen.strategy, dict(chosen.settings), build(chosen.strategy, chosen.settings)
+        strategy_label(name), chosen.strategy, dict(chosen.settings), build(chosen.strategy, chosen.settings)
     )
 
 
@@ -121,6 +122,8 @@ class Launch:
         patience: how long the search goes on without a better best; None: to its end.
         settings: what the user asked for, for the manifest.
         observers: called along with the progress display.
+        executor: makes what runs the jobs; None: worker processes, or this process.
+        own_settings: of scheduler and searcher, those that are theirs alone, for the manifest.
         notes: lines for the user, said when the search begins.
         safety: what protects the search from its trials.
         resume: go on with the search in the directory, if there is one.
@@ -141,6 +144,8 @@ class Launch:
     patience: Patience | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     observers: Sequence[Observer] = ()
+    executor: ExecutorFactory | None = None
+    own_settings: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
     safety: SafetyLimits = field(default_factory=SafetyLimits)
     resume: bool = False
@@ -154,12 +159,12 @@ class Launch:
         if self.stop_at is not None:
             number("stop_at", self.stop_at)
         for observer in instance("observers", self.observers, Sequence, "a list of observers"):
-            instance("an observer", observer, Observer, "an object of a subclass of Observer")
+            check_observer(observer)
 
     @property
     def inline(self) -> bool:
         """Whether jobs run in this process."""
-        return self.devices is INLINE
+        return self.devices is INLINE and self.executor is None
 
     @property
     def by_script(self) -> bool:

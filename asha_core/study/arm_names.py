@@ -11,6 +11,7 @@ from typing import Any
 
 from asha_core.launch.option_table import Scope, keys_of
 from asha_core.study.planned_runs import PlannedRun
+from warmstart.registry import strategy_label
 
 _LONGEST = 120  # bytes of a directory's name; file systems take 255
 _NOT_IN_NAMES = ("name", "targets", "target", "seeds", *keys_of(Scope.PLACE))
@@ -26,7 +27,7 @@ def stems(run_id: str, combinations: Sequence[Sequence[Mapping[str, Any]]], *, a
     """A directory's name for each arm: what is run, with options where names alone are alike."""
     if alone and run_id:
         return [directory_name([run_id])]
-    words = [[run_id, *(str(entry["name"]) for entry in entries)] for entries in combinations]
+    words = [[run_id, *(strategy_label(str(entry["name"])) for entry in entries)] for entries in combinations]
     return [
         directory_name(own if words.count(own) == 1 else [*own, *_option_words(entries)])
         for own, entries in zip(words, combinations, strict=True)

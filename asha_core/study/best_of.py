@@ -78,7 +78,8 @@ def _ratios(
             continue
         options = dict(alike[0].options.get("warm_start_option", {}))
         name = arm_name(alike[0].variation, options)
-        entries[name] = {"name": alike[0].variation} | ({"warm_start_option": options} if options else {})
+        entry = {"name": alike[0].options["variation"]}  # with the folder of a file
+        entries[name] = entry | ({"warm_start_option": options} if options else {})
         times = study.times(group, arm, targets[-1])
         own = np.isin(times.seeds, [run.seed for run in alike])
         own &= (times.times > 0) & (times.base > 0)  # a search that trained nothing has no time

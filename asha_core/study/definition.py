@@ -10,6 +10,7 @@ from typing import Any
 
 from asha_core.arguments import integer, number, one_of, true_or_false
 from asha_core.errors import SettingError, nearest
+from asha_core.import_paths import label
 from asha_core.launch.option_parsing import read_option
 from asha_core.launch.option_table import MAPPINGS, OPTIONS, Scope
 from asha_core.launch.resolve import split_variation
@@ -18,6 +19,7 @@ from asha_core.study.arm_names import arm_name, directory_name, stems, with_uniq
 from asha_core.study.best_of import check_comparable
 from asha_core.study.planned_runs import PlannedRun, Study, group_labels
 from asha_core.study.yaml_file import mapping_of, one_name, read_file, read_seeds, storable_value
+from warmstart.registry import absolute_strategy, strategy_label
 
 Best = Mapping[str, Mapping[str, Any]]
 _KEEP = ("best", "all")
@@ -164,20 +166,20 @@ def _runs(
     runs = []
     for stem, entries in zip(named, combinations, strict=True):
         parts = (top, level, *entries)
-        task, scheduler, variation = (str(entry["name"]).strip() for entry in entries)
+        task, scheduler, variation = (absolute_strategy(str(entry["name"]).strip()) for entry in entries)
         variation = _warm_start(variation, scheduler, place)
         options = {"task": task, "scheduler": scheduler, "variation": variation, **_merged(parts, place)}
         targets = _targets(parts, place)
         if targets:
             options["target"] = targets[-1]
-        arm = arm_name(variation, options.get("warm_start_option", {}))
+        arm = arm_name(strategy_label(variation), options.get("warm_start_option", {}))
         runs += [
             PlannedRun(
                 id=f"{stem}/seed-{seed}",
                 experiment=run_id or "main",
-                task=task,
-                scheduler=scheduler,
-                variation=variation,
+                task=label(task),
+                scheduler=label(scheduler),
+                variation=strategy_label(variation),
                 arm=arm,
                 seed=seed,
                 targets=targets,

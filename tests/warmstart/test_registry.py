@@ -15,6 +15,7 @@ from asha_core import Configuration, Float, SearchSpace
 from asha_core.cli.run import main
 from asha_core.errors import SettingError, TaskError
 from asha_core.launch.resolve import split_variation
+from asha_core.plugins import installed
 from asha_core.schedulers import SCHEDULERS
 from tests.warmstart.small_problems import Small, configuration
 from warmstart import Outcome, build, registry, variation
@@ -70,9 +71,9 @@ def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (info / "entry_points.txt").write_text(POINTS)
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), str(ROOT)]))
-    registry._registered.cache_clear()
+    installed.cache_clear()
     yield folder
-    registry._registered.cache_clear()
+    installed.cache_clear()
     sys.modules.pop("stranger", None)
 
 

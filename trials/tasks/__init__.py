@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from asha_core.errors import TaskError, nearest
+from asha_core.errors import TaskError
+from asha_core.plugins import Plugins
 
 TASKS = {
     "digits": "trials.tasks.digits:Digits",
@@ -14,14 +15,13 @@ TASKS = {
 }
 
 
+TASK = Plugins("task", "asha_core.tasks", "MyTask", TASKS, TaskError)
+
+
 def task_target(name: str) -> str:
-    """The import path of a task: a name of the package's own, or "package.module:ClassName" as it is.
+    """Where a task is: the package's own by name, one that another package registers, or a path as it is.
 
     Raises:
         TaskError: neither.
     """
-    if name in TASKS:
-        return TASKS[name]
-    if ":" in name:
-        return name
-    raise TaskError(f"unknown task {name!r}{nearest(name, TASKS)}; or mypackage.mymodule:MyTask")
+    return TASK.target(name)

@@ -10,7 +10,7 @@ from trials.spec import takes_option
 from trials.tasks.images import ImageTask
 
 NOT_ANOTHER_SEARCH = {
-    *("data_dir", "gpus", "target"),
+    *("data_dir", "gpus", "target", "observer", "observer_option", "executor", "executor_option"),
     *("no_progress_timeout", "heartbeat_timeout", "start_timeout", "max_retries", "checkpoint_budget"),
 }
 OF_A_SESSION = {
@@ -28,7 +28,7 @@ def test_every_option_has_a_scope_and_a_name_of_its_own() -> None:
 def test_which_options_make_another_search() -> None:
     assert {*keys_of(Scope.HANDLING, Scope.PLACE)} == NOT_ANOTHER_SEARCH
     assert {*keys_of(Scope.ARM)} == {"variation", "warm_start_option", "seed"}
-    assert {*keys_of(Scope.PLACE)} == {"data_dir", "gpus"}
+    assert {*keys_of(Scope.PLACE)} == {"data_dir", "gpus", "executor", "executor_option"}
 
 
 def test_where_a_search_goes_on_the_options_of_the_place_may_differ_and_no_others() -> None:
@@ -49,7 +49,10 @@ def test_what_may_stand_in_the_file_of_a_study() -> None:
 
 
 def test_which_options_are_mappings_and_which_are_short_for_one_of_the_task() -> None:
-    assert MAPPINGS == ("task_option", "warm_start_option", "freeze")
+    assert set(MAPPINGS) == {
+        *("task_option", "warm_start_option", "freeze"),
+        *("scheduler_option", "searcher_option", "observer_option", "executor_option"),
+    }
     short = {option.key for option in OPTIONS if option.of_task}
     assert short == {"model", "subset", "label_noise", "data_dir"}
 

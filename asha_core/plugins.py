@@ -1,0 +1,182 @@
+"""What can be replaced from outside, by name: the package's own, other packages' entry points, any path.
+
+--scheduler asha                       the package's own
+--scheduler median                     an entry point that an installed package registers
+--scheduler mypackage.rules:Median     a class in a module
+--scheduler rules/median.py:Median     a class in a file
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from re import fullmatch
+from typing import Any
+
+from asha_core.arguments import shown
+from asha_core.errors import AshaError, SettingError, nearest
+from asha_core.import_paths import is_path, load
+
+_NAME = r"\w[\w-]*"  # "+" joins names, "." asks for a setting, "/" would be another directory
+
+
+@cache
+def installed(group: str) -> Mapping[str, EntryPoint]:
+    """What other packages have registered in a group, by name; nothing of theirs is imported."""
+    return {point.name: point for point in entry_points(group=group) if fullmatch(_NAME, point.name)}
+
+
+@dataclass(frozen=True, slots=True)
+class Plugins:
+    """Everything of one kind that can be named.
+
+    Attributes:
+        word: the kind, for people: "scheduler".
+        group: the entry point under which other packages register theirs.
+        example: a name that a class of the kind could have.
+        own: the package's own: "module:Name" by name. Nothing else stands in for one of these.
+        kind: of the errors.
+    """
+
+    word: str
+    group: str
+    example: str
+    own: Mapping[str, str] = field(default_factory=dict)
+    kind: type[AshaError] = SettingError
+
+    @property
+    def others(self) -> list[str]:
+        """The names that other packages have registered."""
+        return [name for name in installed(self.group) if name not in self.own]
+
+    @property
+    def names(self) -> list[str]:
+        """Every name there is."""
+        return [*self.own, *self.others]
+
+    def knows(self, name: str) -> bool:
+        """Whether it is one of these names, or says itself where to find it."""
+        return name in self.own or is_path(name) or name in installed(self.group)
+
+    def check(self, name: str) -> None:
+        """Raise an error that says which names there are, if there is none of this name."""
+        if not self.knows(name):
+            raise self.kind(
+                f"unknown {self.word} {name!r}{nearest(name, self.names)}; or mypackage.mymodule:"
+                f"{self.example}, or path/file.py:{self.example}"
+            )
+
+    def target(self, name: str) -> str:
+        """Where it is: "module:Name", or a file's path and a name."""
+        self.check(name)
+        if name in self.own:
+            return self.own[name]
+        return name if is_path(name) else installed(self.group)[name].value
+
+    def load(self, name: str) -> Any:
+        """The class, or whatever has this name; imported, and not called.
+
+        Raises:
+            AshaError: there is none, or it cannot be imported; in one line that names it.
+        """
+        target = self.target(name)
+        if name in self.own or is_path(name):
+            return load(target, self.word, self.example, self.kind)
+        try:
+            return installed(self.group)[name].load()
+        except (Exception, SystemExit) as error:
+            raise self.kind(
+                f"{self.word} {name!r} is registered as {target}, which cannot be imported: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+
+    def make(
+        self,
+        name: str | Callable[..., Any],
+        arguments: Sequence[Any] = (),
+        settings: Mapping[str, Any] | None = None,
+        *,
+        base: type | None = None,
+        base_name: str = "",
+    ) -> Any:
+        """Call the class of this name.
+
+        Args:
+            name: or the class itself.
+            arguments: that the search gives it.
+            settings: that the user gave: keyword arguments.
+            base: of its objects.
+            base_name: of that base, as it is imported.
+        Raises:
+            AshaError: there is none, it is something else, takes no such setting, or cannot be made; in one
+                line that names it.
+        """
+        thing = self.load(name) if isinstance(name, str) else name
+        called = (
+            f"{self.word} {shown(name) if isinstance(name, str) else getattr(name, '__name__', shown(name))}"
+        )
+        must_be = f"it must be a subclass of {base_name}" if base else "it must be a class, or a function"
+        if not callable(thing) or (
+            base is not None and isinstance(thing, type) and not issubclass(thing, base)
+        ):
+            raise self.kind(f"{called} is {_what(thing)}: {must_be}")
+        self.check_settings(thing, settings or {}, called)
+        try:
+            made = thing(*arguments, **(settings or {}))
+        except AshaError as error:
+            if isinstance(name, str) and name in self.own:
+                raise
+            raise self.kind(f"{called}: {error}") from error
+        except Exception as error:
+            raise self.kind(f"{called} cannot be made: {type(error).__name__}: {error}") from error
+        if base is not None and not isinstance(made, base):
+            raise self.kind(f"{called} gives {_what(made)}: {must_be}")
+        return made
+
+    def called(self, name: str | Callable[..., Any]) -> str:
+        """The kind and the name, for errors: "scheduler 'median'"."""
+        known = name if isinstance(name, str) else getattr(name, "__name__", None)
+        return f"{self.word} {shown(name) if known is None else repr(known)}"
+
+    def check_settings(self, thing: Callable[..., Any], settings: Mapping[str, Any], called: str) -> None:
+        """Raise an error for a setting that a class does not take; it says which there are."""
+        taken = parameters(thing)
+        for setting in settings:
+            if taken is not None and setting not in taken:
+                raise self.kind(f"{called} has no setting {setting!r}{nearest(str(setting), taken)}")
+
+
+def parameters(thing: Callable[..., Any]) -> list[str] | None:
+    """The arguments that a class or function takes; None: any, or it is not written in Python.
+
+    A class that hands ``**settings`` on takes what its base takes.
+    """
+    if not isinstance(thing, type):
+        names, closed = _parameters(thing, 0)
+        return names if closed else None
+    found: list[str] = []
+    for kind in thing.__mro__[:-1]:
+        if "__init__" in vars(kind):
+            names, closed = _parameters(vars(kind)["__init__"], 1)
+            found += names
+            if closed:
+                return found
+    return None if any("__init__" in vars(kind) for kind in thing.__mro__[:-1]) else []
+
+
+def _parameters(function: Callable[..., Any], skip: int) -> tuple[list[str], bool]:
+    """The names of its arguments, and whether these are all that it takes."""
+    try:
+        taken = list(inspect.signature(function).parameters.values())[skip:]
+    except (TypeError, ValueError):
+        return [], False
+    several = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    names = [parameter.name for parameter in taken if parameter.kind not in several]
+    return names, all(parameter.kind is not parameter.VAR_KEYWORD for parameter in taken)
+
+
+def _what(thing: object) -> str:
+    return f"the class {thing.__name__}" if isinstance(thing, type) else shown(thing)

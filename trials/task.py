@@ -200,12 +200,7 @@ class FunctionTask(Task):
         metric: str = "value",
         mode: str = "max",
     ) -> None:
-        kind: object = function
-        if isinstance(kind, type) and issubclass(kind, Task):
-            name = kind.__name__
-            raise SettingError(f"train is the class {name}: give an object of it, such as {name}()")
-        if not callable(function):
-            raise SettingError(f"train is {shown(function)}: it must be a function train(trial), or a Task")
+        _check_function(function)
         self.function = function
         self.space = instance("space", space, SearchSpace, "a SearchSpace")
         self.metric = text("metric", metric)
@@ -222,3 +217,36 @@ class FunctionTask(Task):
         """The function's module and name."""
         name = getattr(self.function, "__qualname__", type(self.function).__qualname__)
         return {"target": f"{_module(self.function)}:{name}", "options": {}}
+
+
+def _check_function(function: object) -> None:
+    """Raise ``SettingError`` for what cannot be called as ``train(trial)``, before any trial fails of it."""
+    if isinstance(function, type):
+        name = function.__name__
+        ours = issubclass(function, Task)
+        base = "" if ours else ", of a subclass of trials.Task"
+        raise SettingError(f"train is the class {name}: give an object of it, such as {name}(){base}")
+    if not callable(function):
+        kind = type(function)
+        of_a_task = callable(getattr(kind, "run", None))
+        hint = f": write class {kind.__name__}(trials.Task)" if of_a_task else ""
+        raise SettingError(f"train is {shown(function)}: it must be a function train(trial), or a Task{hint}")
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # not written in Python
+        return
+    try:
+        signature.bind(object())
+    except TypeError as error:
+        raise SettingError(
+            f"train is {shown(function)}, which cannot be called as train(trial): {error}; it is given one "
+            "argument, the trial, and trial.config has the hyper-parameters"
+        ) from None
+    body = inspect.unwrap(function)
+    call = body if inspect.isroutine(body) else type(body).__call__
+    if inspect.iscoroutinefunction(call) or inspect.isgeneratorfunction(call):
+        how = "yield" if inspect.isgeneratorfunction(call) else "async"
+        raise SettingError(
+            f"train is {shown(function)}, which does nothing when it is called: it has {how}; write a plain "
+            "function that reports by trial.report(value)"
+        )

@@ -139,7 +139,7 @@ def _set_up(options: Mapping[str, Any], parts: Parts, changes: Mapping[str, Any]
         stop_at=options["stop_at"],
         patience=None if options["patience"] is None else Patience.read(options["patience"]),
         settings=storable(options),
-        observers=make_observers(options["observer"] or [], options["observer_option"]),
+        observers=make_observers(options["observer"], options["observer_option"]),
         executor=parts.executor,
         own_settings=own_settings(options),
         notes=notes_on(options, scheduler, len(devices.slots)),

@@ -13,7 +13,8 @@ from asha_core.launch.option_table import BY_KEY
 
 # with its dashes, or as "max-trials"; in no path
 _OPTION = re.compile(r"(?<![\w/.-])(?:--(?P<name>[a-z]+(?:-[a-z]+)*)|(?P<bare>[a-z]+(?:-[a-z]+)+))(?![\w/-])")
-_MAPPINGS = re.compile(r"(?<![\w/.-])--(?:task|warm-start)-option ")  # KEY=VALUE follows
+# KEY=VALUE follows
+_MAPPINGS = re.compile(r"(?<![\w/.-])--(?:task|warm-start|scheduler|searcher|observer|executor)-option ")
 
 
 _Parameters = ParamSpec("_Parameters")

@@ -49,15 +49,12 @@ def make_scheduler(
     taken = parameters(kind) if callable(kind) else None
     for setting in own:
         if setting in {**given, **usual, "space": space}:
-            raise SettingError(
-                f"scheduler {called}: {setting} is no setting of its own: it has its own option"
-            )
+            raise SettingError(f"{called}: {setting} is no setting of its own: it has its own option")
     settings = {key: value for key, value in usual.items() if taken is None or key in taken}
     for setting, value in given.items():
         if taken is not None and setting not in taken:
-            what = setting.replace("_", "-")
             raise SettingError(
-                f"scheduler {called} takes no {what}, and it was given {shown(value)}: leave it out"
+                f"{called} takes no {setting.replace('_', '-')}, which is {shown(value)}: leave it out"
             )
         settings[setting] = value
     made: Scheduler = SCHEDULER.make(
@@ -131,12 +128,19 @@ def check_searcher(searcher: Searcher) -> None:
         )
 
 
-def check_observers(names: Sequence[str], settings: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+def check_observers(
+    names: Sequence[str] | None, settings: Mapping[str, Any]
+) -> list[tuple[str, dict[str, Any]]]:
     """The observers of these names, each with its own of the settings: found, and not made yet.
 
     Args:
+        names: None: nobody has said, []: nobody is to watch.
         settings: of the one observer, or of the several ones, as NAME.SETTING.
     """
+    if not names:
+        if names is None and settings:
+            raise SettingError("observer-option is given, and there is no observer: give observer, too")
+        return []
     own: dict[str, dict[str, Any]] = {name: {} for name in names}
     short = {_short(name): name for name in names}
     for key, value in settings.items():
@@ -148,15 +152,13 @@ def check_observers(names: Sequence[str], settings: Mapping[str, Any]) -> list[t
         else:
             raise SettingError(
                 f"observer-option {key}: write it as NAME.SETTING=VALUE{nearest(which, short)}"
-                if names
-                else f"observer-option {key} is given, and there is no observer: give one"
             )
     for name in names:
         OBSERVER.check_settings(OBSERVER.load(name), own[name], OBSERVER.called(name))
     return list(own.items())
 
 
-def make_observers(names: Sequence[str], settings: Mapping[str, Any]) -> list[Observer]:
+def make_observers(names: Sequence[str] | None, settings: Mapping[str, Any]) -> list[Observer]:
     """The observers of these names.
 
     Raises:
@@ -177,10 +179,10 @@ def check_observer(observer: object) -> None:
         raise SettingError(f"an observer is the class {called}: give an object of it, such as {called}()")
     kind = observer if isinstance(observer, type) else type(observer)
     has = [name for name in vars(Observer) if name.startswith("on_") and hasattr(kind, name)]
-    what = f"has {' and '.join(has)}, and" if has else "it"
+    which = f", which has {' and '.join(has)}" if has else ""
     raise SettingError(
-        f"an observer is {shown(observer)}: {what} must be of a subclass of Observer, which has all methods: "
-        f"write class {kind.__name__ if has else 'MyObserver'}(asha_core.Observer)"
+        f"an observer is {shown(observer)}{which}: it must be of a subclass of Observer, and may leave "
+        f"methods as they are: write class {kind.__name__ if has else 'MyObserver'}(asha_core.Observer)"
     )
 
 

@@ -60,7 +60,7 @@ def resolve(options: Mapping[str, Any]) -> Parts:
     spec = task_spec(options)
     task = spec.build()
 
-    check_observers(options["observer"] or [], options["observer_option"])
+    check_observers(options["observer"], options["observer_option"])
     name, own = options["executor"], options["executor_option"]
     if name is None and own:
         raise SettingError("--executor-option is given, and there is no executor: give --executor")
@@ -74,14 +74,14 @@ def _scheduler(
 ) -> Scheduler:
     searcher = _searcher(options, task, start)
     asked = {key: options[key] for key in (*_RUNGS, "max_trials") if options[key] is not None}
-    usual = {key: getattr(task, key) for key in _RUNGS} | {"max_trials": None}
+    usual = {key: getattr(task, key) for key in ("mode", *_RUNGS)} | {"max_trials": None}
     if start is not None or options["searcher"] != "random":
         asked["searcher"] = searcher
     scheduler = make_scheduler(
         name,
         task.space,
-        {"mode": task.mode, "seed": options["seed"], **asked},
-        {**usual, "searcher": searcher, "max_retries": options["max_retries"]},
+        asked,
+        {**usual, "searcher": searcher, **{key: options[key] for key in ("seed", "max_retries")}},
         options["scheduler_option"],
     )
     if not any(map(options.get, ("max_trials", "budget", "gpu_hours"))) and options["searcher"] != "grid":

@@ -117,9 +117,7 @@ def _options_before(directory: RunDirectory, now: Mapping[str, Any]) -> dict[str
     ]
     if missing:
         given = " ".join(f"--{key} {name}" for key, name in missing)
-        raise SettingError(
-            f"--resume: the search in {directory.path} has code of its user's: give {given} too"
-        )
+        raise SettingError(f"--resume: the search in {directory.path} runs code of yours: give {given} too")
     return {key: value for key, value in settings.items() if key not in _OF_A_SESSION}
 
 

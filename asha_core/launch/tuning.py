@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asha_core.arguments import instance, text, true_or_false
+from asha_core.arguments import text, true_or_false
 from asha_core.errors import SettingError
 from asha_core.launch.argument_names import errors_name_arguments
 from asha_core.launch.closing import close
 from asha_core.launch.launching import launch
 from asha_core.launch.naming import default_directory, short_name
 from asha_core.launch.result import Result
+from asha_core.launch.tune_parts import Wanted, executor_of, observers_of, tune_parts
 from asha_core.launch.types import Launch, SafetyLimits, choose_warm_start
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.early_end import Patience
+from asha_core.runtime.executor import Executor
 from asha_core.runtime.observers import Observer
 from asha_core.runtime.storage.paths import user_path
 from asha_core.runtime.storage.run_directory import RunDirectory
 from asha_core.runtime.units import parse_duration
 from asha_core.schedulers.base import Scheduler
+from asha_core.searchers.base import Searcher
+from asha_core.space import SearchSpace
 from trials.devices import parse_devices
-from trials.task import FunctionTask, Task, check_task
+from trials.task import Task
+from warmstart.registry import strategy_label
 
 if TYPE_CHECKING:
     from trials.trial import Trial
@@ -31,9 +35,13 @@ if TYPE_CHECKING:
 
 @errors_name_arguments
 def tune(
-    train: Callable[[Trial], None] | Task,
-    scheduler: Scheduler,
+    train: Callable[[Trial], None] | Task | str,
+    scheduler: Scheduler | type[Scheduler] | str = "asha",
     *,
+    space: SearchSpace | Mapping[str, Any] | None = None,
+    searcher: Searcher | type[Searcher] | str | None = None,
+    scheduler_options: Mapping[str, Any] | None = None,
+    searcher_options: Mapping[str, Any] | None = None,
     gpus: str | Sequence[int] = "auto",
     workers_per_gpu: int | None = None,
     budget: str | float | None = None,
@@ -45,7 +53,9 @@ def tune(
     patience: int | str | None = None,
     results_dir: str | Path | None = None,
     progress: str = "auto",
-    observers: Sequence[Observer] = (),
+    observers: Sequence[Observer | str] = (),
+    executor: str | Callable[..., Executor] | None = None,
+    executor_options: Mapping[str, Any] | None = None,
     resume: bool = False,
     retry_failed: bool = False,
     trial_timeout: str | float | None = None,
@@ -57,8 +67,15 @@ def tune(
     """Search in worker processes, from a script.
 
     Args:
-        train: a function ``train(trial)`` at the top level of a module, or a ``Task``.
-        scheduler: such as ``ASHA(space, max_trials=100)``; give it ``max_trials``, or give a budget.
+        train: a function ``train(trial)`` at the top level of a module, a ``Task``, or the name of one.
+        scheduler: such as ``ASHA(space, max_trials=100)``; give it ``max_trials``, or give a budget. Or its
+            class, or its name: of ours ("asha"), of an installed package's, "mypackage.mymodule:MyScheduler"
+            or "path/file.py:MyScheduler". Then it is made here, for the task's space, mode and rungs.
+        space: of a function, where the scheduler is made here; of a task in the place of its own.
+        searcher: where configurations come from, likewise by name, class or object.
+        scheduler_options: of a scheduler that is made here: ``max_trials``, ``max_resource``, ``seed``, ...,
+            and settings of its own.
+        searcher_options: settings of a searcher that is made here.
         gpus: "auto", "cpu", "0,1,2,3" or [0, 1, 2, 3], or "inline": in this very process, for debugging.
         workers_per_gpu: workers on each GPU; on the CPU how many in all, by default one a core.
         budget: wall-clock such as "90m", or seconds.
@@ -73,7 +90,12 @@ def tune(
         results_dir: a new directory, or with ``resume`` one that a search was begun in; by default a new
             one under results/.
         progress: "auto", "rich", "plain", "json" or "none".
-        observers: called along with the progress display; see ``asha_core.runtime.observers``.
+        observers: called along with the progress display: objects of subclasses of ``asha_core.Observer``,
+            or names of their classes, as for ``scheduler``.
+        executor: what runs the jobs in the place of worker processes on this machine: a class (or a function,
+            or the name of one) that is called with ``trials.WorkerSettings`` and a sequence of
+            ``trials.devices.Slot``, one for each worker that ``gpus`` asks for.
+        executor_options: further arguments of it.
         resume: go on with the search in ``results_dir`` if there is one, else begin it there. Scheduler
             and task must be made as they were then; ``max_trials`` and the budget may be larger.
         retry_failed: with ``resume``, try each trial that has failed again, from its last unit, since what
@@ -93,38 +115,26 @@ def tune(
 
     A script must call it under ``if __name__ == "__main__":``, because worker processes import it.
     """
-    instance("scheduler", scheduler, Scheduler, "a scheduler, such as ASHA(space, max_trials=100)")
     text("variation", variation)
     true_or_false("resume", resume)
     if true_or_false("retry_failed", retry_failed) and not resume:
         raise SettingError("retry_failed=True goes with resume=True: it tries again what failed before")
-    task: Task = (
-        train
-        if isinstance(train, Task)
-        else FunctionTask(train, scheduler.space, metric=metric, mode=scheduler.mode)
-    )
-    check_task(task, f"the task {type(task).__name__}")
-    if task.space != scheduler.space:  # such as a frozen one: warm starts move in what is searched
-        task = copy.copy(task)
-        task.space = scheduler.space
-    if task.mode != scheduler.mode:
-        raise SettingError(f"the task has mode {task.mode!r} and the scheduler {scheduler.mode!r}")
-    if scheduler.trial_limit is None and budget is None:
-        raise SettingError("the search would never end: give the scheduler max_trials, or give a budget")
-    scheduler.searcher.check()
+    wanted = Wanted(space, searcher, scheduler_options, searcher_options)
+    parts = tune_parts(train, scheduler, wanted, metric, ends=budget is not None)
+    task, made = parts.task, parts.scheduler
     devices = parse_devices(gpus, workers_per_gpu)
     limit = Budget(None if budget is None else parse_duration(budget), None, devices.held)
     if resume and results_dir is None:
         raise SettingError("resume=True needs results_dir: where the search was begun, or is to begin")
     if results_dir is None:
         name = short_name(task.describe()["target"])
-        directory = default_directory(name, scheduler.name, variation, scheduler.seed)
+        directory = default_directory(name, made.name, strategy_label(variation), made.seed)
     else:
         directory = RunDirectory(user_path(results_dir, "results_dir"))
     setup = Launch(
         task,
         task,
-        scheduler,
+        made,
         choose_warm_start(variation, warm_start_options),
         devices,
         limit,
@@ -133,7 +143,10 @@ def tune(
         target=target,
         stop_at=stop_at,
         patience=None if patience is None else Patience.read(patience),
-        observers=observers,
+        observers=observers_of(observers),
+        executor=executor_of(executor, executor_options),
+        own_settings=parts.own_settings,
+        notes=parts.notes,
         safety=SafetyLimits.read(
             trial_timeout=trial_timeout,
             no_progress_timeout=no_progress_timeout,

@@ -115,9 +115,7 @@ class Plugins:
                 line that names it.
         """
         thing = self.load(name) if isinstance(name, str) else name
-        called = (
-            f"{self.word} {shown(name) if isinstance(name, str) else getattr(name, '__name__', shown(name))}"
-        )
+        called = self.called(name)
         must_be = f"it must be a subclass of {base_name}" if base else "it must be a class, or a function"
         if not callable(thing) or (
             base is not None and isinstance(thing, type) and not issubclass(thing, base)
@@ -164,7 +162,8 @@ def parameters(thing: Callable[..., Any]) -> list[str] | None:
             found += names
             if closed:
                 return found
-    return None if any("__init__" in vars(kind) for kind in thing.__mro__[:-1]) else []
+    made = {"__init__", "__new__"}
+    return None if any(made & {*vars(kind)} for kind in thing.__mro__[:-1]) else []
 
 
 def _parameters(function: Callable[..., Any], skip: int) -> tuple[list[str], bool]:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import copy
-import importlib
 import inspect
-import os
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from asha_core.errors import AshaError, SettingError, TaskError, nearest
-from asha_core.own_packages import why_hidden
+from asha_core.import_paths import load
 from trials.task import Task, check_task
 
 
@@ -22,7 +19,7 @@ class TaskSpec:
     """How to build a task, here or in a worker: an import path and options.
 
     Attributes:
-        target: "package.module:ClassName".
+        target: "package.module:ClassName", or "path/file.py:ClassName".
         options: keyword arguments of the class, JSON-able.
         frozen: dimensions of its search space that are held at one value.
     """
@@ -74,38 +71,7 @@ class TaskSpec:
         Raises:
             TaskError: it is not there.
         """
-        module_name, _, name = self.target.partition(":")
-        if not module_name or not name:
-            raise TaskError(f"task {self.target!r}: write it as mypackage.mymodule:MyTask")
-        if os.getcwd() not in sys.path and "" not in sys.path:
-            # a script's entry point does not look there by itself; last, so that no file there stands in for
-            # a module of Python's or of a library, which may be imported at any time
-            sys.path.append(os.getcwd())
-        try:
-            module = importlib.import_module(module_name)
-        except AshaError as error:  # such as a search space with swapped bounds
-            raise TaskError(f"task {self.target}: {error}") from error
-        except SystemExit as error:
-            raise TaskError(f"task {self.target} cannot be imported: its module exits ({error})") from error
-        except ModuleNotFoundError as error:
-            hidden = why_hidden(error.name or module_name)
-            where = f"searched the current directory and {sys.executable}'s packages"
-            raise TaskError(f"task {self.target} cannot be imported: {error} ({hidden or where})") from error
-        except Exception as error:
-            raise TaskError(
-                f"task {self.target} cannot be imported: {type(error).__name__}: {error}"
-            ) from error
-        try:
-            return getattr(module, name)
-        except AttributeError:
-            tasks = [
-                n
-                for n, v in vars(module).items()
-                if isinstance(v, type) and issubclass(v, Task) and v.__module__ == module_name
-            ]
-            hidden = why_hidden(module_name)
-            reason = nearest(name, tasks) if hidden is None else f": {hidden}"
-            raise TaskError(f"module {module_name} has no {name!r}{reason}") from None
+        return load(self.target, "task", "MyTask", TaskError)
 
 
 _being_imported: list[str] = []

@@ -21,7 +21,7 @@ from asha_core.launch.replaceable import (
 from asha_core.launch.resolve import give_limit
 from asha_core.runtime.observers import Observer
 from asha_core.schedulers.base import Scheduler
-from asha_core.searchers.base import Searcher
+from asha_core.searchers.base import Searcher, space_and_seed
 from asha_core.space import SearchSpace
 from trials.spec import TaskSpec
 from trials.task import FunctionTask, Task, check_task
@@ -70,7 +70,8 @@ def tune_parts(train: Any, scheduler: Any, wanted: Wanted, metric: str, *, ends:
     what = 'a scheduler, such as ASHA(space, max_trials=100), or the name of one, such as "asha"'
     instance("scheduler", scheduler, Scheduler, what)
     for name in ("space", "searcher", "scheduler_options", "searcher_options"):
-        if getattr(wanted, name) is not None:
+        value = getattr(wanted, name)
+        if _options(name, value) if name.endswith("options") else value is not None:
             raise SettingError(
                 f"{name} is given beside a scheduler that is made already: give it to that one, or give the "
                 f'scheduler by name, such as "{scheduler.name}"'
@@ -154,12 +155,7 @@ def _named_task(name: str) -> Task:
 
 
 def _space(space: Any) -> SearchSpace | None:
-    if isinstance(space, Mapping) and not isinstance(space, SearchSpace):
-        return SearchSpace(space)
-    if space is not None:
-        instance("space", space, SearchSpace, 'a SearchSpace, or a mapping such as {"lr": Float(0, 1)}')
-    found: SearchSpace | None = space
-    return found
+    return None if space is None else space_and_seed(space, 0)[0]
 
 
 def _options(name: str, options: Any) -> dict[str, Any]:

@@ -46,10 +46,16 @@ from asha_core.schedulers.expectations import Expectations
 from asha_core.schedulers.levels import check_levels, rung_levels
 from asha_core.schedulers.state import VERDICT_OF, Best, RungCounts, Status, TrialState
 from asha_core.schedulers.tally import RungTally
+from asha_core.searchers import make_searcher
 from asha_core.searchers.base import Searcher, space_and_seed
 from asha_core.searchers.random_search import RandomSearch
 from asha_core.space import SearchSpace
 from asha_core.streams import stream_seed
+
+_SEARCHER = (
+    "an object of a subclass of asha_core.Searcher, such as RandomSearch(space, seed), or a name such as "
+    '"sobol"'
+)
 
 
 class Scheduler(Expectations, ABC):
@@ -64,7 +70,8 @@ class Scheduler(Expectations, ABC):
         seed: the run's seed; configuration i depends on (seed, i) alone.
         max_trials: how many configurations to start; None: without end. Rejected ones do not count.
         max_retries: how often a trial whose worker died or hung is tried again.
-        searcher: where configurations come from; random search by default.
+        searcher: where configurations come from, or the name of one that comes with the package ("sobol");
+            random search by default.
     Raises:
         SettingError: an argument out of its range.
     """
@@ -92,16 +99,18 @@ class Scheduler(Expectations, ABC):
         seed: int = 0,
         max_trials: int | None = None,
         max_retries: int = 2,
-        searcher: Searcher | None = None,
+        searcher: Searcher | str | None = None,
     ) -> None:
         self.space, self.seed = space_and_seed(space, seed)
         self.mode = one_of("mode", mode, ("max", "min"))
         self.max_trials = None if max_trials is None else integer("max_trials", max_trials, 1)
         self.max_retries = integer("max_retries", max_retries, 0)
-        if searcher is not None:
-            instance("searcher", searcher, Searcher, "an instance of a subclass of asha_core.Searcher")
-        if searcher is not None and getattr(searcher, "space", None) != self.space:
-            raise SettingError("the searcher has another space than the scheduler: give both the same")
+        if isinstance(searcher, str):
+            searcher = make_searcher(searcher, self.space, self.seed)
+        elif searcher is not None:
+            instance("searcher", searcher, Searcher, _SEARCHER)
+            if getattr(searcher, "space", None) != self.space:
+                raise SettingError("the searcher has another space than the scheduler: give both the same")
         least, most, self.reduction_factor = check_levels(min_resource, max_resource, reduction_factor)
         self.levels = self.ladder(least, most, self.reduction_factor)
         self.searcher: Searcher = searcher or RandomSearch(self.space, self.seed)

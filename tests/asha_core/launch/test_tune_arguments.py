@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import inspect
 import math
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from asha_core import ASHA, Float, SearchSpace, tune
+from asha_core import ASHA, Float, RandomSearch, Scheduler, SearchSpace, tune
 from asha_core.errors import AshaError, DeviceError, SettingError
 from asha_core.runtime.observers import Observer
 from tests.trials import jobs
@@ -28,13 +29,31 @@ NO_NUMBERS = [each for each in NOTHING_LIKE_IT if not isinstance(each, np.ndarra
 TIME = [0, -1, "", "3 parsecs", "1h-", *NOTHING_LIKE_IT]
 NAME = [None, 3, "", "x", *NOTHING_LIKE_IT]
 
+
+class OnlySome:
+    """An observer with one of the methods."""
+
+    def on_event(self, view: Any, event: Any) -> None: ...
+
+
+class NoExecutor:
+    def __init__(self, settings: Any, slots: Any) -> None: ...
+
+
 # argument: (values that it does not take, how an error names it)
 REFUSED: dict[str, tuple[list[Any], str]] = {
     "train": (
         [None, 3, "x", Task, FunctionTask, *(each for each in NOTHING_LIKE_IT if each is not int)],
         "train is",
     ),
-    "scheduler": ([None, 3, ASHA, SPACE, jobs.work, *NOTHING_LIKE_IT], "scheduler is"),
+    "scheduler": (
+        [None, 3, ASHA, "asha", Scheduler, SPACE, jobs.work, RandomSearch, *NOTHING_LIKE_IT],
+        "scheduler is",
+    ),
+    "space": ([3, "x", SearchSpace, SPACE, *NOTHING_LIKE_IT], "space is"),
+    "searcher": ([3, "x", ASHA, RandomSearch, RandomSearch(SPACE, 0), *NOTHING_LIKE_IT], "searcher is"),
+    "scheduler_options": ([3, "x", [], {"max_trials": 2}, *NOTHING_LIKE_IT], "scheduler_options"),
+    "searcher_options": ([3, "x", [], {"a": 1}, *NOTHING_LIKE_IT], "searcher_options"),
     "gpus": ([None, 0, 1, "", "x", "0,", "-1", [], [0.0], [-1], "0,0", [0, 0], *NO_NUMBERS], "gpus is"),
     "workers_per_gpu": ([0, -1, 2.5, "2", 10**400, *NOTHING_LIKE_IT], "workers_per_gpu is"),
     "budget": (TIME, "budget is"),
@@ -46,7 +65,12 @@ REFUSED: dict[str, tuple[list[Any], str]] = {
     "patience": ([0, -1, 2.0, "", "soon", 10**400, *NOTHING_LIKE_IT], "patience is"),
     "results_dir": (["", 3, "x" * 300, "~nobody-of-that-name/x", *NOTHING_LIKE_IT], "results_dir is"),
     "progress": (NAME, "progress is"),
-    "observers": ([None, 3, Observer(), Observer, [3], [Observer], *NOTHING_LIKE_IT], "observer"),
+    "observers": (
+        [None, 3, "x", Observer(), Observer, [3], ["x"], [Observer], [OnlySome()], *NOTHING_LIKE_IT],
+        "observer",
+    ),
+    "executor": ([3, "x", NoExecutor, *NOTHING_LIKE_IT], "executor"),
+    "executor_options": ([3, "x", [], {"a": 1}, *NOTHING_LIKE_IT], "executor_options"),
     "resume": ([None, 0, 1, "yes", *(each for each in NOTHING_LIKE_IT if each is not True)], "resume is"),
     "retry_failed": ([None, 0, 1, "yes", *NOTHING_LIKE_IT], "retry_failed"),
     "trial_timeout": (TIME, "trial_timeout is"),
@@ -134,3 +158,52 @@ def test_a_task_whose_attributes_cannot_be_used(task: Any, said: str, tmp_path: 
     with pytest.raises(AshaError, match=said):
         call(train=task())
     assert not list(tmp_path.iterdir())
+
+
+class NoTask:
+    def run(self, trial: Any) -> None: ...
+
+
+def needs_more(trial: Any, data: Any) -> None: ...
+def takes_nothing() -> None: ...
+async def waits(trial: Any) -> None: ...
+def yields(trial: Any) -> Any:
+    yield
+
+
+@pytest.mark.parametrize(
+    ("train", "said"),
+    [
+        (OddMode, r"the class OddMode: give an object of it, such as OddMode\(\)"),
+        (NoTask, r"the class NoTask: give an object of it, .* of a subclass of trials.Task"),
+        (NoTask(), r"write class NoTask\(trials.Task\)"),
+        (needs_more, r"cannot be called as train\(trial\): missing a required argument: 'data'"),
+        (takes_nothing, r"cannot be called as train\(trial\): too many"),
+        (waits, "does nothing when it is called: it has async"),
+        (yields, "does nothing when it is called: it has yield"),
+        ("digist", 'unknown task .*did you mean "digits"'),
+    ],
+)
+def test_what_is_no_function_of_a_trial_says_what_to_write(train: Any, said: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=f"train is .*{said}"):
+        call(train=train)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("train", [functools.partial(needs_more, data=3), lambda trial, data=3: None, max])
+def test_whatever_can_be_called_with_a_trial_is_a_function_of_one(train: Any) -> None:
+    assert FunctionTask(train, SPACE).function is train
+
+
+@pytest.mark.parametrize(
+    ("observer", "said"),
+    [
+        (Observer, r"the class Observer: give an object of it, such as Observer\(\)"),
+        (OnlySome(), r"which has on_event: it must be .*write class OnlySome\(asha_core.Observer\)"),
+        (object(), r"write class MyObserver\(asha_core.Observer\)"),
+        ("x", "unknown observer 'x'; known: .none.; or mypackage.mymodule:MyObserver, or path/file.py:MyOb"),
+    ],
+)
+def test_what_is_no_observer_says_what_to_write(observer: Any, said: str) -> None:
+    with pytest.raises(SettingError, match=said):
+        call(observers=[observer])

@@ -9,8 +9,8 @@ from types import ModuleType
 from typing import Any
 
 from asha_core.errors import AshaError, SettingError, nearest
-from asha_core.own_packages import why_hidden
-from asha_core.user_files import import_by_name, names_a_file
+from asha_core.own_packages import NAMES, why_hidden
+from asha_core.user_files import file_of, import_by_name, names_a_file
 
 
 def is_path(text: str) -> bool:
@@ -22,6 +22,12 @@ def label(text: str) -> str:
     """For people: a file without its folder."""
     place, colon, name = text.rpartition(":")
     return f"{Path(place).name}{colon}{name}" if names_a_file(place) else text
+
+
+def is_ours(kind: type) -> bool:
+    """Whether a class comes with this package, and not from one of its user's files."""
+    module = kind.__module__
+    return module.partition(".")[0] in ("asha_core", *NAMES) and file_of(module) is None
 
 
 def load(path: str, what: str, example: str, kind: type[AshaError] = SettingError) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,13 @@ def launch(setup: Launch, *, then_exit: bool = False) -> Result:
     fill_descriptors()
     if setup.scheduler.trials:
         raise SettingError("this scheduler has been used by a search: make a new one")
+    with ExitStack() as unheard:
+        for observer in setup.observers:  # of a search that never comes to close them
+            unheard.callback(observer.close)
+        return _launch(setup, unheard, then_exit=then_exit)
+
+
+def _launch(setup: Launch, unheard: ExitStack, *, then_exit: bool) -> Result:
     # from here on the path is whole: a task or an observer in this process may go to another folder
     setup = replace(setup, directory=setup.directory.seen_from(Path.cwd()))
     if not (setup.resume and setup.directory.begun):
@@ -67,10 +74,10 @@ def launch(setup: Launch, *, then_exit: bool = False) -> Result:
         with held_directory(setup, token) as held, begun_session(held) as session:
             if setup.for_people:
                 _print_notes(held, session.earlier, told=not setup.directory.numbered)
-            return _run(held, session, stop, token)
+            return _run(held, session, stop, token, unheard)
 
 
-def _run(setup: Launch, session: Session, stop: StopSignal, token: str) -> Result:
+def _run(setup: Launch, session: Session, stop: StopSignal, token: str, unheard: ExitStack) -> Result:
     leaderboard = Leaderboard(setup.built.mode)
     target = None if setup.target is None else TargetWatch(setup.target, leaderboard, session.held)
     early = EarlyEnd(leaderboard, setup.stop_at, setup.patience)
@@ -98,6 +105,7 @@ def _run(setup: Launch, session: Session, stop: StopSignal, token: str) -> Resul
         )
         if isinstance(executor, InlineExecutor):
             executor.listener = search.handle
+        unheard.pop_all()  # the search closes them
         try:
             outcome = search.run()
         except BaseException as error:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from asha_core.arguments import shown, text
 from asha_core.errors import AshaError, SettingError, nearest
-from asha_core.import_paths import label
+from asha_core.import_paths import is_ours, label
 from asha_core.launch.registries import EXECUTOR, OBSERVER, SCHEDULER, SEARCHER
 from asha_core.plugins import parameters
 from asha_core.runtime.executor import Executor
 from asha_core.runtime.observers import Observer
+from asha_core.runtime.units import counted
 from asha_core.schedulers.base import Scheduler
 from asha_core.searchers.base import Searcher
 from asha_core.space import Configuration, SearchSpace
@@ -49,7 +50,7 @@ def make_scheduler(
     taken = parameters(kind) if callable(kind) else None
     for setting in own:
         if setting in {**given, **usual, "space": space}:
-            raise SettingError(f"{called}: {setting} is no setting of its own: it has its own option")
+            raise SettingError(f"{called}: {setting} is a setting of every scheduler: give it as such")
     settings = {key: value for key, value in usual.items() if taken is None or key in taken}
     for setting, value in given.items():
         if taken is not None and setting not in taken:
@@ -117,8 +118,10 @@ def check_searcher(searcher: Searcher) -> None:
     try:
         searcher.check()
         first = searcher.propose(0) if searcher.size != 0 else None
-    except AshaError:
-        raise
+    except AshaError as error:
+        if is_ours(type(searcher)):
+            raise
+        raise type(error)(f"{called}: {error}") from error
     except Exception as error:
         raise SettingError(f"{called} cannot propose: {type(error).__name__}: {error}") from error
     if first is not None and not isinstance(first, Configuration):
@@ -213,9 +216,10 @@ def _make_executor(
             )
     if len(made.devices) != len(slots):
         made.close()
+        here, asked = counted(len(made.devices), "device"), counted(len(slots), "slot")
         raise SettingError(
-            f"{EXECUTOR.called(name)} has {len(made.devices)} devices, and was given {len(slots)} slots: it "
-            "must have one for each (--gpus and --workers-per-gpu say how many)"
+            f"{EXECUTOR.called(name)} has {here}, and was given {asked}: it must have one for each (--gpus "
+            "and --workers-per-gpu say how many)"
         )
     return made
 

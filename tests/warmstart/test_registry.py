@@ -133,8 +133,7 @@ def test_a_broken_one_is_named_in_one_line(
 
 
 @pytest.mark.processes
-@pytest.mark.usefixtures("stranger")
-def test_worker_processes_find_it_too(tmp_path: Path) -> None:
+def test_worker_processes_find_it_too_by_its_name_and_by_its_file(tmp_path: Path, stranger: Path) -> None:
     """A search from the command line, in processes of its own."""
     from analysis import load_run
 
@@ -146,9 +145,9 @@ def test_worker_processes_find_it_too(tmp_path: Path) -> None:
     command += ["--gpus", "cpu", "--workers-per-gpu", "1", "--max-trials", "2", "--max-resource", "1"]
     command += [
         "--variation",
-        "halve",
+        "halve+site/stranger.py:Halve",
         "--warm-start-option",
-        "times=2",
+        "halve.times=2",
         "--results-dir",
         str(tmp_path / "run"),
     ]
@@ -157,9 +156,13 @@ def test_worker_processes_find_it_too(tmp_path: Path) -> None:
     run = load_run(tmp_path / "run")
     assert len(run.trials) == 2
     for trial in run.trials.values():
-        assert trial.diagnostics["strategy"] == "halve"
-        assert trial.configuration["x"] == trial.proposed["x"] / 4
-    assert run.manifest["variation"] == {"name": "halve", "strategy": "halve", "settings": {"times": 2}}
+        assert trial.diagnostics["strategy"] == "halve+halve"
+        assert trial.configuration["x"] == trial.proposed["x"] / 4 / 2
+    assert run.manifest["variation"] == {
+        "name": "halve+stranger.py:Halve",
+        "strategy": f"halve+{stranger}/stranger.py:Halve",
+        "settings": {"halve": {"times": 2}},
+    }
 
 
 # -- chains and options ----------------------------------------------------------------------------

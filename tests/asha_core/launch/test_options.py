@@ -11,7 +11,7 @@ import pytest
 from asha_core import ASHA, Float, SearchSpace, tune
 from asha_core.cli.run import main
 from asha_core.errors import SettingError
-from asha_core.launch.option_kinds import FLAG
+from asha_core.launch.option_kinds import FLAG, KEY_VALUES
 from asha_core.launch.option_parsing import parse_arguments
 from asha_core.launch.option_table import OPTIONS, Option
 from asha_core.launch.resolve import split_variation
@@ -39,6 +39,8 @@ def test_every_option_may_stand_in_the_file(tmp_path: Path) -> None:
             value = samples[option.key]
         elif option.kind is FLAG:
             value = "true"
+        elif option.kind is KEY_VALUES:
+            value = "d=4"
         else:
             value = next(v for v in ("3", "x") if _reads(option, v))
         lines.append(f"{option.name}: {value}")

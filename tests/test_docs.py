@@ -25,7 +25,7 @@ from asha_core.cli import run
 from asha_core.launch.option_parsing import parse_arguments
 from asha_core.launch.yaml_files import read_yaml
 from scripts import command_line_page
-from warmstart.registry import GROUP, STRATEGIES
+from warmstart.registry import STRATEGIES, WARM_START
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted(
@@ -161,7 +161,7 @@ def is_there(name: str) -> bool:
 def test_modules_and_files_that_a_page_names_are_there(page: Path) -> None:
     """Under their names of today: an old import path warns, and warnings are errors."""
     text = "" if page.name == "CHANGELOG.md" else page.read_text()
-    dotted = set(DOTTED.findall(text)) - {GROUP}
+    dotted = set(DOTTED.findall(text)) - {WARM_START.group}
     files = {path for path in FILE.findall(text) if "yours" not in path}
     assert not [name for name in dotted if not is_there(name)]
     assert not [path for path in files if not (ROOT / path).exists()]

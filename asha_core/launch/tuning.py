@@ -94,7 +94,7 @@ def tune(
             or names of their classes, as for ``scheduler``.
         executor: what runs the jobs in the place of worker processes on this machine: a class (or a function,
             or the name of one) that is called with ``trials.WorkerSettings`` and a sequence of
-            ``trials.devices.Slot``, one for each worker that ``gpus`` asks for.
+            ``trials.Slot``, one for each worker that ``gpus`` asks for.
         executor_options: further arguments of it.
         resume: go on with the search in ``results_dir`` if there is one, else begin it there. Scheduler
             and task must be made as they were then; ``max_trials`` and the budget may be larger.

@@ -36,7 +36,12 @@ class Spaceless(Searcher):
         ({"max_trials": 2.5}, "max_trials is 2.5: it must be an integer of at least 1"),
         ({"max_trials": True}, "max_trials is True: it must be an integer of at least 1"),
         ({"max_retries": "9"}, "max_retries is '9': it must be an integer of at least 0"),
-        ({"searcher": object()}, "must be an instance of a subclass of asha_core.Searcher"),
+        ({"searcher": object()}, "must be an object of a subclass of asha_core.Searcher"),
+        (
+            {"searcher": RandomSearch},
+            "must be an object of a subclass of asha_core.Searcher, such as RandomSear",
+        ),
+        ({"searcher": "sobl"}, "unknown searcher 'sobl'; did you mean \"sobol\""),
         ({"searcher": Spaceless()}, "the searcher has another space than the scheduler"),
         (
             {"searcher": RandomSearch(SearchSpace({"x": Float(0.0, 2.0)}), 0)},
@@ -48,6 +53,11 @@ def test_what_a_scheduler_cannot_use(name: str, settings: dict[str, Any], said: 
     with pytest.raises(SettingError) as caught:
         scheduler_class(name)(SPACE, **settings)
     assert said in str(caught.value)
+
+
+def test_a_scheduler_takes_a_searcher_by_name() -> None:
+    by_name = scheduler_class("asha")(SPACE, seed=3, searcher="sobol").ask()
+    assert by_name == scheduler_class("asha")(SPACE, seed=3, searcher=make_searcher("sobol", SPACE, 3)).ask()
 
 
 @pytest.mark.parametrize("size", ["9", 2.5, 0, -1, True])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import sys
 from collections.abc import Iterator
@@ -80,6 +81,9 @@ def test_a_search_whose_every_part_an_installed_package_registers(capsys: pytest
 def test_help_lists_what_is_installed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
+    assert "installed: eager, gone" in " ".join(capsys.readouterr().out.split())
+    with pytest.raises(SystemExit):
+        main(["--help-all"])
     said = " ".join(capsys.readouterr().out.split())
     for name in ("eager, gone", "corner", "log", "here", "halve", "steps"):
         assert f"installed: {name}" in said
@@ -88,7 +92,7 @@ def test_help_lists_what_is_installed(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_help_says_nothing_of_it_where_nothing_is_installed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        main(["--help"])
+        main(["--help-all"])
     assert "installed:" not in capsys.readouterr().out
 
 
@@ -325,6 +329,17 @@ def test_a_function_needs_its_space_and_a_task_has_its_own() -> None:
     tune(Flat(), scheduler_options={"max_trials": 1, "max_resource": 1}, **small)
     with pytest.raises(AshaError, match="the task has mode 'max' and scheduler_options 'min'"):
         tune(Flat(), scheduler_options={"mode": "min"}, **small)
+
+
+def test_the_python_of_its_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = Path(__file__).parents[3] / "docs" / "how-to" / "plug-ins.md"
+    names: dict[str, Any] = {"__name__": "page"}
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.DOTALL):
+        exec(compile(block, str(page), "exec"), names)
+    assert names["result"].outcome.trials == 4
+    patient = tune(Flat(), names["Patient"], scheduler_options={"grace": 2, "max_trials": 2}, gpus="inline")
+    assert read_json(patient.directory / "run.json")["scheduler"]["grace"] == 2
 
 
 def test_the_kinds_that_can_be_registered_are_all_there() -> None:

@@ -23,9 +23,10 @@ import trials
 import warmstart
 from asha_core.cli import run
 from asha_core.launch.option_parsing import parse_arguments
+from asha_core.launch.option_table import OPTIONS
 from asha_core.launch.yaml_files import read_yaml
 from scripts import command_line_page
-from warmstart.registry import STRATEGIES, WARM_START
+from warmstart.registry import STRATEGIES
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted(
@@ -138,6 +139,7 @@ def test_every_strategy_is_in_the_reference() -> None:
 
 
 PACKAGES = "asha_core|trials|warmstart|analysis"
+GROUPS = {option.plugins.group for option in OPTIONS if option.plugins is not None}  # of entry points
 DOTTED = re.compile(rf"(?<![\w/.])(?:{PACKAGES})(?:\.\w+)+")
 FILE = re.compile(
     rf"(?<![\w/.])(?:{PACKAGES}|tests|benchmarks|scripts|examples)/[\w./-]+\.(?:py|md|yaml|ipynb)"
@@ -161,7 +163,7 @@ def is_there(name: str) -> bool:
 def test_modules_and_files_that_a_page_names_are_there(page: Path) -> None:
     """Under their names of today: an old import path warns, and warnings are errors."""
     text = "" if page.name == "CHANGELOG.md" else page.read_text()
-    dotted = set(DOTTED.findall(text)) - {WARM_START.group}
+    dotted = set(DOTTED.findall(text)) - GROUPS
     files = {path for path in FILE.findall(text) if "yours" not in path}
     assert not [name for name in dotted if not is_there(name)]
     assert not [path for path in files if not (ROOT / path).exists()]

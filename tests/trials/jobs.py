@@ -33,6 +33,11 @@ def work(trial: Trial) -> None:
         trial.report(state["sum"], doubled=2 * state["sum"])
 
 
+def work_with(thing: Any, trial: Trial) -> None:
+    """The same, and has something with it."""
+    work(trial)
+
+
 def fails_at_unit_two(trial: Trial) -> None:
     for unit in trial.units():
         if unit == 2:

@@ -249,7 +249,7 @@ def test_a_search_that_ends_before_its_first_report_leaves_nothing_whatever_ends
 
 @pytest.mark.processes
 def test_a_task_that_cannot_be_sent_leaves_nothing_and_mended_it_runs(tmp_path: Path) -> None:
-    task = jobs.function_task(partial(jobs.work, threading.Lock()))
+    task = jobs.function_task(partial(jobs.work_with, threading.Lock()))
     settings: Any = {"gpus": "cpu", "results_dir": tmp_path / "run", "progress": "none"}
     with pytest.raises(WorkerError, match="cannot be sent"):
         tune(task, ASHA(SPACE, max_resource=1, max_trials=1), **settings)

@@ -167,7 +167,7 @@ def test_what_cannot_travel_is_named_with_its_place_in_a_line(make: Any, what: s
         (Holds(loader), f"self.thing.parts['first'][1]{nested}"),
         (jobs.function_task(train), f"the closure variable 'thing' of {train.__qualname__}"),
         (jobs.function_task(lambda trial: [train(trial)]), "the closure variable 'thing' of "),
-        (jobs.function_task(partial(jobs.work, thing)), "argument 0 of the partial of work"),
+        (jobs.function_task(partial(jobs.work_with, thing)), "argument 0 of the partial of work"),
         (jobs.function_task(loader.train), f"self.parts['first'][1]{nested}"),
     ):
         text = refusal(task)

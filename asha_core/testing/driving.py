@@ -10,6 +10,7 @@ from typing import Any
 from asha_core.messages import Event, Failed, Finished, Job, Lost, Refined, Rejected, Report, Retried, Verdict
 from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.state import Status
+from asha_core.searchers.base import TrialView
 from asha_core.searchers.random_search import RandomSearch
 from asha_core.space import Choice, Float, Int, SearchSpace
 
@@ -28,6 +29,22 @@ class Few(RandomSearch):
     def __init__(self, size: int, seed: int = 0, space: SearchSpace = SPACE) -> None:
         super().__init__(space, seed)
         self.size = size
+
+
+class Listener(RandomSearch):
+    """Random search that keeps what it hears.
+
+    Attributes:
+        heard: (trial, resource, loss).
+    """
+
+    def __init__(self, space: SearchSpace = SPACE, seed: int = 0) -> None:
+        super().__init__(space, seed)
+        self.heard: list[tuple[int, int, float]] = []
+
+    def observe(self, trial: TrialView, resource: int, loss: float) -> None:
+        """Keep it."""
+        self.heard.append((trial.id, resource, loss))
 
 
 def tell(scheduler: Scheduler, job: Job, value: float, resource: int | None = None) -> Verdict:

@@ -11,7 +11,7 @@ from typing import Any
 
 from asha_core.schedulers.base import Scheduler
 from asha_core.searchers.base import Searcher
-from asha_core.space import SearchSpace
+from asha_core.space import Configuration, SearchSpace
 
 # what a scheduler was made with, and how far a lazy clean-up went, are nothing that it has decided
 _UNSEEN = ("_candidates", "_made_with")
@@ -23,6 +23,20 @@ def fingerprint(thing: Any) -> Any:
     Left out are spaces and searchers, which a scheduler only holds.
     """
     return _seen(thing, ())
+
+
+def differences(one: Any, other: Any, place: str = "") -> list[str]:
+    """Where two fingerprints differ, each place in one line; none: they are equal."""
+    if isinstance(one, dict) and isinstance(other, dict) and list(one) == list(other):
+        return [each for key in one for each in differences(one[key], other[key], f"{place}.{key}")]
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        if (
+            len(one) == 2 and isinstance(one[0], str) and isinstance(one[1], dict)
+        ):  # a class, and its attributes
+            return differences(one[1], other[1], place or one[0]) if one[0] == other[0] else [place]
+        pairs = enumerate(zip(one, other, strict=True))
+        return [each for i, (a, b) in pairs for each in differences(a, b, f"{place}[{i}]")]
+    return [] if one == other else [f"{place}: {str(one)[:60]} and {str(other)[:60]}"]
 
 
 def attributes(thing: Any) -> dict[str, Any]:
@@ -55,6 +69,8 @@ def _seen(thing: Any, around: tuple[int, ...]) -> Any:
         return sorted(repr(_seen(member, inside)) for member in thing)
     if isinstance(thing, dict):
         return {repr(_seen(key, inside)): _seen(member, inside) for key, member in thing.items()}
+    if isinstance(thing, Configuration):
+        return {name: _seen(value, inside) for name, value in thing.items()}
     if isinstance(thing, SearchSpace | Searcher) or (isinstance(thing, Scheduler) and around):
         return type(thing).__name__
     if isinstance(thing, types.FunctionType | types.MethodType | types.BuiltinFunctionType):

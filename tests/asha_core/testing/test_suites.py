@@ -24,7 +24,7 @@ from asha_core.testing import (
     TaskContract,
     WarmStartContract,
 )
-from asha_core.testing.looking import fingerprint
+from asha_core.testing.looking import differences, fingerprint
 from trials import Task
 from warmstart import Outcome
 
@@ -293,6 +293,13 @@ def test_two_objects_that_differ_anywhere_have_other_fingerprints():
     found = [fingerprint(made(value)) for value in values]
     assert len({repr(each) for each in found}) == len(values)
     assert fingerprint(made(random.Random(2))) == fingerprint(made(random.Random(2)))
+
+
+def test_where_two_objects_differ_is_said():
+    one, other = (SimpleNamespace(a=[1, {"b": SimpleNamespace(c=value)}], d=0) for value in (1, 2))
+    assert differences(fingerprint(one), fingerprint(one)) == []
+    assert differences(fingerprint(one), fingerprint(other)) == ["SimpleNamespace.a[1].'b'.c: 1 and 2"]
+    assert len(differences(fingerprint([1]), fingerprint([1, 2]))) == 1
 
 
 def test_a_circle_has_a_fingerprint():

@@ -21,6 +21,7 @@ __all__ = [
     "p_value",
     "percent",
     "percent_cell",
+    "percent_interval",
     "relative_targets",
     "significant",
     "slug",
@@ -155,6 +156,13 @@ def percent_cell(share: float) -> str:
     if math.isnan(share):
         return NONE
     return significant(100 * share, 2) if 1e-6 < share < 0.00995 else f"{100 * share:.1f}"
+
+
+def percent_interval(value: float, low: float, high: float, digits: int, sign: str = "") -> str:
+    """A share and its interval in per cent, for a table; ``sign`` stands behind the share."""
+    shown = with_interval(100 * value, 100 * low, 100 * high, f".{digits}f")
+    main, _, ends = shown.partition(" ")
+    return shown if shown == NONE else f"{main}{sign} {ends}".strip()
 
 
 def megabytes(count: float) -> str:

@@ -27,12 +27,46 @@ _DIRECTIONS = {
     "Shown to be slower to the primary target than the baseline": 1,
     "Told apart from the baseline by the test, though the interval of the ratio holds 1": 0,
 }
+_SHORT = 3  # comparisons that are told one by one at the top
 _MANY = 10  # problems of one kind that are told one by one; more are counted
 
 
 def in_words(comparison: Comparison) -> list[str]:
     """Sentences for the top of a report, a thought each, in the order of ``SECTIONS``."""
     return [sentence for section in in_sections(comparison).values() for sentence in section]
+
+
+def in_short(comparison: Comparison) -> list[str]:
+    """Three sentences or a few more: what was compared, what was found, how sure that is."""
+    pairs = [(group, each) for group in comparison.groups for each in group.against if each.seeds]
+    if not pairs:
+        return [_what(comparison), "Nothing is compared with anything, so nothing was found."]
+    told = [_shortly(comparison, *each) for each in pairs]
+    if len(told) > _SHORT:
+        better_ = sum(against.gain.value > 0 for _, against in pairs)
+        told = [f"in {better_} of {len(pairs)} comparisons the best value was better than the baseline's"]
+    found = "; ".join(told)
+    sure = list(_headlines(comparison))
+    if any(words.startswith("Nothing was tested") for words in sure):
+        sure = [*sure, "What differs may be chance: nothing should be decided by it."]
+    return [_what(comparison), f"{found[:1].upper()}{found[1:]}.", " ".join(sure)]
+
+
+def _shortly(comparison: Comparison, group: Group, against: Against) -> str:
+    """An arm's effect on time and value, without its interval."""
+    where = f"{group.name}: " if len(comparison.groups) > 1 else ""
+    parts = []
+    if group.primary is not None:
+        effect = against.at(group.primary, comparison.measure)
+        if effect.base_reached + effect.reached:
+            tau = target_name(effect.target, group.metric, group.mode)
+            parts.append(f"the time to {tau} was {number(effect.ratio.value)} of the baseline's")
+    if against.gain.n:
+        gain = against.gain.value
+        digits = 4 if abs(gain) < 1 else 2
+        word = "the same" if gain == 0 else f"{number(abs(gain), digits)} {'better' if gain > 0 else 'worse'}"
+        parts.append(f"the best {group.metric} {'' if parts else 'was '}{word}")
+    return f"{where}with {against.arm} {listed(parts) if parts else 'no value and no time can be compared'}"
 
 
 def in_sections(comparison: Comparison) -> dict[str, list[str]]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from analysis.comparison import Against, Arm, Comparison, Group, TimeEffect, Times, Verdict
 from analysis.comparison.criteria import CRITERIA, LEAST_PAIRS
-from analysis.number_formats import NONE, p_cell, significant, with_interval
+from analysis.number_formats import NONE, p_cell, percent_interval, significant, with_interval
 from analysis.report.measures import Scale, measure_name, scale
 from analysis.report.study_costs import (
     areas_table,
@@ -82,7 +82,7 @@ def verdict_cell(verdict: Verdict) -> tuple[str, str]:
     """The verdict, and the estimate with its interval."""
     value, low, high = verdict.value, verdict.low, verdict.high
     if verdict.criterion == "cost":
-        shown = with_interval(100 * value, 100 * low, 100 * high, ".1f").replace(" ", "% ", 1)
+        shown = percent_interval(value, low, high, 1, "%")
     elif verdict.criterion == "score":
         shown = with_interval(value, low, high, "+.4f" if abs(verdict.threshold) < 0.01 else "+.3g")
     else:

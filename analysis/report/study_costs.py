@@ -7,7 +7,16 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from analysis.comparison import Against, Arm, Comparison, DimensionShift, Estimate, Group
-from analysis.number_formats import NONE, better, megabytes, p_cell, percent_cell, significant, with_interval
+from analysis.number_formats import (
+    NONE,
+    better,
+    megabytes,
+    p_cell,
+    percent_cell,
+    percent_interval,
+    significant,
+    with_interval,
+)
 from analysis.report.measures import measure_name, scale
 from analysis.report.tables import Column, Table, tabulate
 from analysis.stats.paired import Difference
@@ -170,7 +179,7 @@ def _estimate(found: Estimate | None, form: str) -> str:
 
 
 def _percent(share: Estimate) -> str:
-    return with_interval(100 * share.value, 100 * share.low, 100 * share.high, ".2f")
+    return percent_interval(share.value, share.low, share.high, 2)
 
 
 def phases_table(comparison: Comparison, group: Group, slug: str) -> Table:

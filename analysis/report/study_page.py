@@ -12,7 +12,7 @@ from analysis.comparison.criteria import CRITERIA
 from analysis.journals.replicate import Replicate
 from analysis.report.measures import Scale, measure_name
 from analysis.report.page import render
-from analysis.report.sentences import in_words
+from analysis.report.sentences import in_short, in_words
 from analysis.report.study_contents import verdict_cell
 from analysis.report.tables import Table
 from analysis.study.problems import KINDS, UNUSED, Problem
@@ -94,12 +94,12 @@ def study_page(
 
 def _summary(comparison: Comparison) -> dict[str, Any]:
     """The words; those on single groups are apart, and single runs have a section of their own."""
-    first, *rest = in_words(replace(comparison, problems=()))
+    rest = in_words(replace(comparison, problems=()))
     names = [group.name for group in comparison.groups] if len(comparison.groups) > 1 else []
     left_out = sum(each.kind in UNUSED for each in comparison.problems)
     remarks = len(comparison.problems) - left_out
     return {
-        "first": first,
+        "short": in_short(comparison),
         "general": [words for words in rest if not any(words.startswith(f"{name}: ") for name in names)],
         "by_group": {
             name: [words.removeprefix(f"{name}: ") for words in rest if words.startswith(f"{name}: ")]

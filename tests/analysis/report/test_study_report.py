@@ -28,12 +28,15 @@ DOT = base64.b64decode(
 )
 BROWSERS = ("chromium", "google-chrome", "chromium-browser")
 ASK = """<script>addEventListener("load", () => {
+  const first = document.querySelector("main").innerText.split(/\\s+/).length;
+  document.querySelectorAll("details").forEach(part => { part.open = true; });
   const told = {
+    first,
     widths: [...document.images].map(image => image.naturalWidth),
     outside: performance.getEntriesByType("resource").map(entry => entry.name),
     sideways: document.documentElement.scrollWidth - document.documentElement.clientWidth,
     verdicts: [...document.querySelectorAll(".verdicts td.verdict b")].map(cell => cell.innerText),
-    lost: [...document.querySelectorAll("nav a")].filter(
+    lost: [...document.querySelectorAll("a[href^='#']")].filter(
       link => !document.getElementById(link.getAttribute("href").slice(1))).length,
   };
   document.body.setAttribute("data-told", JSON.stringify(told));
@@ -194,6 +197,7 @@ def test_a_browser_draws_the_page_without_errors(study: Path, tmp_path: Path, wi
     assert all(name.startswith("data:") for name in told["outside"])
     assert told["sideways"] <= 0
     assert told["lost"] == 0
+    assert told["first"] < 300  # all else is folded
     assert len(told["verdicts"]) == 3 * 5  # arms beside the baselines, criteria
     assert all(re.search("holds|fails|not enough data", words) for words in told["verdicts"])
 
@@ -325,3 +329,19 @@ def test_a_place_that_cannot_be_written_is_said_in_one_line(
     write_search(tmp_path / "run", trials=2)
     assert main([str(tmp_path / "run"), "--runs"]) == 2
     assert "--runs goes with a study" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_page_begins_with_what_was_compared_what_was_found_and_how_sure_it_is(tmp_path: Path) -> None:
+    """Eight runs that can tell nothing say so in three sentences."""
+    folder = write_study(tmp_path / "s", {"baseline": 1.0, "ohgw-1step": 0.8}, range(4), trials=6)
+    assert main([str(folder)]) == 0
+    page = page_of(folder / "evaluation")
+    short = re.findall(r"<p>(.*?)</p>", page[page.index('id="summary"') :])[:3]
+    assert short[0].startswith("8 of 8 planned runs can be used, with 4 seeds; baseline is compared with")
+    assert re.match(r"With ohgw-1step the time to accuracy 90% was 0\.\d\d of the baseline", short[1])
+    assert "Nothing was tested: no arm has both 6 pairs and a target" in short[2]
+    assert short[2].endswith("What differs may be chance: nothing should be decided by it.")
+    for word in ("An <b>arm</b> is", "<b>pair</b> by pair", "the horizon (", "is <b>censored</b>"):
+        assert word in page
+    assert "a gain below 0 is a loss" in page

@@ -49,11 +49,13 @@ def test_the_search_of_a_page_runs(
     assert re.match(r"(20 Configuration\(\{'x': 0\.|9 seconds,trial,unit,value)", printed)
 
 
-def test_a_search_with_the_task(tmp_path: Path) -> None:
-    task = Rosenbrock()
+def test_a_search_with_the_task_and_the_warm_start(tmp_path: Path) -> None:
+    task, warm_start = Rosenbrock(), f"{PLUGINS / 'best_of_three.py'}:BestOfThree"
     scheduler = ASHA(task.space, mode="min", max_resource=9, max_trials=9)
-    result = tune(task, scheduler, gpus="inline", progress="none", results_dir=tmp_path / "run")
+    folder = tmp_path / "run"
+    result = tune(task, scheduler, variation=warm_start, gpus="inline", progress="none", results_dir=folder)
     assert result.outcome.failures == 0
+    assert '"strategy": "best-of-three"' in (folder / "journal.jsonl").read_text()
     assert result.best_value is not None
     assert 0 <= result.best_value < 30
 

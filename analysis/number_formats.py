@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from asha_core.runtime.terminal.notices import better
 from asha_core.runtime.units import counted
 
 __all__ = [
@@ -68,11 +69,6 @@ def target_name(target: float, metric: str, mode: str = "max") -> str:
     if "acc" in metric and 0 < target <= 1 and mode == "max":
         return f"{metric} {100 * target:g}%"
     return f"{metric} {target:g}"
-
-
-def better(mode: str) -> str:
-    """Which values of a metric of ``mode`` are better: "higher is better"."""
-    return "higher is better" if mode == "max" else "lower is better"
 
 
 def worse(mode: str) -> str:

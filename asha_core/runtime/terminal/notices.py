@@ -79,5 +79,5 @@ def _described(best: Best, metric: str, unit: str) -> str:
 
 
 def better(mode: str) -> str:
-    """Which values are better, for people."""
+    """Which values of a metric of ``mode`` are better: "higher is better"."""
     return f"{'higher' if mode == 'max' else 'lower'} is better"

@@ -18,19 +18,22 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from asha_core.errors import SettingError
 from asha_core.own_packages import NAMES
 
 __path__: list[str] = []  # a package, whose modules the finder below finds
 
 _PREFIX = f"{__name__}."
 _OWN = ("asha_core", *NAMES)
+_being_imported: list[str] = []
 
 
 def names_a_file(module: str) -> bool:
@@ -45,9 +48,31 @@ def import_by_name(module: str) -> ModuleType:
         ModuleNotFoundError: there is no such module or file.
         Exception: whatever the module raises when it is imported.
     """
-    if not names_a_file(module):
-        return importlib.import_module(module)
-    return importlib.import_module(module_name(module))
+    with importing(module):
+        return importlib.import_module(module_name(module) if names_a_file(module) else module)
+
+
+@contextmanager
+def importing(what: str) -> Iterator[None]:
+    """While something that a search needs is being imported, which must not begin a search of its own.
+
+    Args:
+        what: that is, for people.
+    """
+    _being_imported.append(what)
+    try:
+        yield
+    finally:
+        _being_imported.pop()
+
+
+def refuse_while_importing() -> None:
+    """Raise ``SettingError`` if a search is about to begin because something of another is imported."""
+    if _being_imported:
+        raise SettingError(
+            f"{_being_imported[-1]} begins a search when it is imported: its call of tune() must be under "
+            '`if __name__ == "__main__":`'
+        )
 
 
 def module_name(file: str) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,32 +71,6 @@ class TaskSpec:
             TaskError: it is not there.
         """
         return load(self.target, "task", "MyTask", TaskError)
-
-
-_being_imported: list[str] = []
-
-
-@contextmanager
-def importing(what: str) -> Iterator[None]:
-    """While what is tuned is being imported, which must not begin a search of its own.
-
-    Args:
-        what: that is, in words.
-    """
-    _being_imported.append(what)
-    try:
-        yield
-    finally:
-        _being_imported.pop()
-
-
-def refuse_while_importing() -> None:
-    """Raise ``TaskError`` if a search is about to begin because a task is imported."""
-    if _being_imported:
-        raise TaskError(
-            f"{_being_imported[-1]} lies in a module that begins a search when it is imported: its call of "
-            'tune() must be under `if __name__ == "__main__":`'
-        )
 
 
 def option_names(kind: type[Task]) -> list[str]:

@@ -35,9 +35,9 @@ from asha_core.runtime.unread import UnreadWatch
 from asha_core.schedulers.base import Scheduler
 from asha_core.searchers.grid import configurations
 from asha_core.space import Configuration
+from asha_core.user_files import refuse_while_importing
 from trials.executors.inline import InlineExecutor
 from trials.executors.pool import ProcessPool
-from trials.spec import refuse_while_importing
 from trials.task import Task
 from trials.worker.job_runner import WorkerSettings
 

@@ -17,7 +17,7 @@ from types import GeneratorType
 from typing import Any
 
 from asha_core.errors import AshaError, TaskError, WorkerError
-from trials.spec import importing
+from asha_core.user_files import importing
 from trials.task import FunctionTask
 from trials.worker import by_value
 from trials.worker.by_value import MainModule, is_compiled, pickled, read
@@ -85,7 +85,7 @@ class Sent:
             file.seek(0)
             content = file.read()
         try:
-            with importing("the task"):
+            with importing("the module of the task"):
                 settings: WorkerSettings = read(content, self._main)
         except AshaError:
             raise

@@ -28,9 +28,9 @@ from asha_core.runtime.replay import replay
 from asha_core.runtime.storage.journal import JournalGone, read_journal
 from asha_core.runtime.storage.lock import RunLock
 from asha_core.schedulers import SCHEDULERS, scheduler_class
+from asha_core.user_files import importing
 from tests.trials import jobs
 from trials.checkpoints.files import load_checkpoint
-from trials.spec import importing
 from trials.task import Task
 from trials.trial import Trial
 
@@ -275,8 +275,8 @@ def test_a_wrong_argument_leaves_nothing(arguments: dict[str, Any], message: str
 
 def test_importing_a_task_begins_no_search(tmp_path: Path) -> None:
     with (
-        importing("task script:Mine"),
-        pytest.raises(TaskError, match="task script:Mine lies in a module that"),
+        importing("script.py"),
+        pytest.raises(AshaError, match=r"script\.py begins a search when it is imported"),
     ):
         run(jobs.work, tmp_path)
     assert not (tmp_path / "run").exists()

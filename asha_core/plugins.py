@@ -129,7 +129,9 @@ class Plugins:
                 raise
             raise self.kind(f"{called}: {error}") from error
         except Exception as error:
-            raise self.kind(f"{called} cannot be made: {type(error).__name__}: {error}") from error
+            lacks = isinstance(error, TypeError) and "missing" in str(error)
+            hint = f"; give it by --{self.word.replace(' ', '-')}-option KEY=VALUE" if lacks else ""
+            raise self.kind(f"{called} cannot be made: {type(error).__name__}: {error}{hint}") from error
         if base is not None and not isinstance(made, base):
             raise self.kind(f"{called} gives {_what(made)}: {must_be}")
         return made

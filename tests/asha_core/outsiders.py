@@ -68,6 +68,11 @@ class Other(Log):
         super().__init__(path)
 
 
+class Needs(Log):
+    def __init__(self, path):
+        super().__init__(path)
+
+
 class Here(InlineExecutor):
     """One job after the other, in this process."""
 

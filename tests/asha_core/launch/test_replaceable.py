@@ -242,6 +242,10 @@ def test_a_study_compares_them(
             ["--observer", "{file}:Log", "--observer-option", "path=no/such/folder"],
             "cannot be made: FileNotF",
         ),
+        (
+            ["--observer", "{file}:Needs"],
+            "missing 1 required positional argument: 'path'; give it by --observer-op",
+        ),
         (["--observer-option", "path=3"], "observer-option is given, and there is no observer"),
         (
             ["--observer", "{file}:Log", "--observer", "{file}:Other", "--observer-option", "path=3"],

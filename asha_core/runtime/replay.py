@@ -25,6 +25,7 @@ from asha_core.schedulers.attempts import is_rejection
 from asha_core.schedulers.base import Scheduler
 from asha_core.user_files import same_target
 
+_CODE = (("task", "target"), ("variation", "strategy"))
 _ANYWHERE = ("slot", "t", "type")
 
 
@@ -252,7 +253,8 @@ def _differences(
             one, other = old.get(key), new.get(key)
             if (section, key) == ("task", "options"):
                 one, other = _without_place(one), _without_place(other)
-            if (section, key) == ("task", "target") and same_target(str(one), str(other)):
+            # code in a file, whose folder may have moved
+            if (section, key) in _CODE and same_target(str(one), str(other)):
                 continue
             if one != other:
                 found.append((section, key, one, other))

@@ -133,6 +133,15 @@ def test_it_is_gone_on_with_from_another_folder_once_its_code_is_named(
     assert len(after.trials) == 6
 
 
+def test_its_files_may_have_moved_when_a_search_is_gone_on_with(file: Path, tmp_path: Path) -> None:
+    assert main([*in_file(file), "--results-dir", "run"]) == 0
+    moved = tmp_path / "moved"
+    file.parent.rename(moved)
+    again = [*in_file(moved / file.name), "--max-trials", "5", "--results-dir", "run", "--resume"]
+    assert main(again) == 0
+    assert len(load_run("run").trials) == 5
+
+
 def test_other_settings_of_its_own_are_another_search(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*in_file(file), "--results-dir", "run"]) == 0
     changed = in_file(file)

@@ -117,7 +117,9 @@ def main() -> None:
         results = Path(folder) / "digits"
         (PICTURES / "live-view.svg").write_text(search(results))
         report.main([str(results)])
-        photograph(results / "report.html", PICTURES / "report.png")
+        page = results / "report.html"
+        page.write_text(page.read_text().replace(str(results), "results/digits"))  # no path of this machine
+        photograph(page, PICTURES / "report.png")
 
 
 if __name__ == "__main__":

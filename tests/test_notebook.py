@@ -24,7 +24,7 @@ import nbformat
 from nbclient import NotebookClient
 
 book = nbformat.read(sys.argv[1], as_version=4)
-client = NotebookClient(book, timeout=500, kernel_name="python3")
+client = NotebookClient(book, timeout=500, kernel_name="python3", shutdown_kernel="immediate")
 
 def press_stop(journal):
     while not (journal.exists() and b'"report"' in journal.read_bytes()):

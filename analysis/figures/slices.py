@@ -73,7 +73,8 @@ def plot_slice(
     if sum(map(len, texts)) > 44:
         for label in axes.get_xticklabels():
             label.set(rotation=30, ha="right", rotation_mode="anchor", fontsize="small")
-    axes.set_xlim(-0.06, 1.06)
+    side = 0.06 + (0.25 / max(len(places), 2) if category else 0.0)
+    axes.set_xlim(-side, 1 + side)
     axes.set_ylabel(plain(ylabel))
 
 
@@ -89,5 +90,13 @@ def _marks(axes: Axes, was: Floats, is_: Floats, y: Floats, colours: Any, reache
         order = np.flatnonzero(which)[np.argsort(reached[which], kind="stable")]  # who got far lies on top
         size = 44 if marker == "." else 20
         axes.scatter(
-            is_[order], y[order], size, colours[order], marker=marker, alpha=fade, linewidths=0, zorder=2
+            is_[order],
+            y[order],
+            size,
+            colours[order],
+            marker=marker,
+            alpha=fade,
+            linewidths=0,
+            zorder=2,
+            rasterized=len(y) > 500,
         )

@@ -48,9 +48,9 @@ def losses(run: Run) -> str:
     )
     if changed:
         return (
-            f"{text}; and since {listed(changed)} changes what it is measured of, it cannot be "
-            "compared between "
-            "trials. Compare validation losses."
+            f"{text}; and since {listed(changed)} {'changes' if len(changed) == 1 else 'change'} what "
+            "it is measured of, it cannot be "
+            "compared between trials. Compare validation losses."
         )
     return f"{text}."
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
@@ -101,23 +102,23 @@ def plot_learning_curves(
 
 
 def _draw_curves(axes: Axes, run: Run, levels: Sequence[int]) -> dict[int, int]:
-    """A line a trial; returns how many reached each level and no higher one."""
-    colours, reached = rung_colours(len(levels)), dict.fromkeys(levels, 0)
-    many = len(run.trials) > 100
-    for trial in sorted(run.trials.values(), key=lambda trial: trial.reached):
-        if not trial.resources:
-            continue
-        rung = max(int(np.searchsorted(levels, trial.reached, side="right")) - 1, 0)
-        reached[levels[rung]] += 1
-        axes.plot(
-            trial.resources,
-            trial.values,
-            color=colours[rung],
-            linewidth=0.8 if many else 1.2,
-            alpha=0.6 if many else 0.85,
-            marker="." if len(trial.resources) == 1 else None,
-            markersize=5,
-        )
+    """A line a trial, a dot of one that reported once; returns how many reached each level and no higher."""
+    reached, many = dict.fromkeys(levels, 0), len(run.trials) > 100
+    look: dict[str, Any] = {"alpha": 0.6 if many else 0.85, "rasterized": len(run.trials) > 1_000}
+    curves: list[list[list[tuple[int, float]]]] = [[] for _ in levels]
+    for trial in run.trials.values():
+        if trial.resources:
+            rung = max(int(np.searchsorted(levels, trial.reached, side="right")) - 1, 0)
+            reached[levels[rung]] += 1
+            curves[rung].append(list(zip(trial.resources, trial.values, strict=True)))
+    for colour, of_rung in zip(rung_colours(len(levels)), curves, strict=True):
+        lines = [curve for curve in of_rung if len(curve) > 1]
+        dots = [curve[0] for curve in of_rung if len(curve) == 1]
+        width = 0.8 if many else 1.2
+        axes.add_collection(LineCollection(lines, colors=[colour], linewidths=width, **look))
+        if dots:
+            axes.plot(*zip(*dots, strict=True), ".", color=colour, markersize=5, **look)
+    axes.autoscale_view()
     return reached
 
 

@@ -13,13 +13,14 @@ from analysis import figures
 from analysis.figures.value_axis import ValueAxis
 from analysis.journals.runs import Run, TrialHistory, best_value
 from analysis.journals.space import place, ticks_of
-from analysis.number_formats import better, listed
+from analysis.number_formats import better, listed, percent
 from analysis.report.drawings import Drawing
 from analysis.stats.arrays import Floats
 from analysis.stats.importance import Importance, importance, r2
 from asha_core.runtime.units import counted
 
 _SLICES, _LINES, _BARS = 12, 12, 20  # dimensions in one figure
+_COLOURED = 100  # lines at most; more hide one another
 _PANEL = (3.4, 2.5)  # inches
 
 
@@ -164,8 +165,10 @@ def _slices(run: Run, settings: Settings, mattered: Importance) -> Drawing:
 def _parallel(run: Run, settings: Settings, mattered: Importance) -> Drawing:
     names = _ranked(settings, mattered, _LINES)
     at = [settings.names.index(name) for name in names]
+    share = min(0.1, _COLOURED / len(settings.trials))
     draw = partial(
         figures.plot_parallel_coordinates,
+        share=share,
         dimensions=names,
         values=settings.after[:, at],
         score=settings.best,
@@ -175,7 +178,9 @@ def _parallel(run: Run, settings: Settings, mattered: Importance) -> Drawing:
         title="All configurations",
     )
     caption = (
-        "Each line is a trial, as it was trained; the best tenth is coloured by value, all others are grey. "
+        f"Each line is a trial, as it was trained; the best {percent(share, 0)} are coloured by "
+        "value, all others "
+        "are grey. "
         "Where the coloured lines pass close together, good values are found; where they spread, the "
         "hyper-parameter matters little, or only together with others. A line has a gap where a trial lacks "
         "the hyper-parameter."

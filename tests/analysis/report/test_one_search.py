@@ -103,7 +103,7 @@ def test_every_figure_has_a_caption_in_one_order_for_all_searches(tmp_path: Path
 def test_training_loss_is_explained_where_it_cannot_be_compared(tmp_path: Path) -> None:
     run = load_run(write_search(tmp_path, trials=3))
     (losses,) = (d for d in drawings_of([run], [summary_of(run, [])], None) if d.name == "losses")
-    assert "since magnitude and label_smoothing changes what it is measured of" in losses.caption
+    assert "since magnitude and label_smoothing change what it is measured of" in losses.caption
     assert "it cannot be compared between trials" in losses.caption
 
 

@@ -18,8 +18,8 @@ def best_so_far(runs: Sequence[Run], target: float | None) -> str:
     first = runs[0]
     text = (
         f"The best {first.metric} on validation data that any trial had reported by then "
-        f"({better(first.mode)}); "
-        "a dot marks the last improvement. Time begins with the search, so starting the workers is in it."
+        f"({better(first.mode)}); a dot marks the last improvement. Time begins with the search, so "
+        "starting the workers is in it."
     )
     if len(runs) > 1:
         text += " A line for each search; it goes on flat to the search's end."
@@ -29,10 +29,9 @@ def best_so_far(runs: Sequence[Run], target: float | None) -> str:
 def learning_curves(run: Run) -> str:
     """Of all trials' values against units."""
     return (
-        f"A line for each trial: its {run.metric} ({better(run.mode)}) after each {run.unit}; a dot where it "
-        f"reported once. The colour is the rung that it reached ({listed(run.levels)} {run.unit}s): "
-        "most trials "
-        f"are left at the first, and the dark ones were promoted to the end."
+        f"A line for each trial: its {run.metric} ({better(run.mode)}) after each {run.unit}; a dot "
+        f"where it reported once. The colour is the rung that it reached ({listed(run.levels)} "
+        f"{run.unit}s): most trials are left at the first, and the dark ones were promoted to the end."
     )
 
 
@@ -40,17 +39,15 @@ def losses(run: Run) -> str:
     """Of training and validation loss: when these can be compared, and when not."""
     changed = [name for name in run.searched if any(part in name.lower() for part in _TRAINED_OTHERWISE)]
     text = (
-        "Validation loss (solid) and training loss (dashed) of the best trials. Validation loss is measured "
-        "alike for all. Training loss is what the optimiser saw: on augmented batches, with dropout "
-        "and label "
-        "smoothing if there are any, and averaged while the weights still moved. So it may lie above the "
-        "validation loss, and that says nothing about overfitting"
+        "Validation loss (solid) and training loss (dashed) of the best trials. Validation loss is "
+        "measured alike for all. Training loss is what the optimiser saw: on augmented batches, with "
+        "dropout and label smoothing if there are any, and averaged while the weights still moved. So "
+        "it may lie above the validation loss, and that says nothing about overfitting"
     )
     if changed:
         return (
-            f"{text}; and since {listed(changed)} {'changes' if len(changed) == 1 else 'change'} what "
-            "it is measured of, it cannot be "
-            "compared between trials. Compare validation losses."
+            f"{text}; and since {listed(changed)} {'changes' if len(changed) == 1 else 'change'} what it "
+            "is measured of, it cannot be compared between trials. Compare validation losses."
         )
     return f"{text}."
 
@@ -58,10 +55,9 @@ def losses(run: Run) -> str:
 def warm_start() -> str:
     """Of the sizes of steps."""
     return (
-        "How far the warm start moved each hyper-parameter, over trials: the box holds the middle "
-        "half, its line "
-        "is the median, whiskers reach to one and a half times the box, dots lie outside. In search "
-        "coordinates: 0.3 of a log10 dimension is a factor of 2."
+        "How far the warm start moved each hyper-parameter, over trials: the box holds the middle half, "
+        "its line is the median, whiskers reach to one and a half times the box, dots lie outside. In "
+        "search coordinates: 0.3 of a log10 dimension is a factor of 2."
     )
 
 
@@ -80,8 +76,8 @@ def time_split() -> str:
     """Of where the workers' time went."""
     return (
         "All workers' time from the search's begin to its end. Training holds validation and saving; "
-        "starting "
-        "is loading Python, torch and the data; waiting is all else, such as a slot without a job."
+        "starting is loading Python, torch and the data; waiting is all else, such as a slot without a "
+        "job."
     )
 
 

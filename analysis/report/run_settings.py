@@ -109,10 +109,9 @@ def _importance(run: Run, mattered: Importance) -> Drawing:
         caption = f"Which hyper-parameters mattered is not drawn: {mattered.why}."
     else:
         caption += (
-            f"The forest itself explains {max(mattered.score, 0):.0%} of the differences in rank (1 would be "
-            "all): the less, the less the bars say. A bar of about 0 does not say that a "
-            "hyper-parameter does "
-            "not matter later in training, or outside of this search space."
+            f"The forest itself explains {max(mattered.score, 0):.0%} of the differences in rank (1 "
+            "would be all): the less, the less the bars say. A bar of about 0 does not say that a "
+            "hyper-parameter does not matter later in training, or outside of this search space."
         )
     size = figures.tall(len(shown)) if not mattered.why else (figures.SIZE[0], 1.2)
     return Drawing(
@@ -178,12 +177,10 @@ def _parallel(run: Run, settings: Settings, mattered: Importance) -> Drawing:
         title="All configurations",
     )
     caption = (
-        f"Each line is a trial, as it was trained; the best {percent(share, 0)} are coloured by "
-        "value, all others "
-        "are grey. "
-        "Where the coloured lines pass close together, good values are found; where they spread, the "
-        "hyper-parameter matters little, or only together with others. A line has a gap where a trial lacks "
-        "the hyper-parameter."
+        f"Each line is a trial, as it was trained; the best {percent(share, 0)} are coloured by value, "
+        "all others are grey. Where the coloured lines pass close together, good values are found; "
+        "where they spread, the hyper-parameter matters little, or only together with others. A line "
+        "has a gap where a trial lacks the hyper-parameter."
     )
     if len(names) < len(settings.names):
         caption += f" The {len(names)} of {len(settings.names)} hyper-parameters that mattered most."

@@ -80,13 +80,24 @@ class Everything(Small):
         return min(1.0, (step + 1) / 7) * super().lr_lambda(step, progress, config)
 
 
-@pytest.mark.parametrize("kind", [Clipped, Accumulating, Averaged, Everything])
-def test_what_was_stopped_anywhere_ends_like_what_was_not(kind: type[Small], tmp_path: Path) -> None:
-    whole, expected = in_sittings(kind(), tmp_path / "whole", 3, [])
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("kind", "sittings"),
+    [
+        (Clipped, [[1, 3]]),
+        (Accumulating, [[2, 2]]),
+        (Averaged, [[4, 2]]),
+        (Everything, [[2], [1, 2, 1], [4, 1]]),
+    ],
+)
+def test_what_was_stopped_anywhere_ends_like_what_was_not(
+    kind: type[Small], sittings: list[list[int]], tmp_path: Path
+) -> None:
+    whole, expected = in_sittings(kind(), tmp_path / "whole", 2, [])
     # it is asked before each unit, then after each step of the optimiser but the last
-    for number, stops in enumerate(([2], [1, 2, 3], [4, 1, 1], [0, 5])):
+    for number, stops in enumerate(sittings):
         torch.manual_seed(number)
-        directory, sent = in_sittings(kind(), tmp_path / str(number), 3, stops)
+        directory, sent = in_sittings(kind(), tmp_path / str(number), 2, stops)
         assert curve(sent) == curve(expected)
         left, right = (load_checkpoint(d.trial_checkpoint(0))["state"] for d in (whole, directory))
         assert identical(left, right)
@@ -258,9 +269,10 @@ def test_a_batch_size_in_the_space_is_that_of_training_and_of_the_warm_start(siz
     assert learner.average is not None
 
 
+@pytest.mark.long
 def test_a_search_over_batch_sizes_trains_with_them(tmp_path: Path) -> None:
     task = Searched()
-    tune(task, ASHA(task.space, max_resource=3, max_trials=6), gpus="inline", results_dir=tmp_path / "r")
+    tune(task, ASHA(task.space, max_resource=1, max_trials=5), gpus="inline", results_dir=tmp_path / "r")
     assert {4, 16} <= task.sizes
     assert "nothing reads" not in (tmp_path / "r" / "journal.jsonl").read_text()
 
@@ -389,11 +401,12 @@ class FromDataset(Recurrent):
         return super().unpack_batch(batch)
 
 
+@pytest.mark.long
 def test_dictionaries_arrays_and_texts_are_trained_on_like_tensors(tmp_path: Path) -> None:
     curves = []
     for number, kind in enumerate((Recurrent, FromDataset)):
         folder = tmp_path / str(number)
-        scheduler = ASHA(SPACE, max_resource=3, max_trials=3, mode="min")
+        scheduler = ASHA(SPACE, max_resource=1, max_trials=1, mode="min")
         result = tune(kind(), scheduler, variation="ohgw-1step", gpus="inline", results_dir=folder)
         assert 1.0 < result.best_value < 7.0
         curves.append(result.best_value)

@@ -95,11 +95,10 @@ def same_length(name: str, length: int, beside: str, expected: int) -> None:
         )
 
 
-def resampling(draws: int, seed: int, confidence: float = 0.5) -> None:
-    """Refuse settings that no bootstrap or permutation can be made with."""
-    integer("draws", draws, 1)
-    integer("seed", seed, 0)
+def resampling(draws: int, seed: int, confidence: float = 0.5) -> tuple[int, int]:
+    """Draws and seed as integers; refuse settings that no bootstrap or permutation can be made with."""
     number("confidence", confidence, above=0, below=1)
+    return integer("draws", draws, 1), integer("seed", seed, 0)
 
 
 def cut(times: Floats, censored: Bools, horizon: float) -> tuple[Floats, Bools]:

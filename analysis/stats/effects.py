@@ -118,7 +118,7 @@ def spread_ratio(
 
 def _weights(n: int, draws: int, seed: int, confidence: float) -> Floats:
     """Bootstrap weights after a first row of ones: the data themselves."""
-    resampling(draws, seed, confidence)
+    draws, seed = resampling(draws, seed, confidence)
     return np.vstack([np.ones((1, n)), bootstrap_weights(n, draws, seed)])
 
 

@@ -150,7 +150,7 @@ def permutation_restricted_mean(
     """
     t0, c0, t1, c1 = pairs(base_times, base_censored, times, censored)
     number("horizon", horizon, above=0)
-    resampling(draws, seed)
+    draws, seed = resampling(draws, seed)
     n, note = len(t0), too_few(len(t0))
     if (t0 < horizon)[c0].any() or (t1 < horizon)[c1].any():
         difference, p, exact = swapped_means_p((t0, t1), (c0, c1), horizon, draws, seed)
@@ -190,7 +190,7 @@ def paired_difference(
     """
     x, y = numbers("base", base), numbers("other", other)
     same_length("other", len(y), "base", len(x))
-    resampling(draws, seed, confidence)
+    draws, seed = resampling(draws, seed, confidence)
     differences = y - x
     n, note = len(x), too_few(len(x))
     p = None if note else sign_flip_p(differences, draws, seed)[0]

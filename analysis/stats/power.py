@@ -47,7 +47,7 @@ def power_of(n: int, sd_log_ratio: float, ratio: float = 0.85, alpha: float = 0.
     Raises:
         SettingError: a value out of its range.
     """
-    integer("n", n, 1)
+    n = integer("n", n, 1)
     sd = number("sd_log_ratio", sd_log_ratio, least=0)
     number("alpha", alpha, above=0, below=1)
     effect = abs(_log_ratio(ratio))
@@ -66,7 +66,7 @@ def detectable_ratio(n: int, sd_log_ratio: float, power: float = 0.8, alpha: flo
     Raises:
         SettingError: a value out of its range.
     """
-    integer("n", n, 1)
+    n = integer("n", n, 1)
     sd = number("sd_log_ratio", sd_log_ratio, least=0)
     z = _z(power, alpha)
     return 0.0 if n < least_pairs(alpha) else math.exp(-z * sd / math.sqrt(n))

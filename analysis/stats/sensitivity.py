@@ -145,9 +145,8 @@ def benefit_by_gradient(
     """
     x, y = numbers("magnitude", magnitude), numbers("benefit", benefit)
     same_length("benefit", len(y), "magnitude", len(x))
-    columns, rows = (bins, bins) if isinstance(bins, int) else bins
-    integer("bins", columns, 1)
-    integer("bins", rows, 1)
+    given = bins if isinstance(bins, Sequence) else (bins, bins)
+    columns, rows = (integer("bins", each, 1) for each in given)
     if (x < 0).any() or not (x > 0).any():
         raise SettingError(
             f"magnitude has values from {x.min():g} to {x.max():g}: none may be below 0, one must be above"
@@ -210,7 +209,7 @@ def loess(
     """
     a, b = numbers("x", x), numbers("y", y)
     same_length("y", len(b), "x", len(a))
-    resampling(draws, seed, confidence)
+    draws, seed = resampling(draws, seed, confidence)
     number("frac", frac, above=0, most=1)
     if len(np.unique(a)) < FEWEST_X:
         return means_by_x(a, b, confidence)

@@ -79,7 +79,7 @@ def interquartile_mean_band(
         raise SettingError(f"matrix must be (seeds, grid) with at least one seed, not shape {values.shape}")
     if np.isinf(values).any():
         raise SettingError("matrix has infinite values: NaN stands for what is not known yet")
-    resampling(draws, seed, confidence)
+    draws, seed = resampling(draws, seed, confidence)
     n = len(values)
     centre, low, high = (np.full(values.shape[1], math.nan) for _ in range(3))
     weights = bootstrap_weights(n, draws, seed)

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from asha_core.plugins import installed
 from tests.integrations.contract import ROOT, run_module
 from tests.integrations.driver import EXAMPLES, split
-from warmstart import BlackBox, Float, SearchSpace, refine, registry, variation
+from warmstart import BlackBox, Float, SearchSpace, refine, variation
 
 PAGE = (ROOT / "docs" / "how-to" / "warm-start-elsewhere.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
@@ -111,7 +112,7 @@ def test_a_strategy_of_ones_own_is_found_by_its_entry_point(
     lines = [f"{name} = {value}" for name, value in points.items()]
     (info / "entry_points.txt").write_text("\n".join([f"[{group}]", *lines, ""]))
     monkeypatch.syspath_prepend(str(tmp_path))
-    registry._registered.cache_clear()
+    installed.cache_clear()
     try:
         space = SearchSpace({"lr": Float(1e-4, 1.0, log=True)})
         problem = BlackBox(space, lambda config, draw: 0.0)
@@ -119,5 +120,5 @@ def test_a_strategy_of_ones_own_is_found_by_its_entry_point(
         assert alone.configuration["lr"] == pytest.approx(0.1)
         assert refine("random+cautious", problem, {"lr": 1e-4}).configuration["lr"] == 1e-4
     finally:
-        registry._registered.cache_clear()
+        installed.cache_clear()
         sys.modules.pop("cautious", None)

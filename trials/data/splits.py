@@ -37,7 +37,7 @@ def stratified_split(labels: ArrayLike, validation: float, subset: float, seed: 
     from sklearn.model_selection import train_test_split
 
     number("validation", validation, above=0, below=1)
-    integer("seed", seed, 0, _LARGEST_SEED)
+    seed = integer("seed", seed, 0, _LARGEST_SEED)
     need = math.ceil(max(1 / validation, 1 / (1 - validation)))  # for one example on either side
     classes = np.asarray(labels)
     rows = _subset(classes, subset, seed, need)
@@ -67,8 +67,8 @@ def symmetric_noise(labels: ArrayLike, share: float, classes: int, seed: int) ->
         arXiv:2002.07394, section 4.1, report both.
     """
     number("share of wrong labels", share, least=0, below=1)
-    integer("classes", classes, 2)
-    integer("seed", seed, 0, _LARGEST_SEED)
+    classes = integer("classes", classes, 2)
+    seed = integer("seed", seed, 0, _LARGEST_SEED)
     wrong = np.array(labels, dtype=np.int64)
     if len(wrong) and not 0 <= wrong.min() <= wrong.max() < classes:
         raise TaskError(f"labels go from {wrong.min()} to {wrong.max()}: they must be 0 to {classes - 1}")

@@ -42,9 +42,8 @@ def build(name: str, *, classes: int, channels: int, size: int, **settings: Any)
         SettingError: a name, a size or a setting that is not known or not possible.
     """
     one_of("model", name, MODELS)
-    shape = {"classes": classes, "channels": channels, "size": size}
-    for what, value in shape.items():
-        integer(f"{what} of model {name}", value, 1)
+    given = {"classes": classes, "channels": channels, "size": size}
+    shape = {what: integer(f"{what} of model {name}", value, 1) for what, value in given.items()}
     module, _, function = MODELS[name].partition(":")
     builder = getattr(importlib.import_module(module), function)
     takes = [each for each in inspect.signature(builder).parameters if each not in _SHAPE]

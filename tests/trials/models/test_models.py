@@ -474,7 +474,7 @@ def shaped(**changed: Any) -> Callable[[str], nn.Module]:
         ("vit-small", {"size": 68}, "vit-small takes no images of 68 .*larger one of 16"),
         ("resnet20", {"size": 0}, "size of model resnet20 is 0: it must be an integer of at least 1"),
         ("resnet20", {"channels": True}, "channels of model resnet20 is True"),
-        ("vit-tiny", {"classes": 10.0}, r"classes of model vit-tiny is 10\.0"),
+        ("vit-tiny", {"classes": 10.5}, r"classes of model vit-tiny is 10\.5"),
         ("resnet20", {"shortcut": "project"}, "shortcut is 'project'; did you mean \"projection\""),
         ("resnet20", {"shortcut": None}, "shortcut is None"),
         ("resnet20", {"shortcuts": "identity"}, "no setting 'shortcuts'; did you mean \"shortcut\""),

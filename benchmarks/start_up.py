@@ -58,8 +58,8 @@ def records(journal: Path) -> Iterator[dict[str, Any]]:
                 time.sleep(0.005)
 
 
-def search(how: str, workers: int, folder: Path) -> dict[str, float]:
-    command = [sys.executable, "-m", "asha_core.cli.run", "--task", "digits", "--gpus", "cpu"]
+def search(how: str, workers: int, gpus: str, folder: Path) -> dict[str, float]:
+    command = [sys.executable, "-m", "asha_core.cli.run", "--task", "digits", "--gpus", gpus]
     command += ["--workers-per-gpu", str(workers), "--max-resource", "27", "--max-trials", "100000"]
     command += ["--results-dir", str(folder / "run"), "--progress", "none"]
     began = time.perf_counter()
@@ -94,24 +94,24 @@ from trials.tasks.digits import Digits
 task = Digits()
 for number in range(2):
     began = time.perf_counter()
-    tune(task, ASHA(task.space, max_resource=1, max_trials=1), gpus="cpu", workers_per_gpu=1,
+    tune(task, ASHA(task.space, max_resource=1, max_trials=1), gpus=sys.argv[2], workers_per_gpu=1,
          progress="none", results_dir=f"{sys.argv[1]}/{number}")
     took = time.perf_counter() - began
 print(took)
 """
 
 
-def second(how: str, folder: Path) -> float:
+def second(how: str, gpus: str, folder: Path) -> float:
     """A search of one epoch, from its call to its end, in a Python that has had one before."""
-    command = [sys.executable, "-c", TWICE, str(folder)]
+    command = [sys.executable, "-c", TWICE, str(folder), gpus]
     done = subprocess.run(command, env=environment(how), check=True, capture_output=True, text=True)
     return float(done.stdout.split()[-1])
 
 
-def cpu(how: str, workers: int, folder: Path) -> float:
+def cpu(how: str, workers: int, gpus: str, folder: Path) -> float:
     """CPU seconds of a search of one epoch a worker, all processes together."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    command = [sys.executable, "-m", "asha_core.cli.run", "--task", "digits", "--gpus", "cpu"]
+    command = [sys.executable, "-m", "asha_core.cli.run", "--task", "digits", "--gpus", gpus]
     command += ["--workers-per-gpu", str(workers), "--max-resource", "1", "--max-trials", str(workers)]
     command += ["--results-dir", str(folder / "cpu"), "--progress", "none"]
     subprocess.run(command, env=environment(how), check=True, stdout=subprocess.DEVNULL)
@@ -119,7 +119,7 @@ def cpu(how: str, workers: int, folder: Path) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def measured(how: str, workers: int) -> dict[str, float]:
+def measured(how: str, workers: int, gpus: str) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         return {
@@ -139,11 +139,12 @@ def main() -> None:
     )
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--gpus", default="cpu", help="as of asha-run: cpu, or one GPU's number")
     arguments = parser.parse_args()
     runs: dict[str, list[dict[str, float]]] = {how: [] for how in HOWS}
     for pair in range(arguments.pairs):
         for how in HOWS if pair % 2 else reversed(HOWS):
-            runs[how].append(measured(how, arguments.workers))
+            runs[how].append(measured(how, arguments.workers, arguments.gpus))
             print(how, {name: round(value, 2) for name, value in runs[how][-1].items()}, flush=True)
     print(f"\n{arguments.workers} workers, {arguments.pairs} pairs; seconds: median (range)\n")
     print("| | forked | own | own / forked |\n|---|---:|---:|---:|")

@@ -1,13 +1,16 @@
 """Checks that need a GPU, in one command: python benchmarks/gpu/check.py [--device cuda:0]
 
 1. A paused trial goes on to the uninterrupted one's curve, within 1% of accuracy (mixed precision); in
-   float16 with its gradient scaler, too; with deterministic algorithms exactly.
+   float16 with its gradient scaler, too, also with clipped and accumulated gradients and an average of the
+   weights; with deterministic algorithms exactly.
 2. A warm start with a step of zero leaves the trial as it was, within the same tolerance; the hyper-gradient
    on the GPU agrees with the CPU's within 2% of its largest entry.
 3. What units and a warm start cost: as many operations as on a CPU; of memory, tensors within what PyTorch
    holds, and that within what is in use on the device.
 4. The GPUs that nvidia-smi lists, as the engine reads them, are those that torch sees, in its order.
 5. A search with two workers on one GPU: each worker sees exactly one device.
+6. Importing PyTorch opens no GPU, so that workers can be forked from a process that has done it (else each
+   imports for itself), and a forked one trains on the GPU.
 
 Needs no data and no network: the digits task. With --device cpu it checks itself, without parts 4 and 5.
 """
@@ -19,6 +22,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +30,7 @@ import torch
 
 from asha_core import Job, RandomSearch, Refined, Report
 from asha_core.runtime.storage.run_directory import RunDirectory
+from trials.executors.fork_server import Server
 from trials.gpu_detection import visible_gpus
 from trials.tasks.digits import Digits
 from trials.torch_task.warm_start_problem import TrainingProblem
@@ -39,6 +44,14 @@ class Half(Digits):
     """In float16, whose gradient scaler is part of the checkpoint."""
 
     precision = "float16"
+
+
+class HalfRecipe(Half):
+    """With all that a gradient scaler has to get along with."""
+
+    max_grad_norm = 1.0
+    gradient_accumulation_steps = 2
+    ema_decay = 0.99
 
 
 class Repeatable(Digits):
@@ -131,6 +144,15 @@ def gpus_are_found() -> bool:
     return found == seen
 
 
+def workers_can_be_forked() -> bool:
+    server = Server(Digits.preload, {})
+    while (answer := server.ready()) is None:
+        time.sleep(0.1)
+    print(f"{'ok  ' if answer else 'FAIL'} workers can be forked from one with {', '.join(Digits.preload)}")
+    server.release()
+    return answer
+
+
 def search(folder: Path) -> bool:
     command = [sys.executable, "-c", "from asha_core.cli.run import main; raise SystemExit(main())"]
     options = [
@@ -164,9 +186,11 @@ def main() -> None:
             close("pause and resume", curve(folder / "paused", device, [1, 3, 4]), whole),
             close("no trace", curve(folder / "warm", device, [4], "hypergradient", eta_h=0.0), whole),
             resumes(folder, device, Half, TOLERANCE),
+            resumes(folder, device, HalfRecipe, TOLERANCE),
             resumes(folder, device, Repeatable, 0.0),
             gradients_agree(device),
             costs_are_told(folder, device),
+            workers_can_be_forked(),
         ]
         if device != "cpu":
             checks += [gpus_are_found(), search(folder / "search")]

@@ -18,6 +18,7 @@ import importlib
 import importlib.util
 import os
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
@@ -33,7 +34,16 @@ __path__: list[str] = []  # a package, whose modules the finder below finds
 
 _PREFIX = f"{__name__}."
 _OWN = ("asha_core", *NAMES)
-_being_imported: list[str] = []
+
+
+class _Imports(threading.local):
+    """What each thread is importing: two searches may begin in two of them."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+
+_imports = _Imports()
 
 
 def names_a_file(module: str) -> bool:
@@ -59,18 +69,18 @@ def importing(what: str) -> Iterator[None]:
     Args:
         what: that is, for people.
     """
-    _being_imported.append(what)
+    _imports.names.append(what)
     try:
         yield
     finally:
-        _being_imported.pop()
+        _imports.names.pop()
 
 
 def refuse_while_importing() -> None:
     """Raise ``SettingError`` if a search is about to begin because something of another is imported."""
-    if _being_imported:
+    if _imports.names:
         raise SettingError(
-            f"{_being_imported[-1]} begins a search when it is imported: its call of tune() must be under "
+            f"{_imports.names[-1]} begins a search when it is imported: its call of tune() must be under "
             '`if __name__ == "__main__":`'
         )
 

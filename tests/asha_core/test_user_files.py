@@ -5,12 +5,14 @@ from __future__ import annotations
 import pickle
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from asha_core import user_files
+from asha_core.errors import SettingError
 from asha_core.user_files import absolute_target, file_of, import_by_name, module_name, same_target
 
 TASK = """
@@ -117,3 +119,11 @@ def test_targets_with_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert not same_target("here/b.py:C", "here/c.py:C")
     assert not same_target("here/b.py:C", "b:C")
     assert not same_target("here/b.py:C", "here/b.py:D")
+
+
+def test_a_search_may_begin_while_another_thread_imports() -> None:
+    """Two searches in two threads: the imports of one are not the other's business."""
+    with user_files.importing("a module"), ThreadPoolExecutor(1) as other:
+        other.submit(user_files.refuse_while_importing).result()
+        with pytest.raises(SettingError, match="a module begins a search when it is imported"):
+            user_files.refuse_while_importing()

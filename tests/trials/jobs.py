@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import io
 import operator
@@ -9,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import types
 from multiprocessing.resource_tracker import ResourceTracker
@@ -154,6 +156,14 @@ def tells_who_loaded(trial: Trial) -> None:
 
     for _ in trial.units():
         trial.report(slow_to_load.loaded_by)
+
+
+def leaves_something_to_the_end(trial: Trial) -> None:
+    """What is to be done when Python ends, in reverse order: the thread is waited for before."""
+    flag = Path(os.environ["ASHA_TEST_FLAG"])
+    atexit.register(lambda: flag.with_name("at_the_end").write_text(flag.read_text()))
+    threading.Thread(target=lambda: (time.sleep(0.2), flag.write_text("the thread is done"))).start()
+    reports(trial)
 
 
 def draws_with_numpy(trial: Trial) -> None:

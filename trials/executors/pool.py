@@ -83,7 +83,7 @@ class ProcessPool:
         try:
             self._start_those_due(self._pending)
             if any(slot.waits for slot in self._slots):  # for a server: what cannot be sent is told now
-                Parcel(settings).content()
+                Parcel(settings).check()
         except BaseException:
             self.close()
             raise

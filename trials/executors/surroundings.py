@@ -24,6 +24,11 @@ def no_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def in_main_thread() -> bool:
+    """Whether what is started here may end with its parent: to the system that is the thread."""
+    return threading.current_thread() is threading.main_thread()
+
+
 _ENVIRONMENT_LOCK = threading.Lock()
 
 

@@ -17,7 +17,7 @@ from asha_core.messages import Job
 from asha_core.own_packages import Reference
 from asha_core.space import as_kept
 from trials.devices import Slot
-from trials.executors.fork_server import UNKNOWN, process
+from trials.executors.fork_server import UNKNOWN, started
 from trials.executors.surroundings import environment, no_interrupts
 from trials.worker import processes
 from trials.worker.entrance import Entrance
@@ -90,23 +90,22 @@ class Worker:
         self._journalled = JournalledCount()
         parcel = Parcel(settings)
         mark = processes.mark(identity.token, name)
-        self._process = process(
-            identity.server,
-            target=Reference(main.__module__, main.__name__),
-            args=(
-                Entrance(mark, place.environment),
-                parcel,
-                identity,
-                jobs_far,
-                events_far,
-                _Handle(self._journalled),
-            ),
-            name=f"asha-worker-{identity.slot}",
-            daemon=False,  # a daemon may not have children, and data loaders have
-        )
         try:
             with no_interrupts(), environment({**place.environment, **mark}), _as_no_daemon():
-                self._process.start()
+                self._process = started(
+                    identity.server,
+                    target=Reference(main.__module__, main.__name__),
+                    args=(
+                        Entrance(mark, place.environment),
+                        parcel,
+                        identity,
+                        jobs_far,
+                        events_far,
+                        _Handle(self._journalled),
+                    ),
+                    name=f"asha-worker-{identity.slot}",
+                    daemon=False,  # a daemon may not have children, and data loaders have
+                )
         except BaseException:
             self._close_pipes()
             raise

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from asha_core.runtime.executor import Notice
 from trials.devices import Slot
 from trials.executors import gpu_memory
 from trials.executors.fork_server import Server
+from trials.executors.surroundings import in_main_thread
 from trials.executors.worker_process import Worker
 from trials.worker.job_runner import WorkerSettings
 from trials.worker.main import WorkerIdentity
@@ -104,13 +104,11 @@ class WorkerSlot:
         """
         self._started += 1
         self._start_at = math.inf
-        # the system means the thread that started a worker when it tells the worker of its parent's end
-        in_main = server is not None or threading.current_thread() is threading.main_thread()
         identity = WorkerIdentity(
             self.index,
             self.place.device,
             self._token,
-            dies_with_parent and in_main,
+            dies_with_parent and (server is not None or in_main_thread()),
             None if server is None else server.pid,
         )
         try:

@@ -8,15 +8,18 @@ worker writes its own mark there, over the bytes that ``/proc`` shows.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import os
 import sys
+import threading
 from collections.abc import Mapping
-from multiprocessing import reduction
+from multiprocessing import reduction, util
 from typing import Any
 
 _ROOM = "ASHA_ROOM_FOR_A_MARK"
 _BYTES = 256
+_LAST = -1_000_000  # of what is done at a process's end
 
 
 class Entrance:
@@ -44,6 +47,7 @@ class Entrance:
         """Take them on, in a worker. One that is a Python of its own has them but for its mark."""
         if _ROOM in os.environ:
             _write(self._mark)
+            util.Finalize(None, _end_python, exitpriority=_LAST)
         for name in set(os.environ).difference(self._environment):
             del os.environ[name]
         os.environ.update(self._environment)
@@ -64,6 +68,12 @@ def room_for_a_mark() -> dict[str, str]:
 def can_be_marked() -> bool:
     """Whether a process that is forked from this one can show a mark of its own."""
     return _address() is not None
+
+
+def _end_python() -> None:
+    """What a forked process leaves out at its end before Python 3.14: what was registered for it."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
 
 
 def _is_open(number: int) -> bool:

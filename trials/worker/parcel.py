@@ -11,6 +11,7 @@ import os
 import threading
 import traceback
 from collections.abc import Callable
+from multiprocessing.context import set_spawning_popen
 from multiprocessing.reduction import DupFd
 from pathlib import Path
 from types import GeneratorType
@@ -39,8 +40,15 @@ class Parcel:
         self._settings = settings
         self._file = -1
 
-    def content(self) -> bytes:
-        """The settings, pickled."""
+    def check(self) -> None:
+        """Whether they can be sent, before there is a process to which they are."""
+        set_spawning_popen(_Rehearsal())
+        try:
+            self._content()
+        finally:
+            set_spawning_popen(None)
+
+    def _content(self) -> bytes:
         try:
             return pickled(self._settings)
         except OSError:  # such as too many open files: another try may do
@@ -49,7 +57,7 @@ class Parcel:
             raise WorkerError(_why_not_sent(self._settings.task, error)) from error
 
     def __reduce__(self) -> tuple[Callable[..., Sent], tuple[Any, ...]]:
-        content = self.content()
+        content = self._content()
         self.close()
         self._file = nameless_file("asha-settings", len(content))
         with open(self._file, "wb", closefd=False) as file:
@@ -61,6 +69,16 @@ class Parcel:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+
+class _Rehearsal:
+    """Stands for a process that is being started, to which tensors and queues are handed on."""
+
+    def DupFd(self, number: int) -> int:  # noqa: N802 - Python's name
+        return number
+
+    def duplicate_for_child(self, number: int) -> int:
+        return number
 
 
 class Sent:

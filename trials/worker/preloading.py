@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -11,6 +12,7 @@ from multiprocessing.forkserver import main
 from pathlib import Path
 from typing import NoReturn
 
+from asha_core.runtime.terminal.streams import flush
 from trials.worker import entrance, processes
 
 READY = "ready"
@@ -19,7 +21,7 @@ GPUS = ("/dev/nvidia", "/dev/kfd")
 _OURS = ("trials.worker.main", "trials.executors.worker_process")
 
 
-def serve(listener: int, alive: int, speaker: int, modules: Sequence[str]) -> NoReturn:
+def serve(listener: int, alive: int, speaker: int, modules: Sequence[str], with_parent: bool) -> NoReturn:
     """Load the modules, and fork workers until nobody is left who could ask for one.
 
     Args:
@@ -28,16 +30,20 @@ def serve(listener: int, alive: int, speaker: int, modules: Sequence[str]) -> No
         speaker: descriptor to which ``READY`` is written, or why no worker can be forked.
         modules: their names. One that cannot be imported is imported again in each worker, whose log then
             has the reason.
+        with_parent: the system may end it with the thread that started it.
     """
-    processes.die_with_parent()
+    if with_parent:
+        processes.die_with_parent()
     with _silence():
         for name in (*_OURS, *modules):
             with suppress(BaseException):
                 importlib.import_module(name)
-    os.write(speaker, (why_unfit() or READY).encode())
-    os.close(speaker)
     try:
+        os.write(speaker, (why_unfit() or READY).encode())
+        os.close(speaker)
         main(listener, alive, ())
+    except BrokenPipeError:  # nobody hears it any more
+        pass
     finally:  # workers never come here; and there is nothing to clean up
         os._exit(0)
 
@@ -51,6 +57,8 @@ def _silence() -> Iterator[None]:
     try:
         yield
     finally:
+        for stream in (sys.stdout, sys.stderr):  # or each worker would print what is left in them
+            flush(stream)
         for number, copy in enumerate(kept, 1):
             os.dup2(copy, number)
             os.close(copy)

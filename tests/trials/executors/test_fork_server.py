@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
+import sys
+import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -171,3 +175,127 @@ def test_random_numbers_of_numpy_are_not_the_same_in_every_worker(make_pool: Mak
     pool = make_pool(jobs.draws_with_numpy, slots=2, preload=["numpy"])
     drawn = {finish(pool, jobs.job(trial=n, until=1), n)[-1].value for n in range(2)}
     assert len(drawn) == 2
+
+
+def test_what_is_registered_for_the_end_of_python_is_done(make_pool: Make, tmp_path: Path) -> None:
+    """Such as the removal of a ``TemporaryDirectory``."""
+    pool = make_pool(jobs.leaves_something_to_the_end, environment={"ASHA_TEST_FLAG": str(tmp_path / "flag")})
+    finish(pool, jobs.job(until=1))
+    assert forked(pids(pool)[0])
+    pool.close()
+    assert (tmp_path / "at_the_end").read_text() == "the thread is done"
+
+
+def test_what_an_import_in_the_server_prints_is_not_printed_by_its_workers(
+    make_pool: Make, modules: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (modules / "prints.py").write_text("print('this is not for the terminal')\n")
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    pool = make_pool(jobs.reports, preload=["prints"])
+    finish(pool, jobs.job(until=1))
+    assert forked(pids(pool)[0])
+    pool.close()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_server_does_not_end_with_the_thread_that_began_it() -> None:
+    """Two searches in two threads: the end of one is not the end of the other's workers."""
+    made = []
+    thread = threading.Thread(target=lambda: made.append(server()))
+    thread.start()
+    thread.join()
+    [(found, answer)] = made
+    assert answer
+    time.sleep(0.1)
+    assert found.alive()
+    found.release()
+    assert not found.alive()
+
+
+def test_a_path_may_hold_what_import_passes_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path, Path("src")])
+    made, answer = server()
+    assert answer
+    made.release()
+
+
+def test_a_server_is_given_up_when_it_is_known_and_not_while_it_loads(
+    modules: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three searches at once would else end each other's for ever."""
+    servers = fork_server._Servers()
+    (modules / "slow.py").write_text("import time; time.sleep(0.5)\n")
+    three = [servers.find(["slow"], {"OMP_NUM_THREADS": str(n)}) for n in range(3)]
+    assert [servers.find(["slow"], {"OMP_NUM_THREADS": str(n)}) for n in range(3)] == three
+    assert gone(lambda: not all(each.ready() for each in three), 30.0)
+    last = servers.find([], {})
+    assert [each.alive() for each in three] == [False, False, True]
+    assert last.alive()
+    servers._keep(0)
+
+
+def test_what_a_dead_server_held_is_given_back() -> None:
+    servers = fork_server._Servers()
+
+    def replaced() -> int:
+        found = servers.find([], {})
+        assert gone(lambda: found.ready() is None, 30.0)
+        os.kill(found.pid, signal.SIGKILL)
+        assert gone(found.alive)
+        return len(os.listdir("/proc/self/fd"))
+
+    assert replaced() == replaced()
+    servers._keep(0)
+
+
+@pytest.mark.parametrize("name", ["TMPDIR", "HF_HOME", "OMP_NUM_THREADS"])
+def test_what_modules_read_when_they_are_imported_makes_another_server(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = fork_server._surroundings()
+    monkeypatch.setenv(name, "7")
+    assert fork_server._surroundings() != before
+
+
+def test_a_server_that_ends_while_it_is_asked_is_an_error_of_the_system() -> None:
+    """So the slot tries again; Python says EOFError."""
+    hears, speaks = os.pipe()
+    os.close(speaks)
+    with pytest.raises(OSError, match="has ended"):
+        fork_server.pid_from(hears)
+    os.close(hears)
+    with pytest.raises(OSError, match="has ended"):
+        fork_server._Servers().numbered(1)
+
+
+def test_one_that_nobody_hears_any_more_ends_without_a_word(
+    modules: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (modules / "slow.py").write_text("import time; time.sleep(0.5)\n")
+    made = fork_server.Server(["slow"], {})
+    made.release()
+    assert gone(made.alive)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_more_may_be_handed_on_than_a_server_takes(make_pool: Make) -> None:
+    """Each tensor that a function holds is a descriptor, too."""
+    make_pool(jobs.reports)
+    many = [multiprocessing.Pipe() for _ in range(126)]
+    pool = make_pool(partial(jobs.work_with, many))
+    assert finish(pool, jobs.job(until=1))[-1].value == 0.25
+    assert not forked(pids(pool)[0])
+
+
+def test_what_is_handed_on_may_be_so_while_a_server_loads(
+    make_pool: Make, modules: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried beforehand whether the task can be sent."""
+    (modules / "slow.py").write_text("import time; time.sleep(0.3)\n")
+    context = multiprocessing.get_context("spawn")
+    things = context.Queue(), context.Lock(), context.Pipe()
+    threads = threading.active_count()
+    pool = make_pool(partial(jobs.work_with, things), preload=["slow"])
+    assert not pids(pool)
+    assert finish(pool, jobs.job(until=1))[-1].value == 0.25
+    assert threading.active_count() == threads

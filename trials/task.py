@@ -186,7 +186,7 @@ class FunctionTask(Task):
     """A plain function ``train(trial)`` as a task.
 
     Args:
-        function: defined at the top level of a module, so that worker processes can import it.
+        function: wherever it is defined; what cannot be imported by its name is sent to worker processes.
         space: its search space.
         metric: name of what it reports.
         mode: "max" or "min".

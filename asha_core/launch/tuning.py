@@ -67,7 +67,7 @@ def tune(
     """Search in worker processes, from a script.
 
     Args:
-        train: a function ``train(trial)`` at the top level of a module, a ``Task``, or the name of one.
+        train: a function ``train(trial)``, wherever it is defined, a ``Task``, or the name of one.
         scheduler: such as ``ASHA(space, max_trials=100)``; give it ``max_trials``, or give a budget. Or its
             class, or its name: of ours ("asha"), of an installed package's, "mypackage.mymodule:MyScheduler"
             or "path/file.py:MyScheduler". Then it is made here, for the task's space, mode and rungs.
@@ -113,7 +113,8 @@ def tune(
         KeyboardInterrupt: the search was interrupted (Ctrl-C, SIGTERM, a notebook's stop button), and ended
             in order: everything is saved, and the message says where, and how to go on.
 
-    A script must call it under ``if __name__ == "__main__":``, because worker processes import it.
+    A script may call it anywhere: worker processes do not run it again. What ``train`` uses of it is sent to
+    them.
     """
     text("variation", variation)
     true_or_false("resume", resume)

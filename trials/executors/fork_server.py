@@ -38,13 +38,12 @@ _PROGRAM = (
     "from trials.worker.preloading import serve; serve(*ends, *rest)"
 )
 # how the names begin of what libraries read when they are imported, and never again
-_READ_AT_IMPORT = tuple(
-    (
-        "OMP_ MKL_ OPENBLAS_ KMP_ GOMP_ GOTO_ BLIS_ DNNL_ ONEDNN_ NPY_ NUMEXPR_ NUMBA_ "
-        "TORCH PYTORCH_ ATEN_ TRITON_ HF_ TRANSFORMERS_ JAX_ XLA_ TF_ KERAS_ MPL "
-        "CUDA_ NVIDIA_ NCCL_ CUBLAS_ CUDNN_ HIP_ ROCR_ HSA_ "
-        "LD_ PYTHON LC_ LANG HOME XDG_ TMPDIR TEMP TMP"
-    ).split()
+_READ_AT_IMPORT = (
+    *("OMP_", "MKL_", "OPENBLAS_", "KMP_", "GOMP_", "GOTO_", "BLIS_", "DNNL_", "ONEDNN_"),
+    *("NPY_", "NUMEXPR_", "NUMBA_", "MPL", "JAX_", "XLA_", "TF_", "KERAS_"),
+    *("TORCH", "PYTORCH_", "ATEN_", "TRITON_", "HF_", "TRANSFORMERS_"),
+    *("CUDA_", "NVIDIA_", "NCCL_", "CUBLAS_", "CUDNN_", "HIP_", "ROCR_", "HSA_"),
+    *("LD_", "PYTHON", "LC_", "LANG", "HOME", "XDG_", "TMPDIR", "TEMP", "TMP"),
 )
 _INHERITED = ("Umask:", "Uid:", "Gid:", "Groups:", "SigIgn:", "CapEff:", "Cpus_allowed:", "Mems_allowed:")
 

@@ -74,7 +74,7 @@ class Parcel:
 class _Rehearsal:
     """Stands for a process that is being started, to which tensors and queues are handed on."""
 
-    def DupFd(self, number: int) -> int:  # noqa: N802 - Python's name
+    def DupFd(self, number: int) -> int:
         return number
 
     def duplicate_for_child(self, number: int) -> int:

@@ -242,7 +242,7 @@ def test_what_a_dead_server_held_is_given_back() -> None:
         assert gone(lambda: found.ready() is None, 30.0)
         os.kill(found.pid, signal.SIGKILL)
         assert gone(found.alive)
-        return len(os.listdir("/proc/self/fd"))
+        return len(list(Path("/proc/self/fd").iterdir()))
 
     assert replaced() == replaced()
     servers._keep(0)

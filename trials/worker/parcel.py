@@ -42,7 +42,7 @@ class Parcel:
 
     def check(self) -> None:
         """Whether they can be sent, before there is a process to which they are."""
-        set_spawning_popen(_Rehearsal())
+        set_spawning_popen(_Rehearsal())  # type: ignore[arg-type]
         try:
             self._content()
         finally:

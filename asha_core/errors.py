@@ -22,7 +22,13 @@ from collections.abc import Iterable
 
 
 class AshaError(Exception):
-    """Base of every error that says what the user can do about it."""
+    """Base of every error that says what the user can do about it.
+
+    Attributes:
+        lists: the message's lines after the first are a list, which a command shows as lines.
+    """
+
+    lists = False
 
 
 class SpaceError(AshaError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from analysis.journals.runs import Run
 from analysis.number_formats import better, listed
@@ -35,19 +35,34 @@ def learning_curves(run: Run) -> str:
     )
 
 
-def losses(run: Run) -> str:
-    """Of training and validation loss: when these can be compared, and when not."""
+def losses_title(kinds: Collection[str]) -> str:
+    """Which losses are drawn."""
+    named = [word for key, word in (("train_loss", "training"), ("valid_loss", "validation")) if key in kinds]
+    return listed(named).capitalize()
+
+
+def losses(run: Run, kinds: Collection[str]) -> str:
+    """Of training and validation loss, whichever were reported: when these can be compared, and when not."""
+    if "train_loss" not in kinds:
+        return "Validation loss of the best trials. It is measured alike for all."
     changed = [name for name in run.searched if any(part in name.lower() for part in _TRAINED_OTHERWISE)]
-    text = (
-        "Validation loss (solid) and training loss (dashed) of the best trials. Validation loss is "
-        "measured alike for all. Training loss is what the optimiser saw: on augmented batches, with "
-        "dropout and label smoothing if there are any, and averaged while the weights still moved. So "
-        "it may lie above the validation loss, and that says nothing about overfitting"
+    both = "valid_loss" in kinds
+    begin = (
+        "Validation loss (solid) and training loss (dashed) of the best trials. Validation loss is measured "
+        "alike for all."
+        if both
+        else "Training loss (dashed) of the best trials; none reported a validation loss, as valid_loss."
     )
+    text = (
+        f"{begin} Training loss is what the optimiser saw: on augmented batches, with dropout and label "
+        "smoothing if there are any, and averaged while the weights still moved. So it may lie above a "
+        "validation loss, and that says nothing about overfitting"
+    )
+    compare = " Compare validation losses." if both else ""
     if changed:
         return (
             f"{text}; and since {listed(changed)} {'changes' if len(changed) == 1 else 'change'} what it "
-            "is measured of, it cannot be compared between trials. Compare validation losses."
+            f"is measured of, it cannot be compared between trials.{compare}"
         )
     return f"{text}."
 

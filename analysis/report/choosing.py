@@ -20,6 +20,12 @@ from asha_core.runtime.units import counted
 _MANY = 20  # entries of a list
 
 
+class _Several(ResultsError):
+    """One of several is to be named."""
+
+    lists = True
+
+
 def chosen(paths: Sequence[str | Path]) -> list[Path]:
     """What is to be reported on, when ``paths`` are named: they themselves, or the one study in a folder.
 
@@ -37,7 +43,7 @@ def chosen(paths: Sequence[str | Path]) -> list[Path]:
     if len(studies) == 1 and not apart:
         return studies
     if studies or unrelated(apart):
-        raise ResultsError(_listed(folder, studies, apart))
+        raise _Several(_listed(folder, studies, apart))
     return given
 
 

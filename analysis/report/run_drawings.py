@@ -13,6 +13,7 @@ from analysis.report import captions
 from analysis.report.drawings import Drawing
 from analysis.report.run_figures import (
     by_score,
+    losses_of,
     plot_best_so_far,
     plot_learning_curves,
     plot_losses,
@@ -56,8 +57,9 @@ def _own(
         found += settings_drawings(run)
     if by_score(run):
         draw = partial(plot_losses, run=run, name=label)
-        words = "Training and validation loss of the best trials"
-        found.append(drawing("losses", draw, words, captions.losses(run)))
+        kinds = losses_of(run)
+        words = f"{captions.losses_title(kinds)} loss of the best trials"
+        found.append(drawing("losses", draw, words, captions.losses(run, kinds)))
     if summary["warm_start"]:
         draw = partial(plot_warm_start, run=run, name=label)
         found.append(drawing("warm_start", draw, "What the warm start moved", captions.warm_start()))

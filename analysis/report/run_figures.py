@@ -21,6 +21,7 @@ from analysis.figures.value_axis import ValueAxis
 from analysis.journals.metrics import best_so_far, rung_survival, time_split
 from analysis.journals.runs import Run, TrialHistory, best_value, labels
 from analysis.number_formats import better, time_unit
+from asha_core.runtime.terminal.notices import without_best
 from asha_core.runtime.units import counted
 
 
@@ -40,7 +41,9 @@ def plot_best_so_far(axes: Axes, runs: Sequence[Run], target: float | None = Non
         if len((curve := best_so_far(run)).t)
     }
     if not curves:
-        nothing(axes, "no trial reported a finite value")
+        nothing(
+            axes, without_best(sum(len(trial.resources) for run in runs for trial in run.trials.values()))
+        )
         return
     scale = seconds_axis(axes, max(run.end for run in runs))
     style = styles(labels(runs), baseline="")
@@ -238,9 +241,11 @@ def plot_losses(axes: Axes, run: Run, count: int = 4, name: str | None = None) -
             seen += losses[np.isfinite(losses)].tolist()
         text = f"trial {trial.id} ({run.metric} {score:.4g})"
         handles.append(Line2D([], [], color=colour, label=plain(text)))
-    kinds = {key: mark if some_lone else {} for key, mark in _LONE.items()}
-    handles.append(Line2D([], [], color=GREY, linestyle="-", label="validation", **kinds["valid_loss"]))
-    handles.append(Line2D([], [], color=GREY, linestyle="--", label="training", **kinds["train_loss"]))
+    handles += [
+        Line2D([], [], color=GREY, linestyle=dash, label=words, **(_LONE[key] if some_lone else {}))
+        for key, dash, words in (("valid_loss", "-", "validation"), ("train_loss", "--", "training"))
+        if key in losses_of(run)
+    ]
     if seen and min(seen) > 0 and max(seen) / min(seen) > 30:
         axes.set_yscale("log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -249,6 +254,12 @@ def plot_losses(axes: Axes, run: Run, count: int = 4, name: str | None = None) -
     several = f"the {len(ranked[:count])} best trials" if len(ranked) > 1 and count > 1 else "the best trial"
     _titled(axes, f"Losses of {several}", run, name)
     legend_below(axes, handles)
+
+
+def losses_of(run: Run) -> set[str]:
+    """Which of ``train_loss`` and ``valid_loss`` any trial reported."""
+    reported = {key for trial in run.trials.values() for metrics in trial.metrics for key in metrics}
+    return reported & set(_LONE)
 
 
 def by_score(run: Run) -> list[tuple[float, TrialHistory]]:

@@ -14,6 +14,7 @@ from analysis.report.measures import device_hours
 from analysis.report.page import render
 from analysis.report.run_tables import in_words, tables_of
 from analysis.report.run_trials import trial_table
+from asha_core.runtime.observers import value_text
 from asha_core.runtime.units import counted, format_duration
 
 if TYPE_CHECKING:
@@ -120,9 +121,9 @@ def _short(commit: str) -> str:
 def _numbers(run: Run, summary: dict[str, Any]) -> list[tuple[str, str]]:
     """What is to be seen at first glance, and what it is."""
     best, test, area = summary["best"], summary["test"], summary["auc"]
-    numbers = [("-" if best is None else f"{best:.4f}", f"best {run.metric}")]
+    numbers = [("-" if best is None else value_text(best), f"best {run.metric}")]
     if test is not None:
-        numbers.append((f"{test['value']:.4f}", "the same on test data"))
+        numbers.append((value_text(test["value"]), "the same on test data"))
     numbers += [
         (str(summary["trials"]), "configurations"),
         (str(summary["units"]), f"{run.unit}s trained"),
@@ -130,7 +131,7 @@ def _numbers(run: Run, summary: dict[str, Any]) -> list[tuple[str, str]]:
         (f"{summary['gpu_hours']:.3g}", device_hours(gpu=run.on_gpu)),
     ]
     if area is not None:
-        numbers.append((f"{area:.4f}", "average of the best so far (AUC)"))
+        numbers.append((value_text(area), "average of the best so far (AUC)"))
     return numbers
 
 
@@ -150,6 +151,7 @@ def best_of(run: Run, summary: Mapping[str, Any]) -> dict[str, Any] | None:
     return {
         **top,
         "metric": run.metric,
+        "told": value_text(top["value"]),
         "unit": run.unit,
         "settings": rows,
         "moved": any(before for _, _, before in rows),

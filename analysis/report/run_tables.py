@@ -11,7 +11,8 @@ from analysis.journals.runs import Run, labels, unlike
 from analysis.number_formats import better, worse
 from analysis.report.measures import device_hours
 from analysis.report.tables import Column, Table, tabulate, text
-from asha_core.runtime.observers import short
+from asha_core.runtime.observers import short, value_text
+from asha_core.runtime.terminal.notices import without_best
 from asha_core.runtime.units import counted, format_duration
 from asha_core.runtime.unread import sentence
 
@@ -32,10 +33,10 @@ def in_words(run: Run, summary: dict[str, Any]) -> str:
         f"{counted(run.slots, 'worker')}, {counted(summary['units'], run.unit)} in all. {ended}."
     ]
     if summary["best"] is None:
-        sentences.append("No trial reported a finite value.")
+        sentences.append(f"{without_best(summary['units']).capitalize()}.")
     else:
         sentences.append(
-            f"The best {run.metric} ({better(run.mode)}) on validation data is {summary['best']:.4f}, by "
+            f"The best {run.metric} ({better(run.mode)}) on validation data is {value_text(summary['best'])}, by "
             f"trial {summary['best_trial']}, after {format_duration(summary['best_after_seconds'])}. It was "
             f"chosen as the best of many on that same data, so expect it to be a little {worse(run.mode)} on "
             "new data."
@@ -45,7 +46,7 @@ def in_words(run: Run, summary: dict[str, Any]) -> str:
         samples = f" of {counted(test['count'], 'sample')}" if type(test["count"]) is int else ""
         whose = "Its checkpoint" if test["trial"] is None else f"Trial {test['trial']}'s checkpoint"
         sentences.append(
-            f"{whose} has {test['metric'] or run.metric} {test['value']:.4f} on the test data"
+            f"{whose} has {test['metric'] or run.metric} {value_text(test['value'])} on the test data"
             f"{samples}, measured once."
         )
     furthest = max((trial.reached for trial in run.trials.values()), default=0)
@@ -187,7 +188,7 @@ def best_table(run: Run, summary: dict[str, Any], count: int) -> Table:
 
     columns = [
         Column[dict[str, Any]]("trial", lambda entry: str(entry["trial"])),
-        Column(run.metric, lambda entry: f"{entry['value']:.4f}"),
+        Column(run.metric, lambda entry: value_text(entry["value"])),
         Column(f"at {run.unit}", lambda entry: str(entry["resource"])),
         Column("reached", lambda entry: str(entry["reached"])),
         *map(setting, run.dimensions),

@@ -13,6 +13,7 @@ from typing import Any
 from analysis.journals.runs import Run, TrialHistory, best_value
 from analysis.journals.space import shown
 from analysis.number_formats import NONE
+from asha_core.runtime.observers import value_text
 
 MOST_ROWS = 1_000  # of the page's table: a page of 5,000 trials would take seconds to open
 _STATES = {
@@ -71,7 +72,7 @@ def trial_table(run: Run) -> TrialTable:
 def _row(run: Run, names: Sequence[str], trial: TrialHistory, value: float, at: int) -> list[Cell]:
     return [
         Cell(str(trial.id), float(trial.id)),
-        Cell(f"{value:.4f}" if abs(value) < 1e4 else f"{value:.4g}", value) if at else Cell(NONE),
+        Cell(value_text(value), value) if at else Cell(NONE),
         Cell(str(at), float(at)) if at else Cell(NONE),
         Cell(str(trial.reached), float(trial.reached)),
         Cell(_STATES.get(trial.state, trial.state)),

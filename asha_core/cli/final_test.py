@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from asha_core.errors import SettingError
+from asha_core.runtime.observers import value_text
 from asha_core.runtime.storage.paths import user_path
 from asha_core.runtime.storage.run_directory import RunDirectory
 from asha_core.runtime.terminal.command import Parser, run_command
@@ -81,8 +82,10 @@ def _print(final: Final, directory: str) -> None:
 
     if final.again:
         print(f"measured before, on {final.measured[:10]}; the test data was not read again")
-    beside = "" if final.validation is None else f" (validation {final.validation:.4f})"
-    print(f"test {final.metric} {final.value:.4f}{beside}, loss {final.loss:.4f}, {final.count:,} samples")
+    beside = "" if final.validation is None else f" (validation {value_text(final.validation)})"
+    print(
+        f"test {final.metric} {value_text(final.value)}{beside}, loss {value_text(final.loss)}, {final.count:,} samples"
+    )
     values = " ".join(f"{name}={short(value)}" for name, value in final.configuration.items())
     trial = "checkpoint" if final.trial is None else f"trial {final.trial}"
     print(f"{trial} at {final.unit} {final.resource}: {values}")

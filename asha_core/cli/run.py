@@ -28,12 +28,13 @@ from asha_core.launch.resume_options import read_options, storable
 from asha_core.launch.short_help import BARE
 from asha_core.launch.types import Launch, SafetyLimits
 from asha_core.runtime.early_end import Patience
-from asha_core.runtime.observers import EARLY, short
+from asha_core.runtime.observers import EARLY, short, value_text
 from asha_core.runtime.storage.records import to_json
 from asha_core.runtime.storage.run_directory import RunDirectory
 from asha_core.runtime.terminal.command import last_words, run_command
 from asha_core.runtime.terminal.console import PROGRESS, format_table
 from asha_core.runtime.terminal.encodings import print_json
+from asha_core.runtime.terminal.notices import without_best
 from asha_core.runtime.terminal.streams import descriptor, is_terminal, say
 from asha_core.runtime.units import counted, format_duration
 
@@ -160,7 +161,7 @@ def _print_result(result: Result, setup: Launch) -> None:
         rows = [
             [
                 str(entry["trial"]),
-                f"{entry['value']:.4f}",
+                value_text(entry["value"]),
                 str(entry["resource"]),
                 str(entry["reached"]),
                 *(short(entry["configuration"].get(name, "-")) for name in names),
@@ -172,11 +173,11 @@ def _print_result(result: Result, setup: Launch) -> None:
         kept = result.summary["best_checkpoint"]
         if kept is not None and kept["resource"] != top[0]["resource"]:
             print(
-                f"\nnote: checkpoints/best.pt is of {task.unit} {kept['resource']} ({kept['value']:.4f}), "
+                f"\nnote: checkpoints/best.pt is of {task.unit} {kept['resource']} ({value_text(kept['value'])}), "
                 "the best that the trial saved"
             )
     else:
-        print("\nno trial reported a finite value")
+        print(f"\n{without_best(result.outcome.units)}")
     if target is not None:
         print(f"\ntarget {target}: {_target_line(result, setup)}")
     print(f"\n{where(result.directory)}")

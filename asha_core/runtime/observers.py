@@ -236,6 +236,15 @@ def describe(configuration: Mapping[str, Any], names: Sequence[str] | None = Non
     return " ".join(parts)
 
 
+def value_text(value: float) -> str:
+    """A metric's value: four decimals, or four digits where these would say nothing, or too much.
+
+    >>> value_text(0.97), value_text(2.3234e-06), value_text(0.0), value_text(41234.5678)
+    ('0.9700', '2.323e-06', '0.0000', '4.123e+04')
+    """
+    return f"{value:.4f}" if value == 0 or 0.01 <= abs(value) < 1e4 else f"{value:.4g}"
+
+
 def short(value: Any) -> str:
     """A value in a few characters, on one line: floats with four digits."""
     if isinstance(value, float):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from asha_core.errors import AshaError
+from asha_core.runtime.observers import value_text
 from asha_core.study.arms import Arm
 from asha_core.study.directory import StudyDirectory
 from asha_core.study.planned_runs import PlannedRun
@@ -45,6 +46,7 @@ def measure(directory: StudyDirectory, runs: Sequence[PlannedRun], view: View, d
             view.show(f"{run.id} could not be measured on test data: {why}", loud=True)
             continue
         view.show(
-            f"[{number}/{len(runs)}] {run.id}: {found.metric} {found.value:.4f} on test data", loud=True
+            f"[{number}/{len(runs)}] {run.id}: {found.metric} {value_text(found.value)} on test data",
+            loud=True,
         )
         view.tick()

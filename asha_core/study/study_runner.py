@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from asha_core.runtime.interrupts import stop_signals
+from asha_core.runtime.observers import value_text
 from asha_core.runtime.storage.json_files import read_optional_json
 from asha_core.study.device_groups import DeviceGroup
 from asha_core.study.directory import StudyDirectory
@@ -131,7 +132,7 @@ class StudyRunner:
             ended = {130: "stopped", 143: "stopped"}.get(status, f"failed (status {status})")
             return f"{ended}; see {self._directory.run(run).output[1]}"
         best = _best(self._directory, run)
-        return "done" if best is None else f"done, best {best:.4f}"
+        return "done" if best is None else f"done, best {value_text(best)}"
 
 
 def _best(directory: StudyDirectory, run: PlannedRun) -> float | None:

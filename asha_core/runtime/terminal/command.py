@@ -46,7 +46,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def run_command(name: str, command: Callable[[], int]) -> int:
-    """The exit status of ``command``; its errors are one line on standard error.
+    """The exit status of ``command``; its errors are one line on standard error, and a list below it.
 
     Its output is told whatever the locale.
 
@@ -64,7 +64,8 @@ def _run(name: str, command: Callable[[], int]) -> int:
     try:
         return command()
     except AshaError as error:
-        say(f"{name}: error: {'; '.join(str(error).splitlines())}")
+        between = "\n" if error.lists else "; "
+        say(f"{name}: error: {between.join(str(error).splitlines())}")
         return 2
     except UnicodeEncodeError as error:
         if error.encoding.startswith("utf") or error.encoding != sys.getfilesystemencoding():

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from asha_core.runtime.executor import ExecutorEvent
-from asha_core.runtime.observers import Observer, Outcome, SearchView, describe, describe_outcome
+from asha_core.runtime.observers import Observer, Outcome, SearchView, describe, describe_outcome, value_text
 from asha_core.runtime.terminal.notices import FormerBest, better, notable
 from asha_core.runtime.terminal.streams import UNUSABLE, is_terminal
 from asha_core.runtime.units import format_duration
@@ -142,7 +142,7 @@ class LiveView(Observer):
         if best is None:
             return Text(f"no report yet; of {self._metric}, {better(view.scheduler.mode)}\n", style="dim")
         return Text.assemble(
-            (f"best {self._metric} {best.value:.4f}", "bold green"),
+            (f"best {self._metric} {value_text(best.value)}", "bold green"),
             f" ({better(view.scheduler.mode)})  trial {best.trial} at {self._unit} {best.resource}\n"
             f"{describe(best.configuration)}",
             overflow="ellipsis",
@@ -161,7 +161,7 @@ class LiveView(Observer):
                 doing = (
                     str(slot.job.trial),
                     f"{slot.resource}/{slot.job.until}" if slot.ready else "starting",
-                    f"{slot.value:.4f}" if slot.resource > slot.job.start else "·",
+                    value_text(slot.value) if slot.resource > slot.job.start else "·",
                     f"{rate:.1f}" if math.isfinite(rate) else "·",
                 )
             table.add_row(str(slot.index), slot.device, *doing)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from asha_core.messages import Failed, Lost, Rejected
 from asha_core.runtime.executor import ExecutorEvent, Notice, Retired, WorkerReady
-from asha_core.runtime.observers import SearchView, describe, one_line
-from asha_core.runtime.units import format_duration
+from asha_core.runtime.observers import SearchView, describe, one_line, value_text
 from asha_core.schedulers.state import Best, Status
 
 
@@ -28,10 +27,7 @@ def notable(view: SearchView, event: ExecutorEvent) -> str | None:
         case Rejected():
             return f"trial {event.trial} rejected before its first unit: {one_line(event.reason)}"
         case WorkerReady():
-            after = (
-                f" after {format_duration(event.seconds)}" if event.seconds else ""
-            )  # none in this process
-            return f"worker {event.slot} ready on {event.device}{after}"
+            return f"worker {event.slot} ready on {event.device}"
     return None
 
 
@@ -75,9 +71,14 @@ def _place(best: Best) -> tuple[int, int]:
 
 
 def _described(best: Best, metric: str, unit: str) -> str:
-    return f"best {metric} {best.value:.4f} by trial {best.trial} at {unit} {best.resource}"
+    return f"best {metric} {value_text(best.value)} by trial {best.trial} at {unit} {best.resource}"
 
 
 def better(mode: str) -> str:
     """Which values of a metric of ``mode`` are better: "higher is better"."""
     return f"{'higher' if mode == 'max' else 'lower'} is better"
+
+
+def without_best(units: int) -> str:
+    """Why there is no best after so many units of all trials together."""
+    return "no trial reported a finite value" if units else "no trial reported a value"

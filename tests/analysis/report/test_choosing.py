@@ -37,6 +37,7 @@ def test_searches_that_have_nothing_in_common_are_listed_and_nothing_is_written(
     assert f"asha-report '{results}/first'" in told
     assert "digits, asha baseline, seed 0 (best score 0.9, complete)" in told
     assert "wine, asha baseline, seed 0 (not ended)" in told
+    assert len(told.splitlines()) == 3  # a line each, below what to do
     assert sorted(tmp_path.rglob("*")) == before
 
 

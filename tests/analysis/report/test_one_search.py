@@ -15,15 +15,17 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from analysis.cli import main
 from analysis.figures.value_axis import ValueAxis
 from analysis.journals.runs import Run, load_run
 from analysis.report.run_drawings import drawings_of
 from analysis.report.run_figures import plot_learning_curves
-from analysis.report.run_page import best_of, loading, title_of
+from analysis.report.run_page import best_of, loading, run_page, title_of
 from analysis.report.run_report import summary_of
 from analysis.report.run_settings import settings_drawings, settings_of
+from analysis.report.run_tables import text_tables
 from analysis.report.run_trials import MOST_ROWS, trial_table, trials_csv
 from tests.analysis.journals.test_metrics import write_run
 from tests.analysis.studies import write_search
@@ -105,6 +107,41 @@ def test_training_loss_is_explained_where_it_cannot_be_compared(tmp_path: Path) 
     (losses,) = (d for d in drawings_of([run], [summary_of(run, [])], None) if d.name == "losses")
     assert "since magnitude and label_smoothing change what it is measured of" in losses.caption
     assert "it cannot be compared between trials" in losses.caption
+
+
+@pytest.mark.parametrize(
+    ("kinds", "title", "told"),
+    [
+        (["train_loss"], "Training loss", "none reported a validation loss"),
+        (["valid_loss"], "Validation loss", "Validation loss of the best trials."),
+        (["train_loss", "valid_loss"], "Training and validation loss", "Compare validation losses"),
+    ],
+)
+def test_only_losses_that_were_reported_are_named(
+    tmp_path: Path, kinds: list[str], title: str, told: str
+) -> None:
+    run = load_run(write_search(tmp_path, trials=3))
+    for trial in run.trials.values():
+        for metrics in trial.metrics:
+            for kind in {"train_loss", "valid_loss"} - set(kinds):
+                metrics.pop(kind, None)
+    (losses,) = (d for d in drawings_of([run], [summary_of(run, [])], None) if d.name == "losses")
+    assert losses.words.startswith(f"{title} of")
+    assert told in losses.caption
+    axes = Figure().subplots()
+    losses.draw(axes)
+    named = {text.get_text() for text in axes.figure.findobj(Text)}
+    assert ("training" in named, "validation" in named) == ("train_loss" in kinds, "valid_loss" in kinds)
+
+
+def test_a_small_loss_is_not_told_as_nothing(tmp_path: Path) -> None:
+    write_run(tmp_path, [(2.0, 0, 1, 2.3234e-06)], mode="min", end=3.0)
+    run = load_run(tmp_path)
+    summary = summary_of(run, [])
+    assert "2.323e-06" in text_tables([run], [summary])
+    page = run_page([run], [summary], [], tmp_path, {})
+    assert "2.323e-06" in page
+    assert "0.0000<" not in page
 
 
 def test_learning_curves_of_several_searches_have_the_same_axes(tmp_path: Path) -> None:

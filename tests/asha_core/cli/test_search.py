@@ -217,7 +217,7 @@ def test_a_search_whose_trials_all_fail_ends_and_says_why(tmp_path: Path) -> Non
     done = inline(*task, "--max-trials", "3", "--results-dir", "run", cwd=tmp_path)
     assert done.returncode == 1  # nothing was found
     assert "RuntimeError: the wheels came off trial 0" in done.stderr
-    assert "no trial reported a finite value" in done.stdout
+    assert "no trial reported a value" in done.stdout
     log = (tmp_path / "run" / "trials" / "0" / "log.txt").read_text()
     assert "Traceback" in log
     assert "the wheels came off trial 0" in log

@@ -117,7 +117,7 @@ def test_failures_and_lost_workers_are_told_one_line_each():
     lines, scheduler, _ = plain_lines(work=eventful, max_trials=40, max_retries=0)
     failed = [line for line in lines if re.search(r"trial \d+ failed: ", line)]
     lost = [line for line in lines if re.search(r"trial \d+ lost: killed by signal 9", line)]
-    ready = [line for line in lines if re.search(r"worker \d ready on fake:\d after 0.2s", line)]
+    ready = [line for line in lines if re.search(r"worker \d ready on fake:\d$", line)]
     invalid = scheduler.rejected
     assert len(failed) + len(lost) == scheduler.failures + invalid
     assert len(lost) > 0
@@ -291,7 +291,8 @@ def test_a_frame_fits_its_width(width):
     if width >= 100:
         assert "trial 0 failed: ValueError" in text
         assert "trial 1 lost: killed [bold]by[/bold] signal 9 [/]" in text
-        assert "worker 2 ready on cuda:2 after 3.0s" in text
+        assert "worker 2 ready on cuda:2" in text
+        assert "after 3.0s" not in text  # of its process: the search may be older, and the line has its time
 
 
 @pytest.mark.long

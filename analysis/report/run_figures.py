@@ -41,9 +41,8 @@ def plot_best_so_far(axes: Axes, runs: Sequence[Run], target: float | None = Non
         if len((curve := best_so_far(run)).t)
     }
     if not curves:
-        nothing(
-            axes, without_best(sum(len(trial.resources) for run in runs for trial in run.trials.values()))
-        )
+        reports = sum(len(trial.resources) for run in runs for trial in run.trials.values())
+        nothing(axes, without_best(reports))
         return
     scale = seconds_axis(axes, max(run.end for run in runs))
     style = styles(labels(runs), baseline="")

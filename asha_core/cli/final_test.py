@@ -83,9 +83,8 @@ def _print(final: Final, directory: str) -> None:
     if final.again:
         print(f"measured before, on {final.measured[:10]}; the test data was not read again")
     beside = "" if final.validation is None else f" (validation {value_text(final.validation)})"
-    print(
-        f"test {final.metric} {value_text(final.value)}{beside}, loss {value_text(final.loss)}, {final.count:,} samples"
-    )
+    value, loss = value_text(final.value), value_text(final.loss)
+    print(f"test {final.metric} {value}{beside}, loss {loss}, {final.count:,} samples")
     values = " ".join(f"{name}={short(value)}" for name, value in final.configuration.items())
     trial = "checkpoint" if final.trial is None else f"trial {final.trial}"
     print(f"{trial} at {final.unit} {final.resource}: {values}")

@@ -173,8 +173,8 @@ def _print_result(result: Result, setup: Launch) -> None:
         kept = result.summary["best_checkpoint"]
         if kept is not None and kept["resource"] != top[0]["resource"]:
             print(
-                f"\nnote: checkpoints/best.pt is of {task.unit} {kept['resource']} ({value_text(kept['value'])}), "
-                "the best that the trial saved"
+                f"\nnote: checkpoints/best.pt is of {task.unit} {kept['resource']} "
+                f"({value_text(kept['value'])}), the best that the trial saved"
             )
     else:
         print(f"\n{without_best(result.outcome.units)}")

@@ -45,8 +45,6 @@ def measure(directory: StudyDirectory, runs: Sequence[PlannedRun], view: View, d
             why = str(error) if isinstance(error, AshaError) else f"{type(error).__name__}: {error}"
             view.show(f"{run.id} could not be measured on test data: {why}", loud=True)
             continue
-        view.show(
-            f"[{number}/{len(runs)}] {run.id}: {found.metric} {value_text(found.value)} on test data",
-            loud=True,
-        )
+        told = f"{found.metric} {value_text(found.value)} on test data"
+        view.show(f"[{number}/{len(runs)}] {run.id}: {told}", loud=True)
         view.tick()

@@ -36,8 +36,9 @@ def in_words(run: Run, summary: dict[str, Any]) -> str:
         sentences.append(f"{without_best(summary['units']).capitalize()}.")
     else:
         sentences.append(
-            f"The best {run.metric} ({better(run.mode)}) on validation data is {value_text(summary['best'])}, "
-            f"by trial {summary['best_trial']}, after {format_duration(summary['best_after_seconds'])}. It was "
+            f"The best {run.metric} ({better(run.mode)}) on validation data is "
+            f"{value_text(summary['best'])}, by trial {summary['best_trial']}, after "
+            f"{format_duration(summary['best_after_seconds'])}. It was "
             f"chosen as the best of many on that same data, so expect it to be a little {worse(run.mode)} on "
             "new data."
         )

@@ -240,11 +240,12 @@ def plot_losses(axes: Axes, run: Run, count: int = 4, name: str | None = None) -
             seen += losses[np.isfinite(losses)].tolist()
         text = f"trial {trial.id} ({run.metric} {score:.4g})"
         handles.append(Line2D([], [], color=colour, label=plain(text)))
-    handles += [
-        Line2D([], [], color=GREY, linestyle=dash, label=words, **(_LONE[key] if some_lone else {}))
-        for key, dash, words in (("valid_loss", "-", "validation"), ("train_loss", "--", "training"))
-        if key in losses_of(run)
-    ]
+    kinds = {key: mark if some_lone else {} for key, mark in _LONE.items()}
+    reported = losses_of(run)
+    if "valid_loss" in reported:
+        handles.append(Line2D([], [], color=GREY, linestyle="-", label="validation", **kinds["valid_loss"]))
+    if "train_loss" in reported:
+        handles.append(Line2D([], [], color=GREY, linestyle="--", label="training", **kinds["train_loss"]))
     if seen and min(seen) > 0 and max(seen) / min(seen) > 30:
         axes.set_yscale("log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -6,13 +6,14 @@ import inspect
 import json
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from asha_core.arguments import instance, one_of, plain_values, shown, text
+from asha_core.arguments import one_of, plain_values, shown, text
 from asha_core.errors import SettingError, TaskError
+from asha_core.searchers.base import space_and_seed
 from asha_core.space import Configuration, SearchSpace
 from asha_core.streams import stream_seed
 from asha_core.user_files import file_of
@@ -28,7 +29,7 @@ class Task(ABC):
     """A problem to tune: a search space, a metric, and how to train one trial.
 
     Class attributes that a task may set:
-        space: the search space (required).
+        space: the search space, or a dictionary that ``SearchSpace`` takes (required).
         metric: name of what ``trial.report`` reports.
         mode: "max" or "min".
         unit: name of one unit of resource.
@@ -47,6 +48,10 @@ class Task(ABC):
     reduction_factor: int = 3
     preload: Sequence[str] = ()
     _arguments: _Arguments
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        super().__init_subclass__(**settings)
+        _make_space(cls)
 
     def __new__(cls, *positional: Any, **named: Any) -> Self:
         """Remember the arguments, so that ``describe`` can tell how to build the task again."""
@@ -144,12 +149,30 @@ class _Arguments:
         return _Arguments, (self._given if known else None,)  # the very values, which the task may hold, too
 
 
+def _make_space(holder: Any) -> None:
+    """Make a ``SearchSpace`` of what a task, or a class of tasks, has as a dictionary."""
+    space: Any = vars(holder).get("space")
+    if isinstance(space, Mapping) and space:
+        holder.space = space_of(space)
+
+
+def space_of(space: SearchSpace | Mapping[str, Any]) -> SearchSpace:
+    """A search space, also of a plain dictionary.
+
+    Raises:
+        SettingError: it is neither.
+        SpaceError: a dictionary that is none of dimensions.
+    """
+    return space_and_seed(space, 0)[0]
+
+
 def check_task(task: Task, name: str) -> None:
-    """Raise ``TaskError`` for a task whose class attributes cannot be used.
+    """Raise ``TaskError`` for a task whose attributes cannot be used; makes a space of its dictionary.
 
     Args:
         name: of the task, for errors.
     """
+    _make_space(task)
     if not isinstance(getattr(task, "space", None), SearchSpace):
         raise TaskError(f"{name} has no search space: set `space = SearchSpace({{...}})`")
     if task.mode not in MODES:
@@ -195,14 +218,14 @@ class FunctionTask(Task):
     def __init__(
         self,
         function: Callable[[Trial], None],
-        space: SearchSpace,
+        space: SearchSpace | Mapping[str, Any],
         *,
         metric: str = "value",
         mode: str = "max",
     ) -> None:
         _check_function(function)
         self.function = function
-        self.space = instance("space", space, SearchSpace, "a SearchSpace")
+        self.space = space_of(space)
         self.metric = text("metric", metric)
         self.mode = one_of("mode", mode, MODES)
         self.unit = "unit"

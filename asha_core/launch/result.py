@@ -8,13 +8,14 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asha_core.errors import ResultsError
+from asha_core.arguments import shown
+from asha_core.errors import ResultsError, TaskError
 from asha_core.runtime.observers import Outcome, describe_outcome, short
 from asha_core.runtime.storage.json_files import read_optional_json
 from asha_core.runtime.storage.paths import user_path
 from asha_core.runtime.storage.run_directory import RunDirectory
 from asha_core.schedulers.state import Best
-from asha_core.space import Configuration
+from asha_core.space import Configuration, SearchSpace
 
 if TYPE_CHECKING:
     from torch import nn
@@ -42,7 +43,7 @@ class Result:
         directory: where its journal, logs and checkpoints lie; the whole path.
         summary: the content of results.json.
         reached: what its target took; None if it has none, or has not reached it.
-        task: what was tuned, if it is at hand: after ``tune``, and not after ``load``.
+        task: what was tuned, if it is at hand: after ``tune``, and where it was given to ``load``.
     """
 
     best: Best | None
@@ -50,7 +51,7 @@ class Result:
     directory: Path
     summary: Mapping[str, Any]
     reached: Reached | None = None
-    task: Task | None = field(default=None, compare=False)
+    task: type[Task] | Task | str | None = field(default=None, compare=False)
 
     @property
     def best_configuration(self) -> Configuration | None:
@@ -63,21 +64,28 @@ class Result:
         return self.best.value if self.best is not None else None
 
     @staticmethod
-    def load(directory: str | Path) -> Result:
+    def load(directory: str | Path, task: type[Task] | Task | str | None = None) -> Result:
         """The result of a search by its results directory, from its journal: nothing there is executed.
 
         A search that was killed, or still runs, has one as well, as far as it has come.
 
+        Args:
+            directory: of its results.
+            task: what was tuned: an object, its class, or "package.module:Name". Without it the options of a
+                ``Choice`` are as they are kept: lists for tuples, names for classes and functions. Where a
+                function was tuned, ``space.restored(result.best_configuration)`` gives them back.
         Raises:
             ResultsError: it is no results directory, or a damaged one.
             JournalError: its journal is missing or damaged.
+            TaskError: there is no such task.
 
         >>> Result.load("results/mine").best_configuration  # doctest: +SKIP
         Configuration({'rate': 0.8741})
         """
         from analysis.journals.runs import load_run
 
-        return _of(load_run(user_path(directory, "directory").absolute()))
+        run = load_run(user_path(directory, "directory").absolute())
+        return _of(run, None if task is None else _loaded(task))
 
     def frame(self) -> Any:
         """All trials as a pandas DataFrame, a row each.
@@ -170,13 +178,27 @@ def _table(header: list[str], rows: list[list[Any]]) -> str:
     return f"<table><thead>{line(header, 'th')}</thead><tbody>{body}</tbody></table>"
 
 
-def _of(run: Run) -> Result:
+def _loaded(task: type[Task] | Task | str) -> type[Task] | Task:
+    from trials.spec import TaskSpec
+    from trials.task import Task
+
+    found = TaskSpec(task).load() if isinstance(task, str) else task
+    kind = found if isinstance(found, type) else type(found)
+    if not issubclass(kind, Task):
+        raise TaskError(f"task is {shown(found)}: it must be a trials.Task, or the class of one")
+    return found
+
+
+def _of(run: Run, task: type[Task] | Task | None) -> Result:
     """The result that a journal tells of."""
     summary = _summary(run)
     best, configured = summary["best"], None
     if best is not None:
         values = best["configuration"]
         configured = Configuration(tuple(values), tuple(values.values()))
+        space = getattr(task, "space", None)
+        if isinstance(space, SearchSpace):  # a class may make it in its __init__
+            configured = space.restored(configured)
     found = None if configured is None else Best(best["trial"], best["resource"], best["value"], configured)
     outcome = Outcome(
         reason=run.reason,
@@ -189,7 +211,7 @@ def _of(run: Run) -> Result:
         warm_start_seconds=summary["warm_start_seconds"],
         training_seconds=summary["training_seconds"],
     )
-    return Result(found, outcome, run.directory, summary, _reached(run))
+    return Result(found, outcome, run.directory, summary, _reached(run), task)
 
 
 def _summary(run: Run) -> dict[str, Any]:

@@ -21,10 +21,10 @@ from asha_core.launch.replaceable import (
 from asha_core.launch.resolve import give_limit
 from asha_core.runtime.observers import Observer
 from asha_core.schedulers.base import Scheduler
-from asha_core.searchers.base import Searcher, space_and_seed
+from asha_core.searchers.base import Searcher
 from asha_core.space import SearchSpace
 from trials.spec import TaskSpec
-from trials.task import FunctionTask, Task, check_task
+from trials.task import FunctionTask, Task, check_task, space_of
 from trials.tasks import task_target
 
 _OF_EVERY_SCHEDULER = (
@@ -91,7 +91,7 @@ def _made_here(train: Any, kind: Any, wanted: Wanted, metric: str, *, ends: bool
     options = _options("scheduler_options", wanted.scheduler_options)
     given = {key: options[key] for key in _OF_EVERY_SCHEDULER if options.get(key) is not None}
     own = {key: value for key, value in options.items() if key not in _OF_EVERY_SCHEDULER}
-    space = _space(wanted.space)
+    space = None if wanted.space is None else space_of(wanted.space)
     if space is None and not isinstance(train, Task | str | type) and callable(train):
         example = "ASHA" if isinstance(kind, str) else kind.__name__
         raise SettingError(
@@ -152,10 +152,6 @@ def _named_task(name: str) -> Task:
         return TaskSpec(task_target(name)).build()
     except TaskError as error:
         raise SettingError(f"train is {name!r}: {error}") from error
-
-
-def _space(space: Any) -> SearchSpace | None:
-    return None if space is None else space_and_seed(space, 0)[0]
 
 
 def _options(name: str, options: Any) -> dict[str, Any]:

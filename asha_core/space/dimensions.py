@@ -27,6 +27,7 @@ from asha_core.space.options import (
 )
 
 Value = float | int | str | bool | None
+_NOISE = Fraction(1, 10**6)  # share of a step by which a sum such as 0.1 + 0.2, or a float32, may miss a value
 _MOST_STEPS = 2**53  # beyond, a coordinate in [0, 1] cannot tell them apart
 
 
@@ -84,8 +85,8 @@ def _steps(kind: str, lower: float, upper: float, log: bool, step: Any) -> int:
             f"{kind} has step={step!r} and log=True: equal steps are not logarithmic; leave one of them out, "
             "or give the values themselves, Choice([1e-4, 1e-3, 1e-2])"
         )
-    # a bound that was computed, such as 0.1 + 0.2, may miss the grid by its last digit
-    count = math.floor((_exact(upper) - _exact(lower)) / _exact(step) + Fraction(1, 10**9))
+    # a bound that was computed, such as 0.1 + 0.2, or is of float32, may miss the grid by its last digit
+    count = math.floor((_exact(upper) - _exact(lower)) / _exact(step) + _NOISE)
     if count < 1:
         raise SpaceError(
             f"{kind} bounds are lower={lower!r}, upper={upper!r}: with step={step!r} they leave one value; "
@@ -195,7 +196,7 @@ class Float:
         found = plain(value)
         if type(found) not in (int, float):
             raise ConfigurationError(f"{name} is {value!r}: it must be a number")
-        noise = 0.0 if self.step is None else 1e-6 * self.step  # of a sum such as 0.1 + 0.2
+        noise = 0.0 if self.step is None else _NOISE * self.step
         if not self.lower - noise <= found <= self.upper + noise:
             raise ConfigurationError(f"{name} is {found!r}: it must be in [{self.lower}, {self.upper}]")
         if self.step is None:

@@ -11,7 +11,7 @@ from asha_core.runtime.storage.paths import user_path
 from asha_core.user_files import names_a_file
 from trials.checkpoints.files import load_checkpoint
 from trials.spec import TaskSpec, check_options
-from trials.task import Task
+from trials.task import Task, check_task
 from trials.torch_task.torch_task import TorchTask
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def rebuilt(
                 f"load_model(path, task={kind.__name__}(...))"
             )
         kind = _build(kind, {**options, **changes})
+    check_task(kind, f"task {_name(kind)}")
     model = kind.model(kind.space.restored(values))
     try:
         # what the score was measured with: the moving average of the weights, where there is one

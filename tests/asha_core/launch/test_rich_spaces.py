@@ -11,8 +11,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from asha_core import ASHA, Choice, Float, Int, SearchSpace, tune
+from asha_core import ASHA, Choice, Float, Int, Result, SearchSpace, tune
 from asha_core.cli.report import main as report
+from asha_core.errors import SpaceError, TaskError
 from tests.asha_core.space.option_values import Net, Wide
 from trials import TorchTask, load_model
 
@@ -116,3 +117,44 @@ def test_a_model_is_built_again_of_its_options(tmp_path: Path) -> None:
     model, content = load_model(tmp_path / "run", task=Small)
     assert content["configuration"] == result.best_configuration.stored()
     assert isinstance(model[1], result.best_configuration["layer"])
+    # what was tuned gives them back; files alone have them as they are kept
+    loaded = Result.load(tmp_path / "run", Small)
+    assert loaded.best_configuration == result.best_configuration
+    assert isinstance(loaded.load_model()[0], nn.Sequential)
+    kept = Result.load(tmp_path / "run").best_configuration
+    assert kept is not None
+    assert dict(kept) == result.best_configuration.stored()
+    with pytest.raises(TaskError, match="it must be a trials.Task"):
+        Result.load(tmp_path / "run", search)  # type: ignore[arg-type]
+
+
+class Plain(Small):
+    """Its space is written as a dictionary, in its class."""
+
+    space = {"net": {"sizes": Choice([(4,)])}, "lr": Float(0.01, 1.0)}  # type: ignore[assignment]
+
+    def model(self, config: Any) -> nn.Module:
+        return nn.Linear(3, len(config["net"]["sizes"]) + 1)
+
+
+class Made(Plain):
+    """Likewise, made with the task."""
+
+    def __init__(self, top: float = 1.0) -> None:
+        self.space = {"net": {"sizes": Choice([(4,)])}, "lr": Float(0.01, top)}  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("kind", [Plain, Made])
+def test_a_task_s_space_may_be_a_dictionary(kind: Any, tmp_path: Path) -> None:
+    assert isinstance(Plain.space, SearchSpace)
+    where: Any = {"gpus": "inline", "progress": "none", "results_dir": tmp_path / "run"}
+    options = {"max_trials": 2, "max_resource": 1}
+    result = tune(kind(), "asha", scheduler_options=options, variation="ohgw-1step", **where)
+    assert result.outcome.failures == 0
+    assert type(result.best_configuration["net"]["sizes"]) is tuple
+    assert load_model(tmp_path / "run", task=kind)[1]["resource"] == 1
+
+
+def test_a_dictionary_that_is_no_space_is_told_by_name() -> None:
+    with pytest.raises(SpaceError, match="dimension 'lr' is"):
+        type("Wrong", (Small,), {"space": {"lr": (0.1, 0.2)}})

@@ -165,3 +165,10 @@ def test_a_description_has_a_step_only_where_there_is_one() -> None:
 def test_a_step_of_one_is_no_step() -> None:
     assert Int(1, 9, step=1) == Int(1, 9)
     assert Int(1, 9, log=True, step=1) == Int(1, 9, log=True)
+
+
+def test_bounds_of_numpy_s_float32_keep_their_last_value() -> None:
+    tenth, half = np.float32(0.1), np.float32(0.5)
+    dimension = Float(tenth, half, step=tenth)
+    assert dimension.count == 5
+    assert dimension.check("x", half) == dimension.upper == pytest.approx(0.5, rel=1e-6)

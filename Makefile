@@ -59,7 +59,8 @@ everything: install-test
 # every branch of the pure core, by the tests that state its laws
 coverage: install-test
 	$(BIN)/coverage run -m pytest -n0 $(patsubst %,tests/asha_core/%,schedulers searchers space) tests/asha_core/test_*.py \
-		tests/peers/test_spaces.py -m "not slow and not processes" --deselect tests/asha_core/schedulers/test_machines.py
+		-m "not slow and not processes" --deselect tests/asha_core/schedulers/test_machines.py
+	$(BIN)/coverage run --append -m pytest -n0 tests/peers/test_spaces.py
 	$(BIN)/coverage report
 
 test-slow: install-test

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Self
 
 from asha_core.arguments import PLAIN, plain
 from asha_core.errors import nearest
@@ -70,6 +70,12 @@ class Configuration(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         return f"Configuration({dict(self)})"
+
+    def __copy__(self) -> Self:
+        return self  # nothing can change it; and who reads a copy has read it
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self  # such as that of a network which holds it: that alone reads nothing
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Configuration, (self._names, self._values, self._kept)

@@ -137,7 +137,7 @@ class JobRunner:
                 held.append(report)
             else:
                 # the first unit is over when the second is: much is read after trial.report(value)
-                send(_telling(report, trial) if report.resource == 2 else report)
+                send(self._telling(report, trial) if report.resource == 2 else report)
 
         if job.refine and self._warm_start is not None:
             job = self._refine(job, self._warm_start, send)
@@ -161,7 +161,7 @@ class JobRunner:
             self._task.run(trial)
         finally:  # what it saved and reported counts, however it ended
             trial.finish()
-            held[:] = [_telling(report, trial) for report in held]
+            held[:] = [self._telling(report, trial) for report in held]
         if trial.stopped_early:
             finished = _finished(job, trial.done)
             if not held:
@@ -174,6 +174,14 @@ class JobRunner:
                 "converged"
             )
         return held[0]
+
+    def _telling(self, report: Report, trial: Trial) -> Report:
+        """The report; if the trial was begun here, with what of its configuration nothing has read."""
+        if trial.resumed:
+            return report
+        # what decides whether others exist acts through these, whoever reads it
+        deciding = {parent for parents in self._task.space.conditions.values() for parent in parents}
+        return report._replace(unread=tuple(name for name in trial.config.unread if name not in deciding))
 
     def _log(self, job: Job, error: BaseException) -> None:
         """The traceback, where people look for it; a disk that is full must not make things worse."""
@@ -206,11 +214,6 @@ class JobRunner:
         costs = self._peaks() if operations is None else {"flops": operations, **self._peaks()}
         send(Refined(job.trial, as_kept(configuration), seconds, diagnostics, costs))
         return job._replace(configuration=configuration)
-
-
-def _telling(report: Report, trial: Trial) -> Report:
-    """The report; if the trial was begun here, with what of its configuration nothing has read."""
-    return report if trial.resumed else report._replace(unread=trial.config.unread)
 
 
 def _finished(job: Job, done: int) -> Finished:

@@ -15,7 +15,7 @@ from analysis.report.run_tables import in_words
 from asha_core import ASHA, Choice, Float, SearchSpace, tune
 from asha_core.runtime.storage.journal import read_journal
 from asha_core.runtime.unread import Unread
-from trials import Task
+from trials import Task, TorchTask
 
 UNIT = Float(0.0, 1.0)
 
@@ -96,6 +96,43 @@ def test_what_is_read_in_whatever_way_is_no_matter(tmp_path: Path) -> None:
         scheduler = ASHA(branches, max_resource=3, max_trials=30, seed=seed)
         tune(_branch, scheduler, gpus="inline", results_dir=folder, progress="none")
         assert told(folder) == []
+
+
+def test_what_decides_whether_others_exist_acts_through_them(tmp_path: Path) -> None:
+    def train(trial: Any) -> None:
+        for _ in trial.units():
+            trial.report(trial.config.get("limit", 1.0))
+
+    space = SearchSpace({"clip": Choice([True, False]), "limit": UNIT}, conditions={"limit": {"clip": True}})
+    assert search(train, space, tmp_path / "r", 12) == []
+
+
+class _Keeper(torch.nn.Linear):
+    """It has its configuration, and reads it later."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(2, 2)
+        self.config = config
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x) * self.config["scale"]
+
+
+class _Kept(TorchTask):
+    space = SearchSpace({"lr": UNIT, "scale": Float(0.5, 1.0), "typo": UNIT})
+
+    def data(self) -> Any:
+        samples = torch.randn(8, 2), torch.zeros(8).long()
+        return samples, samples
+
+    def model(self, config: Any) -> torch.nn.Module:
+        return _Keeper(config)
+
+
+def test_a_network_that_holds_its_configuration_has_not_read_it_for_that(tmp_path: Path) -> None:
+    said = search(_Kept(), _Kept.space, tmp_path / "r", 3)  # and its operations are counted on a copy
+    assert len(said) == 1
+    assert "nothing reads 'typo': it" in said[0]
 
 
 def test_a_dimension_that_is_absent_in_a_trial_is_not_unread_there() -> None:

@@ -13,7 +13,7 @@ from asha_core.space.watched import Used, Watched
 VALUES = Configuration(("lr", "momentum"), (0.1, 0.9))
 
 
-@pytest.mark.parametrize("read", [dict, copy.copy, pickle.dumps, hash, lambda c: c == VALUES])
+@pytest.mark.parametrize("read", [dict, pickle.dumps, hash, lambda c: c == VALUES])
 def test_who_takes_it_whole_has_read_all_of_it(read):
     used = Used(VALUES)
     assert used.unread == ("lr", "momentum")
@@ -42,3 +42,13 @@ def test_what_lies_in_a_dictionary_is_read_by_its_own_name():
     assert used.unread == ("opt.momentum", "width")
     dict(**used["opt"])
     assert used.unread == ("width",)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda c: copy.deepcopy({"held": c})["held"]])
+def test_who_copies_it_has_read_nothing_and_what_is_read_of_the_copy_is_read(copied):
+    used = Used(VALUES)
+    again = copied(used)
+    assert used.unread == ("lr", "momentum")
+    assert again["lr"] == 0.1
+    assert used.unread == ("momentum",)
+    assert dict(again) == dict(VALUES)

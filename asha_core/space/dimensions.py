@@ -27,9 +27,8 @@ from asha_core.space.options import (
 )
 
 Value = float | int | str | bool | None
-_NOISE = Fraction(
-    1, 10**6
-)  # share of a step by which a sum such as 0.1 + 0.2, or a float32, may miss a value
+# the share of a step by which a sum such as 0.1 + 0.2, or a float32, may miss a value
+_NOISE = Fraction(1, 10**6)
 _MOST_STEPS = 2**53  # beyond, a coordinate in [0, 1] cannot tell them apart
 
 

@@ -124,14 +124,14 @@ def test_a_model_is_built_again_of_its_options(tmp_path: Path) -> None:
     kept = Result.load(tmp_path / "run").best_configuration
     assert kept is not None
     assert dict(kept) == result.best_configuration.stored()
-    with pytest.raises(TaskError, match="it must be a trials.Task"):
+    with pytest.raises(TaskError, match=r"it must be a trials\.Task"):
         Result.load(tmp_path / "run", search)  # type: ignore[arg-type]
 
 
 class Plain(Small):
     """Its space is written as a dictionary, in its class."""
 
-    space = {"net": {"sizes": Choice([(4,)])}, "lr": Float(0.01, 1.0)}  # type: ignore[assignment]
+    space = {"net": {"sizes": Choice([(4,)])}, "lr": Float(0.01, 1.0)}  # type: ignore[assignment]  # noqa: RUF012
 
     def model(self, config: Any) -> nn.Module:
         return nn.Linear(3, len(config["net"]["sizes"]) + 1)

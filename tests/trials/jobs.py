@@ -167,10 +167,19 @@ def leaves_something_to_the_end(trial: Trial) -> None:
 
 
 def draws_with_numpy(trial: Trial) -> None:
+    """Reports a random number."""
     import numpy
 
     for _ in trial.units():
-        trial.report(numpy.random.random())
+        trial.report(numpy.random.rand())
+
+
+def draws_with_torch(trial: Trial) -> None:
+    """Likewise."""
+    import torch
+
+    for _ in trial.units():
+        trial.report(torch.rand(()).item())
 
 
 def reports(trial: Trial) -> None:

@@ -56,8 +56,11 @@ class Entrance:
             if descriptor != number:  # that of a Python of its own is there from the start
                 os.dup2(descriptor, number)
                 os.close(descriptor)
-        if "numpy" in sys.modules:  # or all that are forked from one process would draw the same
+        # or all that are forked from one process would draw the same
+        if "numpy" in sys.modules:
             sys.modules["numpy"].random.seed()
+        if "torch" in sys.modules:  # on the CPU: those of GPUs begin alike in every Python
+            sys.modules["torch"].default_generator.seed()
 
 
 def room_for_a_mark() -> dict[str, str]:

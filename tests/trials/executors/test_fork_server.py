@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -171,9 +172,13 @@ def test_a_server_that_is_killed_is_replaced_and_its_workers_with_it(make_pool: 
     assert pids(pool) != [worker]
 
 
-def test_random_numbers_of_numpy_are_not_the_same_in_every_worker(make_pool: Make) -> None:
-    pool = make_pool(jobs.draws_with_numpy, slots=2, preload=["numpy"])
+@pytest.mark.parametrize(
+    ("module", "draws"), [("numpy", jobs.draws_with_numpy), ("torch", jobs.draws_with_torch)]
+)
+def test_random_numbers_are_not_the_same_in_every_worker(make_pool: Make, module: str, draws: Any) -> None:
+    pool = make_pool(draws, slots=2, preload=[module])
     drawn = {finish(pool, jobs.job(trial=n, until=1), n)[-1].value for n in range(2)}
+    assert all(map(forked, pids(pool)))
     assert len(drawn) == 2
 
 

@@ -63,6 +63,10 @@ class Plugins:
 
     def check(self, name: str) -> None:
         """Raise an error that says which names there are, if there is none of this name."""
+        if name.endswith(".py"):
+            raise self.kind(
+                f"{self.word} {name!r} is a file: say which of its classes, too, {name}:{self.example}"
+            )
         if not self.knows(name):
             raise self.kind(
                 f"unknown {self.word} {name!r}{nearest(name, self.names)}; or mypackage.mymodule:"
@@ -116,12 +120,8 @@ class Plugins:
         """
         thing = self.load(name) if isinstance(name, str) else name
         called = self.called(name)
-        must_be = f"it must be a subclass of {base_name}" if base else "it must be a class, or a function"
-        if not callable(thing) or (
-            base is not None and isinstance(thing, type) and not issubclass(thing, base)
-        ):
-            raise self.kind(f"{called} is {_what(thing)}: {must_be}")
-        self.check_settings(thing, settings or {}, called)
+        self.check_kind(thing, called, base, base_name)
+        self.check_settings(thing, settings or {}, called, given=arguments)
         try:
             made = thing(*arguments, **(settings or {}))
         except AshaError as error:
@@ -133,20 +133,40 @@ class Plugins:
             hint = f"; give it by --{self.word.replace(' ', '-')}-option KEY=VALUE" if lacks else ""
             raise self.kind(f"{called} cannot be made: {type(error).__name__}: {error}{hint}") from error
         if base is not None and not isinstance(made, base):
-            raise self.kind(f"{called} gives {_what(made)}: {must_be}")
+            raise self.kind(f"{called} gives {_what(made)}: {_must_be(base, base_name)}")
         return made
+
+    def check_kind(self, thing: object, called: str, base: type | None, base_name: str) -> None:
+        """Raise an error for what cannot be called, and for a class of another kind."""
+        other = base is not None and isinstance(thing, type) and not issubclass(thing, base)
+        if not callable(thing) or other:
+            raise self.kind(f"{called} is {_what(thing)}: {_must_be(base, base_name)}")
 
     def called(self, name: str | Callable[..., Any]) -> str:
         """The kind and the name, for errors: "scheduler 'median'"."""
         known = name if isinstance(name, str) else getattr(name, "__name__", None)
         return f"{self.word} {shown(name) if known is None else repr(known)}"
 
-    def check_settings(self, thing: Callable[..., Any], settings: Mapping[str, Any], called: str) -> None:
-        """Raise an error for a setting that a class does not take; it says which there are."""
+    def check_settings(
+        self,
+        thing: Callable[..., Any],
+        settings: Mapping[str, Any],
+        called: str,
+        *,
+        given: Sequence[Any] = (),
+    ) -> None:
+        """Raise an error for a setting that a class does not take; it says which there are.
+
+        Args:
+            given: arguments that the search gives it, ahead of all others.
+        """
         taken = parameters(thing)
+        if taken is None:
+            return
+        known = [each for each in dict.fromkeys(taken) if each not in _positional(thing)[: len(given)]]
         for setting in settings:
-            if taken is not None and setting not in taken:
-                raise self.kind(f"{called} has no setting {setting!r}{nearest(str(setting), taken)}")
+            if setting not in known:
+                raise self.kind(f"{called} has no setting {setting!r}{nearest(str(setting), known)}")
 
 
 def parameters(thing: Callable[..., Any]) -> list[str] | None:
@@ -177,6 +197,20 @@ def _parameters(function: Callable[..., Any], skip: int) -> tuple[list[str], boo
     several = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
     names = [parameter.name for parameter in taken if parameter.kind not in several]
     return names, all(parameter.kind is not parameter.VAR_KEYWORD for parameter in taken)
+
+
+def _positional(thing: Callable[..., Any]) -> list[str]:
+    """The arguments that are given by their place."""
+    function, skip = (thing.__init__, 1) if isinstance(thing, type) else (thing, 0)
+    return [
+        parameter.name
+        for parameter in list(inspect.signature(function).parameters.values())[skip:]
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    ]
+
+
+def _must_be(base: type | None, base_name: str) -> str:
+    return f"it must be a subclass of {base_name}" if base else "it must be a class, or a function"
 
 
 def _what(thing: object) -> str:

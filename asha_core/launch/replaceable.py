@@ -47,6 +47,7 @@ def make_scheduler(
     """
     kind = SCHEDULER.load(name) if isinstance(name, str) else name
     called = SCHEDULER.called(name)
+    SCHEDULER.check_kind(kind, called, Scheduler, "asha_core.Scheduler")
     taken = parameters(kind) if callable(kind) else None
     for setting in own:
         if setting in {**given, **usual, "space": space}:
@@ -117,14 +118,15 @@ def check_searcher(searcher: Searcher) -> None:
     text(f"the name of {called}", searcher.name)
     try:
         searcher.check()
-        first = searcher.propose(0) if searcher.size != 0 else None
+        asked = searcher.size != 0
+        first = searcher.propose(0) if asked else None
     except AshaError as error:
         if is_ours(type(searcher)):
             raise
         raise type(error)(f"{called}: {error}") from error
     except Exception as error:
         raise SettingError(f"{called} cannot propose: {type(error).__name__}: {error}") from error
-    if first is not None and not isinstance(first, Configuration):
+    if asked and not isinstance(first, Configuration):
         raise SettingError(
             f"{called} proposes {shown(first)}: it must be a Configuration, such as "
             "self.space.configuration({...})"
@@ -200,7 +202,7 @@ def executor_factory(name: Named, settings: Mapping[str, Any]) -> ExecutorFactor
         raise SettingError(
             f"executor is {shown(kind)}: give a class, or a function of (settings, slots) that makes one"
         )
-    EXECUTOR.check_settings(kind, settings, EXECUTOR.called(name))
+    EXECUTOR.check_settings(kind, settings, EXECUTOR.called(name), given=("settings", "slots"))
     return partial(_make_executor, name, dict(settings))
 
 

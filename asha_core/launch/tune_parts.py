@@ -33,6 +33,18 @@ _OF_EVERY_SCHEDULER = (
 )
 
 
+def variation_name(variation: object) -> str:
+    """The name of a warm start; objects and classes are told how they are named."""
+    if not isinstance(variation, str) and hasattr(variation, "refine"):
+        kind = variation if isinstance(variation, type) else type(variation)
+        place = "file.py" if kind.__module__ == "__main__" else kind.__module__
+        raise SettingError(
+            f"variation is {shown(variation)}: a warm start is named, since every worker makes its own: give "
+            f'"{place}:{kind.__qualname__}", and its settings as warm_start_options={{...}}'
+        )
+    return text("variation", variation)
+
+
 @dataclass(frozen=True, slots=True)
 class TuneParts:
     """What is searched, and how; checked, and nothing started."""

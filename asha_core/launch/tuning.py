@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asha_core.arguments import text, true_or_false
+from asha_core.arguments import true_or_false
 from asha_core.errors import SettingError
 from asha_core.launch.argument_names import errors_name_arguments
 from asha_core.launch.closing import close
 from asha_core.launch.launching import launch
 from asha_core.launch.naming import default_directory, short_name
 from asha_core.launch.result import Result
-from asha_core.launch.tune_parts import Wanted, executor_of, observers_of, tune_parts
+from asha_core.launch.tune_parts import Wanted, executor_of, observers_of, tune_parts, variation_name
 from asha_core.launch.types import Launch, SafetyLimits, choose_warm_start
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.early_end import Patience
@@ -116,7 +116,7 @@ def tune(
     A script may call it anywhere: worker processes do not run it again. What ``train`` uses of it is sent to
     them.
     """
-    text("variation", variation)
+    variation_name(variation)
     true_or_false("resume", resume)
     if true_or_false("retry_failed", retry_failed) and not resume:
         raise SettingError("retry_failed=True goes with resume=True: it tries again what failed before")

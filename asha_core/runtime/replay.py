@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from asha_core.errors import AshaError, JournalError, ResultsError, SettingError
+from asha_core.import_paths import is_ours
 from asha_core.messages import Event, Job, closes
 from asha_core.runtime.audience import raised
 from asha_core.runtime.storage.journal import JournalContents, parse_journal
@@ -147,21 +148,29 @@ def _same_job(record: Record, scheduler: Scheduler) -> Job:
     with _its_own_errors(scheduler):
         job = scheduler.ask()
     there = {name: value for name, value in record.items() if name not in _ANYWHERE}
+    others = _others(scheduler)
     if job is None:
-        raise JournalError(f"the journal has the job {there}, and the scheduler has none to give")
+        raise JournalError(f"the journal has the job {there}, and the scheduler has none to give{others}")
     ours = {name: value for name, value in job_record(job, 0).items() if name not in _ANYWHERE}
     if ours != there:
         raise JournalError(
             f"the journal has the job {there}, and the scheduler would give {ours}: this is not the search "
-            f"that wrote the journal, or its version decided otherwise{_learner(scheduler)}"
+            f"that wrote the journal, or its version decided otherwise{others}"
         )
     return job
 
 
-def _learner(scheduler: Scheduler) -> str:
-    if not scheduler.searcher.learns:
-        return ""
-    return f", or the searcher {scheduler.searcher.name!r}, which learns, does not propose the same again"
+def _others(scheduler: Scheduler) -> str:
+    """Who may decide otherwise without a reason: what learns, and what somebody else wrote."""
+    searcher = scheduler.searcher
+    found = ""
+    if not is_ours(type(scheduler)):
+        found += f", or the scheduler {scheduler.name!r} is not deterministic"
+    if searcher.learns:
+        found += f", or the searcher {searcher.name!r}, which learns, does not propose the same again"
+    elif not is_ours(type(searcher)):
+        found += f", or the searcher {searcher.name!r} is not deterministic"
+    return f"{found}: it has to draw from its seed alone" if found else ""
 
 
 @contextmanager

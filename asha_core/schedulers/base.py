@@ -43,6 +43,7 @@ from asha_core.messages import Event, Failed, Finished, Job, Lost, Refined, Reje
 from asha_core.schedulers.attempts import job_ended
 from asha_core.schedulers.event_checks import check_finished, check_report, check_trial, value_of
 from asha_core.schedulers.expectations import Expectations
+from asha_core.schedulers.hook_checks import check_next, check_stopped, levels_of
 from asha_core.schedulers.levels import check_levels, rung_levels
 from asha_core.schedulers.state import VERDICT_OF, Best, RungCounts, Status, TrialState
 from asha_core.schedulers.tally import RungTally
@@ -82,6 +83,12 @@ class Scheduler(Expectations, ABC):
     stops = False  # whether trials can be stopped at a rung for good
     extends = True  # whether a search with a larger max_trials decides alike up to where the smaller one ends
 
+    def __init_subclass__(cls, **others: Any) -> None:
+        """A rule that has ``observed`` is told every unit, unless it says itself whether it observes."""
+        super().__init_subclass__(**others)
+        if "observed" in vars(cls) and "observes" not in vars(cls):
+            cls.observes = True
+
     def __new__(cls, *arguments: Any, **settings: Any) -> Self:
         """Keep what a scheduler is made with, whatever its kind takes: a rehearsal is made with the same."""
         scheduler = super().__new__(cls)
@@ -112,7 +119,7 @@ class Scheduler(Expectations, ABC):
             if getattr(searcher, "space", None) != self.space:
                 raise SettingError("the searcher has another space than the scheduler: give both the same")
         least, most, self.reduction_factor = check_levels(min_resource, max_resource, reduction_factor)
-        self.levels = self.ladder(least, most, self.reduction_factor)
+        self.levels = levels_of(self, self.ladder(least, most, self.reduction_factor), most)
         self.searcher: Searcher = searcher or RandomSearch(self.space, self.seed)
         self.searcher.take()
         self._sign = -1.0 if self.mode == "max" else 1.0
@@ -170,13 +177,14 @@ class Scheduler(Expectations, ABC):
     def awaited(self, trial: TrialState) -> None:
         """A trial that failed on its way to ``levels[trial.rung]`` may arrive there after all."""
 
-    observes = False  # whether ``observed`` is called
+    observes = False  # whether ``observed`` is called; True where a subclass has one
 
     def observed(self, trial: TrialState, resource: int, loss: float) -> None:
         """A unit was reported, or carried on by a trial that has finished; ahead of ``arrived``."""
 
     def stop(self, trial: TrialState) -> None:
         """For ``arrived``: a paused trial never goes on from its rung. Such a class has ``stops = True``."""
+        check_stopped(self, trial)
         trial.status = Status.STOPPED
         self._tally.stopped[trial.rung] += 1
 
@@ -206,7 +214,11 @@ class Scheduler(Expectations, ABC):
     # -- ask -----------------------------------------------------------------------------------
 
     def ask(self) -> Job | None:
-        """The next job for a free slot, or None if there is nothing to run just now."""
+        """The next job for a free slot, or None if there is nothing to run just now.
+
+        Raises:
+            SettingError: ``promotable`` gave what cannot go on.
+        """
         if self._lost:
             trial = self._lost.popleft()
             trial.attempt += 1
@@ -237,6 +249,7 @@ class Scheduler(Expectations, ABC):
         )
 
     def _go_up(self, trial: TrialState) -> None:
+        check_next(self, trial)
         self.promote(trial)
         self._tally.promoted[trial.rung] += 1
         trial.rung += 1

@@ -25,6 +25,7 @@ from asha_core.schedulers.brackets import (
     expected_rungs,
     rungs_until,
 )
+from asha_core.schedulers.hook_checks import rehearsing
 from asha_core.schedulers.rehearsal import NoSearch, Rehearsal
 
 MOST_REHEARSED = 20_000  # trials; a second or less
@@ -169,7 +170,8 @@ class _Search:
         """The search in no time; with room for so many checkpoints."""
         nothing = NoSearch(self._scheduler.space)
         actor = self._scheduler.rehearsal(self._trials, nothing, longest=self._longest)
-        return Rehearsal(actor, self._slots, number, self._deadline, room)
+        with rehearsing(self._scheduler):
+            return Rehearsal(actor, self._slots, number, self._deadline, room)
 
     def cost(self, trials: int) -> int:
         """Units of so many trials, of which floor(n/eta) go on from each rung."""

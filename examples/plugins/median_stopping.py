@@ -19,7 +19,6 @@ class MedianStopping(Scheduler):
     name = "median-stopping"
     stops = True
     survivors = 1
-    observes = True
 
     def __init__(self, space, *, least=3, **others):
         self.least = least

@@ -162,6 +162,13 @@ MUTANTS = {
         ("not 1 <= resource <= until:", "not 0 <= resource <= until:", "not at no unit"),
         ("if reached == 0 and resource < until:", "if False:", "there must be a value"),
     ],
+    "schedulers.hook_checks": [
+        ("found[-1:] != (most,)", "False", "the last level is the full length"),
+        ("any(a >= b for", "any(a > b for", "levels grow"),
+        ("zip((0, *found)", "zip((-1, *found)", "levels begin at 1"),
+        ("type(level) is int for", "True for", "levels are units"),
+        ("    except AshaError:\n        raise\n", "", "what is said already is said once"),
+    ],
     "schedulers.tally": [
         ("- self.promoted[rung] - self.stopped[rung],", "- self.promoted[rung],", "paused"),
     ],

@@ -34,6 +34,7 @@ CASES = {
     "schedulers.attempts": of_schedulers("contract"),
     "messages": ["runtime/test_resume_laws.py"],
     **{f"schedulers.{name}": of_schedulers(*OF_BASE) for name in ("base", "event_checks", "state", "tally")},
+    "schedulers.hook_checks": of_schedulers("hooks"),
     "schedulers.synchronous": of_schedulers("successive_halving", "sync_hyperband"),
     **{f"schedulers.{name}": of_schedulers(name) for name in SCHEDULERS},
     "runtime.replay": ["runtime/test_resume_laws.py"],

@@ -224,6 +224,15 @@ def test_a_study_compares_them(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (
+            ["--scheduler", "{file}:Corner", "--max-resource", "9"],
+            "must be a subclass of asha_core.Scheduler",
+        ),
+        (["--scheduler", "{file}"], "outside.py' is a file: say which of its classes, too, "),
+        (
+            ["--searcher", "sobol", "--searcher-option", "spaec=1"],
+            "has no setting 'spaec'; known: sequence\n",
+        ),
         (["--scheduler", "{file}:Raises"], "outside.py:Raises' cannot be made: RuntimeError: no licence"),
         (["--scheduler", "{file}:Unmade"], "let its __init__ call super().__init__(space, ...)"),
         (["--scheduler", "{file}:Unmade", "--max-resource", "9"], "takes no max-resource, which is 9"),

@@ -40,6 +40,10 @@ class NoExecutor:
     def __init__(self, settings: Any, slots: Any) -> None: ...
 
 
+class HalvesRate:
+    def refine(self, problem: Any, configuration: Any, seed: int) -> None: ...
+
+
 # argument: (values that it does not take, how an error names it)
 REFUSED: dict[str, tuple[list[Any], str]] = {
     "train": (
@@ -207,3 +211,11 @@ def test_whatever_can_be_called_with_a_trial_is_a_function_of_one(train: Any) ->
 def test_what_is_no_observer_says_what_to_write(observer: Any, said: str) -> None:
     with pytest.raises(SettingError, match=said):
         call(observers=[observer])
+
+
+@pytest.mark.parametrize("given", [HalvesRate, HalvesRate()])
+def test_a_warm_start_that_is_given_itself_is_told_how_it_is_named(given: Any) -> None:
+    with pytest.raises(
+        SettingError, match=r'^variation is .*: give "[\w.]+:HalvesRate", and its settings as'
+    ):
+        call(variation=given)

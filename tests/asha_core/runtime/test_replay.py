@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from asha_core import ASHA
 from asha_core.errors import JournalError
 from asha_core.messages import Lost, Report
 from asha_core.runtime.budget import Budget
@@ -227,3 +228,52 @@ def test_what_a_searcher_does_otherwise_when_it_is_replayed_is_told_as_its_own(s
     vars(other).update(settings)
     with pytest.raises(JournalError, match=said):
         replay(path, read_journal(path).records, asha(searcher=other))
+
+
+class Moody(ASHA):
+    """Which does otherwise the second time."""
+
+    name = "moody"
+    times = 0
+
+    def first_rung(self, number):
+        Moody.times += 1
+        return Moody.times > 5
+
+
+class Shaky(RandomSearch):
+    """Likewise; it learns nothing."""
+
+    name = "shaky"
+    times = 0
+
+    def propose(self, index):
+        Shaky.times += 1
+        return super().propose(Shaky.times)
+
+
+@pytest.mark.parametrize(
+    ("kind", "searcher", "said"),
+    [
+        (
+            Moody,
+            RandomSearch,
+            r"otherwise, or the scheduler 'moody' is not deterministic: it has to draw from its seed alone$",
+        ),
+        (
+            ASHA,
+            Shaky,
+            r"otherwise, or the searcher 'shaky' is not deterministic: it has to draw from its seed alone$",
+        ),
+    ],
+)
+def test_a_rule_of_somebody_elses_that_is_not_deterministic_is_named(kind, searcher, said, tmp_path):
+    path = tmp_path / "journal"
+    Moody.times = Shaky.times = 0
+
+    def made():
+        return kind(SPACE, max_resource=9, max_trials=5, searcher=searcher(SPACE, 0))
+
+    session(path, made())
+    with pytest.raises(JournalError, match=said):
+        replay(path, read_journal(path).records, made())

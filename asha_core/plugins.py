@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from re import fullmatch
-from typing import Any
+from typing import Any, cast
 
 from asha_core.arguments import shown
 from asha_core.errors import AshaError, SettingError, nearest
@@ -201,7 +201,7 @@ def _parameters(function: Callable[..., Any], skip: int) -> tuple[list[str], boo
 
 def _positional(thing: Callable[..., Any]) -> list[str]:
     """The arguments that are given by their place."""
-    function, skip = (thing.__init__, 1) if isinstance(thing, type) else (thing, 0)
+    function, skip = (cast("Any", thing).__init__, 1) if isinstance(thing, type) else (thing, 0)
     return [
         parameter.name
         for parameter in list(inspect.signature(function).parameters.values())[skip:]

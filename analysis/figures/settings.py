@@ -27,6 +27,7 @@ from analysis.figures.layout import (
     ticks_at,
 )
 from analysis.figures.style import BASELINE, GREY, PALETTE
+from analysis.number_formats import percent
 from asha_core.errors import SettingError
 
 Ticks = tuple[Sequence[float], Sequence[str]]  # places in [0, 1], labels
@@ -85,7 +86,7 @@ def plot_parallel_coordinates(
         colour_bar(axes, ScalarMappable(norm, colours), score_label)
     _dimension_axes(axes, dimensions, ticks or {})
     several = f"the best {len(best)} (" if len(best) > 1 else "the best one ("
-    note = f"n = {len(scores)} configurations; coloured: {several}{100 * len(best) / len(scores):.2g}%)"
+    note = f"n = {len(scores)} configurations; coloured: {several}{percent(len(best) / len(scores), 0)})"
     if high == low:
         note += f", {score_label} {high:.4g}"
     headed(axes, title, note)

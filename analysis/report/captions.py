@@ -18,7 +18,7 @@ def best_so_far(runs: Sequence[Run], target: float | None) -> str:
     first = runs[0]
     text = (
         f"The best {first.metric} on validation data that any trial had reported by then "
-        f"({better(first.mode)}); a dot marks the last improvement. Time begins with the search, so "
+        f"({better(first.mode)}); the mark is the last improvement. Time begins with the search, so "
         "starting the workers is in it."
     )
     if len(runs) > 1:

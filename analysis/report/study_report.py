@@ -16,7 +16,7 @@ from analysis.comparison.building import compare
 from analysis.journals.runs import load_run
 from analysis.number_formats import slug
 from analysis.report.measures import scale
-from analysis.report.sentences import in_words
+from analysis.report.sentences import in_short, in_words
 from analysis.report.study_contents import criteria_table, tables_of
 from analysis.report.study_page import Section, study_page
 from analysis.report.tables import RENDERED, Table, text
@@ -226,11 +226,12 @@ def study_text(written: WrittenStudy) -> str:
     parts = [comparison.name]
     if written.state:
         parts.append(textwrap.fill(f"not complete: {written.state}", 100))
-    parts.append(
-        "\n".join(textwrap.fill(f"- {words}", 100, subsequent_indent="  ") for words in in_words(comparison))
-    )
+    short = in_short(comparison)
+    parts.append("\n".join(textwrap.fill(words, 100) for words in short))
+    more = [words for words in in_words(comparison) if words not in short]
     for group in comparison.groups:
         parts += [text(table) for table in tables_of(comparison, group, "")[:1]]
     if comparison.criteria.verdicts:
         parts.append(text(replace(criteria_table(comparison), notes=())))  # the words have told the rest
-    return "\n\n".join(parts)
+    told = (textwrap.fill(f"- {words}", 100, subsequent_indent="  ") for words in more)
+    return "\n\n".join([*parts, "\n".join(["What was found in detail, and what limits it", "", *told])])

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from analysis.stats.arrays import Floats
 from asha_core.errors import SettingError
+from asha_core.runtime.units import counted
 
 LEAST_TRIALS = 20
 LEAST_SCORE = (
@@ -68,7 +69,8 @@ def importance(
     if len(dimensions) < 2:
         return none("the search space has fewer than two dimensions to compare")
     if finite < LEAST_TRIALS:
-        return none(f"{finite} trials with a value are too few: it takes at least {LEAST_TRIALS}")
+        few = f"{counted(finite, 'trial')} with a value {'is' if finite == 1 else 'are'} too few"
+        return none(f"{few}: it takes at least {LEAST_TRIALS}")
     if len(np.unique(y[np.isfinite(y)])) < 2:
         return none("all trials have the same value")
     rng = np.random.default_rng(seed)

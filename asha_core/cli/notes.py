@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from asha_core.runtime.units import counted
 from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.forecast import Forecast, enough_for_the_top
 
@@ -17,8 +18,9 @@ def notes_on(options: Mapping[str, Any], scheduler: Scheduler, slots: int) -> li
         notes.append(f"no limit given: stopping after {few} trials (--max-trials, --budget)")
     if few is not None and few < scheduler.least_trials and len(scheduler.levels) > 1:
         notes.append(
-            f"warning: {few} trials with reduction factor {scheduler.reduction_factor} cannot finish the "
-            f"first rung: nothing will be promoted; use at least {scheduler.reduction_factor}"
+            f"warning: {counted(few, 'trial')} with reduction factor {scheduler.reduction_factor} "
+            "cannot finish the first rung: nothing will be promoted; use at least "
+            f"{scheduler.reduction_factor}"
         )
     elif few is not None and round(Forecast(scheduler, few, slots, longest=True).in_full) == 0:
         notes.append(

@@ -192,9 +192,11 @@ def test_spaces_with_conditions_lists_and_nested_names_are_drawn(tmp_path: Path)
 def test_a_search_of_one_trial_has_a_report(tmp_path: Path, mode: str, count: int) -> None:
     run = searched(tmp_path, count, mode)
     drawings = {drawing.name: drawing for drawing in settings_drawings(run)}
-    assert "1 trials with a value are too few" in drawings["importance"].caption
+    assert "1 trial with a value is too few" in drawings["importance"].caption
     for drawing in drawings.values():
-        drawing.draw(Figure().add_subplot())
+        figure = Figure()
+        drawing.draw(figure.add_subplot())
+        assert not any("e+" in text.get_text() for text in figure.findobj(Text)), drawing.name
     assert trial_table(run).total == count
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import fcntl
+import html
 import json
 import re
 import shutil
@@ -332,16 +333,20 @@ def test_a_place_that_cannot_be_written_is_said_in_one_line(
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_the_page_begins_with_what_was_compared_what_was_found_and_how_sure_it_is(tmp_path: Path) -> None:
-    """Eight runs that can tell nothing say so in three sentences."""
+def test_a_report_begins_with_what_was_compared_what_was_found_and_how_sure_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Eight runs that can tell nothing say so in three sentences, on the page and on the terminal."""
     folder = write_study(tmp_path / "s", {"baseline": 1.0, "ohgw-1step": 0.8}, range(4), trials=6)
     assert main([str(folder)]) == 0
     page = page_of(folder / "evaluation")
+    begin = " ".join(capsys.readouterr().out.partition("Time to target")[0].split())
     short = re.findall(r"<p>(.*?)</p>", page[page.index('id="summary"') :])[:3]
     assert short[0].startswith("8 of 8 planned runs can be used, with 4 seeds; baseline is compared with")
     assert re.match(r"With ohgw-1step the time to accuracy 90% was 0\.\d\d of the baseline", short[1])
     assert "Nothing was tested: no arm has both 6 pairs and a target" in short[2]
     assert short[2].endswith("What differs may be chance: nothing should be decided by it.")
+    assert begin.endswith(html.unescape(" ".join(short)))
     for word in ("An <b>arm</b> is", "<b>pair</b> by pair", "the horizon (", "is <b>censored</b>"):
         assert word in page
     assert "a gain below 0 is a loss" in page

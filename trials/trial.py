@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn, SupportsFloat
+from weakref import WeakSet
 
 from asha_core.arguments import detached, shown
 from asha_core.errors import ReportError, ResultsError
@@ -31,6 +33,19 @@ class JobStopped(BaseException):
 
 def _print(line: str) -> None:
     say(line, sys.stdout)
+
+
+_training: WeakSet[Trial] = WeakSet()  # whose configuration a child process may inherit
+
+
+def _before_a_fork() -> None:
+    """A child, such as a DataLoader's, may read a configuration that it has, unheard by this process."""
+    for trial in _training:
+        trial.config.reads.update(trial.config)
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing is forked
+    os.register_at_fork(before=_before_a_fork)
 
 
 class Trial:
@@ -96,6 +111,11 @@ class Trial:
         self._saved = 0  # the unit of the last save
         self._value = math.nan  # the last one reported
         self._since = self._began = time.perf_counter()
+        _training.add(self)
+
+    def unshared(self) -> None:
+        """No child process reads the configuration: what this one has not read by then, nothing has."""
+        _training.discard(self)
 
     @property
     def done(self) -> int:

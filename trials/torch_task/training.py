@@ -53,6 +53,7 @@ def _set_global_states(states: Mapping[str, Any], device: str) -> None:
 def train(task: TrainableTask, trial: Trial) -> None:
     """Train one job of a ``TorchTask``: from the last checkpoint to ``trial.until``."""
     device = trial.device
+    trial.unshared()  # the processes that read data know no configuration
     train_batches, valid_batches = load_data(task, device)
     learner = Learner(task, trial.config, trial.seed, device)
     kept = trial.resume_from()

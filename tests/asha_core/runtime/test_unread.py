@@ -107,6 +107,32 @@ def test_what_decides_whether_others_exist_acts_through_them(tmp_path: Path) -> 
     assert search(train, space, tmp_path / "r", 12) == []
 
 
+class _Scaled(torch.utils.data.Dataset[torch.Tensor]):
+    """It has the configuration, and reads it where the samples are made."""
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.ones(1) * self.config["scale"]
+
+
+@pytest.mark.long
+@pytest.mark.processes
+def test_what_loader_processes_read_is_not_called_unread(tmp_path: Path) -> None:
+    def train(trial: Any) -> None:
+        for _ in trial.units():
+            loader = torch.utils.data.DataLoader(
+                _Scaled(trial.config), num_workers=1, multiprocessing_context="fork"
+            )
+            trial.report(sum(batch.sum().item() for batch in loader))
+
+    assert search(train, SearchSpace({"scale": UNIT}), tmp_path / "r", 3) == []
+
+
 class _Keeper(torch.nn.Linear):
     """It has its configuration, and reads it later."""
 

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from asha_core.errors import SettingError
+from asha_core.import_paths import is_ours
 from asha_core.messages import Failed, Finished, Job, Lost, Rejected, Report, Verdict
+from asha_core.schedulers import SCHEDULERS
 from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.forecast import Forecast
 from asha_core.schedulers.state import Status
@@ -43,8 +45,13 @@ class SchedulerContract(SchedulerEvents):
     def test_it_has_a_name_and_describes_what_was_resolved(self) -> None:
         """``describe()`` is JSON, and a search is only resumed with an equal one."""
         settings = {"max_resource": 9, "seed": 3, "max_trials": 7, "max_retries": 1}
-        described = self.scheduler(SPACE, **settings).describe()
-        assert described["name"] == self.scheduler(SPACE).name != Scheduler.name
+        scheduler = self.scheduler(SPACE, **settings)
+        described = scheduler.describe()
+        assert described["name"] == scheduler.name != Scheduler.name
+        own = described["name"] not in SCHEDULERS or is_ours(type(scheduler))
+        assert own, (
+            f"give {type(scheduler).__name__} a name of its own: reports would call it {scheduler.name!r}"
+        )
         assert json.loads(json.dumps(described)) == described == self.scheduler(SPACE, **settings).describe()
         assert {key: described[key] for key in ("seed", "max_trials", "max_retries", "searcher")} == {
             "seed": 3,

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from asha_core.import_paths import is_ours
 from asha_core.messages import Failed, Rejected, Report
 from asha_core.schedulers.asha import ASHA
 from asha_core.schedulers.forecast import Forecast
+from asha_core.searchers import SEARCHERS
 from asha_core.searchers.base import Searcher
 from asha_core.searchers.listed import Listed
 from asha_core.space import Choice, Configuration, Constant, Float, Int, SearchSpace
@@ -73,6 +75,10 @@ class SearcherContract:
         searcher = self._made()
         assert isinstance(searcher, Searcher)
         assert searcher.name != Searcher.name
+        own = searcher.name not in SEARCHERS or is_ours(type(searcher))
+        assert own, (
+            f"give {type(searcher).__name__} a name of its own: run.json would call it {searcher.name!r}"
+        )
         assert searcher.space == self.space
         assert searcher.size is None or searcher.size >= 1
 

@@ -211,7 +211,8 @@ def test_a_study_compares_them(
     arguments = ["mine.yaml", "--results-dir", "study", "--gpus", "cpu", "--progress", "none"]
     assert study_main(arguments) == 0
     study = load_study(tmp_path / "study")
-    assert {problem.kind for problem in study.problems} <= {"few seeds"}
+    # in one process: the first run may import torch for all of them, and so take long beside the others
+    assert {problem.kind for problem in study.problems} <= {"few seeds", "short"}
     assert len(study.replicates) == 4
     assert {each.scheduler for each in study.replicates} == {"asha", "outside.py:Eager"}
     assert {each.arm for each in study.replicates} == {"baseline", "outside.py:Halve"}

@@ -110,9 +110,14 @@ class Keeps(ASHA):
         return True
 
 
+class Nameless(ASHA):
+    """It goes by the name of another."""
+
+
 @pytest.mark.parametrize(
     ("kind", "test", "arguments"),
     [
+        (Nameless, "test_it_has_a_name_and_describes_what_was_resolved", ()),
         (Moody, "test_equal_searches_are_equal_to_the_last_detail", ()),
         (Restless, "test_asking_in_vain_changes_nothing", ()),
         (Hidden, "test_asking_in_vain_changes_nothing", ()),
@@ -166,9 +171,14 @@ class Fussy(RandomSearch):
         assert abs(loss) < 1e9, "no infinity"
 
 
+class Anonymous(RandomSearch):
+    """Likewise."""
+
+
 @pytest.mark.parametrize(
     ("kind", "test", "arguments"),
     [
+        (Anonymous, "test_it_says_what_it_is", ()),
         (Anywhere, "test_asked_again_it_says_the_same", ()),
         (Anywhere, "test_the_same_seed_is_the_same_sequence_whatever_the_global_generators_do", ()),
         (Outside, "test_what_is_proposed_belongs_to_the_space_constraints_included", ()),

@@ -144,5 +144,7 @@ def _on_gpus(gpus: list[Gpu], workers_per_gpu: int, note: str = "") -> Devices:
 
 def threads_each(workers: int) -> dict[str, str]:
     """A fair share of the cores for each worker, unless the user has set it."""
+    if "OMP_NUM_THREADS" in os.environ:  # which MKL heeds, too, if it has none of its own
+        return {}
     share = str(max(cores() // workers, 1))
     return {name: share for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS") if name not in os.environ}

@@ -15,7 +15,7 @@ from asha_core.runtime.machine import control_groups, cores, memory_bytes
 from asha_core.study.device_groups import device_groups
 from tests.trials import jobs
 from tests.trials.executors.pools import Make, finish, maker
-from trials.devices import WORKER_BYTES, parse_devices
+from trials.devices import WORKER_BYTES, parse_devices, threads_each
 from trials.own_threads import threads_within_limits
 from trials.worker import memory
 
@@ -142,6 +142,24 @@ def test_torch_in_this_process_takes_no_more_threads_than_cores(
     monkeypatch.setenv("OMP_NUM_THREADS", "6")  # the user has said so
     with threads_within_limits():
         assert taken[-1] == 6
+
+
+@pytest.mark.parametrize(
+    ("said", "given"),
+    [
+        ({}, {"OMP_NUM_THREADS", "MKL_NUM_THREADS"}),
+        ({"OMP_NUM_THREADS": "1"}, set()),  # MKL heeds it, too, unless there is one for it alone
+        ({"MKL_NUM_THREADS": "1"}, {"OMP_NUM_THREADS"}),
+    ],
+)
+def test_how_many_threads_the_user_has_said_is_so(
+    said: dict[str, str], given: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in said.items():
+        monkeypatch.setenv(name, value)
+    assert threads_each(2).keys() == given
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ Rules that hold for every scheduler:
 
 from __future__ import annotations
 
+import inspect
 import math
 from abc import ABC, abstractmethod
 from collections import deque
@@ -59,6 +60,14 @@ _SEARCHER = (
 )
 
 
+class _TakenByInit:
+    """What a class takes, for ``help`` and editors, which would show what ``__new__`` takes: anything."""
+
+    def __get__(self, _: object, kind: type[Scheduler]) -> inspect.Signature:
+        taken = inspect.signature(kind.__init__)
+        return taken.replace(parameters=list(taken.parameters.values())[1:])
+
+
 class Scheduler(Expectations, ABC):
     """Base of the schedulers: trials, retries, verdicts. Subclasses say who is promoted.
 
@@ -82,6 +91,8 @@ class Scheduler(Expectations, ABC):
     rules = 1  # raised where a scheduler's decisions change: a search goes on by those that it was begun with
     stops = False  # whether trials can be stopped at a rung for good
     extends = True  # whether a search with a larger max_trials decides alike up to where the smaller one ends
+
+    __signature__ = _TakenByInit()
 
     def __init_subclass__(cls, **others: Any) -> None:
         """A rule that has ``observed`` is told every unit, unless it says itself whether it observes."""

@@ -49,9 +49,7 @@ class SchedulerContract(SchedulerEvents):
         described = scheduler.describe()
         assert described["name"] == scheduler.name != Scheduler.name
         own = described["name"] not in SCHEDULERS or is_ours(type(scheduler))
-        assert own, (
-            f"give {type(scheduler).__name__} a name of its own: reports would call it {scheduler.name!r}"
-        )
+        assert own, f"give {type(scheduler).__name__} a name of its own: reports would say {scheduler.name!r}"
         assert json.loads(json.dumps(described)) == described == self.scheduler(SPACE, **settings).describe()
         assert {key: described[key] for key in ("seed", "max_trials", "max_retries", "searcher")} == {
             "seed": 3,

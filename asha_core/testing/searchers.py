@@ -76,9 +76,7 @@ class SearcherContract:
         assert isinstance(searcher, Searcher)
         assert searcher.name != Searcher.name
         own = searcher.name not in SEARCHERS or is_ours(type(searcher))
-        assert own, (
-            f"give {type(searcher).__name__} a name of its own: run.json would call it {searcher.name!r}"
-        )
+        assert own, f"give {type(searcher).__name__} a name of its own: run.json would say {searcher.name!r}"
         assert searcher.space == self.space
         assert searcher.size is None or searcher.size >= 1
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from typing import Any
 
 import pytest
 
-from asha_core import Float, Report, Scheduler, SearchSpace, Status
+from asha_core import ASHA, Float, Report, Scheduler, SearchSpace, Status
 from asha_core.errors import SettingError
 from asha_core.schedulers.forecast import Forecast
 from tests.asha_core.schedulers.helpers import drive
@@ -126,3 +127,12 @@ def test_who_has_observed_is_told_every_unit_unless_it_says_otherwise() -> None:
     scheduler.ask()
     scheduler.tell(Report(0, 0, 1, 0.5, 0.0))
     assert scheduler.heard == 1
+
+
+def test_help_and_editors_show_what_a_scheduler_takes() -> None:
+    class Mine(Onward):
+        def __init__(self, space: Any, *, patience: int = 3, **others: Any) -> None:
+            super().__init__(space, **others)
+
+    assert list(inspect.signature(ASHA).parameters)[:4] == ["space", "mode", "min_resource", "max_resource"]
+    assert list(inspect.signature(Mine).parameters) == ["space", "patience", "others"]

@@ -5,9 +5,10 @@ A value of numpy's becomes Python's own here: JSON and checkpoints hold no other
 
 from __future__ import annotations
 
+import inspect
 import math
 import operator
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from enum import Enum
 from numbers import Real
@@ -148,3 +149,33 @@ def true_or_false(name: str, value: object) -> bool:
     if not isinstance(found, bool):
         raise SettingError(f"{name} is {shown(value)}: it must be true or false")
     return found
+
+
+def parameters(thing: Callable[..., Any]) -> list[str] | None:
+    """The arguments that a class or function takes; None: any, or it is not written in Python.
+
+    A class that hands ``**settings`` on takes what its base takes.
+    """
+    if not isinstance(thing, type):
+        names, closed = _parameters(thing, 0)
+        return names if closed else None
+    found: list[str] = []
+    for kind in thing.__mro__[:-1]:
+        if "__init__" in vars(kind):
+            names, closed = _parameters(vars(kind)["__init__"], 1)
+            found += names
+            if closed:
+                return found
+    made = {"__init__", "__new__"}
+    return None if any(made & {*vars(kind)} for kind in thing.__mro__[:-1]) else []
+
+
+def _parameters(function: Callable[..., Any], skip: int) -> tuple[list[str], bool]:
+    """The names of its arguments, and whether these are all that it takes."""
+    try:
+        taken = list(inspect.signature(function).parameters.values())[skip:]
+    except (TypeError, ValueError):
+        return [], False
+    several = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    names = [parameter.name for parameter in taken if parameter.kind not in several]
+    return names, all(parameter.kind is not parameter.VAR_KEYWORD for parameter in taken)

@@ -71,6 +71,24 @@ class JournalError(AshaError):
     """A journal cannot be read."""
 
 
+# what Optuna, Ray Tune, Syne Tune, Hyperband's paper and Lightning call it
+PEERS = {
+    "max_t": "max_resource",
+    "max_epochs": "max_resource",
+    "grace_period": "min_resource",
+    "num_samples": "max_trials",
+    "n_trials": "max_trials",
+    "direction": "mode",
+    "eta": "reduction_factor",
+    "time_budget_s": "budget",
+    "timeout": "budget",
+    "param_space": "space",
+    "config_space": "space",
+    "storage_path": "results_dir",
+    "callbacks": "observers",
+}
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """How an error names what is allowed: the nearest known name first, then all of them.
 
@@ -81,6 +99,14 @@ def nearest(name: str, known: Iterable[str]) -> str:
         ``'; did you mean "x"? known: x, y, z'``, without the question when nothing is near.
     """
     names = sorted(known)
-    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
-    question = f'; did you mean "{close[0]}"?' if close else ";"
+    close = closest(name, names)
+    question = f'; did you mean "{close}"?' if close else ";"
     return f"{question} known: {', '.join(names) or '(none)'}"
+
+
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that was meant: what peers call so, or one that is written alike; None: nothing near."""
+    names = sorted(known)
+    if PEERS.get(str(name)) in names:
+        return PEERS[str(name)]
+    return next(iter(difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)), None)

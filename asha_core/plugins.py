@@ -16,7 +16,7 @@ from importlib.metadata import EntryPoint, entry_points
 from re import fullmatch
 from typing import Any, cast
 
-from asha_core.arguments import shown
+from asha_core.arguments import parameters, shown
 from asha_core.errors import AshaError, SettingError, nearest
 from asha_core.import_paths import is_path, load
 
@@ -167,36 +167,6 @@ class Plugins:
         for setting in settings:
             if setting not in known:
                 raise self.kind(f"{called} has no setting {setting!r}{nearest(str(setting), known)}")
-
-
-def parameters(thing: Callable[..., Any]) -> list[str] | None:
-    """The arguments that a class or function takes; None: any, or it is not written in Python.
-
-    A class that hands ``**settings`` on takes what its base takes.
-    """
-    if not isinstance(thing, type):
-        names, closed = _parameters(thing, 0)
-        return names if closed else None
-    found: list[str] = []
-    for kind in thing.__mro__[:-1]:
-        if "__init__" in vars(kind):
-            names, closed = _parameters(vars(kind)["__init__"], 1)
-            found += names
-            if closed:
-                return found
-    made = {"__init__", "__new__"}
-    return None if any(made & {*vars(kind)} for kind in thing.__mro__[:-1]) else []
-
-
-def _parameters(function: Callable[..., Any], skip: int) -> tuple[list[str], bool]:
-    """The names of its arguments, and whether these are all that it takes."""
-    try:
-        taken = list(inspect.signature(function).parameters.values())[skip:]
-    except (TypeError, ValueError):
-        return [], False
-    several = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
-    names = [parameter.name for parameter in taken if parameter.kind not in several]
-    return names, all(parameter.kind is not parameter.VAR_KEYWORD for parameter in taken)
 
 
 def _positional(thing: Callable[..., Any]) -> list[str]:

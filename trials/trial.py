@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NoReturn, SupportsFloat
+from typing import TYPE_CHECKING, Any, NoReturn, SupportsFloat
 from weakref import WeakSet
 
 from asha_core.arguments import detached, shown
@@ -116,6 +116,28 @@ class Trial:
     def unshared(self) -> None:
         """No child process reads the configuration: what this one has not read by then, nothing has."""
         _training.discard(self)
+
+    def __getitem__(self, name: str) -> NoReturn:
+        """Not a configuration, as other tuners hand one to a function.
+
+        Raises:
+            ReportError: always; it says what to write.
+        """
+        raise ReportError(
+            f"a function is given a trial, and no configuration: write trial.config[{name!r}], loop over "
+            "trial.units(), and trial.report(value) in each"
+        )
+
+    if not TYPE_CHECKING:  # or mypy would let any name pass
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Nothing; it says what to write for ``trial.suggest_float(...)``."""
+            if name.startswith("suggest_"):
+                raise ReportError(
+                    f"trial.{name} is Optuna's: the space is given to the scheduler, ASHA({{...}}), and a "
+                    'value of it is trial.config["name"]'
+                )
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @property
     def done(self) -> int:

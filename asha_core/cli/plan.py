@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from asha_core.cli.notes import notes_on
+from asha_core.launch.few_trials import few_trials
 from asha_core.launch.metric_names import mode_warning
 from asha_core.launch.option_parsing import devices_and_budget
 from asha_core.runtime.observers import EARLY
@@ -40,7 +41,8 @@ def print_plan(
         checkpoint_bytes=size,
     )
     if results is None:
-        notes = [mode_warning(task.metric, task.mode), *notes_on(options, scheduler, len(devices.slots))]
+        few = few_trials(scheduler, len(devices.slots))
+        notes = [mode_warning(task.metric, task.mode), *notes_on(options, scheduler), few]
         print("\n".join([*filter(None, notes), _as_text(plan, task)]))
         early = [f"--{name.replace('_', '-')}" for name in EARLY if options[name] is not None]
         if early:
@@ -230,7 +232,7 @@ def _warnings(plan: dict[str, Any]) -> list[str]:
         return ["warning: the budget ends before a trial reaches its first rung: give more time"]
     if len(plan["levels"]) > 1 and not any(any(bracket["units"][1:]) for bracket in brackets):
         if plan["complete"]:
-            return []  # ``notes_on`` says so
+            return []  # ``few_trials`` says so
         return [
             "warning: the budget ends before anybody goes on from the first rung: nothing will be promoted; "
             "give more time, or lower --min-resource"

@@ -143,7 +143,7 @@ def _set_up(options: Mapping[str, Any], parts: Parts, changes: Mapping[str, Any]
         observers=make_observers(options["observer"], options["observer_option"]),
         executor=parts.executor,
         own_settings=own_settings(options),
-        notes=notes_on(options, scheduler, len(devices.slots)),
+        notes=notes_on(options, scheduler),
         safety=SafetyLimits.read(
             **{option.key: options[option.key] for option in OPTIONS if option.of_safety}
         ),

@@ -11,6 +11,7 @@ from typing import Any
 from asha_core.errors import AshaError, SettingError, TaskError
 from asha_core.launch.argument_names import with_arguments
 from asha_core.launch.closing import shown
+from asha_core.launch.few_trials import few_trials
 from asha_core.launch.metric_names import mode_warning
 from asha_core.launch.result import Result
 from asha_core.launch.session import Session, begun_session, held_directory
@@ -124,7 +125,14 @@ def _print_notes(setup: Launch, earlier: EarlierSessions | None, *, told: bool) 
         told: its user has named its directory, and need not be told.
     """
     where = "" if told else f"results: {shown(setup.directory.path)}"
-    notes = [where, setup.devices.note, *setup.notes, _few_configurations(setup.scheduler)]
+    few = few_trials(setup.scheduler, len(setup.devices.slots))
+    notes = [
+        where,
+        setup.devices.note,
+        *setup.notes,
+        with_arguments(few) if setup.by_script else few,
+        _few_configurations(setup.scheduler),
+    ]
     if earlier is None:
         notes.append(mode_warning(setup.built.metric, setup.built.mode))
     else:

@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from asha_core.arguments import shown, text
+from asha_core.arguments import parameters, shown, text
 from asha_core.errors import AshaError, SettingError, nearest
 from asha_core.import_paths import is_ours, label
 from asha_core.launch.registries import EXECUTOR, OBSERVER, SCHEDULER, SEARCHER
-from asha_core.plugins import parameters
 from asha_core.runtime.executor import Executor
 from asha_core.runtime.observers import Observer
 from asha_core.runtime.units import counted

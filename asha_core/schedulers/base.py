@@ -38,8 +38,8 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any, Self
 
-from asha_core.arguments import instance, integer, one_of
-from asha_core.errors import SettingError
+from asha_core.arguments import instance, integer, one_of, parameters
+from asha_core.errors import SettingError, nearest
 from asha_core.messages import Event, Failed, Finished, Job, Lost, Refined, Rejected, Report, Retried, Verdict
 from asha_core.schedulers.attempts import job_ended
 from asha_core.schedulers.event_checks import check_finished, check_report, check_trial, value_of
@@ -102,6 +102,13 @@ class Scheduler(Expectations, ABC):
 
     def __new__(cls, *arguments: Any, **settings: Any) -> Self:
         """Keep what a scheduler is made with, whatever its kind takes: a rehearsal is made with the same."""
+        if cls.__module__.startswith(
+            "asha_core."
+        ):  # another's class may take what it likes out of **settings
+            taken = parameters(cls) or ()
+            for name in settings:
+                if name not in taken:
+                    raise TypeError(f"{cls.__name__} has no setting {name!r}{nearest(name, taken)}")
         scheduler = super().__new__(cls)
         scheduler._made_with = arguments, settings
         return scheduler

@@ -45,7 +45,11 @@ def _check_importable(what: str, value: Any) -> None:
             f"[each.name for each in {kind}], and write {kind}[name] inside the task"
         )
     name = getattr(value, "__qualname__", None)
-    if not callable(value) or not isinstance(name, str):
+    if (
+        not callable(value)
+        or not isinstance(name, str)
+        or not isinstance(getattr(value, "__module__", None), str)
+    ):
         raise SpaceError(
             f"{what} {value!r} is a {type(value).__name__}: options must be strings, numbers, booleans, "
             "None, classes, functions, or lists of these (map richer objects from a string inside the task)"
@@ -56,13 +60,7 @@ def _check_importable(what: str, value: Any) -> None:
                 f"{what} {value!r} is {kind}, which no other process can import: define it with a name "
                 "at the top level of a module, or give a string and look it up inside the task"
             )
-    try:
-        found = imported(import_path(value))
-    except SpaceError:
-        found = None
-    if found is not value and not (
-        found is not None and found == value
-    ):  # a class's method is made anew each time
+    if not _leads_to(import_path(value), value):
         raise SpaceError(
             f"{what} {value!r} is not what {import_path(value)} imports: write a function of your own around "
             "it, at the top level of a module, or give a string and look it up inside the task"
@@ -70,8 +68,23 @@ def _check_importable(what: str, value: Any) -> None:
 
 
 def import_path(value: Any) -> str:
-    """``module:Name`` of a class or function."""
-    return f"{value.__module__}:{value.__qualname__}"
+    """``module:Name`` of a class or function: where its qualified name leads elsewhere, its name alone.
+
+    So ``torch.relu`` has "torch:relu", which is a method of a class that nobody can name.
+    """
+    module, name = value.__module__, value.__qualname__
+    short = f"{module}:{value.__name__}"
+    if "." in name and not _leads_to(f"{module}:{name}", value) and _leads_to(short, value):
+        return short
+    return f"{module}:{name}"
+
+
+def _leads_to(path: str, value: Any) -> bool:
+    try:
+        found = imported(path)
+    except SpaceError:
+        return False
+    return found is value or bool(found == value)  # a class's method is made anew each time
 
 
 def imported(path: str) -> Any:
@@ -93,7 +106,8 @@ def kept(value: Any, *, whole: bool = False) -> Any:
         return tuple([kept(item, whole=whole) for item in value])
     if type(value) in PLAIN or not hasattr(value, "__qualname__"):
         return value
-    return import_path(value) if whole else value.__qualname__
+    path = import_path(value)
+    return path if whole else path.partition(":")[2]
 
 
 def all_kept(options: Sequence[Any]) -> tuple[Any, ...]:

@@ -42,6 +42,10 @@ class Used(Watched):
 
     __slots__ = ()
 
+    def __getattr__(self, name: str) -> Any:
+        """Nothing; it says what to write for ``config.lr``."""
+        raise AttributeError(f'a configuration has no attribute {name}: write config["{name}"]')
+
     @property
     def unread(self) -> tuple[str, ...]:
         """The names of what nobody has read up to now."""

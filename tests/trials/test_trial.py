@@ -593,3 +593,12 @@ def test_a_checkpoint_of_another_format_is_refused(tmp_path: Path) -> None:
         load_checkpoint(tmp_path / "c.pt")
     with pytest.raises(ResultsError, match="there is no checkpoint"):
         load_checkpoint(tmp_path / "none.pt")
+
+
+def test_what_other_tuners_do_with_their_argument_says_what_to_write(tmp_path: Path) -> None:
+    handle, _ = trial(tmp_path)
+    with pytest.raises(ReportError, match=r"write trial.config\['lr'\]"):
+        handle["lr"]
+    with pytest.raises(ReportError, match=r"trial.suggest_float is Optuna's.*trial.config\["):
+        handle.suggest_float("lr", 0, 1)  # type: ignore[attr-defined]
+    assert not hasattr(handle, "something")

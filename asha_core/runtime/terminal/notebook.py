@@ -38,8 +38,9 @@ class NotebookView(LiveView):
         self._draw(view)
 
     def on_end(self, view: SearchView, outcome: Outcome) -> None:
-        """Leave what was searched, how it ended, the rungs and the best, and no workers."""
-        title = Text(f"{self._title}\n{describe_outcome(outcome, self._unit)}", style="bold")
+        """Leave what was searched and warned of, how it ended, the rungs and the best, and no workers."""
+        lines = [self._title, *self._warnings, describe_outcome(outcome, self._unit)]
+        title = Text("\n".join(lines), style="bold")
         self._show(Group(title, Text(), self._rungs(view), Text(), self._best_lines(view)))
 
     def close(self) -> None:

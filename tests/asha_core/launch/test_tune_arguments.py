@@ -219,3 +219,30 @@ def test_a_warm_start_that_is_given_itself_is_told_how_it_is_named(given: Any) -
         SettingError, match=r'^variation is .*: give "[\w.]+:HalvesRate", and its settings as'
     ):
         call(variation=given)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("gpu", 'did you mean "gpus"'),
+        ("time_budget_s", 'did you mean "budget"'),
+        ("mode", r"give mode to the scheduler, as in ASHA\(space, mode=...\)"),
+        ("n_trials", "give max_trials to the scheduler"),
+        ("max_trial", "give max_trials to the scheduler"),
+        ("zzz", "; known: budget, "),
+    ],
+)
+def test_an_argument_that_is_not_there_says_what_was_meant(name: str, said: str) -> None:
+    with pytest.raises(TypeError, match=rf"^tune\(\) has no argument '{name}'.*{said}"):
+        call(**{name: 3})
+
+
+def test_few_trials_are_said_in_a_script_as_by_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scheduler = ASHA(SPACE, max_resource=9, max_trials=3)
+    tune(jobs.work, scheduler, gpus="inline", progress="plain", results_dir=tmp_path / "few")
+    assert "note: of 3 trials none is expected to reach the last rung (9)" in (
+        error := capsys.readouterr().err
+    )
+    assert "or a lower max_resource\n" in error

@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from asha_core import ASHA, Float, SuccessiveHalving
 from asha_core.errors import SettingError
 from asha_core.messages import Failed, Lost, Rejected, Report, Verdict
 from asha_core.schedulers import SCHEDULERS, scheduler_class
@@ -112,3 +113,28 @@ def test_a_rejection_of_a_trial_that_went_on_is_a_failure(name):
     assert (below.promoted, above.failed, scheduler.rejected) == (1, 1, 0)
     # it did start, and was compared: nobody may take its place
     assert scheduler.ask() is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "meant"),
+    [
+        (ASHA, "max_trial", "max_trials"),
+        (ASHA, "max_t", "max_resource"),
+        (ASHA, "direction", "mode"),
+        (SuccessiveHalving, "num_samples", "max_trials"),
+        (SuccessiveHalving, "bracketsize", "bracket_size"),
+    ],
+)
+def test_a_setting_that_is_not_there_says_what_was_meant(kind, name, meant):
+    said = f'^{kind.__name__} has no setting {name!r}; did you mean "{meant}"'
+    with pytest.raises(TypeError, match=said):
+        kind({"x": Float(0, 1)}, **{name: 3})
+
+
+def test_another_ones_scheduler_may_take_any_setting():
+    class Own(ASHA):
+        def __init__(self, space, **settings):
+            self.own = settings.pop("own")
+            super().__init__(space, **settings)
+
+    assert Own({"x": Float(0, 1)}, own=1, max_trials=3).own == 1

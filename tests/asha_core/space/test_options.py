@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -288,3 +289,19 @@ def test_streams_of_plain_spaces_are_as_ever() -> None:
     first = RandomSearch(space, 0).propose(0)
     assert first["lr"] == 0.28655995520800415
     assert first.stored() == dict(first)
+
+
+@pytest.mark.parametrize("function", [torch.relu, torch.tanh, torch.sigmoid])
+def test_a_function_of_torch_is_kept_by_the_name_that_people_call_it_by(function: Any) -> None:
+    """Its qualified name is of a class that its module does not have."""
+    space = SearchSpace({"act": Choice([function, None])})
+    config = space.from_unit([0.1])
+    assert config.stored() == {"act": function.__name__}
+    assert space.restored(config.stored())["act"] is function
+    assert SearchSpace.from_dict(space.to_dict()).from_unit([0.1])["act"] is function
+
+
+@pytest.mark.parametrize("method", [str.upper, torch.Tensor.relu])
+def test_a_method_that_no_module_has_is_refused_in_words(method: Any) -> None:
+    with pytest.raises(SpaceError, match="options must be strings"):
+        Choice([method])

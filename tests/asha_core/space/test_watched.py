@@ -52,3 +52,8 @@ def test_who_copies_it_has_read_nothing_and_what_is_read_of_the_copy_is_read(cop
     assert again["lr"] == 0.1
     assert used.unread == ("momentum",)
     assert dict(again) == dict(VALUES)
+
+
+def test_an_attribute_for_a_name_says_what_to_write():
+    with pytest.raises(AttributeError, match=r'no attribute lr: write config\["lr"\]'):
+        Used(VALUES).lr  # noqa: B018

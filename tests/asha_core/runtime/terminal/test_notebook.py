@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from asha_core.runtime.executor import Notice
 from asha_core.runtime.observers import Observer
 from asha_core.runtime.terminal import streams
 from asha_core.runtime.terminal.console import JsonLines, PlainLines, make_console
 from asha_core.runtime.terminal.notebook import NotebookView
 from asha_core.runtime.terminal.streams import in_notebook, say
-from tests.asha_core.runtime.terminal.test_console import midway, run
+from tests.asha_core.runtime.terminal.test_console import midway, run, train
 
 
 class Cell:
@@ -79,6 +80,15 @@ def test_a_whole_search_is_one_output_that_ends_with_what_was_found(
     assert "worker" not in text
     assert output["text/html"].startswith("<pre")
     assert capsys.readouterr() == ("", "")
+
+
+def test_what_was_warned_of_stays_in_the_cell() -> None:
+    cell = Cell()
+    view = NotebookView("digits: asha baseline", "accuracy", "epoch", cell.display)
+    warning = Notice("warning: nothing reads 'k'", once=True)
+    run(view, work=lambda job, unit: [warning, *train(job, unit)], max_trials=3)
+    text = cell.outputs[0]["text/plain"]
+    assert text.index(warning.text) < text.index("search complete")
 
 
 def test_an_error_leaves_the_last_frame() -> None:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from asha_core.arguments import one_of
+from asha_core.arguments import one_of, parameters
 from asha_core.errors import SettingError, nearest
 from asha_core.import_paths import is_path, label
-from asha_core.plugins import Plugins, parameters
+from asha_core.plugins import Plugins
 from asha_core.user_files import absolute_target
 from warmstart.base import WarmStart
 from warmstart.strategies.chain import Chain

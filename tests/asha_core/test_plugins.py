@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from asha_core import ASHA, Float, Scheduler, SearchSpace
+from asha_core.arguments import parameters
 from asha_core.errors import SettingError, TaskError
 from asha_core.import_paths import label, load
 from asha_core.launch.registries import EXECUTOR, OBSERVER, SCHEDULER, SEARCHER
-from asha_core.plugins import Plugins, parameters
+from asha_core.plugins import Plugins
 from tests.asha_core.outsiders import package_installed, written
 from trials.tasks import TASK
 from warmstart.registry import WARM_START, absolute_strategy, parts, strategy_label, variation

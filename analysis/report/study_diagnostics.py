@@ -59,7 +59,12 @@ def diagnostic_drawings(group: Group, slug: str, drawn: Mapping[str, Sequence[Di
             score_label=f"{group.metric} (validation; {better(group.mode)})",
             title="The best configuration of each search",
         )
-        found.append(Drawing(f"parallel-{slug}", draw, "The best configuration of each search"))
+        caption = (
+            "Each line is the best configuration of one search, over its hyper-parameters. Where lines pass "
+            "close together, searches agree on the value; where they spread, it matters little, or the "
+            "seeds found different ways."
+        )
+        found.append(Drawing(f"parallel-{slug}", draw, "The best configuration of each search", caption))
     for place, sweep in enumerate(group.sweeps):
         found += _sweep(group, sweep, f"{slug}-{place + 1}")
     for place, told in enumerate(drawn[group.name]):

@@ -13,6 +13,7 @@ from analysis import figures
 from analysis.comparison import Comparison, Group, Times
 from analysis.figures import Effect, Style, styles, tall
 from analysis.number_formats import better
+from analysis.report import captions
 from analysis.report.drawings import Drawing
 from analysis.report.measures import measure_name
 
@@ -72,7 +73,8 @@ def main_drawings(comparison: Comparison, group: Group, slug: str, look: Look) -
         "waiting": [each.waiting for each in phases],
     }
     split = partial(figures.plot_time_split, names=names, parts=parts, n=seeds, title="Where the time went")
-    found.append(Drawing(f"time-split-{slug}", split, "Where the workers' time went", "", tall(len(names))))
+    words = "Where the workers' time went"
+    found.append(Drawing(f"time-split-{slug}", split, words, captions.time_split(), tall(len(names))))
     found.append(_rungs(group, slug, look))
     return found
 
@@ -106,7 +108,11 @@ def _bands(comparison: Comparison, group: Group, slug: str, look: Look) -> list[
             title="Best so far",
         )
         words = f"Best {group.metric} so far by {measure_name(comparison, bands.measure)}, with bands"
-        found.append(Drawing(f"best-{bands.measure}-{slug}", draw, words))
+        caption = (
+            f"The best {group.metric} that an arm's searches had found by then: the line is the "
+            "interquartile mean over seeds, the band a 95% bootstrap interval of it."
+        )
+        found.append(Drawing(f"best-{bands.measure}-{slug}", draw, words, caption))
     return found
 
 
@@ -135,7 +141,11 @@ def _kaplan_meier(comparison: Comparison, group: Group, slug: str, look: Look) -
             title=f"Time to {group.metric} {target:g}",
         )
         words = f"Kaplan-Meier curves of the time to {group.metric} {target:g}"
-        found.append(Drawing(f"kaplan-meier-{target:g}-{slug}", draw, words))
+        caption = (
+            f"The share of an arm's searches that had not reached {group.metric} {target:g} by then: the "
+            "lower, the faster. Ticks are searches that ended without it."
+        )
+        found.append(Drawing(f"kaplan-meier-{target:g}-{slug}", draw, words, caption))
     return found
 
 
@@ -177,7 +187,13 @@ def _scores(group: Group, slug: str, look: Look) -> Drawing:
     )
     width, height = tall(len(best) * (2 if test else 1))
     words = f"Final {group.metric} of every search, by arm"
-    return Drawing(f"scores-{slug}", draw, words, "", (width, max(height, 2.4)))
+    caption = (
+        f"Each search's best {group.metric} ({better(group.mode)}) is a faint mark; an arm's dot and bar are "
+        "the interquartile mean over its seeds, and its interval."
+    )
+    if test:
+        caption += " Hollow: on test data."
+    return Drawing(f"scores-{slug}", draw, words, caption, (width, max(height, 2.4)))
 
 
 def _overheads(group: Group, slug: str, look: Look) -> Drawing:
@@ -195,7 +211,10 @@ def _overheads(group: Group, slug: str, look: Look) -> Drawing:
         look=look,
         title="Overheads",
     )
-    return Drawing(f"overheads-{slug}", draw, "What the warm starts cost", "", tall(max(2 * len(arms), 3)))
+    caption = "What an arm's warm starts added to its searches, in per cent of all that these did otherwise."
+    return Drawing(
+        f"overheads-{slug}", draw, "What the warm starts cost", caption, tall(max(2 * len(arms), 3))
+    )
 
 
 def _rungs(group: Group, slug: str, look: Look) -> Drawing:
@@ -215,4 +234,8 @@ def _rungs(group: Group, slug: str, look: Look) -> Drawing:
         look=look,
         title="Survival of configurations by rung",
     )
-    return Drawing(f"rungs-{slug}", draw, "Share of configurations that reached each rung")
+    caption = (
+        f"The share of an arm's configurations that were trained for at least so many {group.unit}s: the mean "
+        "over its searches, and its interval."
+    )
+    return Drawing(f"rungs-{slug}", draw, "Share of configurations that reached each rung", caption)

@@ -341,6 +341,7 @@ def test_a_report_begins_with_what_was_compared_what_was_found_and_how_sure_it_i
     assert main([str(folder)]) == 0
     page = page_of(folder / "evaluation")
     begin = " ".join(capsys.readouterr().out.partition("Time to target")[0].split())
+    assert page.count("<figcaption>") == page.count("<figure") > 5  # each says what it shows
     short = re.findall(r"<p>(.*?)</p>", page[page.index('id="summary"') :])[:3]
     assert short[0].startswith("8 of 8 planned runs can be used, with 4 seeds; baseline is compared with")
     assert re.match(r"With ohgw-1step the time to accuracy 90% was 0\.\d\d of the baseline", short[1])

@@ -235,7 +235,7 @@ def _rungs(group: Group, slug: str, look: Look) -> Drawing:
         title="Survival of configurations by rung",
     )
     caption = (
-        f"The share of an arm's configurations that were trained for at least so many {group.unit}s: the mean "
-        "over its searches, and its interval."
+        f"The share of an arm's configurations that were trained for at least so many {group.unit}s: the "
+        "mean over its searches, and its interval."
     )
     return Drawing(f"rungs-{slug}", draw, "Share of configurations that reached each rung", caption)

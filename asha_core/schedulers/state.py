@@ -34,7 +34,25 @@ VERDICT_OF = {
 
 
 class TrialState:
-    """What a scheduler knows of one trial. Owned by the scheduler; others only read it."""
+    """What a scheduler knows of one trial. Owned by the scheduler; others only read it.
+
+    Attributes:
+        id: its number, from 0.
+        configuration: what it trains with, after a warm start.
+        status: where it is in its life, a ``Status``.
+        rung: index of the rung that it is in, or trains towards; the unit there is ``levels[rung]``.
+        first: the rung at which it began: 0, but for the later brackets of Hyperband.
+        resource: the last unit reported; 0: none yet.
+        loss: reported there, lower is better; NaN: none yet.
+        start, until: units from which to which its job trains, or trained.
+        finished: it ended early by itself: where it goes on it arrives at once, with this loss.
+        retried: it failed on its way to its rung, is an entry of it, and is tried again.
+        attempt: how often its job was given again.
+        faults: how often its worker died or hung.
+        alone: it ran out of memory once: from then on no other job runs on its device.
+        refined: a warm start was here.
+        seed: its own.
+    """
 
     __slots__ = (
         "alone",

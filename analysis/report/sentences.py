@@ -115,7 +115,10 @@ def _headlines(comparison: Comparison) -> Iterable[str]:
         if group.targets and (effect := against.at(group.targets[-1], comparison.measure)).p is not None
     ]
     if not tested:
-        if comparison.groups:
+        pairs = [len(against.seeds) for group in comparison.groups for against in group.against]
+        if pairs and max(pairs) < LEAST_PAIRS:
+            yield f"Nothing was tested: that takes {LEAST_PAIRS} pairs, and no arm has more than {max(pairs)}."
+        elif comparison.groups:
             yield (
                 f"Nothing was tested: no arm has both {LEAST_PAIRS} pairs and a target that was fixed before "
                 "the runs."

@@ -115,9 +115,10 @@ def _headlines(comparison: Comparison) -> Iterable[str]:
         if group.targets and (effect := against.at(group.targets[-1], comparison.measure)).p is not None
     ]
     if not tested:
-        pairs = [len(against.seeds) for group in comparison.groups for against in group.against]
-        if pairs and max(pairs) < LEAST_PAIRS:
-            yield f"Nothing was tested: that takes {LEAST_PAIRS} pairs, and no arm has more than {max(pairs)}."
+        arms = [against for group in comparison.groups for against in group.against]
+        most = max((len(against.seeds) for against in arms), default=0)
+        if 0 < most < LEAST_PAIRS:
+            yield f"Nothing was tested: that takes {LEAST_PAIRS} pairs, and no arm has more than {most}."
         elif comparison.groups:
             yield (
                 f"Nothing was tested: no arm has both {LEAST_PAIRS} pairs and a target that was fixed before "

@@ -115,6 +115,16 @@ class Result:
 
         return load_model(self.directory, self.task if task is None else task)
 
+    def load_state(self) -> Any:
+        """What the best trial had given to ``trial.save`` at its best unit (a ``TorchTask`` gives parts).
+
+        Raises:
+            ResultsError: there is no checkpoint, or a damaged one.
+        """
+        from trials.checkpoints.files import load_checkpoint
+
+        return load_checkpoint(self.directory / "checkpoints" / "best.pt")["state"]
+
     def report(self) -> Path:
         """Write the report that ``asha-report`` writes, into the results directory.
 

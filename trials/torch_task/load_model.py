@@ -62,12 +62,12 @@ def rebuilt(
     if not (isinstance(kind, TorchTask) or (isinstance(kind, type) and issubclass(kind, TorchTask))):
         raise ResultsError(
             f"{path} was written by {target}, and {_name(kind)} is no TorchTask: read what was saved with "
-            "trials.checkpoints.files.load_checkpoint(path)['state']"
+            "Result.load(directory).load_state(), or trials.checkpoints.files.load_checkpoint(path)['state']"
         )
     if not (isinstance(state, dict) and "model" in state and isinstance(values, dict)):
         raise ResultsError(
             f"{path} was written by {target}, and not by TorchTask.run: read what it saved with "
-            "trials.checkpoints.files.load_checkpoint(path)['state']"
+            "Result.load(directory).load_state(), or trials.checkpoints.files.load_checkpoint(path)['state']"
         )
     if isinstance(kind, type):
         if options is None:

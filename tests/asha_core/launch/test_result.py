@@ -152,8 +152,13 @@ def test_a_report_that_cannot_be_written_says_why(tmp_path: Path) -> None:
 
 
 def test_a_functions_search_has_no_model_and_says_what_it_has(tmp_path: Path) -> None:
-    with pytest.raises(AshaError, match="load_checkpoint"):
-        search(tmp_path).load_model()
+    result = search(tmp_path)
+    with pytest.raises(AshaError, match=r"load_state\(\)"):
+        result.load_model()
+    assert result.load_state() == {"sum": result.best_value}
+    (result.directory / "checkpoints" / "best.pt").unlink()
+    with pytest.raises(ResultsError, match=r"best\.pt"):
+        Result.load(result.directory).load_state()
 
 
 def test_what_a_directory_names_is_not_imported(tmp_path: Path) -> None:

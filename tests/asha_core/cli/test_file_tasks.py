@@ -116,7 +116,7 @@ def test_a_file_that_begins_a_search_when_it_is_imported_is_refused(
     [
         ("nope.py:Mine", "there is no file .*nope.py"),
         ("task.py:Mien", "no 'Mien'.*Mine"),
-        ("task.py", "file.py:"),
+        ("task.py", "say which of its classes, too, task.py:MyTask"),
         ("broken.py:Mine", "cannot be imported: SyntaxError"),
         ("analysis.py:Mine", "cannot be imported: ModuleNotFoundError|No module named 'nowhere'"),
     ],

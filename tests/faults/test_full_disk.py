@@ -27,7 +27,8 @@ def wait_for(condition, seconds: float = 60.0) -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("times", [1, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("times", [1, 3])
 def test_a_full_disk_is_waited_for_and_nothing_is_damaged(
     times: int,
     small_disk: SmallDisk,  # noqa: F811

@@ -45,7 +45,7 @@ _READ_AT_IMPORT = (
     *("CUDA_", "NVIDIA_", "NCCL_", "CUBLAS_", "CUDNN_", "HIP_", "ROCR_", "HSA_"),
     *("LD_", "PYTHON", "LC_", "LANG", "HOME", "XDG_", "TMPDIR", "TEMP", "TMP"),
 )
-_INHERITED = ("Umask:", "Uid:", "Gid:", "Groups:", "SigIgn:", "CapEff:", "Cpus_allowed:", "Mems_allowed:")
+_INHERITED = ("Umask:", "Uid:", "Gid:", "Groups:", "CapEff:", "Cpus_allowed:", "Mems_allowed:")
 
 
 class Server(ForkServer):

@@ -111,6 +111,7 @@ def test_files_have_embedded_truetype_and_leave_matplotlib_as_it_was(tmp_path: P
 
 
 @pytest.mark.processes
+@pytest.mark.slow
 def test_figures_need_neither_pyplot_nor_torch(tmp_path: Path) -> None:
     code = (
         "import sys, pathlib; from analysis.figures import Effect, plot_effects, save_figure;"

@@ -143,6 +143,7 @@ def test_killed_in_the_middle_it_goes_on_with_the_options_it_was_begun_with(
 
 
 @pytest.mark.processes
+@pytest.mark.slow
 def test_the_same_command_with_resume_appended(tmp_path: Path) -> None:
     command = [*PACED, "--max-trials", "6", "--results-dir", "run"]
     with Command(tmp_path, *command, "--resume") as engine:  # nothing is there: it begins
@@ -387,6 +388,7 @@ def test_a_second_engine_is_refused_and_leaves_the_first_alone(tmp_path: Path) -
 
 
 @pytest.mark.processes
+@pytest.mark.slow
 def test_going_on_with_a_copy_leaves_the_original_alone(tmp_path: Path) -> None:
     command = [*PACED, "--max-trials", "500", "--results-dir", "run"]
     with Command(tmp_path, *command) as engine:

@@ -61,6 +61,7 @@ def reached(results: dict[str, Any]) -> list[tuple[int, int]]:
     return [(rung["level"], rung["reached"]) for rung in results["rungs"]]
 
 
+@pytest.mark.slow
 def test_stopping(tmp_path: Path) -> None:
     results = search(tmp_path, "--scheduler", "asha-stopping", "--max-trials", "8", "--seed", "1")
     (_, all_of_them), (_, some), (_, few) = reached(results)
@@ -68,6 +69,7 @@ def test_stopping(tmp_path: Path) -> None:
     assert 8 > some >= few >= 1  # the best of each rung always goes on
 
 
+@pytest.mark.slow
 def test_pasha(tmp_path: Path) -> None:
     results = search(tmp_path, "--variation", "pasha-random-warm", "--max-trials", "9")
     unlocked = results["scheduler_state"]["unlocked"]
@@ -76,6 +78,7 @@ def test_pasha(tmp_path: Path) -> None:
     assert all(count == 0 for level, count in reached(results) if level > unlocked)
 
 
+@pytest.mark.slow
 def test_hyperband(tmp_path: Path) -> None:
     search(tmp_path, "--scheduler", "hyperband", "--max-trials", "7", "--searcher", "sobol")
     run = load_run(tmp_path / "run")
@@ -83,6 +86,7 @@ def test_hyperband(tmp_path: Path) -> None:
     assert len({trial.first for trial in run.trials.values()}) > 1  # with this seed
 
 
+@pytest.mark.slow
 def test_synchronous_hyperband(tmp_path: Path) -> None:
     """9 begin at 1 and 3 of them go on, 1 to the end; 2 of the next bracket's 5 begin at 3."""
     results = search(tmp_path, "--scheduler", "sync-hyperband", "--max-trials", "11")

@@ -40,7 +40,7 @@ def never_back(directory: Path) -> None:
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_signal_lets_units_end_and_says_how_to_go_on(number: int, tmp_path: Path) -> None:
     folder = "a directory with 'quotes'"
     options = ["--task-option", "seconds=0.4", "--max-trials", "4", "--max-resource", "3"]
@@ -226,6 +226,8 @@ def test_a_trial_that_takes_too_long_fails(tmp_path: Path) -> None:
 
 
 @pytest.mark.processes
+@pytest.mark.slow
+@pytest.mark.slow
 def test_a_worker_that_reports_nothing_is_replaced(tmp_path: Path) -> None:
     stored, happened = unruly(tmp_path, "hangs", "--no-progress-timeout", "1s", once=True)
     assert stored["failed"] == 0
@@ -234,6 +236,8 @@ def test_a_worker_that_reports_nothing_is_replaced(tmp_path: Path) -> None:
 
 
 @pytest.mark.processes
+@pytest.mark.slow
+@pytest.mark.slow
 def test_a_worker_that_is_stopped_is_replaced(tmp_path: Path) -> None:
     stored, happened = unruly(tmp_path, "stops", "--heartbeat-timeout", "3s", once=True)
     assert stored["failed"] == 0

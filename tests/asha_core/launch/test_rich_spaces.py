@@ -49,6 +49,7 @@ def trained(folder: Path) -> list[Any]:
     return [job["configuration"] for job in map(json.loads, lines) if "configuration" in job]
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_with_the_same_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     search(tmp_path, trials=4)
     again = search(tmp_path, trials=8, resume=True)

@@ -60,6 +60,8 @@ def outcomes(root: Path) -> dict[str, float]:
     }
 
 
+@pytest.mark.slow
+@pytest.mark.slow
 def test_what_a_run_of_a_network_leaves(tmp_path: Path) -> None:
     told = inline(write(tmp_path / "s.yaml", task="dummy", max_resource=1, variations=["ohgw-1step"]))
     assert told.returncode == 0, told.stderr
@@ -110,6 +112,8 @@ def test_a_study_from_its_first_run_to_more_seeds(tmp_path: Path) -> None:
     assert outcomes(tmp_path / "study") == now  # a dry run runs nothing
 
 
+@pytest.mark.slow
+@pytest.mark.slow
 def test_the_best_variation_of_one_experiment_is_run_in_another(tmp_path: Path) -> None:
     check = {"run_id": "check", "variations": ["baseline", {"best_of": "main"}], "max_resource": 1}
     file = write(
@@ -204,7 +208,10 @@ def test_output_that_floods_both_pipes_reaches_the_logs(tmp_path: Path) -> None:
         assert text.count("x" * size) == 2
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, *(pytest.param(n, marks=pytest.mark.slow) for n in (signal.SIGTERM, signal.SIGKILL))],
+)
 def test_an_interrupted_study_goes_on_where_it_was(tmp_path: Path, number: int) -> None:
     file = write(tmp_path / "s.yaml", task=f"{TASKS}:Slow", task_option={"seconds": 0.1}, max_trials=5)
     arguments = [str(file), "--gpus", "inline", "--results-dir", "study"]

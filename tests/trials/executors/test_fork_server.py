@@ -54,7 +54,9 @@ def forked(pid: int) -> bool:
 
 def test_workers_show_marks_of_their_own_and_hand_them_down(make_pool: Make) -> None:
     pool = make_pool(jobs.has_a_family, slots=2, environment={"ASHA_TEST_FLAG": "/nonexistent"})
-    collect(pool, WorkerReady)
+    ready = 0
+    while ready < 2:
+        ready += sum(isinstance(event, WorkerReady) for event in pool.wait(1.0))
     first, second = pids(pool)
     assert forked(first)
     assert forked(second)
@@ -100,6 +102,12 @@ def test_another_path_or_limit_is_another_server(make_pool: Make, modules: Path)
     assert fork_server.server([], {"OF_NO_IMPORT": "1"}) is before
     assert fork_server.server([], {"OMP_NUM_THREADS": "7"}) is not before
     (modules / "there.py").touch()
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in a shell's background; an engine listens
+    try:
+        after = fork_server.server([], {})
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert fork_server.server([], {}) is after
     mask = os.umask(0o077)
     try:
         assert fork_server.server([], {}) is not before
@@ -173,7 +181,11 @@ def test_a_server_that_is_killed_is_replaced_and_its_workers_with_it(make_pool: 
 
 
 @pytest.mark.parametrize(
-    ("module", "draws"), [("numpy", jobs.draws_with_numpy), ("torch", jobs.draws_with_torch)]
+    ("module", "draws"),
+    [
+        ("numpy", jobs.draws_with_numpy),
+        pytest.param("torch", jobs.draws_with_torch, marks=pytest.mark.slow),
+    ],
 )
 def test_random_numbers_are_not_the_same_in_every_worker(make_pool: Make, module: str, draws: Any) -> None:
     pool = make_pool(draws, slots=2, preload=[module])
@@ -283,6 +295,7 @@ def test_one_that_nobody_hears_any_more_ends_without_a_word(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_more_may_be_handed_on_than_a_server_takes(make_pool: Make) -> None:
     """Each tensor that a function holds is a descriptor, too."""
     make_pool(jobs.reports)

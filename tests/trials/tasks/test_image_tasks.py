@@ -105,7 +105,7 @@ def test_an_image_of_one_colour_is_zero_and_finite(folder: Path) -> None:
     assert torch.equal(small(Cifar10, folder).normalize(flat), torch.zeros(2, 3, 32, 32))
 
 
-@pytest.mark.parametrize("kind", [pytest.param(Cifar10, marks=pytest.mark.processes), FashionMnist])
+@pytest.mark.parametrize("kind", [pytest.param(Cifar10, marks=pytest.mark.slow), FashionMnist])
 def test_the_channels_means_are_the_training_images_own(
     kind: type[ImageTask], request: pytest.FixtureRequest
 ) -> None:

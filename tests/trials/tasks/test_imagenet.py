@@ -585,7 +585,8 @@ def test_a_damaged_image_ends_a_trial_with_its_name(own: Path, tmp_path: Path) -
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("name", ["resnet50", pytest.param("vit-small", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet50", "vit-small"])
 def test_the_real_networks_train(own: Path, name: str, tmp_path: Path) -> None:
     for folder in COLOURS:
         emptied("train", folder, but=3)(own)

@@ -89,7 +89,12 @@ tune(Own(), ASHA(Own.space, max_resource=1, max_trials=2), gpus="inline", result
 @pytest.mark.processes
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("form", "named"), [("script.py", "script:Own"), ("-", "__main__:Own"), ("-m app", "__main__:Own")]
+    ("form", "named"),
+    [
+        ("script.py", "script:Own"),
+        ("-", "__main__:Own"),
+        pytest.param("-m app", "__main__:Own", marks=pytest.mark.slow),
+    ],
 )
 def test_everything_that_a_main_module_defines_reaches_the_workers_and_it_runs_once(
     form: str, named: str, tmp_path: Path

@@ -225,7 +225,6 @@ def test_targets_given_later_are_not_tested(tmp_path: Path, capsys: pytest.Captu
 
 @pytest.mark.processes
 @pytest.mark.slow
-@pytest.mark.slow
 def test_the_command_draws_and_reports_on_each_run_too_and_never_loads_torch(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "study", {"baseline": 1.0}, [0], trials=2, levels=(1, 1), targets=())
     code = "import sys; from analysis.cli import main; main(sys.argv[1:]); sys.exit('torch' in sys.modules)"

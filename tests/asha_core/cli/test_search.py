@@ -169,7 +169,6 @@ os.system("echo hello from a child")
 
 @pytest.mark.processes
 @pytest.mark.slow
-@pytest.mark.slow
 def test_ones_own_task_from_the_current_directory(tmp_path: Path) -> None:
     """Networks in worker processes: the one test of the command that has torch in each of them."""
     (tmp_path / "mytask.py").write_text(USER_TASK)

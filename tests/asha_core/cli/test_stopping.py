@@ -227,7 +227,6 @@ def test_a_trial_that_takes_too_long_fails(tmp_path: Path) -> None:
 
 @pytest.mark.processes
 @pytest.mark.slow
-@pytest.mark.slow
 def test_a_worker_that_reports_nothing_is_replaced(tmp_path: Path) -> None:
     stored, happened = unruly(tmp_path, "hangs", "--no-progress-timeout", "1s", once=True)
     assert stored["failed"] == 0
@@ -236,7 +235,6 @@ def test_a_worker_that_reports_nothing_is_replaced(tmp_path: Path) -> None:
 
 
 @pytest.mark.processes
-@pytest.mark.slow
 @pytest.mark.slow
 def test_a_worker_that_is_stopped_is_replaced(tmp_path: Path) -> None:
     stored, happened = unruly(tmp_path, "stops", "--heartbeat-timeout", "3s", once=True)

@@ -61,7 +61,6 @@ def outcomes(root: Path) -> dict[str, float]:
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_what_a_run_of_a_network_leaves(tmp_path: Path) -> None:
     told = inline(write(tmp_path / "s.yaml", task="dummy", max_resource=1, variations=["ohgw-1step"]))
     assert told.returncode == 0, told.stderr
@@ -112,7 +111,6 @@ def test_a_study_from_its_first_run_to_more_seeds(tmp_path: Path) -> None:
     assert outcomes(tmp_path / "study") == now  # a dry run runs nothing
 
 
-@pytest.mark.slow
 @pytest.mark.slow
 def test_the_best_variation_of_one_experiment_is_run_in_another(tmp_path: Path) -> None:
     check = {"run_id": "check", "variations": ["baseline", {"best_of": "main"}], "max_resource": 1}

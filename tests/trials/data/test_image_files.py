@@ -121,7 +121,6 @@ def test_fashion_mnists_names_and_source_are_torchvisions() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_cifar_is_read_as_torchvision_reads_it(cifar_dir: Path) -> None:
     check("cifar10", cifar_dir, download=False)
     for part in ("train", "test"):

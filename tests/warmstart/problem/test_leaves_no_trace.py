@@ -179,7 +179,6 @@ class SmallCifar(Recorded, Cifar10):
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_a_cifar_trial_is_bitwise_the_one_without_a_warm_start(cifar_dir: Path, tmp_path: Path) -> None:
     task = SmallCifar(data_dir=str(cifar_dir), subset=0.004)
     assert_the_same(task, tmp_path, ["hypergradient"], 1, lr=0.02)

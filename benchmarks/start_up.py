@@ -123,9 +123,9 @@ def measured(how: str, workers: int, gpus: str) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         return {
-            **search(how, workers, folder),
-            "second": second(how, folder),
-            "cpu": cpu(how, workers, folder),
+            **search(how, workers, gpus, folder),
+            "second": second(how, gpus, folder),
+            "cpu": cpu(how, workers, gpus, folder),
         }
 
 

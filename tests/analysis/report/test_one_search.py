@@ -7,8 +7,6 @@ import io
 import json
 import math
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +26,7 @@ from analysis.report.run_settings import settings_drawings, settings_of
 from analysis.report.run_tables import text_tables
 from analysis.report.run_trials import MOST_ROWS, trial_table, trials_csv
 from tests.analysis.journals.test_metrics import write_run
+from tests.analysis.report.browser import browse
 from tests.analysis.studies import write_search
 
 SPACE: dict[str, Any] = {
@@ -322,29 +321,14 @@ addEventListener("load", function () {
 def test_the_table_is_searched_and_sorted_in_a_browser(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    browser = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
-    if browser is None:
-        pytest.skip("no Chromium here")
     monkeypatch.setattr("analysis.report.run_drawings.settings_drawings", lambda run: [])
     run = searched(tmp_path, 12)
     assert main([str(tmp_path)]) == 0
     page = tmp_path / "used.html"
     page.write_text((tmp_path / "report.html").read_text().replace("</body>", f"{_USE}</body>"))
-    done = subprocess.run(
-        [
-            *(browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-            *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-            *(f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--v=0"),
-            *("--dump-dom", page.as_uri()),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert "CONSOLE" not in done.stderr, done.stderr
-    found = re.search(r"<pre id=.done.>(.*?)</pre>", done.stdout, re.DOTALL)
-    assert found is not None, done.stdout[-2000:]
+    printed = browse(tmp_path, "--dump-dom", page.as_uri())
+    found = re.search(r"<pre id=.done.>(.*?)</pre>", printed, re.DOTALL)
+    assert found is not None, printed[-2000:]
     told = found[1].replace("&gt;", ">").split("\n")
     best = {trial.id: trial.values[0] for trial in run.trials.values() if trial.values}
     finite = {trial: value for trial, value in best.items() if math.isfinite(value)}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -22,6 +21,7 @@ from analysis.report.run_page import commits
 from analysis.report.run_report import summary_of, targets_for
 from analysis.report.run_tables import in_words, targets_table, time_table
 from tests.analysis.journals.test_metrics import REPORTS, write_run
+from tests.analysis.report.browser import browse
 from tests.analysis.studies import write_search
 
 REFINED = tuple(
@@ -132,23 +132,10 @@ def test_the_page_refers_to_nothing_outside_itself(drawn: tuple[Path, str]) -> N
 
 @pytest.mark.processes
 def test_a_browser_draws_the_page_without_errors(drawn: tuple[Path, str], tmp_path: Path) -> None:
-    browser = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
-    if browser is None:
-        pytest.skip("no Chromium here")
     picture = tmp_path / "page.png"
-    done = subprocess.run(
-        [
-            *(browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-            *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-            *(f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--v=0"),
-            *("--window-size=1100,2400", f"--screenshot={picture}", (drawn[0] / "report.html").as_uri()),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
+    browse(
+        tmp_path, "--window-size=1100,2400", f"--screenshot={picture}", (drawn[0] / "report.html").as_uri()
     )
-    assert "CONSOLE" not in done.stderr, done.stderr
     from matplotlib.image import imread
 
     pixels = imread(picture)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -20,7 +21,7 @@ from asha_core.runtime.executor import WorkerReady
 from tests.trials import jobs
 from tests.trials.executors.pools import Make, collect, finish, gone, maker, pids
 from trials.executors import fork_server
-from trials.worker import entrance, preloading, processes
+from trials.worker import entrance, processes
 
 pytestmark = [
     pytest.mark.processes,
@@ -140,12 +141,24 @@ def test_a_server_says_whether_workers_can_be_forked_from_it(
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_gpu_that_is_in_use_makes_it_unfit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(entrance, "can_be_marked", lambda: True)
-    assert preloading.why_unfit() == ""
-    monkeypatch.setattr(preloading, "GPUS", (str(tmp_path),))
-    with open(tmp_path / "nvidia0", "w"):
-        assert preloading.why_unfit() == "a GPU is in use in it"
+IN_USE = """
+import sys
+from trials.worker import entrance, preloading
+
+entrance.can_be_marked = lambda: True
+print(preloading.why_unfit())
+preloading.GPUS = (sys.argv[1],)
+with open(sys.argv[1] + "/nvidia0", "w"):
+    print(preloading.why_unfit())
+"""
+
+
+def test_a_gpu_that_is_in_use_makes_it_unfit(tmp_path: Path) -> None:
+    # in a process of its own: threads that other tests' libraries left behind make this one unfit
+    done = subprocess.run(
+        [sys.executable, "-c", IN_USE, str(tmp_path.resolve())], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == ["", "a GPU is in use in it"]
 
 
 def test_without_a_fit_server_workers_import_for_themselves(make_pool: Make, modules: Path) -> None:

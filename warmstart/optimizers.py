@@ -13,6 +13,8 @@ Adam and AdamW, at step t = 1, 2, ...:
     u = (a / (1-b1^t)) / (sqrt(s / (1-b2^t)) + eps)
     theta <- (1 - lr*l2)*theta - lr*u
 
+A parameter without a gradient is left out of a step, state and count ``t`` included.
+
 Each class has the step, its tangent (the derivative of new weight and state along one coordinate, written
 with a dot below: ``z`` is that of theta), and the first step in closed form, where state is 0.
 

@@ -9,6 +9,7 @@ Source: Maclaurin et al. 2015, arXiv:1502.03492; Franceschi et al. 2017, arXiv:1
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -72,13 +73,17 @@ def reversed_steps(
     native = Watched(_native(space, configuration, psi))
     theta: dict[str, Tensor] = leaves_of(network.parameters)
     state: dict[str, State] = {}
-    for t, batch in enumerate(train, start=1):
+    taken: Counter[str] = Counter()
+    for batch in train:
         loss = network.training_loss(theta, batch, native)
         gradient = gradients(loss, theta, retain_graph=True, create_graph=True)
         theta = dict(theta)
+        taken.update(gradient.keys())
         for group in groups:
             for name in group.parameters:
-                theta[name], state[name] = group.step(gradient[name], theta[name], state.get(name, ()), t)
+                if name in gradient:
+                    before = theta[name], state.get(name, ())
+                    theta[name], state[name] = group.step(gradient[name], *before, taken[name])
     final = network.heldout_loss(theta, heldout)
     slopes = torch.autograd.grad(final, list(psi.values()), allow_unused=True) if wanted else ()
     answer = {

@@ -33,7 +33,7 @@ class Limit:
     Attributes:
         norm: None: nothing is clipped.
         slopes: coordinate -> derivative; only of those that move it.
-        names: the parameters whose gradients are clipped together.
+        names: the parameters whose gradients, where they have one, are clipped together.
     """
 
     norm: float | None
@@ -83,20 +83,21 @@ class Clipped:
 
     def __init__(self, limit: Limit, gradient: Tensors) -> None:
         self._limit = limit
-        self._raw = [gradient[name] for name in limit.names] if limit.norm is not None else []
+        self._names = [name for name in limit.names if name in gradient] if limit.norm is not None else []
+        self._raw = [gradient[name] for name in self._names]
         self._norm = dot(self._raw, self._raw) ** 0.5
         self._scale = 1.0
         self.gradient = gradient
         if limit.norm is not None and limit.norm < self._norm + _EPSILON:
             self._scale = limit.norm / (self._norm + _EPSILON)
             shorter = torch._foreach_mul(self._raw, self._scale)
-            self.gradient = {**gradient, **dict(zip(limit.names, shorter, strict=True))}
+            self.gradient = {**gradient, **dict(zip(self._names, shorter, strict=True))}
 
     def through(self, moving: Tensors) -> Tensors:
         """The derivative applied to a change of the raw gradient, which may lack names (0 there)."""
         if self._scale == 1.0 or not moving:
             return moving
-        names = self._limit.names
+        names = self._names
         there = [n for n, name in enumerate(names) if name in moving]
         along = dot([self._raw[n] for n in there], [moving[names[n]] for n in there])
         turn = -self._scale * along / (self._norm * (self._norm + _EPSILON))
@@ -112,4 +113,4 @@ class Clipped:
             return {}
         assert self._limit.norm is not None
         changed = torch._foreach_mul(self._raw, self._scale * slope / self._limit.norm)
-        return dict(zip(self._limit.names, changed, strict=True))
+        return dict(zip(self._names, changed, strict=True))

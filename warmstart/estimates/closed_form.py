@@ -68,7 +68,8 @@ def one_step(
         _against_the_update(groups, theta, clipped.gradient, direction)
         for name in limit.slopes:
             changed = clipped.by_limit(name)
-            answer[name] += dot([changed[n] for n in changed], [direction[n] for n in changed])
+            both = changed.keys() & direction.keys()
+            answer[name] += dot([changed[n] for n in both], [direction[n] for n in both])
         direction = clipped.through(direction) if direction else direction
     for name in first.through_loss:
         slope = loss_slope(network, space, configuration, name, first, train, loss_step)
@@ -90,12 +91,13 @@ def one_step(
 
 
 def _first_weights(groups: Sequence[Group], theta: Tensors, gradient: Tensors) -> Tensors:
-    """theta_1; a parameter of no group stays as it is."""
+    """theta_1; a parameter of no group stays as it is, and so does one without a gradient."""
     after = dict(theta)
     for group in groups:
         decay = group.weight_decay if group.decoupled else 0.0
-        after.update((name, theta[name].clone()) for name in group.parameters)
-        for found, weights, moved in _rows(group.parameters, gradient, theta, after):
+        names = [name for name in group.parameters if name in gradient]
+        after.update((name, theta[name].clone()) for name in names)
+        for found, weights, moved in _rows(names, gradient, theta, after):
             if decay:
                 torch._foreach_mul_(moved, 1.0 - group.lr * decay)
             torch._foreach_add_(moved, group.first(found, weights), alpha=-group.lr)
@@ -108,8 +110,9 @@ def _rows(names: Sequence[str], *columns: Tensors) -> Iterator[list[list[Tensor]
 
 
 def _against_the_update(groups: Sequence[Group], theta: Tensors, gradient: Tensors, g_v: Tensors) -> None:
-    """Turn g_v into -lr * phi'(d) * g_v, in place; what no group has goes."""
-    for name in g_v.keys() - {name for group in groups for name in group.parameters}:
+    """Turn g_v into -lr * phi'(d) * g_v, in place; what the step does not move goes."""
+    moved = {name for group in groups for name in group.parameters} & gradient.keys()
+    for name in g_v.keys() - moved:
         del g_v[name]
     for group in groups:
         names = [name for name in group.parameters if name in g_v]
@@ -155,7 +158,7 @@ class _Products:
     def add(self, g_v: Tensors) -> None:
         """Those of some of the parameters."""
         for group, by_setting in self._moved:
-            names = [name for name in group.parameters if name in g_v]
+            names = [name for name in group.parameters if name in g_v and name in self._gradient]
             for after, found, weights in _rows(names, g_v, self._gradient, self._theta):
                 for setting, slopes in by_setting.items():
                     product = _by_setting(group, setting, found, weights, after)

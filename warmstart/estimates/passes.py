@@ -25,7 +25,7 @@ class Pass:
     Attributes:
         leaves: the weights, as leaves of the graph.
         outputs: of the network, with their graph if something acts through the loss.
-        gradient: of the training loss, by the weights.
+        gradient: of the training loss, by the weights that it depends on; a step skips the others.
         through_inputs: names of the coordinates that act through the inputs or the network.
         through_loss: names of those that act through the loss alone.
     """
@@ -65,7 +65,7 @@ def leaves_of(parameters: Mapping[str, Tensor]) -> Tensors:
 def gradients(
     loss: Tensor, parameters: Mapping[str, Tensor], *, retain_graph: bool = False, create_graph: bool = False
 ) -> Tensors:
-    """By name; zeros for what the loss does not depend on.
+    """By name, without those that the loss does not depend on: a backward pass leaves their ``.grad`` None.
 
     Raises:
         RuntimeError: ``create_graph``, and a layer whose backward pass cannot be differentiated.
@@ -76,11 +76,11 @@ def gradients(
         retain_graph=retain_graph,
         create_graph=create_graph,
         allow_unused=True,
-        materialize_grads=True,
     )
+    there = {name: each for name, each in zip(parameters, found, strict=True) if each is not None}
     if create_graph:
-        _refuse_dead_ends(found)
-    return dict(zip(parameters, found, strict=True))
+        _refuse_dead_ends(list(there.values()))
+    return there
 
 
 def _refuse_dead_ends(found: Sequence[Tensor]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -68,6 +69,7 @@ def unrolled(
     theta: Tensors = {name: value.detach() for name, value in network.parameters.items()}
     start = dict(theta)
     state: dict[str, State] = {}
+    taken: Counter[str] = Counter()  # steps, by parameter: one without a gradient is skipped
     limit = limit_of(network, space, configuration, wanted, settings.groups)
     touched = {*settings.slopes, *limit.slopes}
     rate_alone = not curvature and not limit.slopes and _through_rates(settings, wanted, theta)
@@ -82,17 +84,21 @@ def unrolled(
             rate_alone = False
         plain = {name: value.detach() for name, value in here.gradient.items()}
         clipped = limit.applied(plain)
+        taken.update(plain.keys())
         for tangent in [] if rate_alone else tangents:
             moving = _gradient_tangent(network, space, configuration, tangent, here, batch, plain, loss_step)
             with torch.no_grad():
                 moving = _sum(clipped.through(moving), clipped.by_limit(tangent.name))
-                _advance(tangent, settings, moving, clipped.gradient, theta, state, t, curvature=curvature)
+                _advance(
+                    tangent, settings, moving, clipped.gradient, theta, state, taken, curvature=curvature
+                )
         with torch.no_grad():
             for group in settings.groups:
                 for name in group.parameters:
-                    theta[name], state[name] = group.step(
-                        clipped.gradient[name], theta[name], state.get(name, ()), t
-                    )
+                    if name in plain:
+                        theta[name], state[name] = group.step(
+                            clipped.gradient[name], theta[name], state.get(name, ()), taken[name]
+                        )
         del here
     leaves = leaves_of(theta)
     loss = network.heldout_loss(leaves, heldout)
@@ -100,7 +106,10 @@ def unrolled(
     if rate_alone:
         answer = _by_displacement(settings, wanted, start, theta, g_v)
     else:
-        answer = {t.name: dot([g_v[name] for name in t.z], list(t.z.values())) for t in tangents}
+        answer = {}
+        for tangent in tangents:
+            both = tangent.z.keys() & g_v.keys()
+            answer[tangent.name] = dot([g_v[name] for name in both], [tangent.z[name] for name in both])
     ignored = tuple(name for name in wanted if name not in touched)
     return Estimate(answer, loss.item(), "tangents" if curvature else "first-order", ignored)
 
@@ -133,7 +142,7 @@ def _by_displacement(
     answer = dict.fromkeys(wanted, 0.0)
     for index, group in enumerate(settings.groups):
         slopes = {name: settings.slope(name, index).get("lr", 0.0) for name in wanted}
-        names = group.parameters if any(slopes.values()) else ()
+        names = [name for name in group.parameters if name in g_v] if any(slopes.values()) else []
         # a tensor at a time, so that no further copy of all weights is made
         parts = [(g_v[n] * (theta[n] - start[n])).sum(dtype=torch.float64) for n in names]
         along = torch.stack(parts).sum().item() if parts else 0.0
@@ -154,8 +163,8 @@ def _gradient_tangent(
 ) -> Tensors:
     """Hess Z + dg/dpsi, by parameter; what is absent is 0."""
     moving: Tensors = {}
-    if tangent.z and any(value.requires_grad for value in here.gradient.values()):
-        curved = [(here.gradient[name] * z).sum() for name, z in tangent.z.items()]
+    curved = [(here.gradient[name] * z).sum() for name, z in tangent.z.items() if name in here.gradient]
+    if curved:
         inner = torch.stack(curved).sum()
         if inner.requires_grad:  # the loss may be linear in the weights
             moving = gradients(inner, here.leaves, retain_graph=True)
@@ -181,21 +190,23 @@ def _advance(
     gradient: Tensors,
     theta: Tensors,
     state: Mapping[str, State],
-    t: int,
+    taken: Mapping[str, int],
     *,
     curvature: bool,
 ) -> None:
-    """One step of the tangent, of every parameter."""
+    """One step of the tangent, of every parameter that the step moves; those of the others stay."""
     for index, group in enumerate(settings.groups):
         slope = settings.slope(tangent.name, index)
         for name in group.parameters:
+            if name not in gradient:
+                continue
             zero = torch.zeros_like(theta[name])
             before = tangent.z.get(name, zero)
             z, tangent.state[name] = group.tangent(
                 gradient[name],
                 theta[name],
                 state.get(name, ()),
-                t,
+                taken[name],
                 moving.get(name, zero),
                 before if curvature else zero,
                 tangent.state.get(name, ()),

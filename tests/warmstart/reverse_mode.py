@@ -22,7 +22,8 @@ from asha_core.space.watched import Watched
 from warmstart.base import Batch, Losses, Network
 from warmstart.estimates.dependence import OptimizerSettings, optimizer_settings, wanted_names
 from warmstart.estimates.estimate import estimate
-from warmstart.estimates.passes import differentiable, gradients, leaves_of, twice_differentiable
+from warmstart.estimates.modes import differentiable, twice_differentiable
+from warmstart.estimates.passes import gradients, leaves_of
 from warmstart.estimates.stencils import real_dimension
 from warmstart.estimates.types import Estimate
 from warmstart.optimizers import Group, State

@@ -75,7 +75,7 @@ def _differentiated(
     settings: OptimizerSettings | None,
 ) -> Estimate:
     from warmstart.estimates.closed_form import one_step
-    from warmstart.estimates.passes import differentiable, twice_differentiable
+    from warmstart.estimates.modes import differentiable, twice_differentiable
     from warmstart.estimates.tangents import unrolled
 
     network = losses.network

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,26 +34,6 @@ class Pass:
     gradient: Tensors
     through_inputs: list[str]
     through_loss: list[str]
-
-
-@contextmanager
-def differentiable() -> Iterator[None]:
-    """Gradients are recorded inside, in the weights' own precision, whatever the caller has set about it."""
-    with ExitStack() as stack:
-        stack.enter_context(torch.inference_mode(mode=False))
-        stack.enter_context(torch.enable_grad())
-        for kind in ("cpu", "cuda"):
-            if torch.is_autocast_enabled(kind):  # a backward pass under it would be in half precision
-                stack.enter_context(torch.autocast(kind, enabled=False))
-        yield
-
-
-def twice_differentiable() -> AbstractContextManager[Any]:
-    """Attention by plain matrix products inside: PyTorch's fused kernels have no second derivative."""
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-
-    manager: AbstractContextManager[Any] = sdpa_kernel(SDPBackend.MATH)
-    return manager
 
 
 def leaves_of(parameters: Mapping[str, Tensor]) -> Tensors:

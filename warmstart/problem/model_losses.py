@@ -23,7 +23,7 @@ from asha_core.space import Configuration, SearchSpace
 from asha_core.space.watched import Watched
 from asha_core.streams import stream_seed
 from warmstart.base import Heldout, Losses, Network
-from warmstart.estimates.passes import differentiable
+from warmstart.estimates.modes import differentiable
 from warmstart.moves import movable
 from warmstart.optimizers import Group, groups_of
 from warmstart.problem.randomness import generator_for, own_randomness

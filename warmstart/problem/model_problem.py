@@ -12,7 +12,7 @@ from asha_core.arguments import number
 from asha_core.errors import SettingError
 from asha_core.space import Configuration, SearchSpace
 from warmstart.base import Losses
-from warmstart.estimates.passes import differentiable
+from warmstart.estimates.modes import differentiable
 from warmstart.problem.model_losses import Ingredients, ModelLosses
 from warmstart.problem.samples import Data as Data  # noqa: PLC0414 - exported, and mypy wants it said
 from warmstart.problem.samples import check_data

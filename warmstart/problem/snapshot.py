@@ -61,11 +61,11 @@ class Snapshot:
             own += [one for one in kept if id(one.tensor) not in registered and storage(one.data) in memory]
             moved = {id(one.tensor) for one in own}
             self._copies = Copies(own)
+            self._in_place = [one for one in kept if id(one.tensor) not in moved]
             self._contents = [
                 put_back
-                for one in kept
-                if id(one.tensor) not in moved
-                and (
+                for one in self._in_place
+                if (
                     one.data.numel() <= LARGEST_COPY
                     or (one.leaf and one.requires_grad)
                     or id(one.tensor) in reach.always_copied
@@ -107,6 +107,8 @@ class Snapshot:
         self._reach.put_back()
         for kept in self._reach.tensors.values():
             put_back_flags(kept)
+        for kept in self._in_place:
+            put_back_storage(kept)
         for put_back in self._contents:
             put_back()
 

@@ -64,7 +64,7 @@ def put_back_flags(kept: TensorRecord) -> None:
 
 def put_back_storage(kept: TensorRecord) -> None:
     """The storage that it had, seen as it was."""
-    new, old = kept.tensor, kept.data
+    new, old = kept.tensor.data, kept.data
     if old.layout is torch.strided and (
         new.data_ptr() == old.data_ptr()
         and new.dtype is old.dtype
@@ -72,7 +72,7 @@ def put_back_storage(kept: TensorRecord) -> None:
         and new.stride() == old.stride()
     ):
         return
-    new.data = old
+    kept.tensor.data = old
 
 
 def put_back_gradient(kept: TensorRecord) -> None:
@@ -154,14 +154,11 @@ def changed(pairs: Sequence[tuple[Tensor, Tensor]]) -> list[bool]:
     found = [False] * len(pairs)
     waiting: dict[torch.device, list[tuple[int, Tensor]]] = {}
     for index, (old, new) in enumerate(pairs):
-        if old.shape != new.shape or old.dtype is not new.dtype or old.device != new.device:
-            found[index] = True
-        elif old.device.type != "meta":
-            differ = _differ(old, new)
-            if isinstance(differ, bool):
-                found[index] = differ
-            else:
-                waiting.setdefault(old.device, []).append((index, differ))
+        differ = _differ(old, new)
+        if isinstance(differ, bool):
+            found[index] = differ
+        else:
+            waiting.setdefault(old.device, []).append((index, differ))
     for several in waiting.values():
         told = torch.stack([differ for _, differ in several]).tolist()
         for (index, _), differs in zip(several, told, strict=True):
@@ -171,6 +168,10 @@ def changed(pairs: Sequence[tuple[Tensor, Tensor]]) -> list[bool]:
 
 def _differ(old: Tensor, new: Tensor) -> bool | Tensor:
     try:
+        if old.shape != new.shape or old.dtype is not new.dtype or old.device != new.device:
+            return True
+        if old.device.type == "meta":
+            return False
         if old.layout is torch.strided and (old.is_floating_point() or old.is_complex()):
             if old.is_complex():
                 old, new = torch.view_as_real(old.resolve_conj()), torch.view_as_real(new.resolve_conj())

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 # where the description stops: what belongs to Python or a library and holds half of the process
 _STOP = (types.ModuleType, types.BuiltinFunctionType, torch.dtype, torch.device, torch.utils.data.Dataset)
@@ -64,6 +64,8 @@ def _state(one: Any) -> list[tuple[str, Any]]:
 
 
 def _of_tensor(tensor: Tensor) -> list[tuple[str, Any]]:
+    if isinstance(tensor, nn.parameter.UninitializedTensorMixin):
+        return []
     told: list[tuple[str, Any]] = [
         ("leaf", tensor.is_leaf),
         ("requires_grad", tensor.requires_grad),
@@ -95,7 +97,8 @@ def _parts(one: Any) -> list[tuple[str, Any]]:  # noqa: PLR0912 - a case for eac
     elif isinstance(one, types.FunctionType):
         parts += [(".defaults", one.__defaults__), (".kwdefaults", one.__kwdefaults__), (".dict", vars(one))]
         for name, cell in zip(one.__code__.co_freevars, one.__closure__ or (), strict=True):
-            parts.append((f".{name}", gc.get_referents(cell)))  # empty while it is unbound
+            bound = gc.get_referents(cell)
+            parts.append((f".{name}", bound[0] if bound else "(unbound)"))
         if one.__module__.startswith("tests."):
             for name in one.__code__.co_names:
                 value = one.__globals__.get(name)
@@ -116,8 +119,18 @@ def _parts(one: Any) -> list[tuple[str, Any]]:  # noqa: PLR0912 - a case for eac
         parts += [(".dict", vars(one))]
     elif not isinstance(one, types.FunctionType | functools.partial) and hasattr(one, "__dict__"):
         parts += [(".class", type(one)), (".dict", vars(one))]
-        if type(one).__module__.startswith(("tests.", "torch.nn")):
-            for cls in type(one).__mro__[:-1]:
-                for name in getattr(cls, "__slots__", ()):
-                    parts.append((f".{name}", getattr(one, name, "(unset)")))
+    if type(one).__module__.startswith("tests."):
+        for cls in type(one).__mro__[:-1]:
+            for name in getattr(cls, "__slots__", ()):
+                parts.append((f".{name}", getattr(one, name, "(unset)")))
     return parts
+
+
+def differences(before: list[tuple[str, Any]], after: list[tuple[str, Any]]) -> list[str]:
+    """Where two pictures differ, in words."""
+    old, new = dict(before), dict(after)
+    return [
+        f"{where}: {old.get(where)} -> {new.get(where)}"[:300]
+        for where in old | new
+        if old.get(where) != new.get(where)
+    ]

@@ -1,0 +1,65 @@
+"""The contract of ``warmstart``: on every kind of loop it is right, flagged and right, or refused in a line,
+and it leaves no trace.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.warmstart.gallery import kinds
+from tests.warmstart.gallery.case import GALLERY, Case
+from tests.warmstart.gallery.known_wrong import KNOWN_WRONG
+from tests.warmstart.gallery.verdicts import Verdict, broken_off, judged
+
+assert kinds  # puts them on show
+
+AUTO = ((1, "auto"), (2, "auto"))
+EXACT = ((1, "closed"), (1, "tangents"), (1, "first-order"), (2, "tangents"), (2, "first-order"))
+ROUTES = (*EXACT, (1, "differences"), (2, "differences"))
+
+
+def shown(ways: tuple[tuple[int, str], ...]) -> list[Any]:
+    """Every kind, with so many steps, by such a route."""
+    return [
+        pytest.param(case, steps, route, id=f"{case.name}, {route}, {steps}", marks=_marks(case, steps))
+        for case in GALLERY
+        for steps, route in ways
+    ]
+
+
+def _marks(case: Case, steps: int) -> list[Any]:
+    marks = [getattr(pytest.mark, name) for name in case.marks]
+    if (case.name, steps) in KNOWN_WRONG:
+        marks.append(pytest.mark.xfail(strict=True, reason="wrong up to now"))
+    return marks
+
+
+def assert_lawful(verdict: Verdict) -> None:
+    assert verdict.right, (verdict, verdict.why)
+    assert not verdict.changed, verdict.changed
+
+
+@pytest.mark.parametrize(("case", "steps", "route"), shown(AUTO))
+def test_it_is_right_or_says_so_and_leaves_no_trace(case: Case, steps: int, route: str) -> None:
+    assert_lawful(judged(case, steps, route))
+
+
+def test_there_are_kinds_enough_and_each_has_a_name_of_its_own() -> None:
+    assert len({case.name for case in GALLERY}) == len(GALLERY) >= 40
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("case", "steps", "route"), shown(ROUTES))
+def test_every_route_is_right_or_says_so_and_leaves_no_trace(case: Case, steps: int, route: str) -> None:
+    assert_lawful(judged(case, steps, route, compared=(steps, route) != (2, "first-order")))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("call", [0, 1, 2, 3])
+@pytest.mark.parametrize(("case", "steps", "route"), shown((*AUTO, (2, "differences"))))
+def test_no_trace_is_left_where_the_loss_raises(case: Case, steps: int, route: str, call: int) -> None:
+    arrived, changed = broken_off(case, steps, route, call)
+    assert not changed
+    assert arrived

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 from asha_core.arguments import detached
 from asha_core.errors import ConfigurationError, TaskError
 from asha_core.space import Configuration, SearchSpace
+from warmstart.clipping import Clipping
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from warmstart.optimizers import Group
+    from warmstart.optimizers import Group, Opaque
 
 Batch = Any  # whatever the problem's own losses take; a strategy only passes it on
 Heldout = Literal["half", "validation", "same"]
@@ -39,8 +40,7 @@ class Network:
         criterion: (outputs, batch, configuration) -> training loss, a scalar (label smoothing acts here).
         heldout_loss: (parameters, batch) -> scalar: plain, no smoothing, no augmentation.
         groups: configuration -> the optimiser's parameter groups, at the peak of any schedule.
-        max_norm: configuration -> the norm to which the gradient of these groups' parameters is clipped, as
-            ``torch.nn.utils.clip_grad_norm_`` does it; None: it is not.
+        clipping: configuration -> how the gradient of these groups' parameters is clipped before a step.
 
     What a function reads of the configuration is what it is taken to depend on, so each has to read it from
     the one that it is given.
@@ -50,8 +50,8 @@ class Network:
     forward: Callable[[Mapping[str, Tensor], Batch, Configuration], Any]
     criterion: Callable[[Any, Batch, Configuration], Tensor]
     heldout_loss: Callable[[Mapping[str, Tensor], Batch], Tensor]
-    groups: Callable[[Configuration], Sequence[Group]]
-    max_norm: Callable[[Configuration], float | None] = lambda configuration: None
+    groups: Callable[[Configuration], Sequence[Group | Opaque]]
+    clipping: Callable[[Configuration], Clipping] = lambda configuration: Clipping()
 
     def training_loss(
         self, parameters: Mapping[str, Tensor], batch: Batch, configuration: Configuration

@@ -26,12 +26,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
-
-from asha_core.errors import TaskError
+from torch import Tensor
 
 State = tuple[Tensor, ...]  # one parameter's; empty before the first step
 Slope = Mapping[str, float]  # setting -> its derivative by one coordinate; what is absent is 0
@@ -222,6 +220,33 @@ class Adam:
         return _weight_tangent(self.lr, slope.get("lr", 0.0), l2, l2_, theta, z, u, u_), (a_, s_)
 
 
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """One parameter group of an optimiser whose step is not known: only its settings are.
+
+    Attributes:
+        parameters: the names of the group's parameters.
+        kind: what optimiser it is, for people.
+    """
+
+    SETTINGS: ClassVar = ("lr", "momentum", "dampening", "weight_decay", "beta1", "beta2", "eps")
+
+    parameters: tuple[str, ...]
+    kind: str
+    lr: float = 0.0
+    momentum: float = 0.0
+    dampening: float = 0.0
+    weight_decay: float = 0.0
+    beta1: float = 0.0
+    beta2: float = 0.0
+    eps: float = 0.0
+
+    @property
+    def late(self) -> tuple[str, ...]:
+        """Settings that a first step mostly makes no use of."""
+        return ("momentum", "dampening", "beta1", "beta2")
+
+
 Group = SGD | Adam
 
 
@@ -251,52 +276,3 @@ def _root(s: Tensor) -> Tensor:
     """The square root, with derivative 0 at 0 instead of infinity."""
     positive = s > 0
     return torch.where(positive, torch.where(positive, s, 1.0).sqrt(), 0.0)
-
-
-def groups_of(optimizer: torch.optim.Optimizer, model: nn.Module) -> list[Group]:
-    """The settings of an optimiser's parameter groups, with parameters by name.
-
-    Raises:
-        TaskError: an optimiser whose step is not one of those above.
-    """
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    groups = []
-    for group in optimizer.param_groups:
-        for refused in ("maximize", "amsgrad"):
-            if group.get(refused):
-                raise TaskError(_unsupported(f"{type(optimizer).__name__}({refused}=True)"))
-        trained = [p for p in group["params"] if p.requires_grad]
-        strangers = sum(id(p) not in names for p in trained)
-        if strangers:
-            raise TaskError(
-                f"the optimiser has {strangers} parameters that are not the model's: build it from the model "
-                "that it is given, as optimizer(model, configuration)"
-            )
-        groups.append(_group(optimizer, group, tuple(names[id(p)] for p in trained)))
-    return groups
-
-
-def _group(optimizer: torch.optim.Optimizer, group: dict[str, Any], parameters: tuple[str, ...]) -> Group:
-    kind = type(optimizer)
-    lr, decay = float(group["lr"]), float(group.get("weight_decay", 0.0))
-    if kind is torch.optim.SGD:
-        return SGD(
-            parameters,
-            lr,
-            float(group["momentum"]),
-            float(group["dampening"]),
-            decay,
-            nesterov=bool(group["nesterov"]),
-        )
-    if kind in (torch.optim.Adam, torch.optim.AdamW):
-        beta1, beta2 = map(float, group["betas"])
-        decoupled = kind is torch.optim.AdamW or bool(group.get("decoupled_weight_decay", False))
-        return Adam(parameters, lr, beta1, beta2, float(group["eps"]), decay, decoupled)
-    raise TaskError(_unsupported(kind.__name__))
-
-
-def _unsupported(what: str) -> str:
-    return (
-        f"hyper-gradients look through {SUPPORTED}, and optimizer() gave {what}: use one of those, or the "
-        "route of finite differences (route=differences), which works with any optimiser"
-    )

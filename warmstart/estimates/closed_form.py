@@ -70,7 +70,7 @@ def one_step(
             changed = clipped.by_limit(name)
             both = changed.keys() & direction.keys()
             answer[name] += dot([changed[n] for n in both], [direction[n] for n in both])
-        direction = clipped.through(direction) if direction else direction
+        direction = clipped.back(direction)
     for name in first.through_loss:
         slope = loss_slope(network, space, configuration, name, first, train, loss_step)
         keep = name != first.through_loss[-1]

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from asha_core.errors import TaskError
 from asha_core.space import Configuration, SearchSpace
 from asha_core.space.watched import Watched
 from warmstart.estimates.stencils import SETTING_STEP, real_dimension, stencil
+from warmstart.estimates.types import CannotLookThrough
 from warmstart.moves import movable
-from warmstart.optimizers import SGD, Group
+from warmstart.optimizers import SGD, SUPPORTED, Group, Opaque
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +23,29 @@ class OptimizerSettings:
     """The optimiser under a configuration, and how coordinates act through it.
 
     Attributes:
-        groups: its parameter groups.
+        found: its parameter groups.
         slopes: coordinate -> (setting -> slope) of each group; only coordinates that move one.
     """
 
-    groups: Sequence[Group]
+    found: Sequence[Group | Opaque]
     slopes: Mapping[str, list[dict[str, float]]]
+
+    @property
+    def groups(self) -> list[Group]:
+        """Its parameter groups, whose steps are known.
+
+        Raises:
+            CannotLookThrough: they are not.
+        """
+        known = [group for group in self.found if not isinstance(group, Opaque)]
+        opaque = next((group.kind for group in self.found if isinstance(group, Opaque)), None)
+        if opaque is not None:
+            raise CannotLookThrough(
+                f"hyper-gradients look through {SUPPORTED}, and optimizer() gave {opaque}",
+                "use one of those, or the route of finite differences (route=differences), which works with "
+                "any optimiser",
+            )
+        return known
 
     def slope(self, coordinate: str, group: int) -> Mapping[str, float]:
         """Setting -> derivative by the coordinate, in one group."""
@@ -41,12 +58,12 @@ class OptimizerSettings:
 
     def acts_late(self, coordinate: str) -> bool:
         """Whether a coordinate moves settings that act from the second step on, and no others."""
-        late = {setting for group in self.groups for setting in group.late}
+        late = {setting for group in self.found for setting in group.late}
         return bool(moved := self.moved_by(coordinate)) and moved <= late
 
 
 def optimizer_settings(
-    groups_at: Callable[[Configuration], Sequence[Group]],
+    groups_at: Callable[[Configuration], Sequence[Group | Opaque]],
     space: SearchSpace,
     configuration: Configuration,
     wanted: Sequence[str],
@@ -56,7 +73,7 @@ def optimizer_settings(
     By central differences on plain numbers, so any mapping (lr = lr0 * batch/256, say) is right.
 
     Raises:
-        TaskError: the groups come and go along a coordinate; or the optimiser cannot be looked through.
+        CannotLookThrough: the groups come and go along a coordinate.
     """
     watched = Watched(configuration)
     here = groups_at(watched)
@@ -70,10 +87,11 @@ def optimizer_settings(
         for weight, there in points:
             beside = groups_at(there)
             if [type(group) for group in beside] != [type(group) for group in here]:
-                raise TaskError(
+                raise CannotLookThrough(
                     f"a little beside this value of {name}, the optimiser has other parameter groups, or is "
-                    "of another kind: make the same groups for every value, or use the route of finite "
-                    "differences (route=differences)"
+                    "of another kind",
+                    "make the same groups for every value, or use the route of finite differences "
+                    "(route=differences)",
                 )
             for index, (row, group, other) in enumerate(zip(rows, here, beside, strict=True)):
                 begins[index] |= _nesterov_begins(group, other)
@@ -88,7 +106,7 @@ def optimizer_settings(
     return OptimizerSettings(groups, slopes)
 
 
-def _nesterov_begins(group: Group, other: Group) -> bool:
+def _nesterov_begins(group: Group | Opaque, other: Group | Opaque) -> bool:
     """Whether momentum is 0 here, and Nesterov's beside it, as with ``SGD(..., nesterov=momentum > 0)``.
 
     At 0 both kinds are the same step, but the slope of what lies beside it is that of Nesterov's.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from asha_core.errors import SettingError
 from asha_core.space import Configuration, SearchSpace
 from warmstart.base import Batch, Losses
-from warmstart.estimates.types import Estimate, Route
+from warmstart.estimates.types import CannotLookThrough, Estimate, Route
 
 if TYPE_CHECKING:
     from warmstart.estimates.dependence import OptimizerSettings
@@ -33,13 +33,13 @@ def estimate(
         train: one batch a step, H at least 1.
         heldout: other samples.
         route: "auto": closed form for H = 1 and tangents for more; finite differences on the configuration
-            where there is no network, or where it cannot be differentiated (a layer without a double backward
-            at H > 1, say). "first-order": as "auto", without Hessian-vector products, which is no
-            derivative any more for H > 1, and half as dear.
+            where there is no network, or where it cannot be differentiated (another optimiser than those that
+            are looked through; a layer without a double backward at H > 1, say). "first-order": as "auto",
+            without Hessian-vector products, which is no derivative any more for H > 1, and half as dear.
         only: names of the coordinates that are wanted; None: all that can be moved.
         settings: of the optimiser under this configuration, where they are known already.
     Raises:
-        TaskError: the optimiser is not one that can be looked through, and ``route`` is not "differences".
+        TaskError: the optimiser is not one that can be looked through, and ``route`` asks for that.
         SettingError: a route that needs a network, and there is none; or "closed" with H > 1.
     """
     from warmstart.estimates.differences import differences  # it loads numpy, and the others torch
@@ -54,14 +54,15 @@ def estimate(
         raise SettingError(f'route "closed" looks 1 step ahead, and lookahead is {len(train)}: use "auto"')
     try:
         return _differentiated(losses, space, configuration, train, heldout, route, only, settings)
-    except RuntimeError as error:
+    except (RuntimeError, CannotLookThrough) as error:
         import torch
 
         if not may_fall_back or isinstance(error, torch.OutOfMemoryError):
             raise
         # were it a defect of the loss itself, differences would meet it again, and raise it
         found = differences(losses, space, configuration, train, heldout, only=only)
-        return replace(found, fallback=str(error).partition("\n")[0][:200])
+        why = error.why if isinstance(error, CannotLookThrough) else str(error)
+        return replace(found, fallback=why.partition("\n")[0][:200])
 
 
 def _differentiated(

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from asha_core.errors import TaskError
+
 Route = Literal["auto", "closed", "tangents", "first-order", "differences"]
 
 ROUTES: tuple[Route, ...] = get_args(Route)
@@ -36,3 +38,17 @@ class Estimate:
     def finite(self) -> bool:
         """Whether every number of it is."""
         return all(map(math.isfinite, (*self.gradient.values(), self.final)))
+
+
+class CannotLookThrough(TaskError):
+    """What hyper-gradients cannot be differentiated through, and finite differences are right about.
+
+    Args:
+        why: what that is, in a few words; the fallback's reason where the route is left open.
+        instead: what works, where the route was asked for.
+    """
+
+    def __init__(self, why: str, instead: str = "") -> None:
+        self.why = why
+        instead = instead or "use the route of finite differences (route=differences)"
+        super().__init__(f"{why}: {instead}")

@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,10 +24,18 @@ from asha_core.space import Configuration, SearchSpace
 from asha_core.space.watched import Watched
 from asha_core.streams import stream_seed
 from warmstart.base import Heldout, Losses, Network
+from warmstart.clipping import Clipping
 from warmstart.estimates.modes import differentiable
 from warmstart.moves import movable
-from warmstart.optimizers import Group, groups_of
+from warmstart.optimizers import Group, Opaque
 from warmstart.problem.randomness import generator_for, own_randomness
+from warmstart.problem.real_optimizer import (
+    before_evaluation,
+    check_weights,
+    groups_of,
+    take_step,
+    the_optimizer,
+)
 from warmstart.problem.samples import Data, Pair, arguments, count, mini_batch, part
 
 
@@ -43,7 +52,7 @@ class Ingredients:
     augment: Callable[[Any, Configuration, torch.Generator], Any] | None
     prepare: Callable[[Any], Any] | None
     validation: Data | None
-    max_grad_norm: Callable[[Configuration], float | None]
+    clipping: Callable[[Configuration], Clipping]
     autocast: torch.dtype | None
     device: str | None
     seed: int
@@ -85,7 +94,7 @@ class ModelLosses:
             self._criterion,
             self._heldout,
             self._groups,
-            self._given.max_grad_norm,
+            self._given.clipping,
         )
         return Losses(self.batches, self._after, network)
 
@@ -148,8 +157,9 @@ class ModelLosses:
                 return self._given.heldout_loss(outputs, samples.targets)
             return self._given.loss(outputs, samples.targets, self._configuration)
 
-    def _groups(self, config: Configuration) -> list[Group]:
-        return groups_of(self._given.optimizer(self.model, config), self.model)
+    def _groups(self, config: Configuration) -> list[Group | Opaque]:
+        optimizer = the_optimizer(self._given.optimizer(self.model, config))
+        return groups_of(optimizer, dict(self.model.named_parameters()))
 
     def _after(self, config: Configuration, train: Sequence[Samples], heldout: Samples) -> float:
         with differentiable():
@@ -168,31 +178,26 @@ class ModelLosses:
             )
         _training(fresh)
         theta = dict(fresh.named_parameters())
-        optimizer = self._given.optimizer(fresh, config)
+        optimizer = the_optimizer(self._given.optimizer(fresh, config))
+        check_weights(optimizer, theta)
         for samples in train:
-            closure: Any = self._closure(fresh, theta, samples, config, optimizer)
-            optimizer.step(closure)
+            take_step(optimizer, partial(self._backward, fresh, theta, samples, config, optimizer))
+        before_evaluation(optimizer)
         return theta
 
-    def _closure(
+    def _backward(
         self,
         model: nn.Module,
         theta: Mapping[str, Tensor],
         samples: Samples,
         config: Configuration,
         optimizer: torch.optim.Optimizer,
-    ) -> Callable[[], Tensor]:
-        def closure() -> Tensor:  # some optimisers, such as LBFGS, call it more than once
-            optimizer.zero_grad()
-            loss = self._criterion(self._outputs(model, theta, samples, config), samples, config)
-            loss.backward()  # type: ignore[no-untyped-call]
-            limit = self._given.max_grad_norm(config)
-            if limit is not None:
-                trained = [weight for group in optimizer.param_groups for weight in group["params"]]
-                nn.utils.clip_grad_norm_(trained, limit)
-            return loss
-
-        return closure
+    ) -> Tensor:
+        loss = self._criterion(self._outputs(model, theta, samples, config), samples, config)
+        loss.backward()  # type: ignore[no-untyped-call]
+        trained = [weight for group in optimizer.param_groups for weight in group["params"]]
+        self._given.clipping(config).apply(trained)
+        return loss
 
     def _precision(self) -> AbstractContextManager[Any]:
         if self._given.autocast is None:

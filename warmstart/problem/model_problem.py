@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from asha_core.arguments import number
 from asha_core.errors import SettingError
 from asha_core.space import Configuration, SearchSpace
 from warmstart.base import Losses
+from warmstart.clipping import Clipping
 from warmstart.estimates.modes import differentiable
 from warmstart.problem.model_losses import Ingredients, ModelLosses
 from warmstart.problem.samples import Data as Data  # noqa: PLC0414 - exported, and mypy wants it said
@@ -42,6 +42,9 @@ class ModelProblem:
         validation: as ``data``, for the strategies that are told to hold out validation samples.
         max_grad_norm: the norm to which training clips its gradient (``torch.nn.utils.clip_grad_norm_``), or
             a function of the configuration that gives it; hyper-gradients go through it. None: it does not.
+            A training loop that clips must say so here: a warm start cannot see it.
+        max_grad_value: the same for ``torch.nn.utils.clip_grad_value_``, in the place of ``max_grad_norm``.
+        norm_type: which norm ``max_grad_norm`` is of: 2, 1, another p, or math.inf.
         autocast: torch.bfloat16 for mixed precision; None: none. There is no gradient scaler here, so
             float16 is refused.
         device: where samples are moved to. None: where the model's weights are.
@@ -63,6 +66,8 @@ class ModelProblem:
         prepare: Callable[[Any], Any] | None = None,
         validation: Data | None = None,
         max_grad_norm: Callable[[Configuration], float | None] | float | None = None,
+        max_grad_value: Callable[[Configuration], float | None] | float | None = None,
+        norm_type: float = 2.0,
         autocast: torch.dtype | None = None,
         device: str | None = None,
         seed: int = 0,
@@ -75,8 +80,7 @@ class ModelProblem:
         check_data("data", data)
         if validation is not None:
             check_data("validation", validation)
-        if not (max_grad_norm is None or callable(max_grad_norm)):
-            max_grad_norm = number("max_grad_norm", max_grad_norm, above=0.0)
+        clipping = _clipping(max_grad_norm, max_grad_value, norm_type)
         self.space = space
         self._ingredients = Ingredients(
             space,
@@ -88,7 +92,7 @@ class ModelProblem:
             augment,
             prepare,
             validation,
-            max_grad_norm if callable(max_grad_norm) else lambda configuration: max_grad_norm,
+            clipping,
             autocast,
             device,
             seed,
@@ -102,3 +106,22 @@ class ModelProblem:
     def ingredients(self, configuration: Configuration) -> Ingredients:
         """What it is made of under this configuration."""
         return self._ingredients
+
+
+def _clipping(norm: Any, value: Any, norm_type: float) -> Callable[[Configuration], Clipping]:
+    """How gradients are clipped, by configuration.
+
+    Args:
+        norm, value: each a limit, a function of the configuration that gives one, or None.
+    """
+    if not (callable(norm) or callable(value)):
+        always = Clipping(norm, norm_type, value)
+        return lambda configuration: always
+    Clipping(None if callable(norm) else norm, norm_type, None if callable(value) else value)
+
+    def clipping(config: Configuration) -> Clipping:
+        return Clipping(
+            norm(config) if callable(norm) else norm, norm_type, value(config) if callable(value) else value
+        )
+
+    return clipping

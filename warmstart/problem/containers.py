@@ -155,6 +155,30 @@ def _slot(holder: Any, slot: types.MemberDescriptorType) -> Any:
         return MISSING
 
 
+def keep_form(one: Any, attributes: dict[str, Any]) -> Restorer:
+    """An object's class, and which dict holds its attributes."""
+    cls = type(one)
+
+    def put_back() -> None:
+        if type(one) is not cls:
+            object.__setattr__(one, "__class__", cls)
+        if object.__getattribute__(one, "__dict__") is not attributes:
+            object.__setattr__(one, "__dict__", attributes)
+
+    return put_back
+
+
+def keep_cache(one: Any) -> Restorer:
+    """A ``functools.lru_cache``: results that were added may come from other weights, so all go."""
+    misses = one.cache_info().misses
+
+    def put_back() -> None:
+        if one.cache_info().misses != misses:
+            one.cache_clear()
+
+    return put_back
+
+
 def keep_class(cls: type) -> Restorer:
     """The attributes of a class, but for those that Python itself keeps there."""
     kept = dict(type.__getattribute__(cls, "__dict__"))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import builtins
 import dis
 import functools
 import sys
 from pathlib import PurePath
 from types import CodeType, FunctionType
+from typing import NamedTuple
 
 OUR_OWN = frozenset({"asha_core", "trials", "warmstart", "analysis"})
 PACKAGES = frozenset({"site-packages", "dist-packages"})
@@ -40,22 +40,31 @@ def users_function(function: FunctionType) -> bool:
     return not (isinstance(name, str) and of_a_library(name))
 
 
-@functools.lru_cache(maxsize=4096)
-def mentioned(code: CodeType) -> tuple[frozenset[str], frozenset[str]]:
-    """The global names that code and the functions inside it mention; those of them that it binds or
-    deletes. Names of attributes are among the first: nothing is lost by looking at too many.
+class Mentioned(NamedTuple):
+    """The names in code, and in the functions inside it: global ones; those of them that it binds or deletes;
+    all others, attributes' names among them.
     """
-    names = set(code.co_names)
+
+    names: frozenset[str]
+    bound: frozenset[str]
+    attributes: frozenset[str]
+
+
+@functools.lru_cache(maxsize=4096)
+def mentioned(code: CodeType) -> Mentioned:
+    """The names in code."""
+    names: set[str] = set()
     bound: set[str] = set()
-    if not {dis.opmap["STORE_GLOBAL"], dis.opmap["DELETE_GLOBAL"]}.isdisjoint(code.co_code[::2]):
-        bound.update(
-            step.argval
-            for step in dis.get_instructions(code)
-            if step.opname in ("STORE_GLOBAL", "DELETE_GLOBAL")
-        )
+    attributes = set(code.co_names)
+    for step in dis.get_instructions(code):
+        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            names.add(step.argval)
+        elif step.opname in ("STORE_GLOBAL", "DELETE_GLOBAL"):
+            bound.add(step.argval)
     for inner in code.co_consts:
         if isinstance(inner, CodeType):
-            more, changed = mentioned(inner)
-            names |= more
-            bound |= changed
-    return frozenset(names), frozenset(bound - vars(builtins).keys())
+            more = mentioned(inner)
+            names |= more.names
+            bound |= more.bound
+            attributes |= more.attributes
+    return Mentioned(frozenset(names), frozenset(bound), frozenset(attributes))

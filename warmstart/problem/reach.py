@@ -8,7 +8,6 @@ its pickled state (a Lightning module's trainer).
 
 from __future__ import annotations
 
-import argparse
 import collections
 import functools
 import io
@@ -21,11 +20,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, Sampler
 
 from warmstart.problem import containers
 from warmstart.problem.containers import MISSING, KeptDict, Restorer
-from warmstart.problem.origins import mentioned, users_class, users_function
+from warmstart.problem.layouts import ATOMS, CLOSED, Layout, layout
+from warmstart.problem.origins import mentioned, of_a_library, users_class, users_function
 from warmstart.problem.tensor_records import TensorRecord, record
 
 # an attribute's values are kept up to this many elements; more are shared with what runs
@@ -33,36 +32,6 @@ LARGEST_COPY = 2**20
 # members of a container of more than this are not looked into: it is data
 MOST_MEMBERS = 10_000
 
-ATOMS: frozenset[type] = frozenset(
-    {
-        *(
-            int,
-            float,
-            complex,
-            bool,
-            str,
-            bytes,
-            type(None),
-            type(Ellipsis),
-            type(NotImplemented),
-            slice,
-            range,
-        ),
-        *(types.ModuleType, torch.dtype, torch.device, torch.Size, torch.layout, torch.memory_format, object),
-    }
-)
-# of libraries' classes, those whose attributes are looked at
-OPEN = (
-    *(nn.Module, torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler, torch.amp.GradScaler),
-    *(
-        types.SimpleNamespace,
-        argparse.Namespace,
-        collections.UserDict,
-        collections.UserList,
-        functools.partial,
-    ),
-    *(weakref.WeakKeyDictionary, weakref.WeakValueDictionary, weakref.WeakSet),
-)
 GENERATORS = (
     torch.Generator,
     random.Random,
@@ -70,8 +39,9 @@ GENERATORS = (
     np.random.RandomState,
     np.random.BitGenerator,
 )
-CLOSED = (Dataset, DataLoader, Sampler)
 BINDING = (property, staticmethod, classmethod, functools.partialmethod, functools.cached_property)
+
+CACHED = functools._lru_cache_wrapper
 
 Handler = Callable[[Any], None]
 
@@ -100,6 +70,9 @@ class Reach:
         self._look_at(roots)
         while self._waiting:
             self._visit(self._waiting.pop())
+        # bound methods: a circle, which would keep copies of weights until the collector finds it
+        self._handlers.clear()
+        self._held.clear()
 
     def put_back(self) -> None:
         """Bindings, containers, positions and random states, as they were."""
@@ -146,8 +119,9 @@ class Reach:
         if issubclass(cls, CLOSED):
             return _nothing
         handlers = [handler for base, handler in self._kinds() if issubclass(cls, base)]
-        if issubclass(cls, OPEN) or any(users_class(base) for base in cls.__mro__[:-1]):
-            handlers.append(functools.partial(self._attributes, *self._layout(cls)))
+        form = layout(cls)
+        if form is not None:
+            handlers.append(functools.partial(self._attributes, form))
         if issubclass(cls, nn.Module):
             handlers.append(self._module)
         if len(handlers) < 2:
@@ -170,6 +144,7 @@ class Reach:
             (types.CellType, self._cell),
             (functools.partial, lambda one: self._look_at((one.func, one.args, one.keywords))),
             (BINDING, self._binding),
+            (CACHED, self._cached),
             (weakref.ReferenceType, lambda one: self._look_at((weakref.ReferenceType.__call__(one),))),
             (GENERATORS, lambda one: self._keep(containers.keep_generator(one))),
             (io.IOBase, lambda one: self._keep(containers.keep_position(one))),
@@ -192,47 +167,21 @@ class Reach:
             self._look_at(base.values(one))
             self._look_at(base.keys(one))
 
-    def _layout(
-        self, cls: type
-    ) -> tuple[list[type], list[types.MemberDescriptorType], Callable[[Any], Any] | None]:
-        """Of a class: the users' classes that it is made of, its slots, a library's way to pickle it."""
-        users = [base for base in cls.__mro__ if users_class(base)]
-        spaces = [type.__getattribute__(base, "__dict__") for base in cls.__mro__]
-        spaces = [space for space in spaces if "__slots__" in space]
-        slots = [
-            value for space in spaces for value in space.values() if type(value) is types.MemberDescriptorType
-        ]
-        pickled: Callable[[Any], Any] | None = None
-        if issubclass(cls, nn.Module):
-            owner = next(
-                base for base in cls.__mro__ if "__getstate__" in type.__getattribute__(base, "__dict__")
-            )
-            if owner not in (object, nn.Module) and not users_class(owner):
-                pickled = vars(owner)["__getstate__"]
-        return users, slots, pickled
-
-    def _attributes(
-        self,
-        users: list[type],
-        slots: list[types.MemberDescriptorType],
-        pickled: Callable[[Any], Any] | None,
-        one: Any,
-    ) -> None:
-        for slot in slots:
+    def _attributes(self, form: Layout, one: Any) -> None:
+        for slot in form.slots:
             value, restorer = containers.keep_slot(one, slot)
             self._keep(restorer)
             self._look_at((value,))
-        self._look_at(users)
+        self._look_at(form.users)
         try:
             attributes = object.__getattribute__(one, "__dict__")
         except AttributeError:
             return
-        self._restorers.append(_keep_dict_and_class(one, attributes))
-        if id(attributes) in self._seen:
-            return
-        self._seen.add(id(attributes))
-        self._dicts.append(KeptDict(attributes, dict))
-        self._look_at(attributes.values() if pickled is None else _pickled(one, attributes, pickled))
+        self._keep(containers.keep_form(one, attributes))
+        if id(attributes) not in self._seen:
+            self._seen.add(id(attributes))
+            self._dicts.append(KeptDict(attributes, dict))
+            self._look_at(form.values(one, attributes))
 
     def _module(self, module: nn.Module) -> None:
         self.modules.append(module)
@@ -244,7 +193,7 @@ class Reach:
                     self.registered.append((module, kind, name, tensor))
                     self._look_at((tensor,))
         if isinstance(module, torch.jit.ScriptModule):
-            self._look_at(child for _, child in attributes["_modules"].items())
+            self._look_at(child for _, child in module._modules.items())
             self._keep(containers.keep_attribute(module, "training", module.training))
 
     def _tensor(self, tensor: Tensor) -> None:
@@ -277,9 +226,17 @@ class Reach:
             self._globals(function)
 
     def _globals(self, function: types.FunctionType) -> None:
-        names, bound = mentioned(function.__code__)
+        told = mentioned(function.__code__)
         space = function.__globals__
-        for name in names & space.keys() | bound:
+        self._bindings(space, told.names & space.keys() | told.bound)
+        for name in told.names & space.keys():
+            value = space[name]
+            if type(value) is types.ModuleType and not of_a_library(value.__name__):
+                # a user's module that serves as a namespace
+                self._bindings(vars(value), told.attributes & vars(value).keys())
+
+    def _bindings(self, space: dict[str, Any], names: Iterable[str]) -> None:
+        for name in names:
             value = space.get(name, MISSING)
             if (id(space), name) not in self._names and not isinstance(value, types.ModuleType):
                 self._names.add((id(space), name))
@@ -297,6 +254,10 @@ class Reach:
             self._keep(containers.keep_class(cls))
             self._look_at(type.__getattribute__(cls, "__dict__").values())
 
+    def _cached(self, one: Any) -> None:
+        self._keep(containers.keep_cache(one))
+        self._look_at((one.__wrapped__, one.__dict__))
+
     def _binding(self, one: Any) -> None:
         """What stands in classes for a function."""
         names = ("fget", "fset", "fdel", "__func__", "func")
@@ -310,26 +271,3 @@ def _each(handlers: list[Handler], one: Any) -> None:
 
 def _nothing(_: Any) -> None:
     """An object that is not looked into."""
-
-
-def _keep_dict_and_class(one: Any, attributes: dict[str, Any]) -> Restorer:
-    cls = type(one)
-
-    def put_back() -> None:
-        if type(one) is not cls:
-            object.__setattr__(one, "__class__", cls)
-        if object.__getattribute__(one, "__dict__") is not attributes:
-            object.__setattr__(one, "__dict__", attributes)
-
-    return put_back
-
-
-def _pickled(one: Any, attributes: dict[str, Any], pickled: Callable[[Any], Any]) -> list[Any]:
-    """The attributes that a library's class pickles: a trainer is left out."""
-    try:
-        state = pickled(one)
-    except Exception:  # it cannot be pickled, which does not matter here
-        state = None
-    if not isinstance(state, dict):
-        return list(attributes.values())
-    return [value for name, value in attributes.items() if state.get(name) is not None]

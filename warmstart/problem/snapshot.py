@@ -7,7 +7,7 @@ place, so that everyone who holds an object still holds the same one, with what 
 Not seen, and so not put back: what stands in objects of libraries' classes, values of attributes and
 closures that have more than 2**20 elements (unless they are registered, trained, or an optimiser's state),
 members of containers of more than 10,000, memory that is shared with numpy arrays and was registered,
-iterators, caches of ``functools.lru_cache``, hooks on nodes of a graph, files that are only written.
+iterators, hooks on nodes of a graph, files that are only written.
 
 A graph does not outlive a ``rewind``: torch keeps a leaf in a graph by reference, and would differentiate
 with the leaf's new values without a word.
@@ -27,6 +27,7 @@ from warmstart.problem.tensor_records import (
     changed,
     contents,
     forget_gradient,
+    put_back_contents,
     put_back_flags,
     put_back_gradient,
     put_back_storage,
@@ -62,16 +63,13 @@ class Snapshot:
             moved = {id(one.tensor) for one in own}
             self._copies = Copies(own)
             self._in_place = [one for one in kept if id(one.tensor) not in moved]
-            self._contents = [
-                put_back
+            self._contents = contents(
+                one
                 for one in self._in_place
-                if (
-                    one.data.numel() <= LARGEST_COPY
-                    or (one.leaf and one.requires_grad)
-                    or id(one.tensor) in reach.always_copied
-                )
-                and (put_back := contents(one)) is not None
-            ]
+                if one.data.numel() <= LARGEST_COPY
+                or (one.leaf and one.requires_grad)
+                or id(one.tensor) in reach.always_copied
+            )
             self._compared = aside
             try:
                 self._copies.place()
@@ -109,8 +107,7 @@ class Snapshot:
             put_back_flags(kept)
         for kept in self._in_place:
             put_back_storage(kept)
-        for put_back in self._contents:
-            put_back()
+        put_back_contents(self._contents)
 
     def _without_gradients(self) -> None:
         for kept in self._reach.tensors.values():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import contextlib
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -53,13 +54,21 @@ def put_back_flags(kept: TensorRecord) -> None:
     if type(tensor) is not kept.cls:
         object.__setattr__(tensor, "__class__", kept.cls)
     if kept.leaf and not tensor.is_leaf:
-        tensor.detach_()
+        _out_of_the_graph(kept)
     if tensor._backward_hooks is not kept.hooks:
         tensor._backward_hooks = kept.hooks
     if tensor._post_accumulate_grad_hooks is not kept.accumulate_hooks:
         tensor._post_accumulate_grad_hooks = kept.accumulate_hooks
     if kept.leaf and tensor.requires_grad != kept.requires_grad:
         tensor.requires_grad_(kept.requires_grad)
+
+
+def _out_of_the_graph(kept: TensorRecord) -> None:
+    try:
+        kept.tensor.detach_()
+    except RuntimeError:  # a view, whose graph is its base's: the same object, with another tensor inside
+        with contextlib.suppress(RuntimeError):
+            torch._C._swap_tensor_impl(kept.tensor, kept.data.detach())
 
 
 def put_back_storage(kept: TensorRecord) -> None:
@@ -185,22 +194,30 @@ def _differ(old: Tensor, new: Tensor) -> bool | Tensor:
         return False
 
 
-class Contents:
-    """The values of a tensor that stays where it is: others may look at the same memory."""
+def contents(kept: Iterable[TensorRecord]) -> list[tuple[TensorRecord, Tensor]]:
+    """The values of tensors that stay where they are, since others may look at the same memory."""
+    found = []
+    for one in kept:
+        try:
+            data = _distinct(one.data)
+            found.append((one._replace(data=data), data.clone()))
+        except (NotImplementedError, RuntimeError):
+            continue  # what cannot be copied is shared
+    return found
 
-    def __init__(self, kept: TensorRecord) -> None:
-        self._kept = kept
-        self._values = kept.data.clone()
 
-    def put_back(self) -> None:
-        """Write what differs."""
-        if changed([(self._values, self._kept.data)])[0]:
-            self._kept.data.copy_(self._values)
+def _distinct(data: Tensor) -> Tensor:
+    """Each element once: what is expanded cannot be written."""
+    if data.layout is torch.strided:
+        for dimension, (size, stride) in enumerate(zip(data.shape, data.stride(), strict=True)):
+            if stride == 0 and size > 1:
+                data = data.narrow(dimension, 0, 1)
+    return data
 
 
-def contents(kept: TensorRecord) -> Callable[[], None] | None:
-    """What puts the values of a tensor back; None where they cannot be kept."""
-    try:
-        return Contents(kept).put_back
-    except (NotImplementedError, RuntimeError):
-        return None
+def put_back_contents(kept: Sequence[tuple[TensorRecord, Tensor]]) -> None:
+    """Write the values that differ."""
+    differ = changed([(values, one.data) for one, values in kept])
+    for (one, values), differs in zip(kept, differ, strict=True):
+        if differs:
+            one.data.copy_(values)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import re
 import time
+import weakref
 from typing import Any
 
 import pytest
@@ -11,11 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from tests.warmstart.problem import namespace
 from tests.warmstart.problem.pictures import describe, differences
 from tests.warmstart.problem.writers import WRITERS, Counting, Hostile, MomentumEncoder, ones
 from warmstart.problem.snapshot import Snapshot
 
 pytestmark = pytest.mark.filterwarnings("ignore:Lazy modules")
+unrelated = nn.Linear(1, 1)
 kinds = pytest.mark.parametrize("kind", WRITERS)
 
 
@@ -269,6 +274,62 @@ def test_scripted_modules_are_copied_too() -> None:
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert model.training
     assert all(p.grad is None for p in model.parameters())
+
+
+def test_a_module_of_the_users_that_serves_as_a_namespace() -> None:
+    def loss(x: Tensor) -> Tensor:
+        namespace.steps += 1
+        namespace.log.append(x)
+        return x.sum()
+
+    snapshot = Snapshot([loss])
+    loss(ones(2))
+    assert (namespace.steps, len(namespace.log)) == (1, 2)
+    snapshot.restore()
+    assert (namespace.steps, namespace.log) == (0, [1])
+
+
+def test_results_that_were_cached_meanwhile_are_forgotten() -> None:
+    layer = nn.Linear(2, 2)
+
+    @functools.lru_cache
+    def norm(n: int) -> Tensor:
+        return layer.weight.norm() * n
+
+    norm(1)
+    snapshot = Snapshot([norm])
+    norm(1)
+    snapshot.rewind()
+    assert norm.cache_info().currsize == 1
+    layer.weight.data.mul_(3)
+    norm(2)
+    snapshot.restore()
+    assert torch.equal(norm(2), 2 * layer.weight.norm())
+
+
+def test_what_shares_no_more_than_a_name_with_an_attribute_is_left_alone() -> None:
+    class Net(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return self.unrelated(x)
+
+    snapshot = Snapshot([Net()])
+    assert unrelated not in snapshot.modules
+    snapshot.restore()
+
+
+def test_a_snapshot_that_is_dropped_gives_its_memory_back_at_once() -> None:
+    model = Counting()
+    snapshot = Snapshot([model, torch.optim.SGD(model.parameters())])
+    kept = weakref.ref(snapshot._copies)
+    copy = weakref.ref(model.layer.weight.untyped_storage())
+    snapshot.restore()
+    gc.disable()
+    try:
+        del snapshot
+        assert kept() is None
+        assert copy() is None
+    finally:
+        gc.enable()
 
 
 def test_data_is_not_walked() -> None:

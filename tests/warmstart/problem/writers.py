@@ -178,6 +178,26 @@ def _() -> Written:
     return [layer], act
 
 
+@writer("a buffer that views another tensor, and gets a graph")
+def _() -> Written:
+    layer = nn.Linear(3, 3)
+    layer.register_buffer("row", layer.weight.detach()[1])
+
+    def act() -> None:
+        layer.row.mul_(layer(ones(2, 3)).mean(0))
+
+    return [layer], act
+
+
+@writer("an attribute that is expanded")
+def _() -> Written:
+    model = Counting()
+    model.wide = ones(2, 1).expand(2, 4)  # type: ignore[assignment]
+    base = model.wide._base
+    assert base is not None
+    return [model], lambda: base.add_(1)
+
+
 @writer("a nonlocal counter, and a list in a closure")
 def _() -> Written:
     step, losses, beta = 0, [1.0], None

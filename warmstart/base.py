@@ -8,6 +8,7 @@ no trace: weights, iterators and global random states are as they were.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
@@ -29,18 +30,64 @@ HELDOUT: tuple[Heldout, ...] = get_args(Heldout)
 COORDINATES: tuple[Coordinates, ...] = get_args(Coordinates)
 
 
+class Running:
+    """A network while it is measured: where its weights are, and the state that its passes leave.
+
+    This one is of networks that are plain functions of their parameters, and keep no state.
+
+    Attributes:
+        weights: name -> tensor, from which the next pass takes its weights; may be written to.
+    """
+
+    def __init__(self, parameters: Mapping[str, Tensor]) -> None:
+        self.weights = {name: value.detach().clone() for name, value in parameters.items()}
+
+    def put(self, theta: Mapping[str, Tensor]) -> None:
+        """Take other weights. A graph that is kept can be differentiated where it has its own again."""
+        for name, value in self.weights.items():
+            value.copy_(theta[name])
+
+    def leaves(self, configuration: Configuration) -> dict[str, Tensor]:
+        """The weights as leaves of the graph of a pass under this configuration."""
+        # not detach: their memory is written to, and no graph is to mind
+        return {name: value.data.requires_grad_() for name, value in self.weights.items()}
+
+    def mark(self) -> Any:
+        """The state as it is, weights aside."""
+        return None
+
+    def rewind(self, mark: Any) -> None:
+        """The state of a mark again."""
+
+    def check(self, mark: Any, loss: Tensor, leaves: Mapping[str, Tensor], *, order: int) -> None:
+        """Raise ``CannotLookThrough`` where what autograd makes of a loss is not known to be what is wanted.
+
+        Args:
+            mark: the state before the pass.
+            order: 0: the gradient as the optimiser is given it; 1: the loss's true derivative; 2: the true
+                derivative of the gradient.
+        """
+
+
+def _plain(network: Network) -> AbstractContextManager[Running]:
+    return nullcontext(Running(network.parameters))
+
+
 @dataclass(frozen=True, slots=True)
 class Network:
     """A freshly initialised network as a function of its parameters, to be differentiated.
 
     Attributes:
         parameters: name -> tensor; an estimate leaves them as they were.
-        forward: (parameters, batch, configuration) -> outputs of the network for the training inputs, as the
+        forward: (leaves, batch, configuration) -> outputs of the network for the training inputs, as the
             configuration augments them; with the same randomness for the same batch.
         criterion: (outputs, batch, configuration) -> training loss, a scalar (label smoothing acts here).
-        heldout_loss: (parameters, batch) -> scalar: plain, no smoothing, no augmentation.
+        heldout_loss: (leaves, batch) -> scalar: plain, no smoothing, no augmentation.
         groups: configuration -> the optimiser's parameter groups, at the peak of any schedule.
         clipping: configuration -> how the gradient of these groups' parameters is clipped before a step.
+        running: network -> a context in which it is measured, and which leaves no trace of that. The leaves
+            of passes are those that ``Running.leaves`` gave last.
+        undisturbed: a context that puts back what ``groups`` changes besides.
 
     What a function reads of the configuration is what it is taken to depend on, so each has to read it from
     the one that it is given.
@@ -52,12 +99,14 @@ class Network:
     heldout_loss: Callable[[Mapping[str, Tensor], Batch], Tensor]
     groups: Callable[[Configuration], Sequence[Group | Opaque]]
     clipping: Callable[[Configuration], Clipping] = lambda configuration: Clipping()
+    running: Callable[[Network], AbstractContextManager[Running]] = _plain
+    undisturbed: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def training_loss(
-        self, parameters: Mapping[str, Tensor], batch: Batch, configuration: Configuration
+        self, leaves: Mapping[str, Tensor], batch: Batch, configuration: Configuration
     ) -> Tensor:
         """``criterion`` of what ``forward`` gives."""
-        return self.criterion(self.forward(parameters, batch, configuration), batch, configuration)
+        return self.criterion(self.forward(leaves, batch, configuration), batch, configuration)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,8 @@ def optimizer_settings_of(
 
     try:
         names = list(movable(space, configuration))
-        return optimizer_settings(losses.network.groups, space, configuration, names)
+        with losses.network.undisturbed():
+            return optimizer_settings(losses.network.groups, space, configuration, names)
     except TaskError:  # which an estimate raises again, if it needs them
         return None
 

@@ -23,7 +23,7 @@ from warmstart.base import Batch, Losses, Network
 from warmstart.estimates.dependence import OptimizerSettings, optimizer_settings, wanted_names
 from warmstart.estimates.estimate import estimate
 from warmstart.estimates.modes import differentiable, twice_differentiable
-from warmstart.estimates.passes import gradients, leaves_of
+from warmstart.estimates.passes import gradients
 from warmstart.estimates.stencils import real_dimension
 from warmstart.estimates.types import Estimate
 from warmstart.optimizers import Group, State
@@ -72,7 +72,7 @@ def reversed_steps(
     }
     groups = [_group(group, settings, index, psi) for index, group in enumerate(settings.groups)]
     native = Watched(_native(space, configuration, psi))
-    theta: dict[str, Tensor] = leaves_of(network.parameters)
+    theta: dict[str, Tensor] = {n: p.detach().requires_grad_() for n, p in network.parameters.items()}
     state: dict[str, State] = {}
     taken: Counter[str] = Counter()
     for batch in train:

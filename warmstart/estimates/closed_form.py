@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from asha_core.space import Configuration, SearchSpace
-from warmstart.base import Batch, Network
+from warmstart.base import Batch, Network, Running
 from warmstart.estimates.clipping import limit_of
 from warmstart.estimates.dependence import OptimizerSettings, optimizer_settings, wanted_names
-from warmstart.estimates.passes import Tensors, leaves_of, loss_slope, training_pass
+from warmstart.estimates.passes import Tensors, heldout_pass, loss_slope, training_pass
 from warmstart.estimates.stencils import LOSS_STEP, stencil_over
 from warmstart.estimates.streaming import dot, each_gradient, pieces
 from warmstart.estimates.types import Estimate
@@ -44,14 +44,30 @@ def one_step(
     """
     wanted = wanted_names(space, configuration, only)
     settings = settings or optimizer_settings(network.groups, space, configuration, wanted)
+    with network.running(network) as running:
+        batches = train, heldout
+        return _one_step(network, running, space, configuration, *batches, wanted, loss_step, settings)
+
+
+def _one_step(
+    network: Network,
+    running: Running,
+    space: SearchSpace,
+    configuration: Configuration,
+    train: Batch,
+    heldout: Batch,
+    wanted: Sequence[str],
+    loss_step: float,
+    settings: OptimizerSettings,
+) -> Estimate:
     groups = settings.groups
     theta = {name: value.detach() for name, value in network.parameters.items()}
-    first = training_pass(network, theta, train, configuration, wanted)
+    first = training_pass(network, running, train, configuration, wanted)
     limit = limit_of(network, space, configuration, wanted, groups)
     clipped = limit.applied(first.gradient)
     with torch.no_grad():
-        leaves = leaves_of(_first_weights(groups, theta, clipped.gradient))
-    loss = network.heldout_loss(leaves, heldout)
+        _step_first(groups, running.weights, clipped.gradient)
+    loss, leaves = heldout_pass(network, running, heldout, configuration)
     products = _Products(settings, wanted, theta, clipped.gradient)
     direction: Tensors = {}  # g_v, then -lr * phi'(d) * g_v; kept only for what acts through the gradient
 
@@ -60,9 +76,11 @@ def one_step(
         if first.through_loss or first.through_inputs or limit.slopes:
             direction.update(found)
 
-    each_gradient(loss, leaves, visit, spend=True)
+    each_gradient(loss, leaves, visit)
     final = loss.item()
     del leaves, loss
+    if first.through_loss or first.through_inputs:
+        running.put(theta)
     answer = products.answer
     with torch.no_grad():
         _against_the_update(groups, theta, clipped.gradient, direction)
@@ -72,7 +90,7 @@ def one_step(
             answer[name] += dot([changed[n] for n in both], [direction[n] for n in both])
         direction = clipped.back(direction)
     for name in first.through_loss:
-        slope = loss_slope(network, space, configuration, name, first, train, loss_step)
+        slope = loss_slope(network, running, space, configuration, name, first, train, loss_step)
         keep = name != first.through_loss[-1]
         answer[name] += _along(slope, first.leaves, direction, retain_graph=keep)
         del slope
@@ -80,7 +98,8 @@ def one_step(
     for name in first.through_inputs:
         own, points = stencil_over(space, configuration, name, loss_step)
         for weight, there in points:
-            again = leaves_of(theta)
+            running.rewind(first.before)
+            again = running.leaves(there)
             loss = network.training_loss(again, train, there)
             answer[name] += weight * _along(loss, again, direction)
             del loss
@@ -90,18 +109,16 @@ def one_step(
     return Estimate(answer, final, "closed", tuple(name for name in wanted if name not in touched))
 
 
-def _first_weights(groups: Sequence[Group], theta: Tensors, gradient: Tensors) -> Tensors:
-    """theta_1; a parameter of no group stays as it is, and so does one without a gradient."""
-    after = dict(theta)
+def _step_first(groups: Sequence[Group], theta: Tensors, gradient: Tensors) -> None:
+    """Turn theta_0 into theta_1, in place, but for what has no group or no gradient."""
     for group in groups:
         decay = group.weight_decay if group.decoupled else 0.0
         names = [name for name in group.parameters if name in gradient]
-        after.update((name, theta[name].clone()) for name in names)
-        for found, weights, moved in _rows(names, gradient, theta, after):
+        for found, weights in _rows(names, gradient, theta):
+            update = group.first(found, weights)
             if decay:
-                torch._foreach_mul_(moved, 1.0 - group.lr * decay)
-            torch._foreach_add_(moved, group.first(found, weights), alpha=-group.lr)
-    return after
+                torch._foreach_mul_(weights, 1.0 - group.lr * decay)
+            torch._foreach_add_(weights, update, alpha=-group.lr)
 
 
 def _rows(names: Sequence[str], *columns: Tensors) -> Iterator[list[list[Tensor]]]:

@@ -76,11 +76,16 @@ def _differentiated(
     settings: OptimizerSettings | None,
 ) -> Estimate:
     from warmstart.estimates.closed_form import one_step
+    from warmstart.estimates.dependence import optimizer_settings, wanted_names
     from warmstart.estimates.modes import differentiable, twice_differentiable
     from warmstart.estimates.tangents import unrolled
 
     network = losses.network
     assert network is not None
+    if settings is None:
+        wanted = wanted_names(space, configuration, only)
+        with network.undisturbed():
+            settings = optimizer_settings(network.groups, space, configuration, wanted)
     closed = len(train) == 1 and route != "tangents"
     curvature = route != "first-order"
     second = curvature and len(train) > 1  # derivatives of a gradient

@@ -8,11 +8,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from asha_core.space import Configuration, SearchSpace
 from asha_core.space.watched import Watched
-from warmstart.base import Batch, Network
+from warmstart.base import Batch, Network, Running
 from warmstart.estimates.stencils import stencil_over
+from warmstart.estimates.streaming import as_real
+from warmstart.estimates.types import CannotLookThrough
 
 Tensors = dict[str, Tensor]
 
@@ -27,6 +30,7 @@ class Pass:
         gradient: of the training loss, by the weights that it depends on; a step skips the others.
         through_inputs: names of the coordinates that act through the inputs or the network.
         through_loss: names of those that act through the loss alone.
+        before, middle: marks of the state before the pass, and between the network and the loss.
     """
 
     leaves: Tensors
@@ -34,11 +38,8 @@ class Pass:
     gradient: Tensors
     through_inputs: list[str]
     through_loss: list[str]
-
-
-def leaves_of(parameters: Mapping[str, Tensor]) -> Tensors:
-    """The same weights as leaves of a graph of their own."""
-    return {name: value.detach().requires_grad_() for name, value in parameters.items()}
+    before: Any
+    middle: Any
 
 
 def gradients(
@@ -47,7 +48,7 @@ def gradients(
     """By name, without those that the loss does not depend on: a backward pass leaves their ``.grad`` None.
 
     Raises:
-        RuntimeError: ``create_graph``, and a layer whose backward pass cannot be differentiated.
+        CannotLookThrough: ``create_graph``, and a layer whose backward pass cannot be differentiated.
     """
     found = torch.autograd.grad(
         loss,
@@ -59,7 +60,7 @@ def gradients(
     there = {name: each for name, each in zip(parameters, found, strict=True) if each is not None}
     if create_graph:
         _refuse_dead_ends(list(there.values()))
-    return there
+    return {name: as_real(each) for name, each in there.items()}
 
 
 def _refuse_dead_ends(found: Sequence[Tensor]) -> None:
@@ -75,7 +76,7 @@ def _refuse_dead_ends(found: Sequence[Tensor]) -> None:
         if node is None:
             continue
         if node.name() == "torch::autograd::Error":
-            raise RuntimeError(
+            raise CannotLookThrough(
                 "a layer's backward pass cannot be differentiated (it is marked with @once_differentiable)"
             )
         following = {each for each, _ in node.next_functions} - seen
@@ -85,30 +86,50 @@ def _refuse_dead_ends(found: Sequence[Tensor]) -> None:
 
 def training_pass(
     network: Network,
-    theta: Mapping[str, Tensor],
+    running: Running,
     batch: Batch,
     configuration: Configuration,
     wanted: Sequence[str],
     *,
     twice: bool = False,
 ) -> Pass:
-    """The training gradient at ``theta``, watching what is read on the way.
+    """The training gradient at the weights that the network has, watching what is read on the way.
 
     Args:
         twice: the gradient will be differentiated again.
     """
-    leaves = leaves_of(theta)
+    mark = running.mark()
+    leaves = running.leaves(configuration)
     in_forward, in_criterion = Watched(configuration), Watched(configuration)
     outputs = network.forward(leaves, batch, in_forward)
+    versions = _versions(outputs)
+    middle = running.mark()
     loss = network.criterion(outputs, batch, in_criterion)
     through_inputs = [name for name in wanted if name in in_forward.reads]
     through_loss = [n for n in wanted if n in in_criterion.reads and n not in in_forward.reads]
+    if through_loss and _versions(outputs) != versions:
+        raise CannotLookThrough("the loss writes to the model's outputs")
+    running.check(mark, loss, leaves, order=2 if twice or through_loss else 0)
     found = gradients(loss, leaves, retain_graph=bool(through_loss) or twice, create_graph=twice)
-    return Pass(leaves, outputs if through_loss else None, found, through_inputs, through_loss)
+    return Pass(leaves, outputs if through_loss else None, found, through_inputs, through_loss, mark, middle)
+
+
+def _versions(outputs: Any) -> list[int]:
+    return [each._version for each in pytree.tree_leaves(outputs) if isinstance(each, Tensor)]
+
+
+def heldout_pass(network: Network, running: Running, batch: Batch, configuration: Configuration) -> Any:
+    """(held-out loss, leaves) at the weights that the network has."""
+    mark = running.mark()
+    leaves = running.leaves(configuration)
+    loss = network.heldout_loss(leaves, batch)
+    running.check(mark, loss, leaves, order=1)
+    return loss, leaves
 
 
 def loss_slope(
     network: Network,
+    running: Running,
     space: SearchSpace,
     configuration: Configuration,
     name: str,
@@ -119,21 +140,24 @@ def loss_slope(
     """d(training loss)/dpsi as a function of the kept outputs, to be differentiated by the weights.
 
     A fourth-order difference, which costs nothing beside a pass through the network, and is exact for what
-    enters as a polynomial, such as label smoothing.
+    enters as a polynomial, such as label smoothing. The network has the weights of that pass.
     """
     own, points = stencil_over(space, configuration, name, step, reach=2)
-    terms = [(own, configuration)] if own else []
-    total = [weight * network.criterion(first.outputs, batch, c) for weight, c in [*terms, *points]]
+    total = []
+    for weight, there in [*([(own, configuration)] if own else []), *points]:
+        running.rewind(first.middle)
+        total.append(weight * network.criterion(first.outputs, batch, there))
     return torch.stack(total).sum()
 
 
 def gradients_along(
     network: Network,
+    running: Running,
     space: SearchSpace,
     configuration: Configuration,
     name: str,
     batch: Batch,
-    theta: Mapping[str, Tensor],
+    first: Pass,
     here: Tensors,
     step: float,
 ) -> Any:
@@ -144,7 +168,8 @@ def gradients_along(
     """
     own, points = stencil_over(space, configuration, name, step)
     for weight, there in points:
-        leaves = leaves_of(theta)
+        running.rewind(first.before)
+        leaves = running.leaves(there)
         yield weight, gradients(network.training_loss(leaves, batch, there), leaves)
     if own:
         yield own, here

@@ -62,19 +62,22 @@ def dot(left: Sequence[Tensor], right: Sequence[Tensor]) -> float:
     return 0.0 if total is None else total.item()
 
 
+def as_real(tensor: Tensor) -> Tensor:
+    """A complex tensor as pairs of real numbers, which is how PyTorch's optimisers take it."""
+    return torch.view_as_real(tensor) if tensor.is_complex() else tensor
+
+
 def each_gradient(
     loss: Tensor,
     leaves: Mapping[str, Tensor],
     visit: Callable[[dict[str, Tensor]], None],
     *,
     retain_graph: bool = False,
-    spend: bool = False,
 ) -> None:
     """Call ``visit`` with gradients by name, as they are had; small ones together. None is kept here.
 
     Args:
         leaves: of the loss's graph; those that it does not depend on are not visited.
-        spend: the leaves are not needed any more: each is emptied when its gradient is there.
     """
     waiting: dict[str, Tensor] = {}
     held = 0
@@ -89,9 +92,7 @@ def each_gradient(
     def had(name: str, leaf: Tensor) -> None:
         nonlocal held
         assert leaf.grad is not None
-        waiting[name], leaf.grad = leaf.grad, None
-        if spend:  # every use of it has been differentiated, so the graph has let go of it too
-            leaf.data = leaf.new_empty(0)
+        waiting[name], leaf.grad = as_real(leaf.grad), None
         held += waiting[name].numel()
         if held >= _limit(waiting[name]):
             flush()

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from asha_core.space import Configuration, SearchSpace
-from warmstart.base import Batch, Network
+from warmstart.base import Batch, Network, Running
 from warmstart.estimates.clipping import limit_of
 from warmstart.estimates.dependence import OptimizerSettings, optimizer_settings, wanted_names
 from warmstart.estimates.passes import (
@@ -16,13 +16,13 @@ from warmstart.estimates.passes import (
     Tensors,
     gradients,
     gradients_along,
-    leaves_of,
+    heldout_pass,
     loss_slope,
     training_pass,
 )
 from warmstart.estimates.stencils import LOSS_STEP
 from warmstart.estimates.streaming import dot
-from warmstart.estimates.types import Estimate
+from warmstart.estimates.types import CannotLookThrough, Estimate
 from warmstart.optimizers import State
 
 
@@ -65,6 +65,23 @@ def unrolled(
     """
     wanted = wanted_names(space, configuration, only)
     settings = settings or optimizer_settings(network.groups, space, configuration, wanted)
+    with network.running(network) as running:
+        steps = train, heldout, wanted, loss_step, curvature, settings
+        return _unrolled(network, running, space, configuration, *steps)
+
+
+def _unrolled(
+    network: Network,
+    running: Running,
+    space: SearchSpace,
+    configuration: Configuration,
+    train: Sequence[Batch],
+    heldout: Batch,
+    wanted: Sequence[str],
+    loss_step: float,
+    curvature: bool,
+    settings: OptimizerSettings,
+) -> Estimate:
     tangents = [_Tangent(name) for name in wanted]
     theta: Tensors = {name: value.detach() for name, value in network.parameters.items()}
     start = dict(theta)
@@ -76,22 +93,28 @@ def unrolled(
     for t, batch in enumerate(train, start=1):
         # Z is 0 before the first step, and so is its product with the Hessian
         twice = t > 1 and curvature
-        here = training_pass(network, theta, batch, configuration, wanted, twice=twice)
+        running.put(theta)
+        here = training_pass(network, running, batch, configuration, wanted, twice=twice)
+        repeated = here.through_loss or here.through_inputs
+        after = running.mark() if repeated else None
         touched |= {*here.through_loss, *here.through_inputs}
-        if rate_alone and (here.through_loss or here.through_inputs):
+        if rate_alone and repeated:
             if t > 1:
-                raise RuntimeError("what the loss reads of the configuration differs from step to step")
+                raise CannotLookThrough("what the loss reads of the configuration differs from step to step")
             rate_alone = False
         plain = {name: value.detach() for name, value in here.gradient.items()}
         clipped = limit.applied(plain)
         taken.update(plain.keys())
         for tangent in [] if rate_alone else tangents:
-            moving = _gradient_tangent(network, space, configuration, tangent, here, batch, plain, loss_step)
+            samples = here, batch, plain, loss_step
+            moving = _gradient_tangent(network, running, space, configuration, tangent, *samples)
             with torch.no_grad():
                 moving = _sum(clipped.through(moving), clipped.by_limit(tangent.name))
                 _advance(
                     tangent, settings, moving, clipped.gradient, theta, state, taken, curvature=curvature
                 )
+        if repeated:
+            running.rewind(after)
         with torch.no_grad():
             for group in settings.groups:
                 for name in group.parameters:
@@ -100,8 +123,8 @@ def unrolled(
                             clipped.gradient[name], theta[name], state.get(name, ()), taken[name]
                         )
         del here
-    leaves = leaves_of(theta)
-    loss = network.heldout_loss(leaves, heldout)
+    running.put(theta)
+    loss, leaves = heldout_pass(network, running, heldout, configuration)
     g_v = gradients(loss, leaves)
     if rate_alone:
         answer = _by_displacement(settings, wanted, start, theta, g_v)
@@ -153,6 +176,7 @@ def _by_displacement(
 
 def _gradient_tangent(
     network: Network,
+    running: Running,
     space: SearchSpace,
     configuration: Configuration,
     tangent: _Tangent,
@@ -170,12 +194,10 @@ def _gradient_tangent(
             moving = gradients(inner, here.leaves, retain_graph=True)
     parts: list[tuple[float, Tensors]] = []
     if tangent.name in here.through_inputs:
-        theta = {name: leaf.detach() for name, leaf in here.leaves.items()}
-        parts = list(
-            gradients_along(network, space, configuration, tangent.name, batch, theta, plain, loss_step)
-        )
+        along = tangent.name, batch, here, plain, loss_step
+        parts = list(gradients_along(network, running, space, configuration, *along))
     elif tangent.name in here.through_loss:
-        slope = loss_slope(network, space, configuration, tangent.name, here, batch, loss_step)
+        slope = loss_slope(network, running, space, configuration, tangent.name, here, batch, loss_step)
         parts = [(1.0, gradients(slope, here.leaves, retain_graph=True))]
     for weight, found in parts:
         for name, value in found.items():

@@ -1,31 +1,32 @@
 """What one configuration's model can be asked: its losses, and its optimiser's settings.
 
-Nothing of the caller's is touched: the model is copied (its weights are shared, and only read), its buffers
-are cloned for every pass, batches are drawn with generators of their own, and the global random generators
-are as before.
+Nothing of the caller's is changed: what is in reach of the model and of the functions is recorded before it
+is used, and put back after (``snapshot.py``); samples are copied for every pass; batches are drawn with
+generators of their own, and the global random generators are as before.
 """
 
 from __future__ import annotations
 
-import copy
-import weakref
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils import _pytree as pytree
 
 from asha_core.errors import SettingError, TaskError
 from asha_core.space import Configuration, SearchSpace
 from asha_core.space.watched import Watched
 from asha_core.streams import stream_seed
-from warmstart.base import Heldout, Losses, Network
+from warmstart.base import Heldout, Losses, Network, Running
 from warmstart.clipping import Clipping
 from warmstart.estimates.modes import differentiable
+from warmstart.estimates.streaming import as_real
 from warmstart.moves import movable
 from warmstart.optimizers import Group, Opaque
 from warmstart.problem.randomness import generator_for, own_randomness
@@ -36,7 +37,9 @@ from warmstart.problem.real_optimizer import (
     take_step,
     the_optimizer,
 )
-from warmstart.problem.samples import Data, Pair, arguments, count, mini_batch, part
+from warmstart.problem.running_model import RunningModel
+from warmstart.problem.samples import Data, Pair, call, count, mini_batch, part
+from warmstart.problem.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +76,18 @@ class ModelLosses:
     def __init__(self, ingredients: Ingredients, configuration: Configuration) -> None:
         self._given = ingredients
         self._configuration = configuration
-        self._hooks: list[RemovableHandle] = []
-        weakref.finalize(self, _remove, self._hooks)  # the function's model may be the caller's own
         watched = Watched(configuration)
-        self.model = self._skeleton(watched)
+        self.model = self._made(watched)
         # what shapes the network itself: a dropout rate, say
         self._inside = [n for n in movable(ingredients.space, configuration) if n in watched.reads]
-        trained = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
-        _check(trained)
+        self._trained = _trained(self.model)
+        self._extra: dict[str, Tensor] = {}
+        if not self._is_made:
+            self._extra = self._strangers()
+        self._now = self.model  # what the pass that is made next calls
+        trained = {**self._trained, **self._extra}
         # complex weights as pairs of real ones, which is how PyTorch's optimisers take them
-        self._complex = frozenset(name for name, value in trained.items() if value.is_complex())
-        self.parameters = {n: torch.view_as_real(p) if n in self._complex else p for n, p in trained.items()}
+        self.parameters = {name: as_real(parameter.detach()) for name, parameter in trained.items()}
         self.device = ingredients.device or str(next(iter(self.parameters.values())).device)
 
     def losses(self) -> Losses:
@@ -95,105 +99,165 @@ class ModelLosses:
             self._heldout,
             self._groups,
             self._given.clipping,
+            self._running,
+            self._undisturbed,
         )
         return Losses(self.batches, self._after, network)
 
-    def _skeleton(self, configuration: Configuration) -> nn.Module:
-        """A model to be called with other weights; its own are the caller's, never written to."""
+    @property
+    def _is_made(self) -> bool:
+        """Whether a function makes the model."""
+        return not isinstance(self._given.model, nn.Module)
+
+    def _made(self, configuration: Configuration) -> nn.Module:
+        """The caller's model; or one of his function's, with the same weights each time."""
         model = self._given.model
         if isinstance(model, nn.Module):
-            made = _copied(model, share_weights=True)
-        else:
-            made = self._made(model, configuration)
-        self._hooks += [module.register_forward_pre_hook(_not_again) for module in made.modules()]
-        return _training(made)
-
-    def _made(self, model: Callable[[Configuration], nn.Module], configuration: Configuration) -> nn.Module:
-        """A model of the caller's function: the same weights each time, and no global generator advanced."""
+            return _unwrapped(model)
         device = self._given.device or ("cuda" if torch.cuda.is_initialized() else "cpu")  # type: ignore[no-untyped-call]
         with own_randomness(stream_seed(self._given.seed, "warm-start-weights"), device):
-            return model(configuration)
+            return _unwrapped(model(configuration))
 
-    def forward(self, theta: Mapping[str, Tensor], samples: Samples, config: Configuration) -> Any:
+    # -- borrowing -----------------------------------------------------------------------------------
+
+    def _roots(self, model: nn.Module) -> list[Any]:
+        """All that is called."""
+        given = self._given
+        functions = given.loss, given.heldout_loss, given.augment, given.prepare, given.optimizer
+        return [model, *self._extra.values(), given.model, *functions, given.clipping]
+
+    @contextmanager
+    def _borrowed(self, model: nn.Module) -> Iterator[Snapshot]:
+        """The model and all in reach, to be used freely, in train mode."""
+        aside = [(tensor, tensor.data) for tensor in self._extra.values()]
+        snapshot = Snapshot(self._roots(model))
+        try:
+            for tensor, data in aside:
+                tensor.data = data.clone()
+            if not model.training:  # else parts of it may be in eval mode, and stay so
+                model.train()
+            yield snapshot
+        finally:
+            for tensor, data in aside:
+                tensor.data = data
+            snapshot.restore()
+
+    @contextmanager
+    def _undisturbed(self) -> Iterator[None]:
+        given = [self.model, *self._extra.values(), self._given.optimizer]
+        tensors = [*self.model.parameters(), *self.model.buffers(), *self._extra.values()]
+        snapshot = Snapshot(given, apart=tensors)
+        try:
+            yield
+        finally:
+            snapshot.restore()
+
+    @contextmanager
+    def _running(self, network: Network) -> Iterator[Running]:
+        trained = {**self._trained, **self._extra}
+        with self._borrowed(self.model) as snapshot:
+            self._now = self.model
+            yield RunningModel(
+                self._roots(self.model), snapshot.modules, trained, self._another, alone=self._is_made
+            )
+
+    def _another(self, configuration: Configuration) -> Mapping[str, Tensor] | None:
+        """The weights of the model that a pass under this configuration needs, if it is not this one."""
+        self._now = self.model
+        if not self._differs(configuration):
+            return None
+        made = self._made(configuration)
+        if made is self.model:
+            return None
+        if not made.training:
+            made.train()
+        self._now = made
+        _give(self.model, made)
+        return _trained(made)
+
+    def _differs(self, configuration: Configuration) -> bool:
+        """Whether the model is another one under this configuration."""
+        return any(configuration[name] is not self._configuration[name] for name in self._inside)
+
+    # -- passes --------------------------------------------------------------------------------------
+
+    def forward(self, leaves: Mapping[str, Tensor], samples: Samples, config: Configuration) -> Any:
         """The network's outputs for the training inputs, under a configuration that may be another one."""
-        model = self.model
-        inside = [config[name] for name in self._inside]  # read, so that a watcher sees it
-        if any(
-            value is not self._configuration[name] for name, value in zip(self._inside, inside, strict=True)
-        ):
-            model = self._skeleton(config)
-        return self._outputs(model, theta, samples, config)
+        for name in self._inside:
+            config[name]
+        return self._outputs(self._now, samples, config)
 
-    def _outputs(
-        self, model: nn.Module, theta: Mapping[str, Tensor], samples: Samples, config: Configuration
-    ) -> Any:
-        inputs = samples.inputs
+    def _outputs(self, model: nn.Module, samples: Samples, config: Configuration) -> Any:
+        inputs = _own(samples.inputs)
         with own_randomness(samples.seed, self.device), self._precision():
             if self._given.augment is not None:
                 noise = torch.Generator(self.device).manual_seed(samples.seed)
                 inputs = self._given.augment(inputs, config, noise)
             elif self._given.prepare is not None:
                 inputs = self._given.prepare(inputs)
-            return _called(model, self._weights(theta), inputs)
-
-    def _weights(self, theta: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """As the model has them."""
-        if not self._complex:
-            return theta
-        return {
-            name: torch.view_as_complex(value) if name in self._complex and not value.is_complex() else value
-            for name, value in theta.items()
-        }
+            return _called(model, inputs)
 
     def _criterion(self, outputs: Any, samples: Samples, config: Configuration) -> Tensor:
         with own_randomness(samples.seed + 1, self.device), self._precision():
-            return self._given.loss(outputs, samples.targets, config)
+            return self._given.loss(outputs, _own(samples.targets), config)
 
-    def _heldout(self, theta: Mapping[str, Tensor], samples: Samples) -> Tensor:
+    def _heldout(self, leaves: Mapping[str, Tensor], samples: Samples) -> Tensor:
+        return self._heldout_of(self.model, samples)
+
+    def _heldout_of(self, model: nn.Module, samples: Samples) -> Tensor:
+        inputs, targets = _own(samples.inputs), _own(samples.targets)
         with own_randomness(samples.seed, self.device), self._precision():
-            inputs = samples.inputs if self._given.prepare is None else self._given.prepare(samples.inputs)
-            outputs = _called(self.model, self._weights(theta), inputs)
+            inputs = inputs if self._given.prepare is None else self._given.prepare(inputs)
+            outputs = _called(model, inputs)
             if self._given.heldout_loss is not None:
-                return self._given.heldout_loss(outputs, samples.targets)
-            return self._given.loss(outputs, samples.targets, self._configuration)
+                return self._given.heldout_loss(outputs, targets)
+            return self._given.loss(outputs, targets, self._configuration)
+
+    # -- the optimiser -------------------------------------------------------------------------------
+
+    def _strangers(self) -> dict[str, Tensor]:
+        """What the optimiser trains beside the model: the weights of a loss, say."""
+        with self._undisturbed():
+            optimizer = the_optimizer(self._given.optimizer(self.model, self._configuration))
+        held = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
+        own = {id(parameter) for parameter in self.model.parameters()}
+        others = [parameter for parameter in held if id(parameter) not in own]
+        if len(others) == len(held):  # it is another model's: groups_of says so
+            return {}
+        return {f"optimizer.{number}": parameter for number, parameter in enumerate(others)}
 
     def _groups(self, config: Configuration) -> list[Group | Opaque]:
-        optimizer = the_optimizer(self._given.optimizer(self.model, config))
-        return groups_of(optimizer, dict(self.model.named_parameters()))
+        named = {**dict(self.model.named_parameters()), **self._extra}
+        return groups_of(the_optimizer(self._given.optimizer(self.model, config)), named)
 
     def _after(self, config: Configuration, train: Sequence[Samples], heldout: Samples) -> float:
         with differentiable():
-            theta = self._trained(config, train) if train else self.parameters
-            with torch.no_grad():
-                return self._heldout(theta, heldout).item()
+            model = self._made(config) if self._differs(config) else self.model
+            with self._borrowed(model):
+                if train:
+                    self._train(model, config, train)
+                if model is self.model:
+                    return self._heldout_of(model, heldout).item()
+                with self._borrowed(self.model):  # held-out samples are seen as the configuration has it
+                    _give(model, self.model)
+                    return self._heldout_of(self.model, heldout).item()
 
-    def _trained(self, config: Configuration, train: Sequence[Samples]) -> Mapping[str, Tensor]:
-        """The weights after real steps, on a model of its own."""
-        model = self._given.model
-        fresh = _copied(model) if isinstance(model, nn.Module) else self._made(model, config)
-        if fresh is self.model:
-            raise TaskError(
-                "the function given as model gave the same model twice, which training would change: let "
-                "it make a new one each time, or give the model itself"
-            )
-        _training(fresh)
-        theta = dict(fresh.named_parameters())
-        optimizer = the_optimizer(self._given.optimizer(fresh, config))
-        check_weights(optimizer, theta)
+    def _train(self, model: nn.Module, config: Configuration, train: Sequence[Samples]) -> None:
+        """Real steps."""
+        optimizer = the_optimizer(self._given.optimizer(model, config))
+        check_weights(optimizer, {**dict(model.named_parameters()), **self._extra})
         for samples in train:
-            take_step(optimizer, partial(self._backward, fresh, theta, samples, config, optimizer))
+            take_step(optimizer, partial(self._backward, model, samples, config, optimizer))
         before_evaluation(optimizer)
-        return theta
 
     def _backward(
         self,
         model: nn.Module,
-        theta: Mapping[str, Tensor],
         samples: Samples,
         config: Configuration,
         optimizer: torch.optim.Optimizer,
     ) -> Tensor:
-        loss = self._criterion(self._outputs(model, theta, samples, config), samples, config)
+        loss = self._criterion(self._outputs(model, samples, config), samples, config)
         loss.backward()  # type: ignore[no-untyped-call]
         trained = [weight for group in optimizer.param_groups for weight in group["params"]]
         self._given.clipping(config).apply(trained)
@@ -234,12 +298,9 @@ class ModelLosses:
             return mini_batch(data, draw, generator, self.device)
 
 
-def _called(model: nn.Module, theta: Mapping[str, Tensor], inputs: Any) -> Any:
-    """``model`` as a function of its parameters; buffers (batch-norm statistics) are clones, discarded."""
-    state = {**theta, **{name: buffer.clone() for name, buffer in model.named_buffers()}}
-    positional, named = arguments(inputs)
+def _called(model: nn.Module, inputs: Any) -> Any:
     try:
-        return torch.func.functional_call(model, state, positional, named)
+        return call(model, inputs)
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise
@@ -248,42 +309,38 @@ def _called(model: nn.Module, theta: Mapping[str, Tensor], inputs: Any) -> Any:
         ) from None
 
 
-def _training(model: nn.Module) -> nn.Module:
-    """In train mode, unless it is: then parts of it may be in eval mode, and stay so."""
-    return model if model.training else model.train()
+def _own(values: Any) -> Any:
+    """A copy for one pass, which may write to it."""
+    values = pytree.tree_map_only(Tensor, Tensor.clone, values)
+    return pytree.tree_map_only(np.ndarray, np.copy, values)
 
 
-def _not_again(module: nn.Module, inputs: Any) -> None:
-    """Refuse to run in a backward pass, where the model has its own weights again instead of those given."""
-    if torch._C._current_graph_task_id() != -1:
-        raise RuntimeError(
-            f"a layer ({type(module).__name__}) is run again in the backward pass, as activation "
-            "checkpointing does, and would have other weights there"
-        )
+def _give(model: nn.Module, other: nn.Module) -> None:
+    """Copy weights and buffers from one model to another that has the same."""
+    found = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    with torch.no_grad():
+        for name, tensor in [*other.named_parameters(), *other.named_buffers()]:
+            if name in found:
+                tensor.data.copy_(found[name])
 
 
-def _remove(hooks: list[RemovableHandle]) -> None:
-    for hook in hooks:
-        hook.remove()
+def _unwrapped(model: nn.Module) -> nn.Module:
+    """The model itself: what spreads it over devices would spread half a mini-batch."""
+    while isinstance(model, nn.DataParallel | DistributedDataParallel):
+        model = model.module
+    return model
 
 
-def _copied(model: nn.Module, *, share_weights: bool = False) -> nn.Module:
-    memo = {id(parameter): parameter for parameter in model.parameters()} if share_weights else {}
-    try:
-        return copy.deepcopy(model, memo)
-    except Exception as error:
-        raise TaskError(
-            f"the model cannot be copied ({type(error).__name__}: {error}): give a function of the "
-            "configuration that makes it, as model=lambda configuration: Net()"
-        ) from error
-
-
-def _check(parameters: Mapping[str, Tensor]) -> None:
-    if not parameters:
+def _trained(model: nn.Module) -> dict[str, Tensor]:
+    trained: dict[str, Tensor] = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    if not trained:
         raise TaskError("the model has no weight that is trained (requires_grad): nothing to differentiate")
-    halves = [name for name, value in parameters.items() if value.dtype == torch.float16]
-    if halves:
-        raise TaskError(
-            f"{halves[0]} is float16, whose gradients vanish without a gradient scaler: keep weights in "
-            "float32 (with autocast=torch.bfloat16 for mixed precision)"
-        )
+    for name, value in trained.items():
+        if nn.parameter.is_lazy(value):
+            raise TaskError(f"{name} has no shape yet: call the model with a mini-batch once, before")
+        if value.dtype == torch.float16:
+            raise TaskError(
+                f"{name} is float16, whose gradients vanish without a gradient scaler: keep weights in "
+                "float32 (with autocast=torch.bfloat16 for mixed precision)"
+            )
+    return trained

@@ -72,19 +72,6 @@ def test_a_kept_graph_can_be_used_again_and_visits_only_once_each_time() -> None
     assert torch.equal(first["a"], collected(loss, leaves)["a"])
 
 
-def test_spent_leaves_are_emptied_also_where_one_is_used_twice() -> None:
-    leaves = {"tied": leaf(4, 4), "other": leaf(4)}
-    weight = leaves["tied"].detach().clone()
-    x = torch.randn(2, 4)
-    loss = ((x @ leaves["tied"]).tanh() @ leaves["tied"].t() + leaves["other"]).square().sum()
-    expected = torch.autograd.grad(loss, list(leaves.values()), retain_graph=True)
-    found = collected(loss, leaves, spend=True)
-    assert torch.equal(found["tied"], expected[0])
-    assert torch.equal(found["other"], expected[1])
-    assert leaves["tied"].numel() == 0
-    assert weight.shape == (4, 4)
-
-
 def test_an_error_in_a_visit_comes_out_and_leaves_no_hook() -> None:
     leaves = {"a": leaf(2**16)}
 

@@ -23,9 +23,9 @@ from tests.warmstart.networks import assert_agrees, central
 from warmstart.estimates.estimate import estimate
 from warmstart.problem.model_problem import ModelProblem
 
-# PyTorch 2.15's weight norm has a second derivative that its own gradgradcheck refuses, and spectral norm's
-# takes the singular vectors for constants
-ROUGH_TWICE = {"weight norm": 1e-2, "spectral norm": 0.2}
+# spectral norm takes the singular vectors, which it writes, for constants; and PyTorch's weight norm has a
+# second derivative that its own gradgradcheck refuses
+BY_DIFFERENCES = {("spectral norm", 1), ("spectral norm", 2), ("weight norm", 2)}
 
 
 @pytest.mark.long
@@ -39,16 +39,18 @@ def test_models_of_every_kind_agree_with_differences_through_the_real_optimiser(
         model = MODELS[kind]()
     given = problem(model)
     found = measured(given, steps)
+    if (kind, steps) in BY_DIFFERENCES:
+        assert found.fallback is not None
+        assert_agrees(found.gradient, expected(given, steps), rel=1e-2, noise=1e-5)
+        return
     assert found.route == ("closed" if steps == 1 else "tangents")
-    tolerance = 1e-6 if steps == 1 else ROUGH_TWICE.get(kind, 1e-6)
-    assert_agrees(found.gradient, expected(given, steps), rel=tolerance, noise=1e-11)
+    assert_agrees(found.gradient, expected(given, steps), rel=1e-6, noise=1e-11)
 
 
 def test_routes_agree_on_a_model() -> None:
     given = problem()
-    routes = {route: measured(given, 1, route=route).gradient for route in ("closed", "tangents", "reverse")}  # type: ignore[arg-type]
+    routes = {route: measured(given, 1, route=route).gradient for route in ("closed", "tangents")}
     assert_agrees(routes["tangents"], routes["closed"], rel=1e-8)
-    assert_agrees(routes["reverse"], routes["closed"], rel=1e-8)
     assert_agrees(measured(given, 1, route="differences").gradient, routes["closed"], rel=0.02, noise=1e-5)
 
 
@@ -174,24 +176,22 @@ def test_a_factory_makes_the_same_weights_each_time_and_takes_no_global_numbers(
     assert one.gradient["lr"] == pytest.approx(exact.gradient["lr"], rel=0.1)
 
 
-def test_a_factory_that_gives_one_model_again_is_refused_before_it_is_trained() -> None:
+def test_a_function_that_gives_the_callers_own_model_is_as_good_as_the_model() -> None:
     model = net()
-    given = problem(lambda config: model)
-    assert_agrees(measured(given).gradient, expected(problem(model)), noise=1e-11)
     weights = [parameter.detach().clone() for parameter in model.parameters()]
-    with pytest.raises(AshaError, match=r"same model twice.*make a new one"):
-        measured(given, route="differences")
+    model.eval()
+    for route in ("auto", "differences"):
+        assert measured(problem(lambda config: model), route=route) == measured(problem(model), route=route)
     assert all(map(torch.equal, weights, model.parameters()))
+    assert not model.training
 
 
-def test_a_model_that_cannot_be_copied_is_refused_with_the_fix() -> None:
+def test_a_model_need_not_be_copied() -> None:
     class Locked(nn.Linear):
         def __deepcopy__(self, memo: Any) -> Any:
             raise TypeError("cannot pickle '_thread.lock' object")
 
-    with pytest.raises(AshaError, match=r"cannot be copied.*_thread.lock.*model=lambda configuration"):
-        problem(nn.Sequential(Locked(6, 4))).losses(PSI)
-    assert measured(problem(lambda config: Locked(6, 4).double())).finite
+    assert measured(problem(nn.Sequential(Locked(6, 4)).double())).finite
 
 
 def test_batch_norm_with_a_half_of_one_sample_says_so() -> None:

@@ -1,0 +1,111 @@
+"""Where autograd's answer may not be the derivative that is wanted.
+
+Autograd differentiates what was recorded. A pass that writes to its own state, a backward pass that somebody
+wrote by hand, or one that hooks change, can give a gradient that is not the derivative of the value (gradient
+reversal), or whose own derivative is another one than autograd's. These signs are looked for; where one is
+found, differences are taken, which need none of that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import BackwardCFunction
+from torch.utils.hooks import RemovableHandle
+
+from asha_core.errors import TaskError
+from warmstart.estimates.types import CannotLookThrough
+
+_ROUGH_TWICE = ("WeightNormInterface",)  # torch's own gradgradcheck refuses it
+
+
+class Before:
+    """What is known before a pass, to tell afterwards what happened in it.
+
+    Args:
+        leaves: the weights that it uses.
+    """
+
+    def __init__(self, leaves: Mapping[str, Tensor]) -> None:
+        self._handles = RemovableHandle.next_id  # counts the hooks that were ever made
+        self._weights = _prints(leaves)
+
+    def check(
+        self,
+        loss: Tensor,
+        leaves: Mapping[str, Tensor],
+        written: Callable[[], list[str]],
+        order: int,
+        *,
+        alone: bool,
+    ) -> None:
+        """Raise ``CannotLookThrough`` for what is found; see ``Running.check``.
+
+        Raises:
+            TaskError: ``alone``, and the loss depends on other weights.
+        """
+        for name, leaf in leaves.items():
+            if leaf._backward_hooks or leaf._post_accumulate_grad_hooks:  # type: ignore[attr-defined]
+                raise CannotLookThrough(f"the weight {name} has a hook, which may change its gradient")
+        if _prints(leaves) != self._weights:
+            raise CannotLookThrough("the forward pass writes to weights that are trained")
+        if alone:
+            _refuse_strangers(loss, leaves)
+        if not order:
+            return
+        if found := written():
+            raise CannotLookThrough(f"the forward pass writes to {found[0]}, which later passes may read")
+        if RemovableHandle.next_id != self._handles:
+            raise CannotLookThrough("the forward pass registers hooks, which may change gradients")
+        for node in _nodes(loss):
+            if order == 2 and node.name().startswith(_ROUGH_TWICE):
+                raise CannotLookThrough(f"the second derivative of {node.name()} is none")
+            if isinstance(node, BackwardCFunction):
+                kind = node._forward_cls  # type: ignore[attr-defined]
+                if not kind.__module__.startswith("torch."):
+                    raise CannotLookThrough(
+                        f"{kind.__name__} is an autograd.Function, whose backward pass need not be the "
+                        "derivative of its forward pass"
+                    )
+
+
+def _prints(leaves: Mapping[str, Tensor]) -> list[Any]:
+    """What changes when weights are written to; ``x.data.copy_(y)`` counts no version."""
+    with torch.no_grad():
+        norms = [leaf.detach().norm(dtype=_wide(leaf)) for leaf in leaves.values()]
+        sizes = torch.stack([norm.cpu() if norm.is_cuda else norm for norm in norms]) if norms else None
+    found = [(leaf._version, leaf.data_ptr()) for leaf in leaves.values()]
+    return [found, None if sizes is None else [repr(each) for each in sizes.tolist()]]
+
+
+def _wide(leaf: Tensor) -> torch.dtype | None:
+    return torch.float32 if leaf.dtype in (torch.bfloat16, torch.float16) else None
+
+
+def _refuse_strangers(loss: Tensor, leaves: Mapping[str, Tensor]) -> None:
+    known = {id(leaf) for leaf in leaves.values()}
+    for node in _nodes(loss):
+        leaf = getattr(node, "variable", None)
+        if isinstance(leaf, Tensor) and isinstance(leaf, torch.nn.Parameter) and id(leaf) not in known:
+            raise TaskError(
+                f"the loss depends on weights of shape {tuple(leaf.shape)} that are not those of the model "
+                "which the function made for the warm start: give the model itself as model=, or compute "
+                "the loss from outputs, targets and configuration alone"
+            )
+
+
+def _nodes(loss: Tensor) -> Iterator[Any]:
+    """Every node of the loss's graph, once."""
+    waiting = [loss.grad_fn]
+    seen = set(waiting)
+    while waiting:
+        node = waiting.pop()
+        if node is None:
+            continue
+        yield node
+        following = {each for each, _ in node.next_functions} - seen
+        seen |= following
+        waiting += following

@@ -109,7 +109,7 @@ def training_pass(
     through_loss = [n for n in wanted if n in in_criterion.reads and n not in in_forward.reads]
     if through_loss and _versions(outputs) != versions:
         raise CannotLookThrough("the loss writes to the model's outputs")
-    running.check(mark, loss, leaves, order=2 if twice or through_loss else 0)
+    running.check(mark, loss, leaves, order=2 if twice else 1 if through_loss else 0)
     found = gradients(loss, leaves, retain_graph=bool(through_loss) or twice, create_graph=twice)
     return Pass(leaves, outputs if through_loss else None, found, through_inputs, through_loss, mark, middle)
 

@@ -8,11 +8,11 @@ found, differences are taken, which need none of that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import BackwardCFunction
 from torch.utils.hooks import RemovableHandle
 
@@ -27,9 +27,12 @@ class Before:
 
     Args:
         leaves: the weights that it uses.
+        modules: in reach.
     """
 
-    def __init__(self, leaves: Mapping[str, Tensor]) -> None:
+    def __init__(self, leaves: Mapping[str, Tensor], modules: Sequence[nn.Module] = ()) -> None:
+        self._modules = modules
+        self._kept = _kept(modules)
         self._handles = RemovableHandle.next_id  # counts the hooks that were ever made
         self._weights = _prints(leaves)
 
@@ -48,7 +51,7 @@ class Before:
             TaskError: ``alone``, and the loss depends on other weights.
         """
         for name, leaf in leaves.items():
-            if leaf._backward_hooks or leaf._post_accumulate_grad_hooks:  # type: ignore[attr-defined]
+            if leaf._backward_hooks or leaf._post_accumulate_grad_hooks:
                 raise CannotLookThrough(f"the weight {name} has a hook, which may change its gradient")
         if _prints(leaves) != self._weights:
             raise CannotLookThrough("the forward pass writes to weights that are trained")
@@ -58,6 +61,8 @@ class Before:
             return
         if found := written():
             raise CannotLookThrough(f"the forward pass writes to {found[0]}, which later passes may read")
+        if order == 2 and _kept(self._modules) != self._kept:
+            raise CannotLookThrough("the forward pass keeps tensors, which the next one may read")
         if RemovableHandle.next_id != self._handles:
             raise CannotLookThrough("the forward pass registers hooks, which may change gradients")
         for node in _nodes(loss):
@@ -70,6 +75,18 @@ class Before:
                         f"{kind.__name__} is an autograd.Function, whose backward pass need not be the "
                         "derivative of its forward pass"
                     )
+
+
+def _kept(modules: Sequence[nn.Module]) -> list[tuple[str, int]]:
+    """Tensors without a graph in attributes of modules: a hidden state that goes on, say."""
+    return [
+        (name, id(each))
+        for module in modules
+        for name, value in vars(module).items()
+        if isinstance(value, Tensor | tuple | list)
+        for each in (value if isinstance(value, tuple | list) else (value,))
+        if isinstance(each, Tensor) and each.grad_fn is None
+    ]
 
 
 def _prints(leaves: Mapping[str, Tensor]) -> list[Any]:

@@ -28,6 +28,7 @@ class RunningModel(Running):
 
     Args:
         roots: all that its passes call, the model included.
+        modules: in reach of them.
         trained: name -> parameter.
         another: configuration -> the model and parameters of a pass under it, in the place of these; None:
             these.
@@ -47,7 +48,8 @@ class RunningModel(Running):
         self._trained = dict(trained)
         self._another = another
         self._alone = alone
-        self._apart = [*self._trained.values(), *_unread(modules)]
+        self._modules = list(modules)
+        self._apart = [*self._trained.values(), *_unread(self._modules)]
         self._before = doubts.Before({})
 
     @property
@@ -67,7 +69,7 @@ class RunningModel(Running):
         leaves = dict(self._trained if other is None else other)
         for leaf in leaves.values():
             leaf.grad = None
-        self._before = doubts.Before(leaves)
+        self._before = doubts.Before(leaves, self._modules)
         return leaves
 
     def mark(self) -> Snapshot:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,8 @@ from torch.nn.utils import parametrizations
 from torch.utils.data import TensorDataset
 
 from asha_core import Configuration, Float, Job, RandomSearch, Refined, SearchSpace
-from asha_core.messages import Notice
+from asha_core.errors import TaskError
+from asha_core.runtime.executor import Notice
 from asha_core.runtime.storage.run_directory import RunDirectory
 from tests.warmstart.smoothing import cross_entropy
 from trials import TorchTask
@@ -153,8 +155,10 @@ def assert_the_same(task: Any, tmp_path: Path, strategies: Any, until: int, **va
         assert [(r.resource, r.value, r.metrics) for r in reports] == [
             (r.resource, r.value, r.metrics) for r in plain
         ]
-        assert len(others) > len(seen)  # it did measure
-        assert others[-len(seen) :] == seen  # batch for batch, and loss for loss
+        assert refined.diagnostics["gradient"]  # it did measure
+        assert (
+            others == seen
+        )  # batch for batch, and loss for loss; what the warm start's calls noted is undone
         assert identical(found, checkpoint)
         assert after == generators
 
@@ -254,8 +258,11 @@ def test_nothing_about_the_users_model_changes(route: Any, steps: int, model: nn
         trains = [train, *(losses.batches(draw, "half")[0] for draw in range(1, steps))]
         if route == "closed" and steps > 1:
             continue
-        found = estimate(losses, SPACE, PSI, trains, heldout, route=route)
-        assert found.finite
+        if route in ("closed", "tangents"):  # spectral norm writes what it reads
+            with pytest.raises(TaskError, match=r"writes to .*_u"):
+                estimate(losses, SPACE, PSI, trains, heldout, route=route)
+        else:
+            assert estimate(losses, SPACE, PSI, trains, heldout, route=route).finite
     assert identical(picture(model, own), before)
     assert torch.equal(generator.get_state(), order)
     assert identical((x, y), copies)
@@ -264,13 +271,11 @@ def test_nothing_about_the_users_model_changes(route: Any, steps: int, model: nn
 @pytest.mark.parametrize("steps", [1, 2])
 def test_nothing_changes_when_a_measurement_fails(steps: int, model: nn.Sequential) -> None:
     own = torch.optim.SGD(model.parameters(), lr=0.1)
-    calls = 0
+    calls = itertools.count(1)  # a variable would be as before, after each pass
 
     def fails(outputs: Tensor, targets: Tensor, config: Configuration) -> Tensor:
-        nonlocal calls
-        calls += 1
         torch.rand(3)
-        if calls > 2 * steps:
+        if next(calls) > 2 * steps:
             raise ZeroDivisionError
         return cross_entropy(outputs, targets, config["label_smoothing"])
 

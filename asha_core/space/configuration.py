@@ -27,7 +27,23 @@ class _Unknown(str):
         return _Unknown, (str.__str__(self), self._known)
 
 
-class Configuration(Mapping[str, Any]):
+class _Values(Mapping[str, Any]):
+    """What users of dictionaries expect beside what a mapping has; who asks for it reads all of it."""
+
+    __slots__ = ()
+
+    def copy(self) -> dict[str, Any]:
+        """A dictionary of the same, which can be changed."""
+        return dict(self)
+
+    def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return {**self, **other} if isinstance(other, Mapping) else NotImplemented
+
+    def __ror__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return {**other, **self} if isinstance(other, Mapping) else NotImplemented
+
+
+class Configuration(_Values):
     """One point of a search space: an immutable, hashable mapping from names to values.
 
     What was given as a nested dictionary, {"opt": {"lr": ...}}, has the name "opt.lr", and is found as
@@ -95,7 +111,7 @@ def as_kept(configuration: Configuration) -> Configuration:
     return Configuration(tuple(values), tuple(values.values()))
 
 
-class Inside(Mapping[str, Any]):
+class Inside(_Values):
     """What of a configuration was given in one nested dictionary; read from the whole when asked for.
 
     Args:

@@ -13,7 +13,10 @@ from asha_core.space.watched import Used, Watched
 VALUES = Configuration(("lr", "momentum"), (0.1, 0.9))
 
 
-@pytest.mark.parametrize("read", [dict, pickle.dumps, hash, lambda c: c == VALUES])
+WHOLE = [dict, pickle.dumps, hash, lambda c: c == VALUES, Used.copy, lambda c: c | {}, lambda c: {} | c]
+
+
+@pytest.mark.parametrize("read", WHOLE)
 def test_who_takes_it_whole_has_read_all_of_it(read):
     used = Used(VALUES)
     assert used.unread == ("lr", "momentum")
@@ -57,3 +60,17 @@ def test_who_copies_it_has_read_nothing_and_what_is_read_of_the_copy_is_read(cop
 def test_an_attribute_for_a_name_says_what_to_write():
     with pytest.raises(AttributeError, match=r'no attribute lr: write config\["lr"\]'):
         Used(VALUES).lr  # noqa: B018
+
+
+def test_copies_and_unions_are_dictionaries_that_can_be_changed():
+    changed = VALUES.copy()
+    changed["lr"] *= 2
+    assert changed == {"lr": 0.2, "momentum": 0.9} == VALUES | {"lr": 0.2}
+    assert {"lr": 0.2, "width": 3} | VALUES == {"lr": 0.1, "width": 3, "momentum": 0.9}
+    changed |= VALUES
+    assert changed == VALUES == dict(**VALUES)
+    for wrong in (lambda: VALUES | 3, lambda: 3 | VALUES):
+        with pytest.raises(TypeError, match="unsupported operand"):
+            wrong()
+    nested = Configuration(("opt.lr", "width"), (0.1, 3))["opt"]
+    assert nested.copy() == nested | {} == {"lr": 0.1}

@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.flop_counter import FlopCounterMode
 
-from warmstart.problem.randomness import own_randomness
+from warmstart.problem.randomness import seeded_generators
 from warmstart.problem.samples import call
 
 _SHAPES = 16  # of inputs, in one unit; beyond, counting them would take longer than it is worth
@@ -83,7 +83,7 @@ class FlopCounter:
 
 def prepare() -> None:
     """Load whatever PyTorch loads when it first counts: a tenth of a second."""
-    with own_randomness(0, "cpu"):
+    with seeded_generators(0, "cpu"):
         layers = nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(4, 1))
     for backward in (True, False):
         _counted(layers, torch.empty(2, 1, 2, 2, device="meta"), backward)
@@ -121,7 +121,7 @@ def _counted(model: nn.Module, inputs: Any, backward: bool) -> float | None:
     try:
         if inputs is None or not all(map(_is_alone, model.modules())):
             return None
-        with own_randomness(0, device), warnings.catch_warnings(), _uncompiled():
+        with seeded_generators(0, device), warnings.catch_warnings(), _uncompiled():
             warnings.simplefilter("ignore")
             shadow = _shadow(model).train(backward)
             with torch.set_grad_enabled(backward):

@@ -9,7 +9,7 @@ from typing import Any, Protocol, cast
 from torch.utils.data import Dataset, Subset, default_collate
 
 from asha_core.streams import stream_seed
-from warmstart.problem.randomness import own_randomness
+from warmstart.problem.randomness import seeded_generators
 
 
 class SeededDataset(Protocol):
@@ -83,7 +83,7 @@ class SampleReader(Dataset[Any]):
         if seed is None:
             return self._plain(rows)
         if self.whole:
-            with own_randomness(stream_seed(seed, "sample", rows[0]), "cpu"):
+            with seeded_generators(stream_seed(seed, "sample", rows[0]), "cpu"):
                 return self._plain(rows)
         return [self._one(row, stream_seed(seed, "sample", row)) for row in rows]
 
@@ -95,7 +95,7 @@ class SampleReader(Dataset[Any]):
     def _one(self, row: int, seed: int) -> Any:
         if self._random:
             return cast(SeededDataset, self._source).sample(int(self._place(row)), seed)
-        with own_randomness(seed, "cpu"):
+        with seeded_generators(seed, "cpu"):
             return self._source[self._place(row)]
 
     def _place(self, row: Any) -> Any:

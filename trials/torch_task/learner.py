@@ -20,7 +20,7 @@ from trials.torch_task.acceleration import Precision, compiled, laid_out, placed
 from trials.torch_task.averaging import WeightAverage
 from trials.torch_task.options import check_speed, step_settings
 from trials.torch_task.trainable import TrainableTask
-from warmstart.problem.randomness import own_randomness
+from warmstart.problem.randomness import seeded_generators
 
 
 def load_data(task: TrainableTask, device: str) -> tuple[Batches, Batches]:
@@ -37,7 +37,7 @@ def load_data(task: TrainableTask, device: str) -> tuple[Batches, Batches]:
 
 def fresh_model(task: TrainableTask, config: Configuration, seed: int, device: str) -> nn.Module:
     """The trial's network with its initial weights: a function of (configuration, seed)."""
-    with own_randomness(stream_seed(seed, "weights"), device):
+    with seeded_generators(stream_seed(seed, "weights"), device):
         return placed(task.model(config), device, task.channels_last)
 
 

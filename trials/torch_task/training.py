@@ -24,7 +24,7 @@ from trials.torch_task.evaluation import evaluate
 from trials.torch_task.learner import Learner, load_data, training_inputs
 from trials.torch_task.trainable import TrainableTask
 from trials.trial import Trial, as_number
-from warmstart.problem.randomness import generator_for, own_randomness
+from warmstart.problem.randomness import generator_for, seeded_generators
 from warmstart.problem.samples import call
 
 
@@ -67,7 +67,7 @@ def train(task: TrainableTask, trial: Trial) -> None:
     if learner.scores and task.converged(learner.scores, trial.config):  # killed before it could say so
         trial.stop_early()
     for unit in trial.units():
-        with repeatable(task.deterministic), own_randomness(stream_seed(trial.seed, "unit", unit), device):
+        with repeatable(task.deterministic), seeded_generators(stream_seed(trial.seed, "unit", unit), device):
             with trial.costs.timed("train_seconds"):
                 loss = _train_unit(task, trial, unit, learner, train_batches, begun)
             begun = None

@@ -1,0 +1,39 @@
+"""Whether other threads could draw random numbers meanwhile."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import Any
+
+# threads of libraries (and of this project's engine and workers) that draw nothing, by what runs in them
+_QUIET = (
+    *("asha_core.", "trials.checkpoints.", "trials.worker.", "execnet.", "tqdm.", "zmq.", "tensorboard."),
+    *(
+        "IPython.core.history",
+        "ipykernel.control",
+        "ipykernel.heartbeat",
+        "ipykernel.iostream",
+        "pytest_timeout",
+    ),
+    *("concurrent.futures.process", "multiprocessing.", "torch.utils.data._utils.pin_memory"),
+)
+
+
+def alone() -> bool:
+    """Whether no other thread could draw a random number now."""
+    frames = sys._current_frames()
+    if len(frames) == 1:
+        return True
+    here = threading.get_ident()
+    return all(_is_quiet(frame) for thread, frame in frames.items() if thread != here)
+
+
+def _is_quiet(frame: Any) -> bool:
+    """Whether the thread with this frame runs a function that is known to draw nothing."""
+    outermost = ""
+    while frame is not None:
+        name = frame.f_globals.get("__name__") or ""
+        outermost = outermost if name == "threading" else name
+        frame = frame.f_back
+    return outermost.startswith(_QUIET)

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 # where the description stops: what belongs to Python or a library and holds half of the process
-_STOP = (types.ModuleType, types.BuiltinFunctionType, torch.dtype, torch.device, torch.utils.data.Dataset)
+_STOP = (types.ModuleType, types.BuiltinFunctionType, torch.dtype, torch.device)
+_ITS_OWN = ("torch._dynamo", "torch._functorch", "torch.jit", "torch.distributed", "torch._C")
 _WORDS = (bool, int, float, complex, str, bytes, type(None))
 
 
@@ -40,7 +41,7 @@ def _describe(
         return
     seen[id(one)] = one
     lines.extend((f"{where} {name}", value) for name, value in _state(one))
-    for name, inner in _parts(one):
+    for name, inner in [] if type(one).__module__.startswith(_ITS_OWN) else _parts(one):
         _describe(f"{where}{name}", inner, lines, seen)
 
 
@@ -95,7 +96,9 @@ def _parts(one: Any) -> list[tuple[str, Any]]:  # noqa: PLR0912 - a case for eac
     elif isinstance(one, set | frozenset):
         parts += [(f"{{{index}}}", value) for index, value in enumerate(sorted(one, key=repr))]
     elif isinstance(one, types.FunctionType):
-        parts += [(".defaults", one.__defaults__), (".kwdefaults", one.__kwdefaults__), (".dict", vars(one))]
+        parts += [(".defaults", one.__defaults__), (".kwdefaults", one.__kwdefaults__)]
+        if not one.__module__.startswith("torch."):  # torch marks its own functions as it compiles
+            parts += [(".dict", vars(one))]
         for name, cell in zip(one.__code__.co_freevars, one.__closure__ or (), strict=True):
             bound = gc.get_referents(cell)
             parts.append((f".{name}", bound[0] if bound else "(unbound)"))

@@ -29,6 +29,15 @@ from warmstart.estimates.modes import differentiable
 from warmstart.estimates.streaming import as_real
 from warmstart.moves import movable
 from warmstart.optimizers import Group, Opaque
+from warmstart.problem.complaints import (
+    about_outputs,
+    about_wrappers,
+    check_clipping,
+    check_model,
+    differentiable_heldout_loss,
+    heldout_number,
+    training_loss,
+)
 from warmstart.problem.randomness import generator_for, own_randomness
 from warmstart.problem.real_optimizer import (
     before_evaluation,
@@ -98,7 +107,7 @@ class ModelLosses:
             self._criterion,
             self._heldout,
             self._groups,
-            self._given.clipping,
+            self._clipping,
             self._running,
             self._undisturbed,
         )
@@ -116,7 +125,9 @@ class ModelLosses:
             return _unwrapped(model)
         device = self._given.device or ("cuda" if torch.cuda.is_initialized() else "cpu")  # type: ignore[no-untyped-call]
         with own_randomness(stream_seed(self._given.seed, "warm-start-weights"), device):
-            return _unwrapped(model(configuration))
+            made = model(configuration)
+        check_model(made)
+        return _unwrapped(made)
 
     # -- borrowing -----------------------------------------------------------------------------------
 
@@ -198,27 +209,36 @@ class ModelLosses:
             return _called(model, inputs)
 
     def _criterion(self, outputs: Any, samples: Samples, config: Configuration) -> Tensor:
-        with own_randomness(samples.seed + 1, self.device), self._precision():
-            return self._given.loss(outputs, _own(samples.targets), config)
+        with (
+            own_randomness(samples.seed + 1, self.device),
+            self._precision(),
+            about_outputs(outputs, self._now),
+        ):
+            return training_loss(self._given.loss(outputs, _own(samples.targets), config))
 
     def _heldout(self, leaves: Mapping[str, Tensor], samples: Samples) -> Tensor:
-        return self._heldout_of(self.model, samples)
+        return differentiable_heldout_loss(self._heldout_of(self.model, samples))
 
-    def _heldout_of(self, model: nn.Module, samples: Samples) -> Tensor:
+    def _heldout_of(self, model: nn.Module, samples: Samples) -> Any:
         inputs, targets = _own(samples.inputs), _own(samples.targets)
         with own_randomness(samples.seed, self.device), self._precision():
             inputs = inputs if self._given.prepare is None else self._given.prepare(inputs)
             outputs = _called(model, inputs)
-            if self._given.heldout_loss is not None:
-                return self._given.heldout_loss(outputs, targets)
-            return self._given.loss(outputs, targets, self._configuration)
+            with about_outputs(outputs, model):
+                if self._given.heldout_loss is not None:
+                    return self._given.heldout_loss(outputs, targets)
+                return self._given.loss(outputs, targets, self._configuration)
 
     # -- the optimiser -------------------------------------------------------------------------------
+
+    def _optimizer(self, model: nn.Module, config: Configuration) -> torch.optim.Optimizer:
+        with about_wrappers():
+            return the_optimizer(self._given.optimizer(model, config))
 
     def _strangers(self) -> dict[str, Tensor]:
         """What the optimiser trains beside the model: the weights of a loss, say."""
         with self._undisturbed():
-            optimizer = the_optimizer(self._given.optimizer(self.model, self._configuration))
+            optimizer = self._optimizer(self.model, self._configuration)
         held = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
         own = {id(parameter) for parameter in self.model.parameters()}
         others = [parameter for parameter in held if id(parameter) not in own]
@@ -228,7 +248,7 @@ class ModelLosses:
 
     def _groups(self, config: Configuration) -> list[Group | Opaque]:
         named = {**dict(self.model.named_parameters()), **self._extra}
-        return groups_of(the_optimizer(self._given.optimizer(self.model, config)), named)
+        return groups_of(self._optimizer(self.model, config), named)
 
     def _after(self, config: Configuration, train: Sequence[Samples], heldout: Samples) -> float:
         with differentiable():
@@ -237,14 +257,14 @@ class ModelLosses:
                 if train:
                     self._train(model, config, train)
                 if model is self.model:
-                    return self._heldout_of(model, heldout).item()
+                    return heldout_number(self._heldout_of(model, heldout)).item()
                 with self._borrowed(self.model):  # held-out samples are seen as the configuration has it
                     _give(model, self.model)
-                    return self._heldout_of(self.model, heldout).item()
+                    return heldout_number(self._heldout_of(self.model, heldout)).item()
 
     def _train(self, model: nn.Module, config: Configuration, train: Sequence[Samples]) -> None:
         """Real steps."""
-        optimizer = the_optimizer(self._given.optimizer(model, config))
+        optimizer = self._optimizer(model, config)
         check_weights(optimizer, {**dict(model.named_parameters()), **self._extra})
         for samples in train:
             take_step(optimizer, partial(self._backward, model, samples, config, optimizer))
@@ -260,8 +280,13 @@ class ModelLosses:
         loss = self._criterion(self._outputs(model, samples, config), samples, config)
         loss.backward()  # type: ignore[no-untyped-call]
         trained = [weight for group in optimizer.param_groups for weight in group["params"]]
-        self._given.clipping(config).apply(trained)
+        self._clipping(config).apply(trained)
         return loss
+
+    def _clipping(self, config: Configuration) -> Clipping:
+        found = self._given.clipping(config)
+        check_clipping(found, [*self._trained.values(), *self._extra.values()])
+        return found
 
     def _precision(self) -> AbstractContextManager[Any]:
         if self._given.autocast is None:

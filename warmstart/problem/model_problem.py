@@ -13,6 +13,7 @@ from asha_core.space import Configuration, SearchSpace
 from warmstart.base import Losses
 from warmstart.clipping import Clipping
 from warmstart.estimates.modes import differentiable
+from warmstart.problem.complaints import check_functions
 from warmstart.problem.model_losses import Ingredients, ModelLosses
 from warmstart.problem.samples import Data as Data  # noqa: PLC0414 - exported, and mypy wants it said
 from warmstart.problem.samples import check_data
@@ -77,6 +78,8 @@ class ModelProblem:
                 f"autocast is {autocast}: use torch.bfloat16, or None for full precision (float16 "
                 "needs a gradient scaler, which would be part of what is differentiated)"
             )
+        called = {"optimizer": optimizer, "loss": loss, "heldout_loss": heldout_loss}
+        check_functions(model, {**called, "augment": augment, "prepare": prepare})
         check_data("data", data)
         if validation is not None:
             check_data("validation", validation)

@@ -11,7 +11,8 @@ import pytest
 from tests.warmstart.gallery import kinds
 from tests.warmstart.gallery.case import GALLERY, Case
 from tests.warmstart.gallery.known_wrong import KNOWN_WRONG
-from tests.warmstart.gallery.verdicts import Verdict, broken_off, judged
+from tests.warmstart.gallery.verdicts import Verdict, broken_off, judged, refined
+from warmstart.registry import VARIATIONS
 
 assert kinds  # puts them on show
 
@@ -23,15 +24,17 @@ ROUTES = (*EXACT, (1, "differences"), (2, "differences"))
 def shown(ways: tuple[tuple[int, str], ...]) -> list[Any]:
     """Every kind, with so many steps, by such a route."""
     return [
-        pytest.param(case, steps, route, id=f"{case.name}, {route}, {steps}", marks=_marks(case, steps))
+        pytest.param(
+            case, steps, route, id=f"{case.name}, {route}, {steps}", marks=_marks(case, steps, route)
+        )
         for case in GALLERY
         for steps, route in ways
     ]
 
 
-def _marks(case: Case, steps: int) -> list[Any]:
+def _marks(case: Case, steps: int, route: str) -> list[Any]:
     marks = [getattr(pytest.mark, name) for name in case.marks]
-    if (case.name, steps) in KNOWN_WRONG:
+    if route == "auto" and (case.name, steps) in KNOWN_WRONG:
         marks.append(pytest.mark.xfail(strict=True, reason="wrong up to now"))
     return marks
 
@@ -63,3 +66,38 @@ def test_no_trace_is_left_where_the_loss_raises(case: Case, steps: int, route: s
     arrived, changed = broken_off(case, steps, route, call)
     assert not changed
     assert arrived
+
+
+# with settings under which it does nothing
+STRATEGIES: dict[str, dict[str, Any]] = {
+    "baseline": {},
+    "random-warm": {"sigma": 1e-300},
+    "random-matched": {"eta_h": 0.0},
+    "ohgw-1step": {"eta_h": 0.0},
+    "ohgw-3step": {"eta_h": 0.0},
+    "ohgw-trust": {"delta": 0.0},
+    "ohgw-brake": {"factor": 1e300},
+    "ohgw-flipped": {"eta_h": 0.0},
+    "ohgw-screen": {"factor": 1e300},
+    "ohgw-screen-trust": {"screen.factor": 1e300, "trust.delta": 0.0},
+    "trust-matched": {"delta": 0.0},
+    "trust-flipped": {"delta": 0.0},
+}
+
+
+def test_every_variation_is_tried() -> None:
+    assert set(STRATEGIES) == set(VARIATIONS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variation", STRATEGIES)
+@pytest.mark.parametrize("case", GALLERY, ids=lambda case: case.name)
+def test_every_strategy_stays_inside_the_space_and_leaves_no_trace(case: Case, variation: str) -> None:
+    outcome, changed = refined(case, variation)
+    assert not changed
+    if outcome is not None:
+        assert case.space.configuration(dict(outcome.configuration)) == outcome.configuration
+    outcome, changed = refined(case, variation, **STRATEGIES[variation])
+    assert not changed
+    if outcome is not None:
+        assert dict(outcome.configuration) == pytest.approx(dict(case.psi), rel=1e-12)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -13,7 +14,7 @@ from asha_core.errors import SettingError, TaskError
 from tests.warmstart.gallery import judge
 from tests.warmstart.gallery.case import Case, Loop
 from tests.warmstart.gallery.traces import changes, picture
-from warmstart import ModelProblem
+from warmstart import ModelProblem, Outcome, refine
 from warmstart.base import Losses
 from warmstart.estimates.estimate import estimate
 
@@ -152,3 +153,17 @@ def _going_on(case: Case, loop: Loop, given: Drawn) -> tuple[str, ...]:
         judge.trained(each, case.psi, case.psi, given.trains, given.heldout) for each in (loop, case.make())
     ]
     return () if ends[0] == ends[1] else (f"training goes on differently: {ends[0]} for {ends[1]}",)
+
+
+def refined(case: Case, variation: str, **settings: Any) -> tuple[Outcome | None, list[str]]:
+    """(what a strategy made of it, or None where it refused; what was left changed, and lines too many)."""
+    loop = case.make()
+    roots = _roots(loop)
+    before = picture(roots)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # hints, which are told once a process
+        try:
+            outcome = refine(variation, problem_of(case, loop), case.psi, seed=3, **settings)
+        except (TaskError, SettingError) as error:
+            return None, [*changes(before, picture(roots)), *str(error).split("\n")[1:]]
+    return outcome, changes(before, picture(roots))

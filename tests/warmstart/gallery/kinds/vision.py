@@ -88,7 +88,7 @@ def up_and_down() -> Loop:
     return Loop(Hourglass().double(), data=(x, torch.randint(0, 4, (6, 8, 8))))
 
 
-@kind()
+@kind(exact=1e-3)
 def spatial_transformer() -> Loop:
     """``grid_sample``, smooth."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from asha_core import Choice, Configuration, Float, SearchSpace
-from tests.warmstart.networks import central
+from tests.warmstart.gallery import judge
+from tests.warmstart.gallery.case import Case, Loop
 from tests.warmstart.reverse_mode import by_route
 from tests.warmstart.smoothing import cross_entropy
 from warmstart.base import Losses
@@ -79,13 +81,16 @@ def measured(
 
 
 def expected(given: ModelProblem, steps: int = 1, psi: Configuration = PSI, kind: Any = "half") -> Any:
-    """By fourth-order differences through the real optimiser, on a real copy of the model."""
-    losses = given.losses(psi)
-    batches = trains_of(losses, steps, kind)
-    names = [name for name, dimension in given.space.items() if isinstance(dimension, Float)]
-    return {
-        name: central(lambda config: losses.after(config, *batches), given.space, psi, name) for name in names
-    }
+    """What the judge finds: differences of a user's own loop, on the same samples."""
+    made = given.ingredients(psi)
+    batches = trains_of(given.losses(psi), steps, kind)
+
+    def loop() -> Loop:
+        model = copy.deepcopy(made.model) if isinstance(made.model, nn.Module) else made.model
+        others = {name: getattr(made, name) for name in ("heldout_loss", "augment", "prepare", "autocast")}
+        return Loop(model, made.loss, optimizer=made.optimizer, **others)
+
+    return judge.slopes(Case("", "", loop, given.space, psi), *batches)
 
 
 class Tied(nn.Module):

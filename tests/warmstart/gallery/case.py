@@ -48,12 +48,6 @@ def squares(outputs: Tensor, targets: Tensor, c: Any) -> Tensor:
     return nn.functional.mse_loss(outputs, targets)
 
 
-def plain_step(optimizer: Any, closure: Callable[[], Tensor]) -> None:
-    """The loop that most people write: gradients first, then a step."""
-    closure()
-    optimizer.step()
-
-
 def rows(count: int = 12, features: int = 6, classes: int = 4) -> tuple[Tensor, Tensor]:
     """A classification's mini-batch, float64."""
     return torch.randn(count, features, dtype=torch.float64), torch.randint(0, classes, (count,))
@@ -74,7 +68,6 @@ class Loop:
     The first fields are the arguments of ``ModelProblem`` of the same names.
 
     Attributes:
-        step: (optimiser, closure) -> what the user's loop does with them.
         also: objects of the user's that no argument reaches, and that nothing may change either.
     """
 
@@ -86,8 +79,9 @@ class Loop:
     augment: Any = None
     prepare: Any = None
     max_grad_norm: Any = None
+    max_grad_value: Any = None
+    norm_type: float = 2.0
     autocast: Any = None
-    step: Callable[[Any, Callable[[], Tensor]], None] = plain_step
     also: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
@@ -96,7 +90,7 @@ class Loop:
 
     def arguments(self) -> dict[str, Any]:
         """Those of ``ModelProblem``."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("step", "also")}
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "also"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,9 +112,9 @@ class Case:
     build: Callable[[], Loop]
     space: SearchSpace
     psi: Configuration
-    exact: float
-    coarse: float | None
-    marks: tuple[str, ...]
+    exact: float = 1e-5
+    coarse: float | None = None
+    marks: tuple[str, ...] = ()
 
     def make(self) -> Loop:
         """The same loop each time, in objects that nobody else has."""

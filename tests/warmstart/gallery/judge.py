@@ -21,7 +21,8 @@ STEP = 1e-3  # in search coordinates
 
 def slopes(case: Case, trains: Sequence[Any], heldout: Any) -> dict[str, float]:
     """d(held-out loss)/d(search coordinate) of the user's loop, each time from scratch."""
-    return {name: _slope(case, name, trains, heldout) for name in case.space}
+    real = [name for name, dimension in case.space.items() if isinstance(dimension, Float)]
+    return {name: _slope(case, name, trains, heldout) for name in real}
 
 
 def _slope(case: Case, name: str, trains: Sequence[Any], heldout: Any) -> float:
@@ -50,9 +51,9 @@ def trained(
         model = loop.model if isinstance(loop.model, nn.Module) else loop.model(config)
         if not model.training:
             model.train()
-        optimizer = loop.optimizer(model, config)
+        optimizer = _at_the_peak(loop.optimizer(model, config))
         for samples in trains:
-            loop.step(optimizer, _closure(loop, model, optimizer, samples, config))
+            _step(optimizer, _closure(loop, model, optimizer, samples, config))
         if model is not loop.model:  # held-out samples are seen as the configuration in the middle has it
             weights = copy.deepcopy(model.state_dict())
             model = loop.model(centre).train()
@@ -63,6 +64,15 @@ def trained(
         if loop.heldout_loss is not None:
             return loop.heldout_loss(outputs, targets).item()
         return loop.loss(outputs, targets, centre).item()
+
+
+def _step(optimizer: Any, closure: Callable[[], Tensor]) -> None:
+    """The loop that most people write: gradients first, then a step; of L-BFGS, as its documentation has it."""
+    if isinstance(optimizer, torch.optim.LBFGS):
+        optimizer.step(closure)
+    else:
+        closure()
+        optimizer.step()
 
 
 def _closure(
@@ -82,12 +92,27 @@ def _closure(
         sow(samples.seed + 1)
         loss = loop.loss(outputs, targets, config)
         loss.backward()
-        limit = loop.max_grad_norm(config) if callable(loop.max_grad_norm) else loop.max_grad_norm
-        if limit is not None:
-            nn.utils.clip_grad_norm_(model.parameters(), limit)
+        _clip(loop, list(model.parameters()), config)
         return loss
 
     return closure
+
+
+def _at_the_peak(made: Any) -> Any:
+    """The optimiser of what a user's function gave, its rates as they are at the peak of its schedule."""
+    optimizer = made[0] if isinstance(made, tuple) else made
+    for group in optimizer.param_groups:
+        group["lr"] = group.get("initial_lr", group["lr"])
+    return optimizer
+
+
+def _clip(loop: Loop, weights: list[nn.Parameter], config: Configuration) -> None:
+    norm = loop.max_grad_norm(config) if callable(loop.max_grad_norm) else loop.max_grad_norm
+    if norm is not None:
+        nn.utils.clip_grad_norm_(weights, norm, loop.norm_type)
+    value = loop.max_grad_value(config) if callable(loop.max_grad_value) else loop.max_grad_value
+    if value is not None:
+        nn.utils.clip_grad_value_(weights, value)
 
 
 def called(model: Callable[..., Any], inputs: Any) -> Any:

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from asha_core import Float, SearchSpace
 from tests.warmstart.gallery.case import ADAM_SPACE, DECAY, LR, Loop, adamw, heavy_ball, kind, mlp
 
 LR_ONLY = SearchSpace({"lr": LR})
+NORM = SearchSpace({"lr": LR, "weight": Float(1e-3, 1.0, log=True)})
 LR_DECAY = SearchSpace({"lr": LR, "weight_decay": DECAY})
 EPS_SPACE = SearchSpace({"lr": Float(1e-4, 1.0, log=True), "weight": Float(1e-5, 1.0, log=True)})
 
@@ -102,6 +103,49 @@ def clipped_by_norm_with_adamw() -> Loop:
     return Loop(mlp(), optimizer=adamw, max_grad_norm=lambda c: 0.1)
 
 
+@kind()
+def clipped_by_value() -> Loop:
+    """Each element of the gradient by itself."""
+    return Loop(mlp(), max_grad_value=0.01)
+
+
+@kind(NORM)
+def clipped_by_a_norm_that_is_searched() -> Loop:
+    """The limit is a coordinate, and the norm is the largest element."""
+
+    def optimizer(model: nn.Module, c: Any) -> torch.optim.Optimizer:
+        return torch.optim.SGD(model.parameters(), c["lr"], 0.9)
+
+    return Loop(mlp(), optimizer=optimizer, max_grad_norm=lambda c: c["weight"], norm_type=float("inf"))
+
+
+def warming_up(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, step / 10))
+
+
+@kind()
+def schedule_that_warms_up_from_zero() -> Loop:
+    """The rate is 0 in the first step of a schedule: what counts is its peak."""
+
+    def optimizer(model: nn.Module, c: Any) -> torch.optim.Optimizer:
+        made = heavy_ball(model, c)
+        warming_up(made)
+        return made
+
+    return Loop(mlp(), optimizer=optimizer)
+
+
+@kind()
+def optimiser_and_its_schedule() -> Loop:
+    """``(optimizer, scheduler)``."""
+
+    def optimizer(model: nn.Module, c: Any) -> Any:
+        made = heavy_ball(model, c)
+        return made, warming_up(made)
+
+    return Loop(mlp(), optimizer=optimizer)
+
+
 def own(step: Callable[[torch.optim.Optimizer, Any], Any]) -> type[torch.optim.Optimizer]:
     """An optimiser of the user's own."""
 
@@ -136,9 +180,6 @@ def step_that_ignores_its_closure() -> Loop:
 @kind(LR_ONLY)
 def limited_memory() -> Loop:
     """L-BFGS, which calls its closure several times a step."""
-
-    def step(optimizer: Any, closure: Callable[[], Tensor]) -> None:
-        optimizer.step(closure)
 
     return Loop(
         mlp(),

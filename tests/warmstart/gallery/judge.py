@@ -67,7 +67,7 @@ def trained(
 
 
 def _step(optimizer: Any, closure: Callable[[], Tensor]) -> None:
-    """The loop that most people write: gradients first, then a step; of L-BFGS, as its documentation has it."""
+    """The loop that most people write: gradients, then a step; for L-BFGS as documented."""
     if isinstance(optimizer, torch.optim.LBFGS):
         optimizer.step(closure)
     else:

@@ -86,10 +86,11 @@ def hook_after_a_gradient_has_come() -> Loop:
 @kind()
 def forward_hook_that_changes_outputs() -> Loop:
     """A hook that adds to a layer's outputs what another layer made of its inputs."""
-    model = nn.Sequential(mlp(), nn.Linear(6, 4).double())
-    extra = model[1]
+    model = nn.Sequential(mlp(), nn.Linear(4, 4).double())
+    extra = nn.Linear(6, 4).double()
+    model.add_module("extra", nn.ModuleList([extra]))
+    model.forward = lambda x: model[1](model[0](x))  # type: ignore[method-assign]
     model[0].register_forward_hook(lambda module, inputs, output: output + torch.tanh(extra(inputs[0])))
-    model.forward = model[0]  # type: ignore[method-assign]
     return Loop(model)
 
 

@@ -180,12 +180,7 @@ def step_that_ignores_its_closure() -> Loop:
 @kind(LR_ONLY)
 def limited_memory() -> Loop:
     """L-BFGS, which calls its closure several times a step."""
-
-    return Loop(
-        mlp(),
-        optimizer=lambda model, c: torch.optim.LBFGS(model.parameters(), c["lr"], max_iter=3),
-        step=step,
-    )
+    return Loop(mlp(), optimizer=lambda model, c: torch.optim.LBFGS(model.parameters(), c["lr"], max_iter=3))
 
 
 @kind(LR_DECAY)

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from warmstart.problem.reach import LARGEST_COPY, Reach
 from warmstart.problem.tensor_records import (
     Copies,
+    Memory,
     changed,
     contents,
     forget_gradient,
@@ -45,7 +46,7 @@ class Snapshot:
     Args:
         roots: modules, functions, any objects.
         apart: tensors whose values the caller looks after: they stay where they are, and only ``restore``
-            puts their storages back.
+            puts their storages back. The same goes for what shares their memory.
     """
 
     def __init__(self, roots: Iterable[Any], *, apart: Collection[Tensor] = ()) -> None:
@@ -53,9 +54,13 @@ class Snapshot:
         with torch.no_grad(), torch._C.DisableTorchFunction():
             reach = self._reach = Reach(self._roots)
             self.modules: list[nn.Module] = reach.modules
-            aside = {id(tensor) for tensor in apart}
+            memory_aside = Memory(apart)
             registered = {id(tensor) for *_, tensor in reach.registered if tensor is not None}
-            kept = [one for key, one in reach.tensors.items() if key not in aside]
+            kept = [
+                one
+                for key, one in reach.tensors.items()
+                if key not in memory_aside.tensors and one.data not in memory_aside
+            ]
             own = [one for one in kept if id(one.tensor) in registered]
             memory = {storage(one.data) for one in own} - {None}
             # an attribute that looks at a weight's memory goes with it
@@ -70,7 +75,7 @@ class Snapshot:
                 or (one.leaf and one.requires_grad)
                 or id(one.tensor) in reach.always_copied
             )
-            self._compared = aside
+            self._compared = {id(one.tensor) for one in own}
             try:
                 self._copies.place()
                 self._without_gradients()
@@ -122,7 +127,7 @@ class Snapshot:
             known.add((id(module), kind, name))
             if _entries(module, kind).get(name) is not tensor:
                 found.append((module, name))
-            elif tensor is not None and id(tensor) not in self._compared:
+            elif tensor is not None and id(tensor) in self._compared:
                 names.append((module, name))
                 pairs.append((self._reach.tensors[id(tensor)].data, tensor.data))
         found += [name for name, differs in zip(names, changed(pairs), strict=True) if differs]

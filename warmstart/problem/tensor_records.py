@@ -104,6 +104,27 @@ def storage(data: Tensor) -> int | None:
         return None
 
 
+class Memory:
+    """Where the values of some tensors lie: ``data in memory`` where some of its own lie there, too."""
+
+    def __init__(self, tensors: Iterable[Tensor]) -> None:
+        self.tensors: set[int] = set()
+        self._spans: dict[int, list[tuple[int, int]]] = {}
+        for tensor in tensors:
+            self.tensors.add(id(tensor))
+            data = tensor.data
+            key = storage(data)
+            if key is not None:
+                self._spans.setdefault(key, []).append(_span(data))
+
+    def __contains__(self, data: Tensor) -> bool:
+        spans = self._spans.get(storage(data) or 0)
+        if spans is None:
+            return False
+        start, end = _span(data)
+        return any(start < last and first < end for first, last in spans)
+
+
 class Copies:
     """Tensors that get storages of their own: a fresh copy of what they had for each ``place``.
 

@@ -182,6 +182,22 @@ def test_tensors_apart_stay_where_they_are_until_the_end() -> None:
     assert differences(before, describe(model)) == []
 
 
+def test_what_shares_the_memory_of_tensors_apart_is_apart_too() -> None:
+    model = nn.Linear(3, 2)
+    model.register_buffer("row", model.weight.detach()[1])
+    model.flat = model.weight.detach().view(-1)  # type: ignore[assignment]
+    before = describe(model)
+    outer = Snapshot([model])
+    mark = Snapshot([model], apart=[model.weight, model.bias])
+    model.weight.data.fill_(7)
+    for _ in range(2):
+        assert (model.row.tolist(), model.flat.tolist()) == ([7] * 3, [7] * 6)
+        assert mark.written() == []
+        mark.rewind()
+    outer.restore()
+    assert differences(before, describe(model)) == []
+
+
 def test_a_graph_of_the_callers_is_still_good_afterwards() -> None:
     model = nn.Linear(3, 1)
     loss = model(ones(2, 3)).square().sum()

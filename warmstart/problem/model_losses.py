@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils import _pytree as pytree
 
 from asha_core.errors import SettingError, TaskError
 from asha_core.space import Configuration, SearchSpace
@@ -38,7 +36,7 @@ from warmstart.problem.complaints import (
     heldout_number,
     training_loss,
 )
-from warmstart.problem.randomness import generator_for, own_randomness
+from warmstart.problem.randomness import own_randomness
 from warmstart.problem.real_optimizer import (
     before_evaluation,
     check_weights,
@@ -47,8 +45,9 @@ from warmstart.problem.real_optimizer import (
     the_optimizer,
 )
 from warmstart.problem.running_model import RunningModel
-from warmstart.problem.samples import Data, Pair, call, count, mini_batch, part
+from warmstart.problem.samples import Data, Draws, Split, call
 from warmstart.problem.snapshot import Snapshot
+from warmstart.problem.splitting import copied
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +63,7 @@ class Ingredients:
     augment: Callable[[Any, Configuration, torch.Generator], Any] | None
     prepare: Callable[[Any], Any] | None
     validation: Data | None
+    split: Split | None
     clipping: Callable[[Configuration], Clipping]
     autocast: torch.dtype | None
     device: str | None
@@ -98,6 +98,9 @@ class ModelLosses:
         # complex weights as pairs of real ones, which is how PyTorch's optimisers take them
         self.parameters = {name: as_real(parameter.detach()) for name, parameter in trained.items()}
         self.device = ingredients.device or str(next(iter(self.parameters.values())).device)
+        self._data = self._draws(ingredients.data, "warm-start-data")
+        validation = ingredients.validation
+        self._validation = None if validation is None else self._draws(validation, "warm-start-validation")
 
     def losses(self) -> Losses:
         """What a strategy may measure of it."""
@@ -199,7 +202,7 @@ class ModelLosses:
         return self._outputs(self._now, samples, config)
 
     def _outputs(self, model: nn.Module, samples: Samples, config: Configuration) -> Any:
-        inputs = _own(samples.inputs)
+        inputs = copied(samples.inputs)
         with own_randomness(samples.seed, self.device), self._precision():
             if self._given.augment is not None:
                 noise = torch.Generator(self.device).manual_seed(samples.seed)
@@ -214,13 +217,13 @@ class ModelLosses:
             self._precision(),
             about_outputs(outputs, self._now),
         ):
-            return training_loss(self._given.loss(outputs, _own(samples.targets), config))
+            return training_loss(self._given.loss(outputs, copied(samples.targets), config))
 
     def _heldout(self, leaves: Mapping[str, Tensor], samples: Samples) -> Tensor:
         return differentiable_heldout_loss(self._heldout_of(self.model, samples))
 
     def _heldout_of(self, model: nn.Module, samples: Samples) -> Any:
-        inputs, targets = _own(samples.inputs), _own(samples.targets)
+        inputs, targets = copied(samples.inputs), copied(samples.targets)
         with own_randomness(samples.seed, self.device), self._precision():
             inputs = inputs if self._given.prepare is None else self._given.prepare(inputs)
             outputs = _called(model, inputs)
@@ -295,32 +298,25 @@ class ModelLosses:
 
     def batches(self, draw: int, kind: Heldout) -> tuple[Samples, Samples]:
         """(training samples, held-out samples) of a draw."""
-        seed = self._given.seed
-        noise = stream_seed(seed, "warm-start-noise", draw)
-        inputs, targets = self._drawn(self._given.data, "warm-start-data", draw)
+        noise = stream_seed(self._given.seed, "warm-start-noise", draw)
         if kind == "validation":
-            if self._given.validation is None:
+            if self._validation is None:
                 raise SettingError('heldout is "validation", and the problem has no validation data')
-            held = self._drawn(self._given.validation, "warm-start-validation", draw)
-            return Samples(inputs, targets, noise), Samples(*held, noise + 2)
-        whole = count((inputs, targets))
-        if whole < 2:
-            raise TaskError(
-                f"a warm start splits a mini-batch in halves, and this one has {whole} samples: give "
-                'at least 2, or validation samples and heldout="validation"'
-            )
-        half = whole // 2
-        train = Samples(part(inputs, 0, half), part(targets, 0, half), noise)
-        if kind == "same":
-            return train, train
-        return train, Samples(part(inputs, half, whole), part(targets, half, whole), noise + 2)
+            inputs, targets = self._drawn(self._data.whole, "warm-start-data", draw)
+            held = self._drawn(self._validation.heldout, "warm-start-validation", draw)
+        else:
+            (inputs, targets), held = self._drawn(self._data.halves, "warm-start-data", draw)
+        train = Samples(inputs, targets, noise)
+        return train, train if kind == "same" else Samples(held[0], held[1], noise + 2)
 
-    def _drawn(self, data: Data, stream: str, draw: int) -> Pair:
-        """One mini-batch, on the device."""
-        generator = generator_for(self._given.seed, stream, draw)
+    def _draws(self, data: Data, stream: str) -> Draws:
+        given = self._given
+        return Draws(data, given.seed, stream, self.device, given.split)
+
+    def _drawn(self, draws: Callable[[int], Any], stream: str, draw: int) -> Any:
         seed = stream_seed(self._given.seed, stream, draw)
-        with differentiable(), own_randomness(seed, self.device):  # a data set may draw
-            return mini_batch(data, draw, generator, self.device)
+        with differentiable(), own_randomness(seed, self.device):  # a function of a draw number may draw
+            return draws(draw)
 
 
 def _called(model: nn.Module, inputs: Any) -> Any:
@@ -332,12 +328,6 @@ def _called(model: nn.Module, inputs: Any) -> Any:
         raise TaskError(
             f"half of the mini-batch is too small for batch norm ({error}): give at least 4 samples"
         ) from None
-
-
-def _own(values: Any) -> Any:
-    """A copy for one pass, which may write to it."""
-    values = pytree.tree_map_only(Tensor, Tensor.clone, values)
-    return pytree.tree_map_only(np.ndarray, np.copy, values)
 
 
 def _give(model: nn.Module, other: nn.Module) -> None:

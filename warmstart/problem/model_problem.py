@@ -16,7 +16,7 @@ from warmstart.estimates.modes import differentiable
 from warmstart.problem.complaints import check_functions
 from warmstart.problem.model_losses import Ingredients, ModelLosses
 from warmstart.problem.samples import Data as Data  # noqa: PLC0414 - exported, and mypy wants it said
-from warmstart.problem.samples import check_data
+from warmstart.problem.samples import Split, check_data
 
 
 class ModelProblem:
@@ -30,10 +30,14 @@ class ModelProblem:
             model that is in train mode, parts that are not stay so (frozen batch norm).
         optimizer: (model, configuration) -> its optimiser, at the peak of any schedule. Build it from the
             model that it is given.
-        data: training samples: one mini-batch (inputs, targets), a function of a draw number that
-            gives one, or a ``DataLoader`` (whose data set is read, in this process, where its sampler may go,
-            and whose iterators are left alone). Inputs and targets are tensors, or tuples, lists or dicts of
-            them, with the samples in the first dimension; a model is called with a dict's entries by name.
+        data: training samples: one mini-batch, a list of them (draws 0, 1, ... and round again), a function
+            of a draw number that gives one, or a ``DataLoader``. A loader's data set, sampler and collate
+            function run in a process forked for them, so that yours are left as they are; a function of a
+            draw number is called in this process, and what it changes (files, counters, generators of its
+            own) stays changed. A mini-batch is (inputs, targets), or a dict whose "labels" (or "label",
+            "targets", "target") are the targets, the rest the inputs. Inputs and targets are tensors with
+            the samples in the first dimension, lists with an entry for each sample, or tuples, lists or
+            dicts of such parts; a model is called with a dict's entries by name.
         loss: (outputs, targets, configuration) -> training loss, a scalar. It has to read hyper-parameters
             from the configuration that it is given.
         heldout_loss: (outputs, targets) -> the loss that counts: no smoothing. None: ``loss``, with the
@@ -41,6 +45,9 @@ class ModelProblem:
         augment: (inputs, configuration, generator) -> training inputs; randomness from the generator alone.
         prepare: inputs -> held-out inputs, such as a normalisation.
         validation: as ``data``, for the strategies that are told to hold out validation samples.
+        split: a mini-batch, as ``data`` gives it -> ((inputs, targets), (inputs, targets)), what to train on
+            and what is held out; for graphs and whatever else is not split by its first dimension. It is
+            seeded for each draw. None: halves, of samples in a random order.
         max_grad_norm: the norm to which training clips its gradient (``torch.nn.utils.clip_grad_norm_``), or
             a function of the configuration that gives it; hyper-gradients go through it. None: it does not.
             A training loop that clips must say so here: a warm start cannot see it.
@@ -66,6 +73,7 @@ class ModelProblem:
         augment: Callable[[Any, Configuration, torch.Generator], Any] | None = None,
         prepare: Callable[[Any], Any] | None = None,
         validation: Data | None = None,
+        split: Split | None = None,
         max_grad_norm: Callable[[Configuration], float | None] | float | None = None,
         max_grad_value: Callable[[Configuration], float | None] | float | None = None,
         norm_type: float = 2.0,
@@ -80,9 +88,9 @@ class ModelProblem:
             )
         called = {"optimizer": optimizer, "loss": loss, "heldout_loss": heldout_loss}
         check_functions(model, {**called, "augment": augment, "prepare": prepare})
-        check_data("data", data)
+        check_data("data", data, split)
         if validation is not None:
-            check_data("validation", validation)
+            check_data("validation", validation, split)
         clipping = _clipping(max_grad_norm, max_grad_value, norm_type)
         self.space = space
         self._ingredients = Ingredients(
@@ -95,6 +103,7 @@ class ModelProblem:
             augment,
             prepare,
             validation,
+            split,
             clipping,
             autocast,
             device,

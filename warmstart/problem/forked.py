@@ -1,0 +1,338 @@
+"""A function computed in a process of its own, forked from this one: whatever it changes, it changes there.
+
+The process begins with the first call, sees everything as it was then, and stays for further calls. It ends
+with the object, with ``close``, or with the process that it was forked from.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import gc
+import io
+import multiprocessing.util
+import os
+import pickle
+import select
+import signal
+import socket
+import stat
+import struct
+import sys
+import threading
+import time
+import traceback
+import warnings
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor
+
+from asha_core.errors import AshaError, TaskError
+
+ALIVE_EVERY = 5.0  # seconds after which the child looks whether its parent is still there
+SAID_AFTER = 60.0  # seconds without an answer after which a user is told what may be wrong
+TO_END = 0.5  # seconds for the child to end by itself
+
+_forking = threading.Lock()  # warnings are filtered while it is held
+_children: weakref.WeakSet[_Child] = weakref.WeakSet()
+
+
+class CannotFork(Exception):
+    """The function cannot be computed in a process of its own; the text says why."""
+
+
+class ForkedFunction:
+    """``function``, computed in a forked process.
+
+    Raises:
+        CannotFork: there can be no such process, it cannot do what is asked of it (such as using a GPU that
+            this process has open), or what the function gives cannot be sent.
+        TaskError: the process ended.
+        Exception: what the function raised, with a note of where.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self._child: _Child | None = None
+
+    def __call__(self, *arguments: Any) -> Any:
+        """What the function gives for these."""
+        if self._child is None or self._child.owner != os.getpid():
+            self._child = _begun(self._function)
+            weakref.finalize(self, _end, self._child)
+        try:
+            _send(self._child.socket, arguments)
+            answer = _answer(self._child.socket)
+        except OSError as error:
+            raise TaskError(self._ended(error)) from None
+        except BaseException:  # Ctrl-C: an answer would still come, and be taken for the next one
+            self.close(at_once=True)
+            raise
+        return answer.value()
+
+    def close(self, *, at_once: bool = False) -> None:
+        """End the process, if there is one; the next call begins another."""
+        if self._child is not None:
+            _end(self._child, at_once)
+            self._child = None
+
+    def _ended(self, error: OSError) -> str:
+        child, self._child = self._child, None
+        status = None if child is None else _end(child)
+        how = f"{error}" if status is None else _in_words(status)
+        return f"the process that reads the data ended ({how}) before it gave a mini-batch"
+
+
+# -- the parent's side -----------------------------------------------------------------------------
+
+
+@dataclass(eq=False, slots=True, weakref_slot=True)
+class _Child:
+    owner: int
+    pid: int
+    socket: socket.socket
+
+
+def _begun(function: Callable[..., Any]) -> _Child:
+    if sys.platform != "linux":
+        raise CannotFork(f"a process cannot be forked safely on {sys.platform}")
+    ours, theirs = socket.socketpair()
+    for stream in (sys.stdout, sys.stderr):  # or what waits there would be written twice
+        if stream is not None:
+            stream.flush()
+    parent = os.getpid()
+    try:
+        pid = _forked()
+    except OSError as error:
+        ours.close()
+        theirs.close()
+        raise CannotFork(f"no process can be forked ({error.strerror})") from error
+    if pid == 0:
+        ours.close()
+        _serve(function, theirs, parent)
+    theirs.close()
+    child = _Child(parent, pid, ours)
+    _children.add(child)
+    return child
+
+
+def _forked() -> int:
+    with _forking, warnings.catch_warnings():
+        # Python 3.12 warns of forks beside threads. The child takes no lock of ours, and torch computes in
+        # one thread there; it is what a DataLoader with workers does
+        warnings.filterwarnings("ignore", ".*fork.*", DeprecationWarning)
+        return os.fork()
+
+
+def _not_ours() -> None:
+    """In whatever is forked from here: a descriptor that it held would keep a child from seeing our end."""
+    for child in list(_children):
+        child.socket.close()
+
+
+os.register_at_fork(after_in_child=_not_ours)
+
+
+def _end(child: _Child, at_once: bool = False) -> int | None:
+    """Its exit status, as ``os.waitpid`` gives it; None: it is not known, or is not this process's child."""
+    if child.owner != os.getpid() or child.socket.fileno() < 0:
+        return None
+    with suppress(OSError):  # it has ended
+        child.socket.shutdown(socket.SHUT_RDWR)
+    child.socket.close()
+    until = time.monotonic() + (0.0 if at_once else TO_END)
+    try:
+        while True:
+            pid, status = os.waitpid(child.pid, os.WNOHANG)
+            if pid:
+                return status
+            if time.monotonic() >= until:
+                os.kill(child.pid, signal.SIGKILL)
+                return os.waitpid(child.pid, 0)[1]
+            time.sleep(0.001)
+    except ChildProcessError:  # somebody waited for it
+        return None
+
+
+def _in_words(status: int) -> str:
+    code = os.waitstatus_to_exitcode(status)
+    if code == -signal.SIGKILL:
+        return "killed: out of memory?"
+    return f"exit status {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+
+
+def _answer(connection: socket.socket) -> Any:
+    waiting = select.poll()
+    waiting.register(connection, select.POLLIN)
+    if not waiting.poll(1000 * SAID_AFTER):
+        warnings.warn(
+            f"reading a mini-batch has taken {SAID_AFTER:.0f} s so far. It is read in a forked process, in "
+            "which threads of the data set do not run: if it waits for one, give data= as a mini-batch or as "
+            "a function of a draw number",
+            stacklevel=2,
+        )
+    return _received(connection)
+
+
+# -- the child's side ------------------------------------------------------------------------------
+
+
+def _serve(function: Callable[..., Any], connection: socket.socket, parent: int) -> NoReturn:
+    """Answer until the parent has had enough; nothing of the parent's is finished, flushed or run here."""
+    try:
+        gc.freeze()  # what the parent has left lying about is not for us to finalize
+        _settle()
+        waiting = select.poll()
+        waiting.register(connection, select.POLLIN)
+        while True:
+            while not waiting.poll(1000 * ALIVE_EVERY):
+                if os.getppid() != parent:
+                    os._exit(0)
+            arguments = _received(connection)
+            try:
+                answer: Any = _Given(function(*arguments))
+            except BaseException as error:  # SystemExit as well
+                answer = _raised(error)
+            try:
+                _send(connection, answer)
+            except (OSError, MemoryError):
+                raise
+            except Exception as error:
+                _send(connection, _Impossible(f"a mini-batch cannot be sent ({_named(error)})"))
+            del answer
+            for stream in (sys.stdout, sys.stderr):
+                if stream is not None:
+                    stream.flush()
+    finally:
+        os._exit(0)
+
+
+def _settle() -> None:
+    """Signals, threads and files as they should be in a process that only reads."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the parent tells us to end
+    for number in (signal.SIGTERM, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    multiprocessing.util._finalizer_registry.clear()  # type: ignore[attr-defined]
+    multiprocessing.util._run_after_forkers()  # type: ignore[attr-defined]
+    torch.set_num_threads(1)  # those of a forked OpenMP would never come
+    for path in list(Path("/proc/self/fd").iterdir()):
+        with suppress(OSError):  # closed, or not to be opened again
+            _own_offset(int(path.name))
+
+
+def _own_offset(descriptor: int) -> None:
+    """A file that is read gets a position of its own: a fork shares it with the parent."""
+    how = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+    if how & os.O_ACCMODE == os.O_WRONLY or not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return
+    if descriptor < 3:
+        return  # standard streams
+    again = os.open(f"/proc/self/fd/{descriptor}", (how & ~(os.O_CREAT | os.O_TRUNC)) | os.O_CLOEXEC)
+    try:
+        os.lseek(again, os.lseek(descriptor, 0, os.SEEK_CUR), os.SEEK_SET)
+        os.dup2(again, descriptor, inheritable=os.get_inheritable(descriptor))
+    finally:
+        os.close(again)
+
+
+def _raised(error: BaseException) -> _Raised | _Impossible:
+    if "CUDA in forked subprocess" in str(error):
+        return _Impossible("its data set uses the GPU, which a forked process cannot")
+    text = "".join(traceback.format_exception(error)).rstrip()
+    try:
+        pickled = pickle.dumps(error)
+        if not isinstance(error, Exception) or type(pickle.loads(pickled)) is not type(error):
+            pickled = b""
+    except Exception:  # whatever its class does when it is made again
+        pickled = b""
+    return _Raised(pickled, _named(error), text)
+
+
+def _named(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+# -- what goes between them ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    given: Any
+
+    def value(self) -> Any:
+        return self.given
+
+
+@dataclass(frozen=True, slots=True)
+class _Impossible:
+    why: str
+
+    def value(self) -> NoReturn:
+        raise CannotFork(self.why)
+
+
+@dataclass(frozen=True, slots=True)
+class _Raised:
+    pickled: bytes
+    name: str
+    traceback: str
+
+    def value(self) -> NoReturn:
+        error: Exception = pickle.loads(self.pickled) if self.pickled else TaskError(self.name)
+        if not isinstance(error, AshaError) or not self.pickled:  # ours say all that there is to say
+            error.add_note(f"It was raised where the data are read, in a forked process:\n{self.traceback}")
+        raise error
+
+
+class _Pickler(pickle.Pickler):
+    """Tensors go as their bytes: torch's own way copies them several times."""
+
+    def reducer_override(self, value: Any) -> Any:
+        plain = (
+            type(value) is Tensor
+            and (value.device.type, value.layout) == ("cpu", torch.strided)
+            and not (value.requires_grad or value.is_quantized or value.is_conj() or value.is_neg())
+        )
+        if not plain or not value.numel() or value.__dict__:
+            return NotImplemented
+        raw = value.contiguous().reshape(-1).view(torch.uint8).numpy()
+        return _tensor, (pickle.PickleBuffer(raw), value.dtype, value.shape)
+
+
+def _tensor(raw: Any, dtype: torch.dtype, shape: Any) -> Tensor:
+    return torch.frombuffer(raw, dtype=dtype).reshape(shape)
+
+
+def _send(connection: socket.socket, value: Any) -> None:
+    buffers: list[pickle.PickleBuffer] = []
+    head = io.BytesIO()
+    _Pickler(head, 5, buffer_callback=buffers.append).dump(value)
+    parts = [memoryview(head.getbuffer()), *(buffer.raw() for buffer in buffers)]
+    connection.sendall(struct.pack(f"<{1 + len(parts)}Q", len(parts), *(part.nbytes for part in parts)))
+    for part in parts:
+        connection.sendall(part)
+
+
+def _received(connection: socket.socket) -> Any:
+    (count,) = struct.unpack("<Q", _read(connection, 8))
+    sizes = struct.unpack(f"<{count}Q", _read(connection, 8 * count))
+    head, *buffers = [_read(connection, size) for size in sizes]
+    return pickle.loads(head, buffers=buffers)
+
+
+def _read(connection: socket.socket, size: int) -> bytearray:
+    found = bytearray(size)
+    view = memoryview(found)
+    while view:
+        count = connection.recv_into(view)
+        if not count:
+            raise OSError(errno.EPIPE, "no answer")
+        view = view[count:]
+    return found

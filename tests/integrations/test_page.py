@@ -100,6 +100,15 @@ def test_a_black_box_is_warm_started(
     assert before < after <= 1.0  # how far it goes is the strategy's affair
 
 
+def test_graphs_are_split_by_the_pages_function(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "graphs.py"
+    script.write_text(SCRIPTS["graphs.py"])
+    (printed,) = _printed(script, capsys, monkeypatch)
+    assert float(printed) != 0.01
+
+
 def test_a_strategy_of_ones_own_is_found_by_its_entry_point(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

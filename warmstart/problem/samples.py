@@ -46,7 +46,7 @@ class Draws:
         seed: of all that is random about them, but for what a function of a draw number does.
         stream: its name among those of the seed.
         device: where they are moved to.
-        split: a mini-batch -> (training, held-out) samples; None: each of its parts, in halves.
+        split: a mini-batch -> (training, held-out) samples. None: each of its parts, in halves.
     """
 
     def __init__(self, data: Data, seed: int, stream: str, device: str, split: Split | None = None) -> None:

@@ -155,17 +155,12 @@ def _slot(holder: Any, slot: types.MemberDescriptorType) -> Any:
         return MISSING
 
 
-def keep_form(one: Any, attributes: dict[str, Any]) -> Restorer:
-    """An object's class, and which dict holds its attributes."""
-    cls = type(one)
-
-    def put_back() -> None:
-        if type(one) is not cls:
-            object.__setattr__(one, "__class__", cls)
-        if object.__getattribute__(one, "__dict__") is not attributes:
-            object.__setattr__(one, "__dict__", attributes)
-
-    return put_back
+def put_back_form(one: Any, cls: type, attributes: dict[str, Any]) -> None:
+    """An object's class, and the dict that holds its attributes."""
+    if type(one) is not cls:
+        object.__setattr__(one, "__class__", cls)
+    if object.__getattribute__(one, "__dict__") is not attributes:
+        object.__setattr__(one, "__dict__", attributes)
 
 
 def keep_cache(one: Any) -> Restorer:

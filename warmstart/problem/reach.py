@@ -40,10 +40,8 @@ GENERATORS = (
     np.random.BitGenerator,
 )
 BINDING = (property, staticmethod, classmethod, functools.partialmethod, functools.cached_property)
-
 CACHED = functools._lru_cache_wrapper
-
-Handler = Callable[[Any], None]
+CLEARED = frozenset({dict, collections.OrderedDict, list, set, collections.deque})
 
 
 class Reach:
@@ -58,8 +56,9 @@ class Reach:
         self.registered: list[tuple[nn.Module, str, str, Tensor | None]] = []
         self.tensors: dict[int, TensorRecord] = {}
         self.always_copied: set[int] = set()
-        self._empty: list[dict[Any, Any]] = []
+        self._empty: list[Any] = []
         self._dicts: list[KeptDict] = []
+        self._forms: list[tuple[Any, type, dict[str, Any]]] = []
         self._restorers: list[Restorer] = []
         self._skip = set(ATOMS)
         self._handlers: dict[type, Handler] = {}
@@ -68,14 +67,14 @@ class Reach:
         self._held: list[Any] = []  # what has been seen must live, or its identity could be another's
         self._waiting: list[Any] = []
         self._look_at(roots)
-        while self._waiting:
-            self._visit(self._waiting.pop())
-        # bound methods: a circle, which would keep copies of weights until the collector finds it
-        self._handlers.clear()
+        self._walk()
         self._held.clear()
 
     def put_back(self) -> None:
         """Bindings, containers, positions and random states, as they were."""
+        for one, cls, attributes in self._forms:
+            if type(one) is not cls or object.__getattribute__(one, "__dict__") is not attributes:
+                containers.put_back_form(one, cls, attributes)
         for kept in self._dicts:
             kept.put_back()
         for one in self._empty:
@@ -84,18 +83,19 @@ class Reach:
         for restore in self._restorers:
             restore()
 
-    def _visit(self, one: Any) -> None:
-        if id(one) in self._seen:
-            return
-        self._seen.add(id(one))
-        self._held.append(one)
-        cls = type(one)
-        handler = self._handlers.get(cls)
-        if handler is None:
-            handler = self._handlers[cls] = self._handler(cls)
-            if handler is _nothing:
-                self._skip.add(cls)
-        handler(one)
+    def _walk(self) -> None:
+        waiting, seen, held, handlers = self._waiting, self._seen, self._held, self._handlers
+        while waiting:
+            one = waiting.pop()
+            key = id(one)
+            if key not in seen:
+                seen.add(key)
+                held.append(one)
+                cls = type(one)
+                handler = handlers.get(cls)
+                if handler is None:
+                    handler = handlers[cls] = self._handler(cls)
+                handler(self, one)
 
     def _look_at(self, values: Iterable[Any]) -> None:
         skip, waiting = self._skip, self._waiting
@@ -103,9 +103,9 @@ class Reach:
             cls = type(value)
             if cls in skip:
                 continue
-            if (cls is dict or cls is collections.OrderedDict) and not value:
+            if cls in CLEARED and not value:
                 self._empty.append(value)
-            else:
+            elif cls is not tuple or not ATOMS.issuperset(map(type, value)):
                 waiting.append(value)
 
     def _keep(self, restorer: Restorer | None) -> None:
@@ -113,50 +113,20 @@ class Reach:
             self._restorers.append(restorer)
 
     def _handler(self, cls: type) -> Handler:
-        """How objects of a class are recorded: as the container that they are, and by their attributes."""
-        if issubclass(cls, type):
-            return self._class
-        if issubclass(cls, CLOSED):
-            return _nothing
-        handlers = [handler for base, handler in self._kinds() if issubclass(cls, base)]
-        form = layout(cls)
-        if form is not None:
-            handlers.append(functools.partial(self._attributes, form))
-        if issubclass(cls, nn.Module):
-            handlers.append(self._module)
-        if len(handlers) < 2:
-            return handlers[0] if handlers else _nothing
-        return functools.partial(_each, handlers)
+        known = _KNOWN.get(cls)
+        if known is None:
+            form = layout(cls)
+            known = _handler(cls, form)
+            if form is None or not form.users:  # classes of users may come by the thousand
+                _KNOWN[cls] = known
+            else:
+                self._look_at(form.users)
+        if known is _nothing:
+            self._skip.add(cls)
+        return known
 
-    def _kinds(self) -> list[tuple[type | tuple[type, ...], Handler]]:
-        return [
-            (Tensor, self._tensor),
-            (dict, self._dict),
-            (list, lambda one: self._members(one, containers.keep_list(one))),
-            (tuple, lambda one: self._members(one, None)),
-            (frozenset, lambda one: self._members(one, None)),
-            (set, lambda one: self._members(one, containers.keep_set(one))),
-            (collections.deque, lambda one: self._members(one, containers.keep_deque(one))),
-            (bytearray, lambda one: self._keep(containers.keep_bytes(one))),
-            (types.FunctionType, self._function),
-            (types.MethodType, lambda one: self._look_at((one.__self__, one.__func__))),
-            ((types.BuiltinMethodType, types.MethodWrapperType), lambda one: self._look_at((one.__self__,))),
-            (types.CellType, self._cell),
-            (functools.partial, lambda one: self._look_at((one.func, one.args, one.keywords))),
-            (BINDING, self._binding),
-            (CACHED, self._cached),
-            (weakref.ReferenceType, lambda one: self._look_at((weakref.ReferenceType.__call__(one),))),
-            (GENERATORS, lambda one: self._keep(containers.keep_generator(one))),
-            (io.IOBase, lambda one: self._keep(containers.keep_position(one))),
-            (np.ndarray, self._array),
-            (torch.optim.Optimizer, self._optimizer),
-        ]
-
-    def _members(self, one: Any, restorer: Restorer | None) -> None:
+    def _members(self, one: Any, base: type[Any], restorer: Restorer | None) -> None:
         self._keep(restorer)
-        base = next(
-            base for base in (list, tuple, set, frozenset, collections.deque) if isinstance(one, base)
-        )
         if base.__len__(one) <= MOST_MEMBERS:
             self._look_at(base.__iter__(one))
 
@@ -172,12 +142,11 @@ class Reach:
             value, restorer = containers.keep_slot(one, slot)
             self._keep(restorer)
             self._look_at((value,))
-        self._look_at(form.users)
         try:
             attributes = object.__getattribute__(one, "__dict__")
         except AttributeError:
             return
-        self._keep(containers.keep_form(one, attributes))
+        self._forms.append((one, type(one), attributes))
         if id(attributes) not in self._seen:
             self._seen.add(id(attributes))
             self._dicts.append(KeptDict(attributes, dict))
@@ -189,10 +158,9 @@ class Reach:
         for kind in ("_parameters", "_buffers"):
             entries = attributes.get(kind)
             if entries:
-                for name, tensor in entries.items():
-                    self.registered.append((module, kind, name, tensor))
-                    self._look_at((tensor,))
+                self.registered += [(module, kind, name, tensor) for name, tensor in entries.items()]
         if isinstance(module, torch.jit.ScriptModule):
+            self._look_at(tensor for one, *_, tensor in self.registered if one is module)
             self._look_at(child for _, child in module._modules.items())
             self._keep(containers.keep_attribute(module, "training", module.training))
 
@@ -200,10 +168,11 @@ class Reach:
         kept = self.tensors[id(tensor)] = record(tensor)
         attributes = object.__getattribute__(tensor, "__dict__")
         if attributes:
-            self._look_at((attributes,))
+            self._waiting.append(attributes)
         else:
             self._empty.append(attributes)
-        self._look_at((kept.hooks, kept.accumulate_hooks))
+        if kept.hooks is not None or kept.accumulate_hooks is not None:
+            self._look_at((kept.hooks, kept.accumulate_hooks))
 
     def _array(self, array: np.ndarray[Any, Any]) -> None:
         if array.size <= LARGEST_COPY:
@@ -264,10 +233,55 @@ class Reach:
         self._look_at(value for name in names if (value := getattr(one, name, None)) is not None)
 
 
-def _each(handlers: list[Handler], one: Any) -> None:
-    for handler in handlers:
-        handler(one)
+def _handler(cls: type, form: Layout | None) -> Handler:
+    """How objects of a class are recorded: as the container that they are, and by their attributes."""
+    if issubclass(cls, type):
+        return Reach._class
+    if issubclass(cls, CLOSED):
+        return _nothing
+    handlers = [handler for base, handler in _KINDS if issubclass(cls, base)]
+    if form is not None:
+        handlers.append(lambda reach, one: reach._attributes(form, one))
+    if issubclass(cls, nn.Module):
+        handlers.append(Reach._module)
+    if len(handlers) < 2:
+        return handlers[0] if handlers else _nothing
+
+    def each(reach: Reach, one: Any) -> None:
+        for handler in handlers:
+            handler(reach, one)
+
+    return each
 
 
-def _nothing(_: Any) -> None:
+def _nothing(reach: Reach, one: Any) -> None:
     """An object that is not looked into."""
+
+
+Handler = Callable[[Reach, Any], None]
+_KNOWN: weakref.WeakKeyDictionary[type, Handler] = weakref.WeakKeyDictionary()
+_KINDS: list[tuple[type | tuple[type, ...], Handler]] = [
+    (Tensor, Reach._tensor),
+    (dict, Reach._dict),
+    (list, lambda reach, one: reach._members(one, list, containers.keep_list(one))),
+    (tuple, lambda reach, one: reach._members(one, tuple, None)),
+    (frozenset, lambda reach, one: reach._members(one, frozenset, None)),
+    (set, lambda reach, one: reach._members(one, set, containers.keep_set(one))),
+    (
+        collections.deque,
+        lambda reach, one: reach._members(one, collections.deque, containers.keep_deque(one)),
+    ),
+    (bytearray, lambda reach, one: reach._keep(containers.keep_bytes(one))),
+    (types.FunctionType, Reach._function),
+    (types.MethodType, lambda reach, one: reach._look_at((one.__self__, one.__func__))),
+    ((types.BuiltinMethodType, types.MethodWrapperType), lambda reach, one: reach._look_at((one.__self__,))),
+    (types.CellType, Reach._cell),
+    (functools.partial, lambda reach, one: reach._look_at((one.func, one.args, one.keywords))),
+    (BINDING, Reach._binding),
+    (CACHED, Reach._cached),
+    (weakref.ReferenceType, lambda reach, one: reach._look_at((weakref.ReferenceType.__call__(one),))),
+    (GENERATORS, lambda reach, one: reach._keep(containers.keep_generator(one))),
+    (io.IOBase, lambda reach, one: reach._keep(containers.keep_position(one))),
+    (np.ndarray, Reach._array),
+    (torch.optim.Optimizer, Reach._optimizer),
+]

@@ -54,12 +54,10 @@ class Snapshot:
         with torch.no_grad(), torch._C.DisableTorchFunction():
             reach = self._reach = Reach(self._roots)
             self.modules: list[nn.Module] = reach.modules
-            memory_aside = Memory(apart)
+            aside, memory_aside = {id(tensor) for tensor in apart}, Memory(apart)
             registered = {id(tensor) for *_, tensor in reach.registered if tensor is not None}
             kept = [
-                one
-                for key, one in reach.tensors.items()
-                if key not in memory_aside.tensors and one.data not in memory_aside
+                one for key, one in reach.tensors.items() if key not in aside and one.data not in memory_aside
             ]
             own = [one for one in kept if id(one.tensor) in registered]
             memory = {storage(one.data) for one in own} - {None}

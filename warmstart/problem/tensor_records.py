@@ -108,21 +108,17 @@ class Memory:
     """Where the values of some tensors lie: ``data in memory`` where some of its own lie there, too."""
 
     def __init__(self, tensors: Iterable[Tensor]) -> None:
-        self.tensors: set[int] = set()
-        self._spans: dict[int, list[tuple[int, int]]] = {}
+        self._data: dict[int | None, list[Tensor]] = {}
         for tensor in tensors:
-            self.tensors.add(id(tensor))
             data = tensor.data
-            key = storage(data)
-            if key is not None:
-                self._spans.setdefault(key, []).append(_span(data))
+            self._data.setdefault(storage(data), []).append(data)
 
     def __contains__(self, data: Tensor) -> bool:
-        spans = self._spans.get(storage(data) or 0)
-        if spans is None:
+        key = storage(data)
+        if key is None or key not in self._data:
             return False
         start, end = _span(data)
-        return any(start < last and first < end for first, last in spans)
+        return any(start < last and first < end for first, last in map(_span, self._data[key]))
 
 
 class Copies:

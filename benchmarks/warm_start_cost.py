@@ -30,27 +30,29 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode
 
 from asha_core.space import Configuration, SearchSpace
 from asha_core.streams import stream_seed
 from benchmarks import tables
-from tests.warmstart.reverse_mode import by_route
+from tests.warmstart.reverse_mode import reversed_steps
 from tests.warmstart.smoothing import cross_entropy
 from trials import TorchTask
+from trials.costs.warm_start_flops import OperationCounter
 from trials.tasks.cifar import Cifar10
 from trials.tasks.digits import Digits
-from trials.torch_task.learner import Learner, load_data, training_inputs
+from trials.torch_task.learner import Learner, fresh_model, heldout_inputs, load_data, training_inputs
 from trials.torch_task.warm_start_problem import TrainingProblem
+from warmstart.base import Network
 from warmstart.estimates.estimate import estimate
+from warmstart.estimates.modes import differentiable, twice_differentiable
 from warmstart.estimates.types import Route
 from warmstart.problem.randomness import generator_for
 from warmstart.registry import VARIATIONS, build
@@ -227,9 +229,9 @@ def peak_bytes(work: Callable[[], Any], device: str) -> int:
 
 
 def flops(work: Callable[[], Any]) -> int:
-    with FlopCounterMode(display=False) as counter:
+    with OperationCounter() as counter:
         work()
-    return counter.get_total_flops()
+    return int(counter.total)
 
 
 class Stopwatch:
@@ -276,9 +278,9 @@ class Case:
         def reverse(only: Sequence[str] | None, ahead: int) -> tuple[Callable[[Any], Any], int]:
             def run(drawn: Any) -> Any:
                 losses, train, heldout = drawn
-                smoothed = replace(losses.network, criterion=smoothed_loss)
-                given = replace(losses, network=smoothed), self.task.space, self.config, train, heldout
-                return by_route(*given, route="reverse", only=only)
+                given = self.functional(losses.network), self.task.space, self.config, train, heldout
+                with differentiable(), twice_differentiable():
+                    return reversed_steps(*given, only=only)
 
             return run, ahead
 
@@ -295,6 +297,24 @@ class Case:
             "reverse H=2, all": reverse(None, 2),
             "differences H=1, all": route("differences", None, 1),
         }
+
+    def functional(self, network: Network) -> Network:
+        """The network as a function of weights that depend on the configuration."""
+        model = fresh_model(self.task, self.config, 0, self.device).train()
+
+        def outputs(theta: Any, inputs: Any) -> Any:
+            state = {**theta, **{name: buffer.clone() for name, buffer in model.named_buffers()}}
+            return functional_call(model, state, (inputs,))
+
+        def forward(theta: Any, samples: Any, config: Configuration) -> Any:
+            noise = torch.Generator(self.device).manual_seed(samples.seed)
+            return outputs(theta, training_inputs(self.task, samples.inputs, config, noise))
+
+        def heldout_loss(theta: Any, samples: Any) -> Tensor:
+            found = outputs(theta, heldout_inputs(self.task, samples.inputs))
+            return self.task.heldout_loss(found, samples.targets)
+
+        return Network(network.parameters, forward, smoothed_loss, heldout_loss, network.groups)
 
     def drawn(self, ahead: int) -> Any:
         """(losses, training halves, held-out half), ready for a route."""

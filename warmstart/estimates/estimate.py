@@ -57,12 +57,17 @@ def estimate(
     except (RuntimeError, CannotLookThrough) as error:
         import torch
 
-        if not may_fall_back or isinstance(error, torch.OutOfMemoryError):
+        if isinstance(error, torch.OutOfMemoryError):
             raise
-        # were it a defect of the loss itself, differences would meet it again, and raise it
-        found = differences(losses, space, configuration, train, heldout, only=only)
-        why = error.why if isinstance(error, CannotLookThrough) else str(error)
-        return replace(found, fallback=why.partition("\n")[0][:200])
+        why = (error.why if isinstance(error, CannotLookThrough) else str(error)).partition("\n")[0][:200]
+        if may_fall_back:
+            # were it a defect of the loss itself, differences would meet it again, and raise it
+            found = differences(losses, space, configuration, train, heldout, only=only)
+            return replace(found, fallback=why)
+        if isinstance(error, CannotLookThrough):
+            raise
+        losses.after(configuration, train, heldout)  # which raises a defect of the loss itself
+        raise CannotLookThrough(f"route {route!r} cannot be had ({why})") from error
 
 
 def _differentiated(

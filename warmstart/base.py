@@ -59,11 +59,11 @@ class Running:
     def rewind(self, mark: Any) -> None:
         """The state of a mark again."""
 
-    def check(self, mark: Any, loss: Tensor, leaves: Mapping[str, Tensor], *, order: int) -> None:
+    def check(self, loss: Tensor, leaves: Mapping[str, Tensor], *, order: int) -> None:
         """Raise ``CannotLookThrough`` where what autograd makes of a loss is not known to be what is wanted.
 
         Args:
-            mark: the state before the pass.
+            leaves: that were given last.
             order: 0: the gradient as the optimiser is given it; 1: the loss's true derivative; 2: the true
                 derivative of the gradient.
         """

@@ -11,7 +11,7 @@ from asha_core.space import Configuration, SearchSpace
 from warmstart.base import Batch, Network, Running
 from warmstart.estimates.clipping import limit_of
 from warmstart.estimates.dependence import OptimizerSettings, optimizer_settings, wanted_names
-from warmstart.estimates.passes import Tensors, heldout_pass, loss_slope, training_pass
+from warmstart.estimates.passes import Tensors, heldout_pass, loss_slope, measured, training_pass
 from warmstart.estimates.stencils import LOSS_STEP, stencil_over
 from warmstart.estimates.streaming import dot, each_gradient, pieces
 from warmstart.estimates.types import Estimate
@@ -44,9 +44,13 @@ def one_step(
     """
     wanted = wanted_names(space, configuration, only)
     settings = settings or optimizer_settings(network.groups, space, configuration, wanted)
-    with network.running(network) as running:
-        batches = train, heldout
-        return _one_step(network, running, space, configuration, *batches, wanted, loss_step, settings)
+    given = space, configuration, train, heldout, wanted, loss_step, settings
+    return measured(
+        network,
+        settings,
+        wanted,
+        lambda running, marks: _one_step(network, running, *given, marks=marks),
+    )
 
 
 def _one_step(
@@ -59,10 +63,12 @@ def _one_step(
     wanted: Sequence[str],
     loss_step: float,
     settings: OptimizerSettings,
+    *,
+    marks: bool,
 ) -> Estimate:
     groups = settings.groups
     theta = {name: value.detach() for name, value in network.parameters.items()}
-    first = training_pass(network, running, train, configuration, wanted)
+    first = training_pass(network, running, train, configuration, wanted, marks=marks)
     limit = limit_of(network, space, configuration, wanted, groups)
     clipped = limit.applied(first.gradient)
     with torch.no_grad():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +13,38 @@ from torch.utils import _pytree as pytree
 from asha_core.space import Configuration, SearchSpace
 from asha_core.space.watched import Watched
 from warmstart.base import Batch, Network, Running
+from warmstart.estimates.dependence import OptimizerSettings
 from warmstart.estimates.stencils import stencil_over
 from warmstart.estimates.streaming import as_real
-from warmstart.estimates.types import CannotLookThrough
+from warmstart.estimates.types import CannotLookThrough, Estimate
 
 Tensors = dict[str, Tensor]
+
+
+class MarksNeeded(Exception):
+    """A coordinate acts through the network or its loss, too, and the state was not remembered."""
+
+
+def measured(
+    network: Network,
+    settings: OptimizerSettings,
+    wanted: Sequence[str],
+    work: Callable[[Running, bool], Estimate],
+) -> Estimate:
+    """What ``work`` makes of the network while it is in use.
+
+    Args:
+        work: (the network in use, whether to remember its state) -> an estimate. That takes time; it is
+            done at once where a coordinate moves no setting of the optimiser, and so must act elsewhere.
+    """
+    if set(wanted) <= set(settings.slopes):
+        try:
+            with network.running(network) as running:
+                return work(running, False)
+        except MarksNeeded:
+            pass
+    with network.running(network) as running:
+        return work(running, True)
 
 
 @dataclass(slots=True)
@@ -91,25 +118,31 @@ def training_pass(
     configuration: Configuration,
     wanted: Sequence[str],
     *,
+    marks: bool,
     twice: bool = False,
 ) -> Pass:
     """The training gradient at the weights that the network has, watching what is read on the way.
 
     Args:
+        marks: remember the state, as is needed where a coordinate acts through the network or its loss.
         twice: the gradient will be differentiated again.
+    Raises:
+        MarksNeeded: one does, and the state is not remembered.
     """
-    mark = running.mark()
+    mark = running.mark() if marks else None
     leaves = running.leaves(configuration)
     in_forward, in_criterion = Watched(configuration), Watched(configuration)
     outputs = network.forward(leaves, batch, in_forward)
     versions = _versions(outputs)
-    middle = running.mark()
+    middle = running.mark() if marks else None
     loss = network.criterion(outputs, batch, in_criterion)
     through_inputs = [name for name in wanted if name in in_forward.reads]
     through_loss = [n for n in wanted if n in in_criterion.reads and n not in in_forward.reads]
+    if (through_inputs or through_loss) and not marks:
+        raise MarksNeeded
     if through_loss and _versions(outputs) != versions:
         raise CannotLookThrough("the loss writes to the model's outputs")
-    running.check(mark, loss, leaves, order=2 if twice else 1 if through_loss else 0)
+    running.check(loss, leaves, order=2 if twice else 1 if through_loss else 0)
     found = gradients(loss, leaves, retain_graph=bool(through_loss) or twice, create_graph=twice)
     return Pass(leaves, outputs if through_loss else None, found, through_inputs, through_loss, mark, middle)
 
@@ -120,10 +153,9 @@ def _versions(outputs: Any) -> list[int]:
 
 def heldout_pass(network: Network, running: Running, batch: Batch, configuration: Configuration) -> Any:
     """(held-out loss, leaves) at the weights that the network has."""
-    mark = running.mark()
     leaves = running.leaves(configuration)
     loss = network.heldout_loss(leaves, batch)
-    running.check(mark, loss, leaves, order=1)
+    running.check(loss, leaves, order=1)
     return loss, leaves
 
 

@@ -18,6 +18,7 @@ from warmstart.estimates.passes import (
     gradients_along,
     heldout_pass,
     loss_slope,
+    measured,
     training_pass,
 )
 from warmstart.estimates.stencils import LOSS_STEP
@@ -65,9 +66,13 @@ def unrolled(
     """
     wanted = wanted_names(space, configuration, only)
     settings = settings or optimizer_settings(network.groups, space, configuration, wanted)
-    with network.running(network) as running:
-        steps = train, heldout, wanted, loss_step, curvature, settings
-        return _unrolled(network, running, space, configuration, *steps)
+    given = space, configuration, train, heldout, wanted, loss_step, curvature, settings
+    return measured(
+        network,
+        settings,
+        wanted,
+        lambda running, marks: _unrolled(network, running, *given, marks=marks),
+    )
 
 
 def _unrolled(
@@ -81,6 +86,8 @@ def _unrolled(
     loss_step: float,
     curvature: bool,
     settings: OptimizerSettings,
+    *,
+    marks: bool,
 ) -> Estimate:
     tangents = [_Tangent(name) for name in wanted]
     theta: Tensors = {name: value.detach() for name, value in network.parameters.items()}
@@ -94,7 +101,7 @@ def _unrolled(
         # Z is 0 before the first step, and so is its product with the Hessian
         twice = t > 1 and curvature
         running.put(theta)
-        here = training_pass(network, running, batch, configuration, wanted, twice=twice)
+        here = training_pass(network, running, batch, configuration, wanted, marks=marks, twice=twice)
         repeated = here.through_loss or here.through_inputs
         after = running.mark() if repeated else None
         touched |= {*here.through_loss, *here.through_inputs}

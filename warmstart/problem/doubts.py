@@ -8,7 +8,7 @@ found, differences are taken, which need none of that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -28,10 +28,18 @@ class Before:
     Args:
         leaves: the weights that it uses.
         modules: in reach.
+        apart: tensors of theirs that passes may write to.
     """
 
-    def __init__(self, leaves: Mapping[str, Tensor], modules: Sequence[nn.Module] = ()) -> None:
+    def __init__(
+        self,
+        leaves: Mapping[str, Tensor],
+        modules: Sequence[nn.Module] = (),
+        apart: Sequence[Tensor] = (),
+    ) -> None:
         self._modules = modules
+        self._apart = {id(tensor) for tensor in apart}
+        self._registered = [(*each, each[-1].detach().clone()) for each in self._now_registered()]
         self._kept = _kept(modules)
         self._handles = RemovableHandle.next_id  # counts the hooks that were ever made
         self._weights = _prints(leaves)
@@ -40,7 +48,6 @@ class Before:
         self,
         loss: Tensor,
         leaves: Mapping[str, Tensor],
-        written: Callable[[], list[str]],
         order: int,
         *,
         alone: bool,
@@ -59,8 +66,8 @@ class Before:
             _refuse_strangers(loss, leaves)
         if not order:
             return
-        if found := written():
-            raise CannotLookThrough(f"the forward pass writes to {found[0]}, which later passes may read")
+        if found := self._written():
+            raise CannotLookThrough(f"the forward pass writes to {found}, which later passes may read")
         if order == 2 and _kept(self._modules) != self._kept:
             raise CannotLookThrough("the forward pass keeps tensors, which the next one may read")
         if RemovableHandle.next_id != self._handles:
@@ -75,6 +82,23 @@ class Before:
                         f"{kind.__name__} is an autograd.Function, whose backward pass need not be the "
                         "derivative of its forward pass"
                     )
+
+    def _now_registered(self) -> Iterator[tuple[str, Tensor]]:
+        """(name, tensor): buffers, and weights that are not trained."""
+        for module in self._modules:
+            for name, tensor in (*module._buffers.items(), *module._parameters.items()):
+                if tensor is not None and id(tensor) not in self._apart:
+                    yield f"{type(module).__name__}.{name}", tensor
+
+    def _written(self) -> str | None:
+        """One of those that is another one now, or has another value."""
+        now = list(self._now_registered())
+        if len(now) != len(self._registered):
+            return "buffers"
+        for (name, tensor, before), (_, after) in zip(self._registered, now, strict=True):
+            if after is not tensor or not torch.equal(after, before):
+                return name
+        return None
 
 
 def _kept(modules: Sequence[nn.Module]) -> list[tuple[str, int]]:

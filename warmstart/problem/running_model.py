@@ -69,7 +69,7 @@ class RunningModel(Running):
         leaves = dict(self._trained if other is None else other)
         for leaf in leaves.values():
             leaf.grad = None
-        self._before = doubts.Before(leaves, self._modules)
+        self._before = doubts.Before(leaves, self._modules, self._apart)
         return leaves
 
     def mark(self) -> Snapshot:
@@ -80,9 +80,9 @@ class RunningModel(Running):
         """As it was at the mark."""
         mark.rewind()
 
-    def check(self, mark: Snapshot, loss: Tensor, leaves: Mapping[str, Tensor], *, order: int) -> None:
+    def check(self, loss: Tensor, leaves: Mapping[str, Tensor], *, order: int) -> None:
         """See ``Running``."""
-        self._before.check(loss, leaves, mark.written, order, alone=self._alone)
+        self._before.check(loss, leaves, order, alone=self._alone)
 
 
 def copy_into(weights: Mapping[str, Tensor], theta: Mapping[str, Tensor]) -> None:

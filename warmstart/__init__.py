@@ -9,8 +9,9 @@ Usable alone, inside any tuner: nothing here knows of workers, journals or sched
 from __future__ import annotations
 
 import importlib
+import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from asha_core.own_packages import claim
@@ -19,7 +20,7 @@ claim("warmstart")
 
 from asha_core.space import Choice, Configuration, Float, Int, SearchSpace
 from warmstart.base import BlackBox, Outcome, Problem, WarmStart, accepted
-from warmstart.hints import new_hints
+from warmstart.hints import new_hints, subject
 from warmstart.registry import build, variation
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ __all__ = [
 ]
 
 
-_hints_given: set[str] = set()  # by this process
+_hints_given: set[Hashable] = set()  # by this process
 
 
 def refine(
@@ -58,7 +59,7 @@ def refine(
         settings: in the place of the variation's own, such as delta=0.05.
     Returns:
         The refined configuration, and what was measured on the way. What the space's constraints refuse is
-        undone. What a user should know is warned of once.
+        undone. What a user should know of a model is warned of once.
     Raises:
         SettingError: an unknown name or setting.
         ConfigurationError: a value outside the space.
@@ -68,8 +69,11 @@ def refine(
     whole = problem.space.configuration(dict(configuration))
     outcome = warm_start.refine(problem, whole, seed)
     outcome = accepted(warm_start.name, problem.space, whole, outcome)
-    for hint in new_hints(outcome.diagnostics, _hints_given):
-        warnings.warn(hint, stacklevel=2)
+    caller = sys._getframe(1)
+    where = caller.f_code.co_filename, caller.f_lineno, caller.f_globals.get("__name__")
+    for hint in new_hints(outcome.diagnostics, _hints_given, subject(problem)):
+        # with a registry of its own, or a loop's second model would be thought to have been warned of
+        warnings.warn_explicit(hint, UserWarning, *where, registry={})
     return outcome
 
 

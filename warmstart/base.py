@@ -160,6 +160,10 @@ class BlackBox:
         self.space = space
         self._evaluate = evaluate
 
+    def made_of(self) -> list[Any]:
+        """What tells it from other problems; see ``hints.subject``."""
+        return [self._evaluate]
+
     def losses(self, configuration: Configuration) -> Losses:
         """``evaluate`` as it is; a batch is the number of a draw."""
 

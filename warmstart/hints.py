@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 
@@ -25,8 +25,28 @@ def hints(diagnostics: Mapping[str, Any]) -> list[str]:
     return said
 
 
-def new_hints(diagnostics: Mapping[str, Any], said: set[str]) -> list[str]:
-    """Those that are not in ``said`` yet, which remembers them."""
-    fresh = [hint for hint in hints(diagnostics) if hint not in said]
-    said.update(fresh)
+def new_hints(diagnostics: Mapping[str, Any], said: set[Hashable], about: Hashable = None) -> list[str]:
+    """Those that ``said`` does not hold about this yet, which remembers them."""
+    fresh = [hint for hint in hints(diagnostics) if (about, hint) not in said]
+    said.update((about, hint) for hint in fresh)
     return fresh
+
+
+def subject(problem: Any) -> Hashable:
+    """What hints are about: the same for the problems that a tuner makes of one model, one for each trial.
+
+    By names: of the problem's class, of the space's dimensions, and of the functions and layers that
+    ``problem.made_of`` gives, if it has that.
+    """
+    parts: Callable[[], list[Any]] = getattr(problem, "made_of", list)
+    return type(problem).__qualname__, *problem.space, *map(_named, parts())
+
+
+def _named(part: Any) -> Hashable:
+    if not isinstance(part, type) and hasattr(
+        part, "modules"
+    ):  # a model; how many layers it has may differ from trial to trial
+        return frozenset(map(_named, map(type, part.modules())))
+    part = getattr(part, "func", part)  # of a functools.partial
+    named = part if hasattr(part, "__qualname__") else type(part)
+    return f"{named.__module__}.{named.__qualname__}"

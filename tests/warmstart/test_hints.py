@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
 import warnings
@@ -9,12 +10,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from torch import nn
 
 import warmstart
 from asha_core import Float, SearchSpace
+from tests.warmstart.models import problem as any_problem
 from tests.warmstart.small_problems import SPACE, Small, black_box, configuration
 from warmstart import Problem
-from warmstart.hints import hints, new_hints
+from warmstart.hints import hints, new_hints, subject
 
 LR = SearchSpace({"lr": Float(1e-4, 30.0, log=True)})
 
@@ -55,10 +58,41 @@ def test_differences_that_were_asked_for_are_no_surprise() -> None:
 
 
 def test_other_texts_are_told_as_they_come() -> None:
-    said: set[str] = set()
+    said: set[Any] = set()
     assert len(new_hints({"ignored": ["a", "b"]}, said)) == 2
     assert not new_hints({"ignored": ["b", "a"]}, said)
     assert len(new_hints({"ignored": ["c", "a"], "fallback": "x", "unmatched": ["lr"]}, said)) == 3
+
+
+def test_each_model_is_told_of_once_however_many_problems_are_made_of_it() -> None:
+    """A tuner makes one for each trial. Python's own filter, which knows texts and lines, lets it by."""
+
+    def evaluate(config: Any, draw: int) -> float:
+        return float(config["lr"])
+
+    def other(config: Any, draw: int) -> float:
+        return -float(config["lr"])
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for seed in range(3):
+            for function in (evaluate, other):
+                warmstart.refine("ohgw-1step", warmstart.BlackBox(LR, function), {"lr": 0.1}, seed=seed)
+    assert len(caught) == 2
+
+
+def test_what_a_hint_is_about() -> None:
+    """Names, not objects: layers may differ in number and in their settings from trial to trial."""
+
+    def problem(*layers: nn.Module, **arguments: Any) -> warmstart.ModelProblem:
+        return any_problem(nn.Sequential(nn.Linear(6, 4), *layers), **arguments)
+
+    one = subject(problem(nn.Dropout(0.1)))
+    assert one == subject(problem(nn.Dropout(0.2), nn.Dropout(0.3)))
+    assert one != subject(problem(nn.Tanh()))
+    assert one != subject(problem(nn.Dropout(0.1), loss=lambda outputs, targets, config: outputs.mean()))
+    assert one != subject(problem(nn.Dropout(0.1), space=LR))
+    assert subject(any_problem(functools.partial(nn.Linear, 6))) == subject(any_problem(nn.Linear))
 
 
 @pytest.mark.processes

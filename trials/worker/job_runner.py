@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,7 +89,7 @@ class JobRunner:
             if settings.warm_start == "none"
             else build(settings.warm_start, settings.warm_start_settings)
         )
-        self._hinted: set[str] = set()
+        self._hinted: set[Hashable] = set()  # of one task, and so about one thing
         self._set_once = SetOnce()
         self._peaks = MemoryPeaks(device)
         self._counted: dict[str, Any] = {}  # of the warm start's arithmetic

@@ -110,6 +110,10 @@ class ModelProblem:
             seed,
         )
 
+    def made_of(self) -> list[Any]:
+        """What tells it from other problems; see ``hints.subject``."""
+        return [self._ingredients.model, self._ingredients.optimizer, self._ingredients.loss]
+
     def losses(self, configuration: Configuration) -> Losses:
         """The model under this configuration: what a strategy measures."""
         with differentiable():

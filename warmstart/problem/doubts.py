@@ -8,7 +8,7 @@ found, differences are taken, which need none of that.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -39,10 +39,10 @@ class Before:
     ) -> None:
         self._modules = modules
         self._apart = {id(tensor) for tensor in apart}
-        self._registered = [(*each, each[-1].detach().clone()) for each in self._now_registered()]
+        self._registered = [(*each, _kept_value(each[-1])) for each in self._now_registered()]
         self._kept = _kept(modules)
         self._handles = RemovableHandle.next_id  # counts the hooks that were ever made
-        self._weights = _prints(leaves)
+        self._weights = _prints(leaves.values())
 
     def check(
         self,
@@ -60,7 +60,7 @@ class Before:
         for name, leaf in leaves.items():
             if leaf._backward_hooks or leaf._post_accumulate_grad_hooks:
                 raise CannotLookThrough(f"the weight {name} has a hook, which may change its gradient")
-        if _prints(leaves) != self._weights:
+        if _prints(leaves.values()) != self._weights:
             raise CannotLookThrough("the forward pass writes to weights that are trained")
         if alone:
             _refuse_strangers(loss, leaves)
@@ -96,9 +96,15 @@ class Before:
         if len(now) != len(self._registered):
             return "buffers"
         for (name, tensor, before), (_, after) in zip(self._registered, now, strict=True):
-            if after is not tensor or not torch.equal(after, before):
+            same = torch.equal(after, before) if isinstance(before, Tensor) else _prints([after]) == before
+            if after is not tensor or not same:
                 return name
         return None
+
+
+def _kept_value(tensor: Tensor) -> Any:
+    """What tells whether it has been written to; a copy of buffers alone: frozen weights may be large."""
+    return _prints([tensor]) if isinstance(tensor, nn.Parameter) else tensor.detach().clone()
 
 
 def _kept(modules: Sequence[nn.Module]) -> list[tuple[str, int]]:
@@ -113,17 +119,22 @@ def _kept(modules: Sequence[nn.Module]) -> list[tuple[str, int]]:
     ]
 
 
-def _prints(leaves: Mapping[str, Tensor]) -> list[Any]:
+def _prints(weights: Iterable[Tensor]) -> list[Any]:
     """What changes when weights are written to; ``x.data.copy_(y)`` counts no version."""
+    weights = list(weights)
     with torch.no_grad():
-        norms = [leaf.detach().norm(dtype=_wide(leaf)) for leaf in leaves.values()]
-        sizes = torch.stack([norm.cpu() if norm.is_cuda else norm for norm in norms]) if norms else None
-    found = [(leaf._version, leaf.data_ptr()) for leaf in leaves.values()]
-    return [found, None if sizes is None else [repr(each) for each in sizes.tolist()]]
+        norms = [
+            weight.detach().norm(dtype=_wide(weight)).double().to("cpu", non_blocking=True)
+            for weight in weights
+            if weight.is_floating_point() or weight.is_complex()
+        ]
+    for device in {weight.device for weight in weights if weight.is_cuda}:
+        torch.cuda.synchronize(device)  # once, not once a weight
+    return [[(weight._version, weight.data_ptr()) for weight in weights], [repr(n.item()) for n in norms]]
 
 
-def _wide(leaf: Tensor) -> torch.dtype | None:
-    return torch.float32 if leaf.dtype in (torch.bfloat16, torch.float16) else None
+def _wide(weight: Tensor) -> torch.dtype | None:
+    return torch.float32 if weight.dtype in (torch.bfloat16, torch.float16) else None
 
 
 def _refuse_strangers(loss: Tensor, leaves: Mapping[str, Tensor]) -> None:

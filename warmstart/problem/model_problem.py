@@ -26,10 +26,12 @@ class ModelProblem:
         space: the search space of the configurations.
         model: the network with its initial weights; or a function of the configuration that makes a new one
             each time, whose weights depend on ``seed`` alone, and which acts on the held-out samples as the
-            configuration has it. It is differentiated in train mode, and left in the mode it is in; in a
-            model that is in train mode, parts that are not stay so (frozen batch norm).
+            configuration has it. It is itself run, as a training loop would, in train mode, and everything in
+            reach of it and of the functions below is put back after; in a model that is in train mode, parts
+            that are not stay so (frozen batch norm). Of ``DistributedDataParallel`` and ``DataParallel`` the
+            model inside is taken.
         optimizer: (model, configuration) -> its optimiser, at the peak of any schedule. Build it from the
-            model that it is given.
+            model that it is given; beside it, it may train others, such as weights of the loss.
         data: training samples: one mini-batch, a list of them (draws 0, 1, ... and round again), a function
             of a draw number that gives one, or a ``DataLoader``. A loader's data set, sampler and collate
             function run in a process forked for them, so that yours are left as they are; a function of a

@@ -31,9 +31,9 @@ class Clipping:
     value: float | None = None
 
     def __post_init__(self) -> None:
-        for name, limit in (("max_grad_norm", self.norm), ("max_grad_value", self.value)):
+        for name, limit in (("norm", self.norm), ("value", self.value)):
             if limit is not None:
-                number(name, limit, above=0.0)
+                object.__setattr__(self, name, number(f"max_grad_{name}", limit, above=0.0))
         if self.norm_type != math.inf:
             number("norm_type", self.norm_type, least=1.0)
         if self.norm is not None and self.value is not None:

@@ -92,3 +92,10 @@ class Late(EXAMPLE.Digits):
         optimizer = torch.optim.SGD(self.parameters(), lr=self.hparams.lr)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(step / 5, 1.0))
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+
+
+class Clips(EXAMPLE.Digits):
+    """It clips gradients as it likes."""
+
+    def configure_gradient_clipping(self, *args: Any, **options: Any) -> None:
+        self.clip_gradients(args[0], gradient_clip_val=1e-3, gradient_clip_algorithm="norm")

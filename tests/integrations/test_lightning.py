@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import warmstart.integrations
-from asha_core import ASHA, Float, SearchSpace, tune
+from asha_core import ASHA, AshaError, Float, SearchSpace, tune
 from tests.asha_core.cli.searches import Command, records
 from tests.integrations.contract import check_added_lines, check_runs
 from tests.integrations.driver import results
@@ -80,20 +80,26 @@ def test_the_derivative_is_the_same_in_every_precision(cases: Any, tmp_path: Pat
     assert found["bf16-mixed"] == pytest.approx(exact, rel=0.1)
 
 
-def test_clipping_by_norm_is_looked_through_and_by_value_is_warned_of(cases: Any, tmp_path: Path) -> None:
-    found = {}
-    for limit in (None, 1e-3):
-        one = cases.callback(name="ohgw-1step")
-        cases.fit(tmp_path, one, gradient_clip_val=limit)
-        found[limit] = one.outcome.diagnostics["gradient"]["lr"]
-    assert 0 < abs(found[1e-3]) < 0.1 * abs(found[None])
-    with pytest.warns(UserWarning, match="do not go through gradient_clip_algorithm='value'"):
-        cases.fit(
-            tmp_path,
-            cases.callback(name="ohgw-1step"),
-            gradient_clip_val=0.5,
-            gradient_clip_algorithm="value",
-        )
+@pytest.mark.filterwarnings("error:.*clip.*:UserWarning")
+def test_the_trainers_clipping_is_looked_through_and_a_modules_own_is_asked_for(
+    cases: Any, tmp_path: Path
+) -> None:
+    def slope(module: Any = cases.EXAMPLE.Digits, told: Any = None, **options: Any) -> float:
+        one = cases.callback(name="ohgw-1step", **(told or {}))
+        cases.L.seed_everything(0, verbose=False)
+        cases.fit(tmp_path, one, module=cases.made(module), **options)
+        return float(one.outcome.diagnostics["gradient"]["lr"])
+
+    free, by_norm = slope(), slope(gradient_clip_val=1e-3)
+    by_value = slope(gradient_clip_val=1e-5, gradient_clip_algorithm="value")
+    assert 0 < abs(by_norm) < 0.1 * abs(free)
+    assert 0 < abs(by_value) < 0.1 * abs(free)
+    assert slope(gradient_clip_val=1e3, gradient_clip_algorithm="value") == free
+    with pytest.warns(UserWarning, match=r"configure_gradient_clipping of its own.*max_grad_norm="):
+        assert slope(cases.Clips) == free
+    assert slope(cases.Clips, {"max_grad_norm": 1e-3}) == by_norm
+    with pytest.raises(AshaError, match="max_grad_value is 0"):
+        cases.callback(max_grad_value=0)
 
 
 def test_a_late_network_and_a_warm_up_are_refined_at_the_peak_rate(cases: Any, tmp_path: Path) -> None:

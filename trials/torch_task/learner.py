@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from asha_core.arguments import plain
+from asha_core.errors import TaskError
 from asha_core.searchers.random_search import RandomSearch
 from asha_core.space import Configuration, stored
 from asha_core.streams import stream_seed
@@ -69,7 +70,7 @@ class Learner:
         self.kind = device.partition(":")[0]
         self.settings = step_settings(task, config)
         self.model = fresh_model(task, config, seed, device)
-        self.optimizer = task.optimizer(task.param_groups(self.model, config), config)
+        self.optimizer = _checked(task.optimizer(task.param_groups(self.model, config), config))
         self.peaks = [group["lr"] for group in self.optimizer.param_groups]
         self.precision = Precision(task.precision, device)
         self.network = compiled(self.model, task.compile)  # the same weights; for training steps alone
@@ -99,9 +100,9 @@ class Learner:
         found = [weight.grad for weight in weights if weight.grad is not None]
         if settings.gradient_accumulation_steps > 1 and found:
             torch._foreach_div_(found, samples)
-        if settings.max_grad_norm is not None:
+        if settings.clipping.limit is not None:
             scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(weights, settings.max_grad_norm)
+            settings.clipping.apply(weights)
         scaler.step(self.optimizer)
         scaler.update()
         if self.average is not None:
@@ -127,6 +128,16 @@ class Learner:
             self.average.load(state.get("ema") or {"model": state["model"], "steps": 0})
         if state["scaler"] and self.precision.scaler.is_enabled():  # it may come from another kind of device
             self.precision.scaler.load_state_dict(state["scaler"])
+
+
+def _checked(optimizer: Any) -> torch.optim.Optimizer:
+    if not hasattr(optimizer, "param_groups"):
+        raise TaskError(
+            f"optimizer gave a {type(optimizer).__name__}: return the optimiser alone (how its rate goes is "
+            "said by schedule or lr_lambda)"
+        )
+    found: torch.optim.Optimizer = optimizer
+    return found
 
 
 def _optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from asha_core.arguments import integer, number, one_of
+from warmstart.clipping import Clipping
 
 COMPILE_MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
@@ -25,6 +26,7 @@ class HasStepSettings(Protocol):
     batch_size: int
     gradient_accumulation_steps: int
     max_grad_norm: float | None
+    max_grad_value: float | None
     ema_decay: float
 
 
@@ -35,13 +37,13 @@ class StepSettings:
     Attributes:
         batch_size: samples in a mini-batch.
         gradient_accumulation_steps: mini-batches in an optimiser's step.
-        max_grad_norm: to which the gradient is clipped; None: it is not.
+        clipping: of the gradient.
         ema_decay: of the weights' moving average; 0: there is none.
     """
 
     batch_size: int
     gradient_accumulation_steps: int
-    max_grad_norm: float | None
+    clipping: Clipping
     ema_decay: float
 
 
@@ -54,7 +56,7 @@ def step_settings(task: HasStepSettings, config: Mapping[str, Any]) -> StepSetti
     return StepSettings(
         batch_size(task, config),
         integer("gradient_accumulation_steps", _setting(task, config, "gradient_accumulation_steps"), 1),
-        max_grad_norm(task, config),
+        clipping(task, config),
         number("ema_decay", _setting(task, config, "ema_decay"), least=0.0, below=1.0),
     )
 
@@ -64,10 +66,9 @@ def batch_size(task: HasStepSettings, config: Mapping[str, Any]) -> int:
     return integer("batch_size", _setting(task, config, "batch_size"), 1)
 
 
-def max_grad_norm(task: HasStepSettings, config: Mapping[str, Any]) -> float | None:
-    """To which norm the gradient is clipped under this configuration; None: it is not."""
-    limit = _setting(task, config, "max_grad_norm")
-    return None if limit is None else number("max_grad_norm", limit, above=0.0)
+def clipping(task: HasStepSettings, config: Mapping[str, Any]) -> Clipping:
+    """How the gradient is clipped under this configuration."""
+    return Clipping(_setting(task, config, "max_grad_norm"), value=_setting(task, config, "max_grad_value"))
 
 
 def _setting(task: HasStepSettings, config: Mapping[str, Any], name: str) -> Any:

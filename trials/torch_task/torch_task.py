@@ -38,6 +38,7 @@ class TorchTask(Task):
             ``accumulate_grad_batches``).
         max_grad_norm*: the norm to which each step's gradient is clipped, all parameters of the optimiser
             together (Lightning's ``gradient_clip_val``); None: it is not. Hyper-gradients go through it.
+        max_grad_value*: in its place, the size to which each element of the gradient is clipped.
         ema_decay*: of an exponential moving average of the weights, such as 0.999. Where it is above 0, the
             average is what is validated, tested, and loaded by ``load_model``.
         channels_last: images lie in memory pixel by pixel, channels together: what convolutions are fastest
@@ -58,6 +59,7 @@ class TorchTask(Task):
     eval_batch_size: int = 1024
     gradient_accumulation_steps: int = 1
     max_grad_norm: float | None = None
+    max_grad_value: float | None = None
     ema_decay: float = 0.0
     channels_last: bool = False
     precision: str = "auto"

@@ -22,6 +22,7 @@ class TrainableTask(Protocol):
     eval_batch_size: int
     gradient_accumulation_steps: int
     max_grad_norm: float | None
+    max_grad_value: float | None
     ema_decay: float
     channels_last: bool
     precision: str

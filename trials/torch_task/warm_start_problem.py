@@ -16,7 +16,7 @@ from trials.costs.flops import structure
 from trials.costs.warm_start_flops import KnownFlops, RefinementFlops
 from trials.torch_task.acceleration import Precision
 from trials.torch_task.learner import fresh_model, heldout_inputs, load_data, training_inputs
-from trials.torch_task.options import batch_size, max_grad_norm
+from trials.torch_task.options import batch_size, clipping
 from trials.torch_task.trainable import TrainableTask
 from warmstart.base import Losses
 from warmstart.problem.model_losses import Ingredients
@@ -55,7 +55,8 @@ class TrainingProblem(ModelProblem):
             heldout_loss=task.heldout_loss,
             augment=lambda inputs, config, noise: training_inputs(task, inputs, config, noise),
             prepare=lambda inputs: heldout_inputs(task, inputs),
-            max_grad_norm=lambda config: max_grad_norm(task, config),
+            max_grad_norm=lambda config: clipping(task, config).norm,
+            max_grad_value=lambda config: clipping(task, config).value,
             autocast=torch.bfloat16 if mixed else None,
             device=device,
             seed=seed,

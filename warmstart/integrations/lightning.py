@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from asha_core.errors import SettingError
 from asha_core.space import Configuration, SearchSpace
 from warmstart import Outcome, refine
+from warmstart.clipping import Clipping
 from warmstart.integrations import library
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class WarmStart(Callback):
         heldout_loss: (outputs, targets) -> the loss that counts; see ``ModelProblem``.
         data: training samples, as for ``ModelProblem``. None: the data set of the trainer's training data
             loader, whose order is not touched.
+        max_grad_norm, max_grad_value: how the module itself clips gradients, in manual optimisation or in
+            ``configure_gradient_clipping``. None: as the trainer does (``gradient_clip_val``).
 
     ``outcome`` says what was done; None: nothing, or it was done before the checkpoint that was resumed from.
     """
@@ -57,6 +60,8 @@ class WarmStart(Callback):
         name: str = "ohgw-trust",
         heldout_loss: Callable[[Any, Any], Tensor] | None = None,
         data: Data | None = None,
+        max_grad_norm: float | None = None,
+        max_grad_value: float | None = None,
         seed: int = 0,
         **settings: Any,
     ) -> None:
@@ -66,6 +71,7 @@ class WarmStart(Callback):
         self.space = space
         self.outcome: Outcome | None = None
         self._loss, self._heldout_loss, self._data = loss, heldout_loss, data
+        self._clipping = Clipping(max_grad_norm, value=max_grad_value)
         self._name, self._seed, self._settings = name, seed, settings
         self._refined: dict[str, Any] | None = None
 
@@ -107,6 +113,7 @@ class WarmStart(Callback):
 
         from warmstart.problem.model_problem import ModelProblem
 
+        clipping = _clipping(trainer, pl_module) if self._clipping.limit is None else self._clipping
         return ModelProblem(
             self.space,
             model=pl_module,
@@ -115,7 +122,8 @@ class WarmStart(Callback):
             loss=self._loss,
             heldout_loss=self._heldout_loss,
             prepare=trainer.strategy.precision_plugin.convert_input,
-            max_grad_norm=_max_grad_norm(trainer),
+            max_grad_norm=clipping.norm,
+            max_grad_value=clipping.value,
             autocast=torch.bfloat16 if trainer.precision == "bf16-mixed" else None,
             device=str(pl_module.device),
             seed=self._seed,
@@ -153,33 +161,32 @@ def _loader(trainer: Any) -> Any:
     return trainer.train_dataloader
 
 
-def _max_grad_norm(trainer: Any) -> float | None:
-    """The norm to which the trainer clips gradients; a warning for clipping that cannot be looked through."""
+def _clipping(trainer: Any, pl_module: Any) -> Clipping:
+    """How the trainer clips gradients; a warning for a module that does it itself."""
+    own = type(pl_module).configure_gradient_clipping
+    if not own.__module__.startswith(("lightning.", "pytorch_lightning.")):
+        warnings.warn(
+            "the module has a configure_gradient_clipping of its own, and the warm start looks at a step "
+            "without clipping: tell WarmStart how it clips, as max_grad_norm= or max_grad_value=",
+            stacklevel=2,
+        )
+        return Clipping()
     limit, algorithm = trainer.gradient_clip_val, trainer.gradient_clip_algorithm
     if not limit or limit <= 0:  # which Lightning takes for none
-        return None
+        return Clipping()
     kind = "norm" if algorithm is None else str(getattr(algorithm, "value", algorithm))
-    if kind == "norm":
-        return float(limit)
-    warnings.warn(
-        f"hyper-gradients do not go through gradient_clip_algorithm={kind!r}: the warm start looks at a step "
-        'without it ("norm" is looked through)',
-        stacklevel=2,
-    )
-    return None
+    return Clipping(float(limit)) if kind == "norm" else Clipping(value=float(limit))
 
 
 def _optimizer(module: nn.Module, config: Configuration, trainer: Any) -> torch.optim.Optimizer:
-    """What ``configure_optimizers`` of a copy of the module gives for a configuration, at the peak rate."""
-    copied: Any = module
-    copied.trainer = trainer  # for estimated_stepping_batches, say
-    kept = dict(copied.hparams)
-    copied.hparams.update(config)
-    made = copied.configure_optimizers()
-    copied.hparams.update(kept)  # its forward pass may read them
-    while not hasattr(made, "param_groups"):  # [optimizer], ([optimizer], [scheduler]), {"optimizer": ...}
-        made = made["optimizer"] if isinstance(made, Mapping) else made[0]
-    for group in made.param_groups:  # a schedule that warms up has lowered lr already
-        group["lr"] = group.get("max_lr", group.get("initial_lr", group["lr"]))
-    optimizer: torch.optim.Optimizer = made
-    return optimizer
+    """What ``configure_optimizers`` gives for a configuration."""
+    from warmstart.problem.real_optimizer import the_optimizer
+
+    given: Any = module
+    given.trainer = trainer  # for estimated_stepping_batches, say
+    kept = dict(given.hparams)
+    given.hparams.update(config)
+    try:
+        return the_optimizer(given.configure_optimizers())
+    finally:
+        given.hparams.update(kept)  # its forward pass may read them

@@ -55,6 +55,10 @@ class Clipped(Small):
     max_grad_norm = 0.05
 
 
+class ClippedByValue(Small):
+    max_grad_value = 0.01
+
+
 class Accumulating(Small):
     gradient_accumulation_steps = 2
 
@@ -124,7 +128,9 @@ def trained(task: TorchTask, tmp_path: Path, units: int = 1) -> dict[str, Any]:
     return content
 
 
-def by_hand(task: TorchTask, config: Configuration, window: int, limit: float | None) -> list[nn.Module]:
+def by_hand(
+    task: TorchTask, config: Configuration, window: int, limit: float | None, most: float | None = None
+) -> list[nn.Module]:
     """The networks after each step of the first unit, in plain PyTorch."""
     model = fresh_model(task, config, 123, "cpu")
     optimizer = task.optimizer(model.parameters(), config)
@@ -136,6 +142,8 @@ def by_hand(task: TorchTask, config: Configuration, window: int, limit: float | 
             (cross_entropy(model(x), y) / len(part)).backward()
         if limit is not None:
             nn.utils.clip_grad_norm_(model.parameters(), limit)
+        if most is not None:
+            nn.utils.clip_grad_value_(model.parameters(), most)
         optimizer.step()
         twin = fresh_model(task, config, 123, "cpu")
         twin.load_state_dict(model.state_dict())
@@ -143,14 +151,19 @@ def by_hand(task: TorchTask, config: Configuration, window: int, limit: float | 
     return networks
 
 
-@pytest.mark.parametrize(("window", "limit"), [(1, 0.05), (2, None), (3, None), (2, 0.05), (100, None)])
-def test_steps_are_those_of_plain_pytorch(window: int, limit: float | None, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("window", "limit", "most"),
+    [(1, 0.05, None), (2, None, 0.01), (3, None, None), (2, 0.05, None), (100, None, None)],
+)
+def test_steps_are_those_of_plain_pytorch(
+    window: int, limit: float | None, most: float | None, tmp_path: Path
+) -> None:
     class Recipe(Plain):
-        gradient_accumulation_steps, max_grad_norm = window, limit
+        gradient_accumulation_steps, max_grad_norm, max_grad_value = window, limit, most
 
     found = trained(Recipe(), tmp_path)
     config = Configuration(tuple(found["configuration"]), tuple(found["configuration"].values()))
-    expected = by_hand(Recipe(), config, window, limit)
+    expected = by_hand(Recipe(), config, window, limit, most)
     assert len(expected) == -(-5 // window)  # the last one of what is left
     for name, value in expected[-1].state_dict().items():
         torch.testing.assert_close(found["state"]["model"][name], value)
@@ -265,8 +278,28 @@ def test_a_batch_size_in_the_space_is_that_of_training_and_of_the_warm_start(siz
     assert len(losses.batches(0, "validation")[1].targets) == size
     learner = Learner(task, config, 0, "cpu")
     settings = learner.settings
-    assert (settings.batch_size, settings.max_grad_norm) == (size, 0.5)
+    assert (settings.batch_size, settings.clipping.norm) == (size, 0.5)
     assert learner.average is not None
+
+
+def test_a_warm_start_takes_the_clipped_steps_of_training() -> None:
+    config = Configuration(("lr", "momentum"), (0.5, 0.0))
+    for kind in (Clipped, ClippedByValue):
+        task = kind()
+        network = TrainingProblem(task, 0, "cpu").losses(config).network
+        assert network is not None
+        assert network.clipping(config) == Learner(task, config, 0, "cpu").settings.clipping
+        assert network.clipping(config).limit in (0.05, 0.01)
+
+
+def test_an_optimiser_with_its_scheduler_is_refused_with_where_a_schedule_is_said() -> None:
+    class Pair(Small):
+        def optimizer(self, parameters: Any, config: Configuration) -> Any:
+            optimizer = super().optimizer(parameters, config)
+            return optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer)
+
+    with pytest.raises(AshaError, match=r"optimizer gave a tuple: return the optimiser alone.*lr_lambda"):
+        Learner(Pair(), LR, 0, "cpu")
 
 
 @pytest.mark.long
@@ -284,6 +317,7 @@ def test_a_search_over_batch_sizes_trains_with_them(tmp_path: Path) -> None:
         ("batch_size", 12.5, "batch_size is 12.5"),
         ("gradient_accumulation_steps", 0, "gradient_accumulation_steps is 0"),
         ("max_grad_norm", 0.0, "max_grad_norm is 0.0: it must be a finite number above 0"),
+        ("max_grad_value", -1, "max_grad_value is -1: it must be a finite number above 0"),
         ("ema_decay", 1.0, "ema_decay is 1.0: it must be a finite number of at least 0 and below 1"),
     ],
 )

@@ -102,6 +102,16 @@ class Batches:
         share = len(order) if whole else -(-len(order) // max(self.workers, 1))
         return joined(list(self._read(reader, order.split(share))))
 
+    @property
+    def read_here(self) -> bool:
+        """Whether it is a data set that is read in this process, and may change by that."""
+        return self._dataset is not None and not self.workers
+
+    def on_cpu(self) -> Batches:
+        """The same data set, with batches as they are read."""
+        assert self._dataset is not None
+        return Batches(self._dataset, "cpu", self.workers, self._collate)
+
     def ordered(self, batch_size: int) -> Iterator[Any]:
         """Everything once, in order."""
         if self._tensors is not None:

@@ -12,16 +12,19 @@ import torch
 from torch import nn
 
 from asha_core.space import Configuration
+from asha_core.streams import stream_seed
 from trials.costs.flops import structure
 from trials.costs.warm_start_flops import KnownFlops, RefinementFlops
+from trials.data.trees import moved
 from trials.torch_task.acceleration import Precision
 from trials.torch_task.learner import fresh_model, heldout_inputs, load_data, training_inputs
 from trials.torch_task.options import batch_size, clipping
 from trials.torch_task.trainable import TrainableTask
 from warmstart.base import Losses
+from warmstart.problem.forked import CannotFork, ForkedFunction
 from warmstart.problem.model_losses import Ingredients
 from warmstart.problem.model_problem import ModelProblem
-from warmstart.problem.randomness import generator_for
+from warmstart.problem.randomness import generator_for, own_randomness
 
 
 class TrainingProblem(ModelProblem):
@@ -37,7 +40,10 @@ class TrainingProblem(ModelProblem):
         precision = Precision(task.precision, device)
         mixed = precision.mixed and precision.dtype is torch.bfloat16
 
-        self._draws = partial(_draws, task, seed, device)
+        self._draws = [
+            _Draws(task, seed, device, which, stream)
+            for which, stream in enumerate(("warm-start", "warm-start-validation"))
+        ]
         self._task = task
 
         def model(config: Configuration) -> nn.Module:
@@ -50,7 +56,7 @@ class TrainingProblem(ModelProblem):
             task.space,
             model=model,
             optimizer=lambda model, config: task.optimizer(task.param_groups(model, config), config),
-            data=self._draws(0, "warm-start", task.batch_size),
+            data=partial(self._draws[0].batch, task.batch_size),
             loss=task.loss,
             heldout_loss=task.heldout_loss,
             augment=lambda inputs, config, noise: training_inputs(task, inputs, config, noise),
@@ -71,7 +77,7 @@ class TrainingProblem(ModelProblem):
     def ingredients(self, configuration: Configuration) -> Ingredients:
         """With mini-batches of the size that the trial has."""
         size = batch_size(self._task, configuration)
-        data, validation = self._draws(0, "warm-start", size), self._draws(1, "warm-start-validation", size)
+        data, validation = (partial(draws.batch, size) for draws in self._draws)
         return replace(super().ingredients(configuration), data=data, validation=validation)
 
     @contextmanager
@@ -92,13 +98,36 @@ class TrainingProblem(ModelProblem):
             self._refinement = None
 
 
-def _draws(
-    task: TrainableTask, seed: int, device: str, which: int, stream: str, size: int
-) -> Callable[[int], tuple[Any, Any]]:
-    """A function of a draw number that gives a mini-batch: of training (0) or validation (1) data."""
+class _Draws:
+    """Mini-batches of training (0) or validation (1) data, by the size of one and its number.
 
-    def batch(number: int) -> tuple[Any, Any]:
-        source = load_data(task, device)[which]
-        return task.unpack_batch(source.draw(size, generator_for(seed, stream, number)))
+    A data set that training reads in this process is read in another, forked for it: its counters, files and
+    generators are training's.
+    """
 
-    return batch
+    def __init__(self, task: TrainableTask, seed: int, device: str, which: int, stream: str) -> None:
+        self._task, self._seed, self._device = task, seed, device
+        self._which, self._stream = which, stream
+        self._elsewhere: ForkedFunction | None = None
+        if load_data(task, device)[which].read_here:
+            self._elsewhere = ForkedFunction(partial(_read, task, seed, device, which, stream))
+
+    def batch(self, size: int, number: int) -> tuple[Any, Any]:
+        return self._task.unpack_batch(self._samples(size, number))
+
+    def _samples(self, size: int, number: int) -> Any:
+        if self._elsewhere is not None:
+            try:
+                return moved(self._elsewhere(size, number), torch.device(self._device))
+            except CannotFork:
+                self._elsewhere = None  # then in this process, for want of another
+        generator = generator_for(self._seed, self._stream, number)
+        return load_data(self._task, self._device)[self._which].draw(size, generator)
+
+
+def _read(
+    task: TrainableTask, seed: int, device: str, which: int, stream: str, size: int, number: int
+) -> Any:
+    with own_randomness(stream_seed(seed, stream, number), "cpu"):
+        batches = load_data(task, device)[which].on_cpu()
+        return batches.draw(size, generator_for(seed, stream, number))

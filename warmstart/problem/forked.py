@@ -1,12 +1,12 @@
 """A function computed in a process of its own, forked from this one: whatever it changes, it changes there.
 
-The process begins with the first call, sees everything as it was then, and stays for further calls. It ends
-with the object, with ``close``, or with the process that it was forked from.
+The process begins with a call, sees everything as it was then, and stays for further calls. It ends with
+the object, with ``close``, with the process that it was forked from, or when it has had nothing to do for a
+while; then the next call begins another.
 """
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import gc
 import io
@@ -35,7 +35,7 @@ from torch import Tensor
 
 from asha_core.errors import AshaError, TaskError
 
-ALIVE_EVERY = 5.0  # seconds after which the child looks whether its parent is still there
+IDLE = 5.0  # seconds without a call after which the child ends: whose it is may be gone, or not yet collected
 SAID_AFTER = 60.0  # seconds without an answer after which a user is told what may be wrong
 TO_END = 0.5  # seconds for the child to end by itself
 
@@ -63,30 +63,33 @@ class ForkedFunction:
 
     def __call__(self, *arguments: Any) -> Any:
         """What the function gives for these."""
+        return self._asked(arguments, again=self._child is not None).value()
+
+    def _asked(self, arguments: tuple[Any, ...], again: bool) -> Any:
         if self._child is None or self._child.owner != os.getpid():
             self._child = _begun(self._function)
             weakref.finalize(self, _end, self._child)
         try:
             _send(self._child.socket, arguments)
-            answer = _answer(self._child.socket)
-        except OSError as error:
-            raise TaskError(self._ended(error)) from None
+            return _answer(self._child.socket)
+        except (OSError, EOFError) as error:
+            child, self._child = self._child, None
+            status = _end(child)
+            if status == 0 and again:  # it had waited long enough
+                return self._asked(arguments, again=False)
+            how = f"{error}" if status is None else _in_words(status)
+            raise TaskError(
+                f"the process that reads the data ended ({how}) before it gave a mini-batch"
+            ) from None
         except BaseException:  # Ctrl-C: an answer would still come, and be taken for the next one
             self.close(at_once=True)
             raise
-        return answer.value()
 
     def close(self, *, at_once: bool = False) -> None:
         """End the process, if there is one; the next call begins another."""
         if self._child is not None:
             _end(self._child, at_once)
             self._child = None
-
-    def _ended(self, error: OSError) -> str:
-        child, self._child = self._child, None
-        status = None if child is None else _end(child)
-        how = f"{error}" if status is None else _in_words(status)
-        return f"the process that reads the data ended ({how}) before it gave a mini-batch"
 
 
 # -- the parent's side -----------------------------------------------------------------------------
@@ -97,6 +100,7 @@ class _Child:
     owner: int
     pid: int
     socket: socket.socket
+    status: int | None = None  # once it has been waited for
 
 
 def _begun(function: Callable[..., Any]) -> _Child:
@@ -106,7 +110,9 @@ def _begun(function: Callable[..., Any]) -> _Child:
     for stream in (sys.stdout, sys.stderr):  # or what waits there would be written twice
         if stream is not None:
             stream.flush()
-    parent = os.getpid()
+    owner = os.getpid()
+    for child in list(_children):  # those that ended by themselves
+        _reap(child)
     try:
         pid = _forked()
     except OSError as error:
@@ -115,17 +121,19 @@ def _begun(function: Callable[..., Any]) -> _Child:
         raise CannotFork(f"no process can be forked ({error.strerror})") from error
     if pid == 0:
         ours.close()
-        _serve(function, theirs, parent)
+        _serve(function, theirs)
     theirs.close()
-    child = _Child(parent, pid, ours)
-    _children.add(child)
-    return child
+    begun = _Child(owner, pid, ours)
+    _children.add(begun)
+    return begun
 
 
 def _forked() -> int:
+    if sys.version_info < (3, 12) or threading.active_count() == 1:
+        return os.fork()
     with _forking, warnings.catch_warnings():
-        # Python 3.12 warns of forks beside threads. The child takes no lock of ours, and torch computes in
-        # one thread there; it is what a DataLoader with workers does
+        # Python warns of forks beside threads. The child takes no lock of ours, and torch computes in one
+        # thread there; it is what a DataLoader with workers does
         warnings.filterwarnings("ignore", ".*fork.*", DeprecationWarning)
         return os.fork()
 
@@ -146,6 +154,8 @@ def _end(child: _Child, at_once: bool = False) -> int | None:
     with suppress(OSError):  # it has ended
         child.socket.shutdown(socket.SHUT_RDWR)
     child.socket.close()
+    if child.status is not None:
+        return child.status
     until = time.monotonic() + (0.0 if at_once else TO_END)
     try:
         while True:
@@ -158,6 +168,13 @@ def _end(child: _Child, at_once: bool = False) -> int | None:
             time.sleep(0.001)
     except ChildProcessError:  # somebody waited for it
         return None
+
+
+def _reap(child: _Child) -> None:
+    if child.owner == os.getpid() and child.socket.fileno() >= 0 and child.status is None:
+        with suppress(ChildProcessError):
+            pid, status = os.waitpid(child.pid, os.WNOHANG)
+            child.status = status if pid else None
 
 
 def _in_words(status: int) -> str:
@@ -183,22 +200,24 @@ def _answer(connection: socket.socket) -> Any:
 # -- the child's side ------------------------------------------------------------------------------
 
 
-def _serve(function: Callable[..., Any], connection: socket.socket, parent: int) -> NoReturn:
+def _serve(function: Callable[..., Any], connection: socket.socket) -> NoReturn:
     """Answer until the parent has had enough; nothing of the parent's is finished, flushed or run here."""
     try:
         gc.freeze()  # what the parent has left lying about is not for us to finalize
         _settle()
         waiting = select.poll()
         waiting.register(connection, select.POLLIN)
-        while True:
-            while not waiting.poll(1000 * ALIVE_EVERY):
-                if os.getppid() != parent:
-                    os._exit(0)
+        wait = 60.0  # for the first call, which is under way
+        while waiting.poll(1000 * wait):
+            wait = IDLE
             arguments = _received(connection)
             try:
                 answer: Any = _Given(function(*arguments))
             except BaseException as error:  # SystemExit as well
                 answer = _raised(error)
+            for stream in (sys.stdout, sys.stderr):
+                if stream is not None:
+                    stream.flush()
             try:
                 _send(connection, answer)
             except (OSError, MemoryError):
@@ -206,11 +225,11 @@ def _serve(function: Callable[..., Any], connection: socket.socket, parent: int)
             except Exception as error:
                 _send(connection, _Impossible(f"a mini-batch cannot be sent ({_named(error)})"))
             del answer
-            for stream in (sys.stdout, sys.stderr):
-                if stream is not None:
-                    stream.flush()
-    finally:
         os._exit(0)
+    except EOFError:  # the parent has ended, or let go of it
+        os._exit(0)
+    finally:
+        os._exit(1)
 
 
 def _settle() -> None:
@@ -333,6 +352,6 @@ def _read(connection: socket.socket, size: int) -> bytearray:
     while view:
         count = connection.recv_into(view)
         if not count:
-            raise OSError(errno.EPIPE, "no answer")
+            raise EOFError("no answer")
         view = view[count:]
     return found

@@ -147,6 +147,28 @@ def test_a_child_of_this_process_does_not_end_or_keep_it() -> None:
     assert call() == reader
 
 
+def test_an_idle_one_ends_and_the_next_call_begins_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever holds it may be in a circle that is not collected for long."""
+    monkeypatch.setattr(forked, "IDLE", 0.001)
+    call = ForkedFunction(os.getpid)
+    first = call()
+    child = call._child
+    assert child is not None
+    while os.waitid(os.P_PID, first, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        time.sleep(0.001)
+    monkeypatch.setattr(forked, "IDLE", 60.0)
+    assert call() not in (first, os.getpid())
+
+    monkeypatch.setattr(forked, "IDLE", 0.001)
+    other = ForkedFunction(os.getpid)
+    ended = other()
+    while os.waitid(os.P_PID, ended, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        time.sleep(0.001)
+    ForkedFunction(itself)(1)  # whoever begins one looks after those that ended
+    assert not Path(f"/proc/{ended}").exists()
+    other.close()
+
+
 def test_who_waits_long_is_told_why_it_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forked, "SAID_AFTER", 0.001)
     with pytest.warns(UserWarning, match="threads of the data set do not run"):

@@ -103,6 +103,25 @@ class FromDataset(Restless):
         return Drawing(*train), TensorDataset(*valid)
 
 
+class Counting(TensorDataset):
+    """Augments with a generator of its own, and by how often it was read."""
+
+    def __init__(self, *tensors: Tensor) -> None:
+        super().__init__(*tensors)
+        self.reads, self.generator = 0, torch.Generator().manual_seed(2)
+
+    def __getitem__(self, index: Any) -> Any:
+        self.reads += 1
+        x, y = super().__getitem__(index)
+        return x + 0.1 * torch.rand((), generator=self.generator) + 1e-4 * self.reads, y
+
+
+class FromCounting(Mlp):
+    def data(self) -> Any:
+        train, valid = super().data()
+        return Counting(*train), Counting(*valid)
+
+
 class DrawsItsSplit(Mlp):
     """Loads its data late, and splits it with the global generator, as it should not."""
 
@@ -147,7 +166,7 @@ def assert_the_same(task: Any, tmp_path: Path, strategies: Any, until: int, **va
     plain, checkpoint, seen, generators = trained(task, tmp_path / "none", ("none", {}), until, **values)
     assert len(seen) >= 20
     for name in strategies:
-        task.__dict__.pop("_batches", None) if isinstance(task, DrawsItsSplit) else None
+        task.__dict__.pop("_batches", None) if isinstance(task, DrawsItsSplit | FromCounting) else None
         events, found, others, after = trained(task, tmp_path / name, NOTHING[name], until, **values)
         refined, *reports = [event for event in events if not isinstance(event, Notice)]
         assert isinstance(refined, Refined), events
@@ -174,7 +193,9 @@ def identical(a: Any, b: Any) -> bool:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("kind", [Cnn, Mlp, Adam, HeavyBall, Restless, FromDataset, DrawsItsSplit])
+@pytest.mark.parametrize(
+    "kind", [Cnn, Mlp, Adam, HeavyBall, Restless, FromDataset, FromCounting, DrawsItsSplit]
+)
 def test_a_trial_is_bitwise_the_one_without_a_warm_start(kind: type[TorchTask], tmp_path: Path) -> None:
     assert_the_same(kind(), tmp_path, NOTHING, 1, lr=0.02, momentum=0.8)
 

@@ -111,7 +111,7 @@ def main() -> None:
 
     def look(circumstances: str) -> None:
         for name in ("ohgw-1step", "ohgw-3step", "ohgw-brake"):
-            for fails_at in (0, 1, 2, 3):
+            for fails_at in (0, 1, 2):
                 before = process()
                 refined(name, fails_at)
                 found[f"{name} {circumstances}, error at {fails_at}"] = changes(before, process())

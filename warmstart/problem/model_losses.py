@@ -27,6 +27,7 @@ from warmstart.estimates.modes import differentiable
 from warmstart.estimates.streaming import as_real
 from warmstart.moves import movable
 from warmstart.optimizers import Group, Opaque
+from warmstart.problem.borrowers import borrowed_here, check_not_borrowed_elsewhere
 from warmstart.problem.complaints import (
     about_outputs,
     about_wrappers,
@@ -125,7 +126,9 @@ class ModelLosses:
         """The caller's model; or one of his function's, with the same weights each time."""
         model = self._given.model
         if isinstance(model, nn.Module):
-            return _unwrapped(model)
+            model = _unwrapped(model)
+            check_not_borrowed_elsewhere(model)
+            return model
         device = self._given.device or ("cuda" if torch.cuda.is_initialized() else "cpu")  # type: ignore[no-untyped-call]
         with own_randomness(stream_seed(self._given.seed, "warm-start-weights"), device):
             made = model(configuration)
@@ -143,6 +146,10 @@ class ModelLosses:
     @contextmanager
     def _borrowed(self, model: nn.Module) -> Iterator[Snapshot]:
         """The model and all in reach, to be used freely, in train mode."""
+        with borrowed_here(model):
+            yield from self._lent(model)
+
+    def _lent(self, model: nn.Module) -> Iterator[Snapshot]:
         aside = [(tensor, tensor.data) for tensor in self._extra.values()]
         snapshot = Snapshot(self._roots(model))
         try:

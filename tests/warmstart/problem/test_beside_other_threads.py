@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from asha_core import Configuration, Float, SearchSpace
+from asha_core.errors import TaskError
 from warmstart import ModelProblem, Outcome, refine
 
 SPACE = SearchSpace({"lr": Float(1e-3, 1.0, log=True), "momentum": Float(0.0, 0.99)})
@@ -139,3 +140,26 @@ def test_two_at_once_give_what_each_gives_alone(name: str) -> None:
 
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(one, range(2))) == expected
+
+
+def test_one_model_in_two_threads_is_refused() -> None:
+    """The second would measure the weights that the first has put in."""
+    inside, leave = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        inside.set()
+        assert leave.wait(timeout=60)
+
+    net = Net(meanwhile=wait)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(refined, net)
+        try:
+            assert inside.wait(timeout=60)
+            with pytest.raises(
+                TaskError, match=r"^a warm start in another thread measures the same Net"
+            ) as raised:
+                refined(net)
+        finally:
+            leave.set()
+        assert first.result() == refined(net)  # it is over, and the model is free again
+    assert "\n" not in str(raised.value)

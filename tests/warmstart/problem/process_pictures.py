@@ -105,12 +105,12 @@ def otherwise() -> ExitStack:
 
 def main() -> None:
     """Alone and beside another thread; to the end, and by an error at each of the first calls."""
-    refined("ohgw-3step", 0)  # what it loads, it loads once
+    refined("ohgw-1step", 0)  # what it loads, it loads once
     leave = threading.Event()
     found: dict[str, list[str]] = {}
 
     def look(circumstances: str) -> None:
-        for name in ("ohgw-1step", "ohgw-3step", "ohgw-brake"):
+        for name in ("ohgw-1step", "ohgw-brake"):
             for fails_at in (0, 1, 2):
                 before = process()
                 refined(name, fails_at)

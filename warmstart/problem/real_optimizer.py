@@ -23,11 +23,12 @@ def the_optimizer(made: Any) -> torch.optim.Optimizer:
     Raises:
         TaskError: there is none in it, or several.
     """
-    found = {id(each): each for each in _optimizers(made)}
+    parts = list(_parts(made))
+    found = {id(each): each for each in parts if hasattr(each, "param_groups")}
     if len(found) != 1:
         told = f"{len(found)} optimisers" if found else f"{made!r}"[:80]
         raise TaskError(
-            f"optimizer(model, configuration) gave {told}: a warm start looks through one. Return the "
+            f"optimizer(model, configuration) gave {told}, and a warm start looks through one: return the "
             "optimiser, or (optimizer, scheduler)"
         )
     optimizer: torch.optim.Optimizer = next(iter(found.values()))
@@ -36,17 +37,21 @@ def the_optimizer(made: Any) -> torch.optim.Optimizer:
             if peak in group:
                 group["lr"] = group[peak]
                 break
+    for cyclic in parts:  # which keeps its peaks to itself, and calls the bottom initial
+        if isinstance(cyclic, torch.optim.lr_scheduler.CyclicLR):
+            for group, peak in zip(optimizer.param_groups, cyclic.max_lrs, strict=True):
+                group["lr"] = peak
     return optimizer
 
 
-def _optimizers(made: Any) -> Iterator[Any]:
-    if hasattr(made, "param_groups"):
-        yield made
-    elif isinstance(made, Mapping):
-        yield from _optimizers(made.get("optimizer"))
+def _parts(made: Any) -> Iterator[Any]:
+    if isinstance(made, Mapping):
+        yield from _parts(list(made.values()))
     elif isinstance(made, list | tuple):
         for each in made:
-            yield from _optimizers(each)
+            yield from _parts(each)
+    else:
+        yield made
 
 
 def check_weights(optimizer: torch.optim.Optimizer, named: Mapping[str, Tensor]) -> None:

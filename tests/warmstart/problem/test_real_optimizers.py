@@ -226,6 +226,10 @@ SCHEDULED: dict[str, Callable[[Any, Any], Any]] = {
     "the optimizer, with a schedule made inside": lambda m, c: warming_up(m, c)[0],
     "linear": lambda m, c: lr_scheduler.LinearLR(sgd(m, c), 1e-4).optimizer,
     "cosine after a warm-up": lambda m, c: _sequence(sgd(m, c)),
+    "cyclic": lambda m, c: (
+        o := sgd(m, c),
+        lr_scheduler.CyclicLR(o, c["lr"] / 10, c["lr"], cycle_momentum=False),
+    ),
     "one cycle": lambda m, c: (
         lr_scheduler.OneCycleLR(o := sgd(m, c), c["lr"], total_steps=10, cycle_momentum=False),
         o,
@@ -268,7 +272,7 @@ def test_a_warm_up_from_0_is_not_told_that_nothing_depends_on_the_rate() -> None
 def test_what_is_no_optimiser_is_told_in_one_line(made: Any, told: str) -> None:
     given = problem(optimizer=made)
     for route in ("auto", "differences"):
-        with pytest.raises(AshaError, match=told + r".*Return the optimiser, or \(optimizer, scheduler\)"):
+        with pytest.raises(AshaError, match=told + r".*return the optimiser, or \(optimizer, scheduler\)"):
             measured(given, route=route)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from asha_core.space.watched import Watched
 from warmstart.base import Batch, Network, Running
 from warmstart.estimates.dependence import OptimizerSettings
 from warmstart.estimates.stencils import stencil_over
+from warmstart.estimates.stops import Stops
 from warmstart.estimates.streaming import as_real
 from warmstart.estimates.types import CannotLookThrough, Estimate
 
@@ -132,10 +134,11 @@ def training_pass(
     mark = running.mark() if marks else None
     leaves = running.leaves(configuration)
     in_forward, in_criterion = Watched(configuration), Watched(configuration)
-    outputs = network.forward(leaves, batch, in_forward)
-    versions = _versions(outputs)
-    middle = running.mark() if marks else None
-    loss = network.criterion(outputs, batch, in_criterion)
+    with Stops() if twice else nullcontext() as stops:
+        outputs = network.forward(leaves, batch, in_forward)
+        versions = _versions(outputs)
+        middle = running.mark() if marks else None
+        loss = network.criterion(outputs, batch, in_criterion)
     through_inputs = [name for name in wanted if name in in_forward.reads]
     through_loss = [n for n in wanted if n in in_criterion.reads and n not in in_forward.reads]
     if (through_inputs or through_loss) and not marks:
@@ -143,6 +146,8 @@ def training_pass(
     if through_loss and _versions(outputs) != versions:
         raise CannotLookThrough("the loss writes to the model's outputs")
     running.check(loss, leaves, order=2 if twice else 1 if through_loss else 0)
+    if stops is not None:
+        stops.refuse()
     found = gradients(loss, leaves, retain_graph=bool(through_loss) or twice, create_graph=twice)
     return Pass(leaves, outputs if through_loss else None, found, through_inputs, through_loss, mark, middle)
 
@@ -154,8 +159,10 @@ def _versions(outputs: Any) -> list[int]:
 def heldout_pass(network: Network, running: Running, batch: Batch, configuration: Configuration) -> Any:
     """(held-out loss, leaves) at the weights that the network has."""
     leaves = running.leaves(configuration)
-    loss = network.heldout_loss(leaves, batch)
+    with Stops() as stops:
+        loss = network.heldout_loss(leaves, batch)
     running.check(loss, leaves, order=1)
+    stops.refuse()
     return loss, leaves
 
 

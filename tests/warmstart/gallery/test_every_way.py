@@ -40,7 +40,7 @@ def test_every_route_is_right_or_says_so_and_leaves_no_trace(case: Case, steps: 
 def test_no_trace_is_left_where_the_loss_raises(case: Case, steps: int, route: str, call: int) -> None:
     arrived, changed = broken_off(case, steps, route, call)
     assert not changed
-    assert arrived
+    assert arrived or call > 0  # a loss may be called once alone
 
 
 # with settings under which it does nothing

@@ -9,6 +9,8 @@ import math
 import warnings
 from pathlib import Path
 
+import torch
+
 from tests.warmstart.gallery import kinds
 from tests.warmstart.gallery.case import GALLERY, Case
 from tests.warmstart.gallery.verdicts import Verdict, judged
@@ -72,6 +74,7 @@ def _plain(words: str) -> str:
 
 def main() -> None:
     """Write the page."""
+    torch.set_num_threads(1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         head, _, rest = PAGE.read_text().partition(START)

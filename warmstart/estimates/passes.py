@@ -134,10 +134,12 @@ def training_pass(
     mark = running.mark() if marks else None
     leaves = running.leaves(configuration)
     in_forward, in_criterion = Watched(configuration), Watched(configuration)
-    with Stops() if twice else nullcontext() as stops:
+    stops = Stops()
+    with stops if twice else nullcontext():
         outputs = network.forward(leaves, batch, in_forward)
-        versions = _versions(outputs)
-        middle = running.mark() if marks else None
+    versions = _versions(outputs)
+    middle = running.mark() if marks else None
+    with stops if twice else nullcontext():
         loss = network.criterion(outputs, batch, in_criterion)
     through_inputs = [name for name in wanted if name in in_forward.reads]
     through_loss = [n for n in wanted if n in in_criterion.reads and n not in in_forward.reads]
@@ -146,8 +148,7 @@ def training_pass(
     if through_loss and _versions(outputs) != versions:
         raise CannotLookThrough("the loss writes to the model's outputs")
     running.check(loss, leaves, order=2 if twice else 1 if through_loss else 0)
-    if stops is not None:
-        stops.refuse()
+    stops.refuse()
     found = gradients(loss, leaves, retain_graph=bool(through_loss) or twice, create_graph=twice)
     return Pass(leaves, outputs if through_loss else None, found, through_inputs, through_loss, mark, middle)
 

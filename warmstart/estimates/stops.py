@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
@@ -41,15 +42,15 @@ class Stops(TorchFunctionMode):
     ) -> Any:
         result = func(*args, **(kwargs or {}))
         if self.found is None and _stopped(func, result, args, kwargs or {}):
-            self.found = _name(func)
+            self.found = _name(func) + ("" if torch.is_grad_enabled() else " under torch.no_grad()")
         return result
 
     def refuse(self) -> None:
         """Raise ``CannotLookThrough`` if there was one."""
         if self.found is not None:
             raise CannotLookThrough(
-                f"the pass stops a gradient ({self.found}, or under torch.no_grad): what depends on weights "
-                "there is a constant for autograd"
+                f"the pass stops a gradient ({self.found}): what depends on weights there is a constant for "
+                "autograd"
             )
 
 

@@ -26,7 +26,7 @@ STOPS: dict[str, Callable[[Tensor], Any]] = {
     ".data": lambda w: w * w.data,
     "item": lambda w: w / w.std().item(),
     "tolist": lambda w: w * torch.tensor(w[0].tolist()),
-    "mul": under_no_grad,
+    "mul under torch.no_grad()": under_no_grad,
     "gumbel_softmax": lambda w: F.gumbel_softmax(w, hard=True),
 }
 NONE: dict[str, Callable[[Tensor], Any]] = {
@@ -35,8 +35,8 @@ NONE: dict[str, Callable[[Tensor], Any]] = {
     "masks": lambda w: w[(w > 0.5).detach()],
     "data": lambda w: w @ torch.ones(3, requires_grad=False).detach(),
     "a shape": lambda w: w.view(w.shape[::-1]) / w.numel(),
-    "gumbel": lambda w: F.gumbel_softmax(w),
-    "rounded": lambda w: torch.round(w),
+    "gumbel": F.gumbel_softmax,
+    "rounded": torch.round,
 }
 
 

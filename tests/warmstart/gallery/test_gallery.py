@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from scripts.warm_start_gallery import PAGE, cell, cells_of
 from tests.warmstart.gallery import kinds
 from tests.warmstart.gallery.case import GALLERY, Case
-from tests.warmstart.gallery.known_wrong import KNOWN_WRONG
 from tests.warmstart.gallery.verdicts import judged
 
 assert kinds  # puts them on show
+
+CELLS = cells_of(PAGE.read_text())
 
 # kinds that are plain functions of their weights: where two steps are right, one is
 CALM = ("attention", "generative", "multi_task", "plain", "recurrent", "vision", "wrapped")
@@ -32,8 +34,6 @@ def _marks(case: Case, steps: int) -> list[Any]:
     marks = [getattr(pytest.mark, name) for name in case.marks]
     if steps == 1 and case.file in CALM:
         marks.append(pytest.mark.slow)
-    if (case.name, steps) in KNOWN_WRONG:
-        marks.append(pytest.mark.xfail(strict=True, reason="wrong up to now"))
     return marks
 
 
@@ -42,6 +42,11 @@ def test_it_is_right_or_says_so_and_leaves_no_trace(case: Case, steps: int) -> N
     verdict = judged(case, steps)
     assert verdict.right, (verdict, verdict.why)
     assert not verdict.changed, verdict.changed
+    assert CELLS[case.name][steps - 1] == cell(verdict), "run python -m scripts.warm_start_gallery"
+
+
+def test_the_page_has_every_kind_and_no_other() -> None:
+    assert list(CELLS) == [case.name for case in GALLERY]
 
 
 def test_there_are_kinds_enough_and_each_has_a_name_of_its_own() -> None:

@@ -64,8 +64,8 @@ class Running:
 
         Args:
             leaves: that were given last.
-            order: 0: the gradient as the optimiser is given it; 1: the loss's true derivative; 2: the true
-                derivative of the gradient.
+            order: 0 for the gradient as the optimiser is given it, 1 for the loss's true derivative, 2 for
+                the true derivative of the gradient.
         """
 
 

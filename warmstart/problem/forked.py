@@ -314,6 +314,11 @@ class _Pickler(pickle.Pickler):
     """Tensors go as their bytes: torch's own way copies them several times."""
 
     def reducer_override(self, value: Any) -> Any:
+        if (
+            type(value) is Tensor and value.layout is torch.sparse_coo
+        ):  # torch's way leaves it in a list of torch's
+            parts = value.detach()._indices(), value.detach()._values()
+            return _sparse, (*parts, value.shape, value.is_coalesced())
         plain = (
             type(value) is Tensor
             and (value.device.type, value.layout) == ("cpu", torch.strided)
@@ -327,6 +332,10 @@ class _Pickler(pickle.Pickler):
 
 def _tensor(raw: Any, dtype: torch.dtype, shape: Any) -> Tensor:
     return torch.frombuffer(raw, dtype=dtype).reshape(shape)
+
+
+def _sparse(indices: Tensor, values: Tensor, shape: Any, coalesced: bool) -> Tensor:
+    return torch.sparse_coo_tensor(indices, values, shape, is_coalesced=coalesced, check_invariants=False)
 
 
 def _send(connection: socket.socket, value: Any) -> None:

@@ -96,7 +96,7 @@ class Before:
         if len(now) != len(self._registered):
             return "buffers"
         for (name, tensor, before), (_, after) in zip(self._registered, now, strict=True):
-            same = torch.equal(after, before) if isinstance(before, Tensor) else _prints([after]) == before
+            same = torch.equal(after, before) if isinstance(before, Tensor) else _prints([after])[1] == before
             if after is not tensor or not same:
                 return name
         return None
@@ -104,7 +104,7 @@ class Before:
 
 def _kept_value(tensor: Tensor) -> Any:
     """What tells whether it has been written to; a copy of buffers alone: frozen weights may be large."""
-    return _prints([tensor]) if isinstance(tensor, nn.Parameter) else tensor.detach().clone()
+    return _prints([tensor])[1] if isinstance(tensor, nn.Parameter) else tensor.detach().clone()
 
 
 def _kept(modules: Sequence[nn.Module]) -> list[tuple[str, int]]:

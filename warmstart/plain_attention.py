@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+_PLAIN = {Tensor, torch.nn.Parameter}
+
 
 class PlainAttention(TorchFunctionMode):
     """Calls of ``scaled_dot_product_attention`` go to the operator that differentiates twice.
@@ -38,7 +40,7 @@ class PlainAttention(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        if not types:  # of tensors that have ways of their own
+        if _PLAIN.issuperset(types):  # others have ways of their own
             func = self._instead.get(func, func)
         return func(*args, **(kwargs or {}))
 

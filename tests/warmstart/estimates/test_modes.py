@@ -105,3 +105,12 @@ def test_weights_that_autocast_has_cast_stay_on_their_side() -> None:
             assert output() == 3.0
         layer.weight.data = original
         assert output() == 1.0
+
+
+def test_multi_head_attention_without_dropout_differentiates_twice() -> None:
+    layer = nn.MultiheadAttention(4, 2, batch_first=True).double()
+    inputs = torch.rand(3, 5, 4, dtype=torch.float64, requires_grad=True)
+    with twice_differentiable():
+        value = layer(inputs, inputs, inputs, key_padding_mask=_PADDED, need_weights=False)[0].sin().sum()
+    (first,) = torch.autograd.grad(value, inputs, create_graph=True)
+    torch.autograd.grad(first.square().sum(), inputs)

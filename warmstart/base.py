@@ -7,7 +7,7 @@ no trace: weights, iterators and global random states are as they were.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
@@ -121,11 +121,16 @@ class Losses:
             step on each of the training batches, from the initial weights. It works for whatever can be
             trained.
         network: what can be differentiated; None: nothing can, and only ``after`` can be used.
+        structure: what of model and functions decides how they are differentiated: equal for those that are
+            alike.
+        rounding: relative, of the losses, where it is not that of the weights (mixed precision).
     """
 
     batches: Callable[[int, Heldout], tuple[Batch, Batch]]
     after: Callable[[Configuration, Sequence[Batch], Batch], float]
     network: Network | None = None
+    structure: Callable[[], Hashable] = lambda: None
+    rounding: float | None = None
 
     def samples(self, first: int, ahead: int, kind: Heldout) -> tuple[list[Batch], Batch]:
         """(a training batch for each of ``ahead`` steps, held-out samples), from the draw ``first`` on."""

@@ -49,6 +49,7 @@ from warmstart.problem.running_model import RunningModel
 from warmstart.problem.samples import Data, Draws, Split, call
 from warmstart.problem.snapshot import Snapshot
 from warmstart.problem.splitting import copied
+from warmstart.problem.structure import rounding_of, structure_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,8 @@ class ModelLosses:
             self._running,
             self._undisturbed,
         )
-        return Losses(self.batches, self._after, network)
+        structure = partial(structure_of, self.model, self._given)
+        return Losses(self.batches, self._after, network, structure, rounding_of(self._given.autocast))
 
     @property
     def _is_made(self) -> bool:

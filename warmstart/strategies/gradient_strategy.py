@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from asha_core.arguments import integer, one_of
+from asha_core.arguments import integer, one_of, true_or_false
 from asha_core.space import Configuration, Float, SearchSpace
-from warmstart.base import COORDINATES, HELDOUT, Coordinates, Heldout, Outcome, Problem
+from warmstart.base import COORDINATES, HELDOUT, Batch, Coordinates, Heldout, Outcome, Problem
 from warmstart.estimates.estimate import estimate
 from warmstart.estimates.types import FORMER_ROUTES, ROUTES, Estimate, Route
 from warmstart.masks import masked, no_match, optimizer_settings_of, read_mask
 from warmstart.moves import move, step_taken
+from warmstart.strategies.first_check import Beside, FirstCheck, by_differences, kind_of
 
 BOUNDS = ("clamp", "reflect")
 
@@ -28,6 +29,8 @@ class GradientStrategy:
         coordinates: "search" (log10 of a logarithmic dimension) or "unit" (the unit cube).
         route: how the hyper-gradient is had; "differences" works with any optimiser.
         bounds: "clamp" to the space's bounds, or "reflect" from them.
+        check: compare the first hyper-gradient of each kind of problem, in each process, with a difference
+            through the real optimiser, and take differences where they disagree (``first_check``).
     """
 
     needs_losses = True
@@ -42,6 +45,7 @@ class GradientStrategy:
         coordinates: Coordinates,
         route: Route,
         bounds: str,
+        check: bool,
     ) -> None:
         one_of("heldout", heldout, HELDOUT)
         one_of("coordinates", coordinates, COORDINATES)
@@ -54,6 +58,7 @@ class GradientStrategy:
         self.coordinates: Coordinates = coordinates
         self.route: Route = route
         self.bounds = one_of("bounds", bounds, BOUNDS)
+        self.check = true_or_false("check", check)
 
     def refine(self, problem: Problem, configuration: Configuration, seed: int) -> Outcome:
         """The configuration after the strategy's steps."""
@@ -86,24 +91,36 @@ class Measurements:
         self.gradients: list[dict[str, float]] = []
         self.non_finite = 0
         self._last: Estimate | None = None
+        self._check = self._first_check()
+
+    def _first_check(self) -> FirstCheck | None:
+        """None: nothing is to be checked."""
+        strategy, losses = self._strategy, self._losses
+        if not strategy.check or strategy.route == "differences" or losses.network is None or not self.names:
+            return None
+        beside = Beside(losses, self.space, self.names, self._settings, strategy.route)
+        return FirstCheck(beside, kind_of(losses, strategy.route, self.lookahead, self.names))
 
     def measure(self, configuration: Configuration) -> Estimate:
         """One hyper-gradient, on samples that no other one has seen; in search coordinates."""
         trains, heldout = self._losses.samples(self._draw, self.lookahead, self._strategy.heldout)
         self._draw += self.lookahead
-        found = estimate(
-            self._losses,
-            self.space,
-            configuration,
-            trains,
-            heldout,
-            route=self._strategy.route,
-            only=self.names,
-            settings=self._settings if configuration is self._before else None,
-        )
+        found = self._estimated(configuration, trains, heldout)
         self.gradients.append(found.gradient)
         self.non_finite += not found.finite
         self._last = found
+        return found
+
+    def _estimated(self, configuration: Configuration, trains: Sequence[Batch], heldout: Batch) -> Estimate:
+        steps = self._losses, self.space, configuration, trains, heldout
+        check = self._check
+        if check is None or check.reason is None:
+            settings = self._settings if configuration is self._before else None
+            found = estimate(*steps, route=self._strategy.route, only=self.names, settings=settings)
+            if check is not None:
+                check.look(found, configuration, trains, heldout)
+        if check is not None and check.reason is not None:
+            found = by_differences(*steps, self.names, check.reason)
         return found
 
     def move(self, configuration: Configuration, step: dict[str, float]) -> Configuration:
@@ -133,6 +150,8 @@ class Measurements:
                 diagnostics["fallback"] = self._last.fallback
             if self._last.ignored:
                 diagnostics["ignored"] = list(self._last.ignored)
+        if self._check is not None and self._check.record is not None:
+            diagnostics["check"] = self._check.record
         if self.non_finite:
             diagnostics["non_finite"] = self.non_finite
             back = "no nudge" if after == self._before else "back by one step"

@@ -26,7 +26,7 @@ class HyperGradient(GradientStrategy):
     Args:
         eta_h: step size; at least 0 (0: measure, change nothing).
         steps: hyper-gradient steps, each on a fresh mini-batch; at least 1.
-        lookahead, heldout, mask, coordinates, route, bounds: see ``GradientStrategy``.
+        lookahead, heldout, mask, coordinates, route, bounds, check: see ``GradientStrategy``.
     """
 
     name = "hypergradient"
@@ -42,6 +42,7 @@ class HyperGradient(GradientStrategy):
         coordinates: Coordinates = "search",
         route: Route = "auto",
         bounds: str = "clamp",
+        check: bool = True,
     ) -> None:
         super().__init__(
             lookahead=lookahead,
@@ -50,6 +51,7 @@ class HyperGradient(GradientStrategy):
             coordinates=coordinates,
             route=route,
             bounds=bounds,
+            check=check,
         )
         self.eta_h = number("eta_h", eta_h, least=0)
         self.steps = integer("steps", steps, 1)

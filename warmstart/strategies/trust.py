@@ -33,7 +33,7 @@ class Trust(GradientStrategy):
         batches: mini-batches K behind each step; at least 1. With one, every sign is taken.
         threshold: a coordinate moves where its mean gradient exceeds this many standard errors.
         shrink: what ``delta`` is multiplied by in a coordinate whose sign has turned; in (0, 1].
-        lookahead, heldout, mask, route, bounds: see ``GradientStrategy``.
+        lookahead, heldout, mask, route, bounds, check: see ``GradientStrategy``.
     """
 
     name = "trust"
@@ -51,9 +51,16 @@ class Trust(GradientStrategy):
         mask: Sequence[str] | str | None = ("lr",),
         route: Route = "first-order",
         bounds: str = "clamp",
+        check: bool = True,
     ) -> None:
         super().__init__(
-            lookahead=lookahead, heldout=heldout, mask=mask, coordinates="unit", route=route, bounds=bounds
+            lookahead=lookahead,
+            heldout=heldout,
+            mask=mask,
+            coordinates="unit",
+            route=route,
+            bounds=bounds,
+            check=check,
         )
         self.delta = number("delta", delta, least=0, most=1)
         self.steps = integer("steps", steps, 1)

@@ -14,3 +14,9 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refinements as all after a process's first ones: nothing is compared with the real optimiser."""
+    monkeypatch.setattr("warmstart.strategies.first_check.TRIALS", 0)

@@ -52,6 +52,7 @@ def documented(cost: str) -> float:
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("name", VARIATIONS)
 def test_the_documented_cost_is_what_it_costs(name: str, digits: Digits) -> None:
     """Of a configuration that does not explode; some stop early, so the most over a few seeds counts."""

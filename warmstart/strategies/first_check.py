@@ -1,7 +1,7 @@
 """A search's first hyper-gradient, beside a difference through the real optimiser.
 
 Once a process and kind of problem: the same model, functions, optimiser, route and coordinates. Where the two
-disagree, and go on to at two configurations nearby, differences are taken from then on, and flagged. Where
+disagree, and do so beside it too, differences are taken from then on, and flagged. Where
 nothing can be told (a loss that explodes, or whose change drowns in rounding), the next trials are looked at.
 
 What is compared has to be a derivative. With the route "first-order" and H > 1 that is its first step alone;
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from warmstart.estimates.dependence import OptimizerSettings
 
 TRIALS = 3  # that are looked at before it is left untold
-_BESIDE = (0.0, 0.04, 0.08)  # of each dimension's range: where it has to disagree, for a kink is no mistake
+_BESIDE = (0.0, 0.04, 0.08)  # of each dimension's range: where it is looked again, for a kink is no mistake
 _SAME_LOSS = 0.01  # of the loss: how far the one after virtual steps may be from that after real ones
 
 
@@ -197,7 +197,8 @@ class FirstCheck:
         """Compare the estimate, unless that has been done."""
         judgement = self._judgement
         usable = found.finite and found.fallback is None and found.route != "differences"
-        if judgement.over or self.record is not None or not usable:
+        seen = judgement.over or judgement.trials >= TRIALS
+        if seen or self.record is not None or not usable:
             return
         judgement.trials += 1
         try:
@@ -211,20 +212,23 @@ class FirstCheck:
                 judgement.reason = first.reason()
         elif self.record is None:
             self.record = {"verdict": verdict}
-        judgement.over = verdict != "cannot tell" or judgement.trials >= TRIALS
+        judgement.over = verdict != "cannot tell"
 
     def _judged(
         self, found: Estimate, configuration: Configuration, train: Sequence[Batch], heldout: Batch
     ) -> tuple[Verdict, Look | None]:
-        first: Look | None = None
+        looks: list[Look | None] = []
         for share in _BESIDE:
             there = self._beside.nearby(configuration, share)
-            look = self._beside.look(there, train, heldout, None if share else found)
-            first = first or look
-            if look is None or look.verdict != "disagrees":
-                agreed = look is not None and look.verdict == "agrees" and look is first
-                return ("agrees" if agreed else "cannot tell"), first
-        return "disagrees", first
+            looks.append(self._beside.look(there, train, heldout, None if share else found))
+            verdicts: list[Verdict] = ["cannot tell" if look is None else look.verdict for look in looks]
+            if verdicts[0] != "disagrees":
+                return verdicts[0], looks[0]
+            if "agrees" in verdicts:
+                break
+            if verdicts.count("disagrees") > 1:
+                return "disagrees", looks[0]
+        return "cannot tell", looks[0]
 
 
 def kind_of(losses: Losses, route: Route, lookahead: int, names: Sequence[str]) -> Hashable:

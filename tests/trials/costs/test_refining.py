@@ -13,6 +13,9 @@ from asha_core import Float, RandomSearch, Refined, SearchSpace
 from tests.trials.workers import digits_job, events_of
 from trials.tasks.digits import Digits
 from warmstart.registry import VARIATIONS, build
+from warmstart.strategies import first_check
+
+SANE = {"lr": 0.01, "weight_decay": 1e-4, "momentum": 0.8, "magnitude": 0.5, "label_smoothing": 0.1}
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +25,14 @@ def digits() -> Digits:
     return task
 
 
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refinements as all after a process's first ones."""
+    monkeypatch.setattr(first_check, "TRIALS", 0)
+
+
 @pytest.mark.long
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("name", VARIATIONS)
 def test_a_refinement_costs_what_pytorch_counts_of_it(name: str, digits: Digits) -> None:
     """The first one is counted, the others are concluded from their calls; none is left out, on digits."""
@@ -54,6 +64,7 @@ class Wider(Digits):
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("name", ["ohgw-1step", "ohgw-screen-trust"])
 def test_refinements_of_networks_of_every_width(name: str) -> None:
     task = Wider()
@@ -76,6 +87,36 @@ def test_refinements_of_networks_of_every_width(name: str) -> None:
     assert figures >= 5
 
 
+@pytest.mark.parametrize("name", ["ohgw-1step", "ohgw-trust"])
+def test_a_first_check_is_in_its_own_figure_and_in_no_other(
+    name: str, digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strategy = build(VARIATIONS[name].strategy, VARIATIONS[name].settings)
+    configuration = digits.space.configuration(SANE)
+    known: dict[str, Any] = {}
+
+    def told_and_real(*, first: bool) -> tuple[float | None, float]:
+        def judge_again() -> None:
+            if first:
+                monkeypatch.setattr(first_check, "_judgements", {})
+
+        judge_again()
+        problem: Any = digits.problem(0, "cpu")
+        with problem.counting(known) as flops:
+            outcome = strategy.refine(problem, configuration, 0)
+        judge_again()
+        with FlopCounterMode(display=False) as counter:
+            again = strategy.refine(digits.problem(0, "cpu"), configuration, 0)
+        assert ("check" in outcome.diagnostics) == first
+        assert again.configuration == outcome.configuration
+        return flops(outcome.diagnostics), counter.get_total_flops()
+
+    figures = [told_and_real(first=number == 0) for number in range(3)]
+    assert all(told == pytest.approx(real, rel=1e-12) for told, real in figures)
+    assert figures[0][0] > figures[1][0]  # type: ignore[operator]
+
+
+@pytest.mark.usefixtures("unchecked")
 def test_a_refinement_is_journalled_with_its_costs(tmp_path: Path) -> None:
     jobs = [digits_job(number, until=1, refine=True) for number in (10, 11)]
     sent = events_of(Digits(), tmp_path, jobs, "hypergradient")

@@ -57,6 +57,7 @@ def takes(case: str, setting: str) -> bool:
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("case", CASES)
 def test_a_refinement_is_reproducible_and_bounded_leaves_no_trace_and_tells_its_step(case: str) -> None:
     warm_start, problem = made(case), Small()
@@ -264,6 +265,7 @@ def digits() -> Digits:
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("case", [case for case in CASES if case not in STRATEGIES])
 def test_on_a_real_network_too_it_is_reproducible_and_leaves_no_trace(case: str, digits: Digits) -> None:
     before = RandomSearch(digits.space, 0).propose(3)

@@ -21,6 +21,9 @@ claim("warmstart")
 from asha_core.space import Choice, Configuration, Float, Int, SearchSpace
 from warmstart.base import BlackBox, Outcome, Problem, WarmStart, accepted
 from warmstart.hints import new_hints, subject
+from warmstart.diagnosis import Diagnosis
+from warmstart.doctor import check
+from warmstart.hints import new_hints
 from warmstart.registry import build, variation
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ __all__ = [
     "BlackBox",
     "Choice",
     "Configuration",
+    "Diagnosis",
     "Float",
     "Int",
     "ModelProblem",
@@ -38,6 +42,7 @@ __all__ = [
     "SearchSpace",
     "WarmStart",
     "build",
+    "check",
     "refine",
     "variation",
 ]

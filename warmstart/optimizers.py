@@ -57,6 +57,11 @@ class SGD:
     decoupled: bool = False
 
     @property
+    def kind(self) -> str:
+        """What optimiser it is, for people."""
+        return "SGD"
+
+    @property
     def late(self) -> tuple[str, ...]:
         """Settings that the first step does not use: their derivative needs a second one."""
         return () if self.nesterov else ("momentum", "dampening")
@@ -140,6 +145,11 @@ class Adam:
     eps: float = 1e-8
     weight_decay: float = 0.0
     decoupled: bool = False
+
+    @property
+    def kind(self) -> str:
+        """What optimiser it is, for people."""
+        return "AdamW" if self.decoupled else "Adam"
 
     @property
     def late(self) -> tuple[str, ...]:

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from asha_core import Configuration
-from trials.costs.warm_start_flops import OperationCounter
 from trials.tasks.digits import Digits
 from trials.torch_task.learner import fresh_model, load_data
 from trials.torch_task.warm_start_problem import TrainingProblem
 from warmstart import build
+from warmstart.operations import OperationCounter
 from warmstart.registry import VARIATIONS
 
 L, A = 1, 1  # of digits: label smoothing, and the magnitude of the augmentation

@@ -21,12 +21,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
-
 from asha_core.space import Configuration
 from trials.costs.flops import signature
 from warmstart.base import Losses, Network
+from warmstart.operations import OperationCounter
 
 
 @dataclass(slots=True)
@@ -129,31 +127,6 @@ class RefinementFlops:
             return network.heldout_loss(*arguments)
 
         return replace(network, forward=forward, heldout_loss=heldout_loss)
-
-
-class OperationCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts operations inside, as ``torch.utils.flop_counter`` does, and leaves modules without its hooks.
-
-    Attributes:
-        total: how many; not a number if PyTorch could not count one.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.total = 0.0
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        """Run an operation, and add what it computes."""
-        found = func(*args, **(kwargs or {}))
-        formula = flop_registry.get(func._overloadpacket)
-        if formula is not None:
-            try:
-                self.total += formula(*args, **(kwargs or {}), out_val=found)
-            except Exception:  # a refinement must not fail of being counted
-                self.total = math.nan
-        return found
 
 
 def _kind(diagnostics: Mapping[str, Any]) -> Hashable:

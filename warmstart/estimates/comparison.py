@@ -39,12 +39,14 @@ class Comparison:
         slope: of the estimate, along the direction: nats per range of the dimension that moves furthest.
         difference: likewise, through the real optimiser.
         names: the coordinates that move.
+        signs: of their moves: all go up by the slope.
     """
 
     verdict: Verdict
     slope: float
     difference: float
     names: tuple[str, ...]
+    signs: tuple[float, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.slope:.3g} against {self.difference:.3g} along {', '.join(self.names)}"
@@ -81,7 +83,8 @@ def compare(
     difference = (4 * near - far) / 3
     verdict = _verdict(slope, difference, abs(far - near) + 4 * eps * abs(loss))
     longest = max(map(abs, shares.values()))
-    return Comparison(verdict, slope / longest, difference / longest, tuple(shares))
+    signs = tuple(math.copysign(1.0, share) for share in shares.values())
+    return Comparison(verdict, slope / longest, difference / longest, tuple(shares), signs)
 
 
 def _verdict(slope: float, difference: float, doubt: float) -> Verdict:

@@ -22,14 +22,14 @@ class Chain:
     """
 
     def __init__(self, parts: Sequence[WarmStart]) -> None:
-        self._parts = list(parts)
-        self.name = "+".join(part.name for part in self._parts)
-        self.needs_losses = any(part.needs_losses for part in self._parts)
+        self.parts = list(parts)
+        self.name = "+".join(part.name for part in self.parts)
+        self.needs_losses = any(part.needs_losses for part in self.parts)
 
     def refine(self, problem: Problem, configuration: Configuration, seed: int) -> Outcome:
         """The configuration that the last part gives."""
         parts: list[dict[str, Any]] = []
-        for part in self._parts:
+        for part in self.parts:
             outcome = part.refine(problem, configuration, seed)
             outcome = accepted(part.name, problem.space, configuration, outcome)
             configuration = outcome.configuration

@@ -16,4 +16,4 @@ class Control:
     needs_losses = True
 
     def __init__(self, inner: GradientStrategy) -> None:
-        self._inner = inner
+        self.inner = inner

@@ -13,7 +13,7 @@ It draws no samples and no random numbers of its own: where all agrees, a config
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -122,24 +122,46 @@ class Beside:
         from warmstart.optimizers import SGD
 
         settings = self._settings
-        if settings is None or all(isinstance(group, SGD) for group in settings.groups):
+        if settings is None or all(isinstance(group, SGD) for group in settings.found):
             return list(self._names)
         return [name for name in self._names if name in settings.slopes]
 
-    def look(
+    def judged(
         self,
         configuration: Configuration,
         train: Sequence[Batch],
         heldout: Batch,
-        found: Estimate | None = None,
+        found: Estimate,
         names: Sequence[str] | None = None,
-    ) -> Look | None:
-        """Compare an estimate; None: it is none, or not finite.
+    ) -> tuple[Verdict, Look | None]:
+        """Compare an estimate; where it disagrees, two others beside it.
 
         Args:
-            found: the estimate, if there is one already.
             names: the coordinates to go along. None: all that can be compared.
+        Returns:
+            The verdict, and what was seen of the estimate itself; None: it cannot be compared.
         """
+        looks: list[Look | None] = []
+        for share in _BESIDE:
+            there = self._nearby(configuration, share)
+            looks.append(self._look(there, train, heldout, None if share else found, names))
+            verdicts: list[Verdict] = ["cannot tell" if look is None else look.verdict for look in looks]
+            if verdicts[0] != "disagrees":
+                return verdicts[0], looks[0]
+            if "agrees" in verdicts:
+                break
+            if verdicts.count("disagrees") > 1:
+                return "disagrees", looks[0]
+        return "cannot tell", looks[0]
+
+    def _look(
+        self,
+        configuration: Configuration,
+        train: Sequence[Batch],
+        heldout: Batch,
+        found: Estimate | None,
+        names: Sequence[str] | None,
+    ) -> Look | None:
         found = found or self._estimate(configuration, train, heldout)
         final = None
         if self._route == "first-order" and len(train) > 1:
@@ -163,7 +185,7 @@ class Beside:
         steps = self._losses, self._space, configuration, train, heldout
         return estimate(*steps, route=self._route, only=self._names)
 
-    def nearby(self, configuration: Configuration, share: float) -> Configuration:
+    def _nearby(self, configuration: Configuration, share: float) -> Configuration:
         """Each coordinate that far from where it is, towards the middle of its range."""
         if not share:
             return configuration
@@ -202,7 +224,7 @@ class FirstCheck:
             return
         judgement.trials += 1
         try:
-            verdict, first = self._judged(found, configuration, train, heldout)
+            verdict, first = self._beside.judged(configuration, train, heldout, found)
         except Exception as error:  # no memory for the real optimiser, say: a check must not end a search
             verdict, first = "cannot tell", None
             self.record = {"verdict": verdict, "error": f"{type(error).__name__}: {error}"[:200]}
@@ -213,22 +235,6 @@ class FirstCheck:
         elif self.record is None:
             self.record = {"verdict": verdict}
         judgement.over = verdict != "cannot tell"
-
-    def _judged(
-        self, found: Estimate, configuration: Configuration, train: Sequence[Batch], heldout: Batch
-    ) -> tuple[Verdict, Look | None]:
-        looks: list[Look | None] = []
-        for share in _BESIDE:
-            there = self._beside.nearby(configuration, share)
-            looks.append(self._beside.look(there, train, heldout, None if share else found))
-            verdicts: list[Verdict] = ["cannot tell" if look is None else look.verdict for look in looks]
-            if verdicts[0] != "disagrees":
-                return verdicts[0], looks[0]
-            if "agrees" in verdicts:
-                break
-            if verdicts.count("disagrees") > 1:
-                return "disagrees", looks[0]
-        return "cannot tell", looks[0]
 
 
 def kind_of(losses: Losses, route: Route, lookahead: int, names: Sequence[str]) -> Hashable:
@@ -261,11 +267,3 @@ def by_differences(
     """An estimate by differences, in the place of one that is not to be trusted."""
     found = estimate(losses, space, configuration, train, heldout, route="differences", only=only)
     return replace(found, fallback=reason)
-
-
-def said(record: Mapping[str, Any]) -> str:
-    """A record in words."""
-    if "slope" not in record:
-        return str(record.get("error", record["verdict"]))
-    along = ", ".join(record["along"]) or "nothing"
-    return f"{record['slope']:.3g} against {record['difference']:.3g} along {along}"

@@ -19,5 +19,5 @@ class Flipped(Control):
 
     def refine(self, problem: Problem, configuration: Configuration, seed: int) -> Outcome:
         """The configuration after the reversed steps."""
-        outcome = self._inner.refine(problem, configuration, seed)
+        outcome = self.inner.refine(problem, configuration, seed)
         return Outcome(outcome.configuration, {**outcome.diagnostics, "strategy": self.name})

@@ -81,8 +81,8 @@ class Measurements:
         self._strategy = strategy
         self.space = problem.space
         self._before = configuration
-        self._losses = problem.losses(configuration)
-        self._settings = settings = optimizer_settings_of(self._losses, problem.space, configuration)
+        self.losses = problem.losses(configuration)
+        self.settings = settings = optimizer_settings_of(self.losses, problem.space, configuration)
         self.names = masked(strategy.mask, problem.space, configuration, settings)
         # the closed form looks one step ahead, and no further
         late = strategy.route != "closed" and settings and any(map(settings.acts_late, self.names))
@@ -95,15 +95,15 @@ class Measurements:
 
     def _first_check(self) -> FirstCheck | None:
         """None: nothing is to be checked."""
-        strategy, losses = self._strategy, self._losses
+        strategy, losses = self._strategy, self.losses
         if not strategy.check or strategy.route == "differences" or losses.network is None or not self.names:
             return None
-        beside = Beside(losses, self.space, self.names, self._settings, strategy.route)
+        beside = Beside(losses, self.space, self.names, self.settings, strategy.route)
         return FirstCheck(beside, kind_of(losses, strategy.route, self.lookahead, self.names))
 
     def measure(self, configuration: Configuration) -> Estimate:
         """One hyper-gradient, on samples that no other one has seen; in search coordinates."""
-        trains, heldout = self._losses.samples(self._draw, self.lookahead, self._strategy.heldout)
+        trains, heldout = self.losses.samples(self._draw, self.lookahead, self._strategy.heldout)
         self._draw += self.lookahead
         found = self._estimated(configuration, trains, heldout)
         self.gradients.append(found.gradient)
@@ -112,10 +112,10 @@ class Measurements:
         return found
 
     def _estimated(self, configuration: Configuration, trains: Sequence[Batch], heldout: Batch) -> Estimate:
-        steps = self._losses, self.space, configuration, trains, heldout
+        steps = self.losses, self.space, configuration, trains, heldout
         check = self._check
         if check is None or check.reason is None:
-            settings = self._settings if configuration is self._before else None
+            settings = self.settings if configuration is self._before else None
             found = estimate(*steps, route=self._strategy.route, only=self.names, settings=settings)
             if check is not None:
                 check.look(found, configuration, trains, heldout)

@@ -21,16 +21,16 @@ class RandomMatched(Control):
 
     def refine(self, problem: Problem, configuration: Configuration, seed: int) -> Outcome:
         """The configuration after a random step of the same length."""
-        outcome = self._inner.refine(problem, configuration, seed)
+        outcome = self.inner.refine(problem, configuration, seed)
         # what the strategy has a say in, whether or not it moved
         slopes = outcome.diagnostics["gradient"]
         names = list(slopes[0] if isinstance(slopes, list) else slopes)
-        scale = {name: self._inner.scale(problem.space, name) for name in names}
+        scale = {name: self.inner.scale(problem.space, name) for name in names}
         length = math.hypot(*(outcome.diagnostics["step"][name] / scale[name] for name in names), 0.0)
         direction = normals(seed, "random-matched", len(names))
         size = math.hypot(*direction, 0.0) or 1.0
         step = {n: length * d / size * scale[n] for n, d in zip(names, direction, strict=True)}
-        refined = move(problem.space, configuration, step, reflect=self._inner.bounds == "reflect")
+        refined = move(problem.space, configuration, step, reflect=self.inner.bounds == "reflect")
         diagnostics = {
             **outcome.diagnostics,
             "strategy": self.name,

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from asha_core import Float, RandomSearch, Refined, SearchSpace
 from tests.trials.workers import digits_job, events_of
 from trials.tasks.digits import Digits
+from warmstart.operations import OperationCounter
 from warmstart.registry import VARIATIONS, build
 from warmstart.strategies import first_check
 
@@ -46,9 +46,9 @@ def test_a_refinement_costs_what_pytorch_counts_of_it(name: str, digits: Digits)
         with problem.counting(known) as flops:
             outcome = strategy.refine(problem, configuration, number)
         told.append(flops(outcome.diagnostics))
-        with FlopCounterMode(display=False) as counter:
+        with OperationCounter() as counter:
             again = strategy.refine(digits.problem(number, "cpu"), configuration, number)
-        real.append(counter.get_total_flops())
+        real.append(counter.total)
         assert repr(again) == repr(outcome)  # to the last bit, counted or not
     assert told == pytest.approx(real, rel=1e-12)
 
@@ -78,12 +78,12 @@ def test_refinements_of_networks_of_every_width(name: str) -> None:
         problem: Any = task.problem(number, "cpu")
         with problem.counting(known) as flops:
             outcome = strategy.refine(problem, configuration, number)
-        with FlopCounterMode(display=False) as counter:
+        with OperationCounter() as counter:
             strategy.refine(task.problem(number, "cpu"), configuration, number)
         told = flops(outcome.diagnostics)
         if told is not None:
             figures += 1
-            assert told == pytest.approx(counter.get_total_flops(), rel=1e-12)
+            assert told == pytest.approx(counter.total, rel=1e-12)
     assert figures >= 5
 
 
@@ -105,11 +105,11 @@ def test_a_first_check_is_in_its_own_figure_and_in_no_other(
         with problem.counting(known) as flops:
             outcome = strategy.refine(problem, configuration, 0)
         judge_again()
-        with FlopCounterMode(display=False) as counter:
+        with OperationCounter() as counter:
             again = strategy.refine(digits.problem(0, "cpu"), configuration, 0)
         assert ("check" in outcome.diagnostics) == first
         assert again.configuration == outcome.configuration
-        return flops(outcome.diagnostics), counter.get_total_flops()
+        return flops(outcome.diagnostics), counter.total
 
     figures = [told_and_real(first=number == 0) for number in range(3)]
     assert all(told == pytest.approx(real, rel=1e-12) for told, real in figures)

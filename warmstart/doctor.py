@@ -55,19 +55,18 @@ def check(
         TaskError: what a warm start refuses, with what would do.
     """
     made, configuration = _problem(problem, parts, settings, seed)
-    return diagnose(made, configuration, variation, settings, seed)
+    chosen = variation_of(variation, settings)
+    return diagnose(made, configuration, variation, build(chosen.strategy, chosen.settings), seed)
 
 
 def diagnose(
     problem: Problem,
     configuration: Mapping[str, Any] | None,
     name: str,
-    settings: Mapping[str, Any],
+    warm_start: WarmStart,
     seed: int,
 ) -> Diagnosis:
-    """``check`` of a problem. Without a configuration: the middle of the space."""
-    chosen = variation_of(name, settings)
-    warm_start = build(chosen.strategy, chosen.settings)
+    """``check`` of a problem and a warm start; its name is for people. It does not check itself any more."""
     space = problem.space
     whole = middle(space) if configuration is None else space.configuration(dict(configuration))
     followed = _followed(warm_start)

@@ -37,8 +37,8 @@ class Variation:
     Attributes:
         strategy: a name, or several joined by "+", one after the other.
         settings: of the strategy; for several, the settings of each under its name.
-        cost: about what it costs, in ordinary mini-batches of arithmetic; L is the number of searched real
-            dimensions that act through the loss, A of those that act through the inputs (augmentation).
+        cost: about what it costs, in ordinary mini-batches of arithmetic; L is the number of moved dimensions
+            that act through the loss, A of those that act through the inputs (augmentation), D of all.
     """
 
     strategy: str
@@ -46,15 +46,22 @@ class Variation:
     cost: str = "its own"
 
 
+_ONE_STEP = "1 + L/3 + A, and 3/2 + D + 2L/3 + 2A with heavy-ball momentum or Adam's betas in the space"
+_THREE_STEPS = "3 + L + 3A, and three times the second figure of ohgw-1step where that holds"
+
 VARIATIONS = {
     "baseline": Variation("none", {}, "0"),
     "random-warm": Variation("random", {"sigma": 0.01}, "0"),
-    "random-matched": Variation("random-matched", {"of": "hypergradient"}, "1 + L/3 + A"),
-    "ohgw-1step": Variation("hypergradient", {"eta_h": 1e-3, "steps": 1}, "1 + L/3 + A"),
-    "ohgw-3step": Variation("hypergradient", {"eta_h": 1e-3, "steps": 3}, "3 + L + 3A"),
+    "random-matched": Variation("random-matched", {"of": "hypergradient"}, _ONE_STEP),
+    "ohgw-1step": Variation("hypergradient", {"eta_h": 1e-3, "steps": 1}, _ONE_STEP),
+    "ohgw-3step": Variation(
+        "hypergradient",
+        {"eta_h": 1e-3, "steps": 3},
+        "3 + L + 3A, and three times the other figure of ohgw-1step",
+    ),
     "ohgw-trust": Variation("trust", {}, "8"),
     "ohgw-brake": Variation("brake", {}, "5/6, and 2/3 for each time that it acts"),
-    "ohgw-flipped": Variation("flipped", {"of": "hypergradient"}, "1 + L/3 + A"),
+    "ohgw-flipped": Variation("flipped", {"of": "hypergradient"}, _ONE_STEP),
     "ohgw-screen": Variation("screen", {}, "5/6, and as much for each configuration drawn again"),
     "ohgw-screen-trust": Variation("screen+trust", {}, "those of ohgw-screen and ohgw-trust"),
     "trust-matched": Variation("random-matched", {"of": "trust"}, "8"),

@@ -92,6 +92,10 @@ def _search(options: Mapping[str, Any], changes: Mapping[str, Any], results: Tex
 
         print_plan(options, parts.task, parts.scheduler, results)
         return 0
+    if options["check_warm_start"]:
+        from asha_core.cli.warm_start_check import check_warm_start
+
+        return check_warm_start(options, parts, results)
     setup = _set_up(options, parts, changes)
     from asha_core.launch.launching import launch
 

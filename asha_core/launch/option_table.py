@@ -177,6 +177,9 @@ _OUT = (
         "a setting of the observer, such as path=log.csv; of several, NAME.KEY=VALUE; may be repeated"),
     Option("plan", FLAG, SESSION, "",
         "print the rungs and what the budget buys; run nothing", default=False),
+    Option("check-warm-start", FLAG, SESSION, "",
+        "say what the warm start does with this task, what it costs, and whether its slopes are those of the "
+        "real optimiser; search nothing", default=False),
     Option("unit-seconds", POSITIVE, SESSION, "S",
         "seconds that one unit takes, for --plan with a budget in time"),
     Option("json", FLAG, SESSION, "",

@@ -48,6 +48,12 @@ def read_options(arguments: Sequence[str] | None) -> tuple[dict[str, Any], dict[
         if options["resume"]:
             raise SettingError("--plan tells what a new search would do: give its options, without --resume")
         return options, {}
+    if options["check_warm_start"]:
+        if options["resume"]:
+            raise SettingError(
+                "--check-warm-start looks at a new search's warm start: give its options, without --resume"
+            )
+        return options, {}
     given = options["results_dir"]
     if not options["resume"] and (given is None or not _asks_to_go_on(RunDirectory(Path(given)))):
         return options, {}

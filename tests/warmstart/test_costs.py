@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -42,13 +43,15 @@ def one_training_step(task: Digits, config: Configuration) -> float:
     return counted(step)
 
 
-def documented(cost: str) -> float:
-    """The figure of a cost in words: what is before the first comma, with L and A of digits."""
+def documented(cost: str, figure: int = 0) -> float:
+    """A figure of a cost in words: what is before the first comma, or after, with L, A and D of digits."""
     if cost.startswith("those of "):
         names = cost.removeprefix("those of ").split(" and ")
         return sum(documented(VARIATIONS[name].cost) for name in names)
-    product = cost.partition(",")[0].replace("3A", "3*A")
-    return float(eval(product, {"L": L, "A": A, "__builtins__": {}}))
+    product = re.sub(
+        r"(\d)([LA])", r"\1*\2", cost.split(",")[figure].removeprefix(" and ").split(" with ")[0]
+    )
+    return float(eval(product, {"L": L, "A": A, "D": len(SANE), "__builtins__": {}}))
 
 
 @pytest.mark.long
@@ -65,3 +68,30 @@ def test_the_documented_cost_is_what_it_costs(name: str, digits: Digits) -> None
 
     most = max(cost(seed) for seed in range(4))
     assert most == pytest.approx(documented(VARIATIONS[name].cost), rel=0.15, abs=1e-3)
+
+
+class HeavyBall(Digits):
+    """Momentum, whose slope is 0 after one step."""
+
+    def optimizer(self, params: Any, config: Configuration) -> torch.optim.Optimizer:
+        return torch.optim.SGD(params, config["lr"], config["momentum"], weight_decay=config["weight_decay"])
+
+
+class WithBetas(Digits):
+    """AdamW, whose betas are searched."""
+
+    def optimizer(self, params: Any, config: Configuration) -> torch.optim.Optimizer:
+        betas = (config["momentum"], 0.99)
+        return torch.optim.AdamW(params, config["lr"], betas, weight_decay=config["weight_decay"])
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("kind", [HeavyBall, WithBetas])
+def test_the_documented_cost_where_one_step_says_nothing_of_a_dimension(kind: type[Digits]) -> None:
+    task = kind("cnn")
+    task.setup("cpu")
+    config = task.space.configuration(SANE)
+    chosen = VARIATIONS["ohgw-1step"]
+    warm_start = build(chosen.strategy, chosen.settings)
+    most = counted(lambda: warm_start.refine(TrainingProblem(task, 0, "cpu"), config, 0))
+    assert most / one_training_step(task, config) == pytest.approx(documented(chosen.cost, 1), rel=0.15)

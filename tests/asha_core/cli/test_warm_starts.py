@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import nn
 
 from asha_core import ASHA, tune
 from asha_core.cli.run import main
@@ -15,6 +16,7 @@ from asha_core.launch.option_parsing import parse_arguments
 from asha_core.launch.resolve import resolve, split_variation
 from tests.asha_core.cli.odd_tasks import Opaque
 from tests.asha_core.cli.searches import records
+from tests.warmstart.wrong_derivatives import Reversed
 from trials.tasks.digits import Digits
 from warmstart.registry import STRATEGIES, VARIATIONS
 
@@ -211,3 +213,27 @@ def test_a_task_without_losses_is_refused_with_what_to_do(
     said = capsys.readouterr().err
     assert "subclass trials.TorchTask, give the task a warm_start_loss(config, seed), or use" in said
     assert not folder.exists()
+
+
+class Detached(Digits):
+    """A network through which the derivative is not that of what it computes."""
+
+    def model(self, config: Any) -> Any:
+        return nn.Sequential(super().model(config), Reversed(-1.0))
+
+
+def test_a_warm_start_is_checked_without_a_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("warmstart.doctor._TIMED", 0.0)
+    monkeypatch.chdir(tmp_path)
+    checked = ["--check-warm-start", "--gpus", "inline", "--variation"]
+    assert main(["--task", "digits", "--task-option", "model=mlp", *checked, "asha-ohgw-1step"]) == 0
+    assert "the slopes agree with differences through the real optimiser" in capsys.readouterr().out
+    wrong = f"{Detached.__module__}:Detached"
+    assert main(["--task", wrong, *checked, "ohgw-trust", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["verdict"] == "disagrees"
+    assert main(["--task", "tests.asha_core.cli.odd_tasks:Opaque", *checked, "ohgw-trust"]) == 1
+    assert "ohgw-trust is refused: " in capsys.readouterr().out
+    assert main(["--task", "digits", *checked, "ohgw-trust", "--resume"]) == 2
+    assert not list(tmp_path.iterdir())

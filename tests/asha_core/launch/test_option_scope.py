@@ -14,8 +14,18 @@ NOT_ANOTHER_SEARCH = {
     *("no_progress_timeout", "heartbeat_timeout", "start_timeout", "max_retries", "checkpoint_budget"),
 }
 OF_A_SESSION = {
-    "retry_failed",
-    *("resume", "results_dir", "plan", "json", "config", "unit_seconds", "checkpoint_size", "progress"),
+    *("retry_failed", "check_warm_start"),
+    *(
+        "resume",
+        "results_dir",
+        "plan",
+        "check_warm_start",
+        "json",
+        "config",
+        "unit_seconds",
+        "checkpoint_size",
+        "progress",
+    ),
 }
 DECIDED_BY_A_STUDY = {"task", "scheduler", "variation", "seed", "target", "gpus"}
 

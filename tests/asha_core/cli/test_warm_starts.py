@@ -233,7 +233,8 @@ def test_a_warm_start_is_checked_without_a_search(
     wrong = f"{Detached.__module__}:Detached"
     assert main(["--task", wrong, *checked, "ohgw-trust", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["verdict"] == "disagrees"
-    assert main(["--task", "tests.asha_core.cli.odd_tasks:Opaque", *checked, "ohgw-trust"]) == 1
+    refused = options("route=closed", "lookahead=2")
+    assert main(["--task", "digits", *checked, "ohgw-trust", *refused]) == 1
     assert "ohgw-trust is refused: " in capsys.readouterr().out
     assert main(["--task", "digits", *checked, "ohgw-trust", "--resume"]) == 2
     assert not list(tmp_path.iterdir())

@@ -20,10 +20,9 @@ claim("warmstart")
 
 from asha_core.space import Choice, Configuration, Float, Int, SearchSpace
 from warmstart.base import BlackBox, Outcome, Problem, WarmStart, accepted
-from warmstart.hints import new_hints, subject
 from warmstart.diagnosis import Diagnosis
 from warmstart.doctor import check
-from warmstart.hints import new_hints
+from warmstart.hints import new_hints, subject
 from warmstart.registry import build, variation
 
 if TYPE_CHECKING:

@@ -58,6 +58,7 @@ def test_what_cannot_be_compared_with_adam_is_told() -> None:
     assert "gradient's sign" in found["noise"].note
 
 
+@pytest.mark.usefixtures("stops_unseen")
 @pytest.mark.parametrize("variation", ["ohgw-1step", "ohgw-trust", "trust-flipped", "screen+trust"])
 def test_a_wrong_derivative_is_found(variation: str) -> None:
     found = check(problem(lambda: smooth(lambda: Reversed(-1.0))), variation=variation)

@@ -230,6 +230,7 @@ def test_a_warm_start_is_checked_without_a_search(
     checked = ["--check-warm-start", "--gpus", "inline", "--variation"]
     assert main(["--task", "digits", "--task-option", "model=mlp", *checked, "asha-ohgw-1step"]) == 0
     assert "the slopes agree with differences through the real optimiser" in capsys.readouterr().out
+    monkeypatch.setattr("warmstart.estimates.stops.Stops.refuse", lambda self: None)
     wrong = f"{Detached.__module__}:Detached"
     assert main(["--task", wrong, *checked, "ohgw-trust", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["verdict"] == "disagrees"

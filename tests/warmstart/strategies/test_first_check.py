@@ -104,6 +104,7 @@ WRONG: dict[str, ModelProblem] = {
 }
 
 
+@pytest.mark.usefixtures("stops_unseen")
 @pytest.mark.parametrize("variation", ["ohgw-1step", "ohgw-trust", "ohgw-flipped", "trust-matched"])
 @pytest.mark.parametrize("kind", WRONG)
 def test_a_wrong_derivative_is_found_and_differences_are_taken_and_flagged(kind: str, variation: str) -> None:
@@ -166,6 +167,7 @@ def test_a_check_that_fails_does_not_end_a_search() -> None:
     assert "fallback" not in found
 
 
+@pytest.mark.usefixtures("stops_unseen")
 def test_it_is_warned_of() -> None:
     with pytest.warns(UserWarning, match=r"its derivative disagrees with differences .*against.*along lr"):
         refine("ohgw-trust", WRONG["reversed"], SANE)

@@ -116,7 +116,9 @@ class ModelLosses:
             self._running,
             self._undisturbed,
         )
-        structure = partial(structure_of, self.model, self._given)
+        given = self._given
+        functions = given.model, given.optimizer, given.loss, given.heldout_loss, given.augment, given.prepare
+        structure = partial(structure_of, self.model, *functions)
         return Losses(self.batches, self._after, network, structure, rounding_of(self._given.autocast))
 
     @property

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
 
-if TYPE_CHECKING:
-    from warmstart.problem.model_losses import Ingredients
 
-
-def structure_of(model: nn.Module, given: Ingredients) -> Hashable:
+def structure_of(model: nn.Module, *functions: Any) -> Hashable:
     """Equal for models of the same layers, with functions of the same code.
 
     What their closures hold may differ: it is data.
     """
     layers = tuple((type(layer).__module__, type(layer).__qualname__) for layer in model.modules())
-    functions = given.model, given.optimizer, given.loss, given.heldout_loss, given.augment, given.prepare
     return layers, tuple(map(_code, functions))
 
 

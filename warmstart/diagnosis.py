@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from asha_core.runtime.units import format_bytes
 from asha_core.space import Configuration
 
 Verdict = Literal["agrees", "disagrees", "cannot tell"]
@@ -132,7 +131,7 @@ class Diagnosis:
         if costs.arithmetic is not None:
             words.append(f"{costs.arithmetic:.3g} in arithmetic")
         if costs.peak_bytes is not None:
-            words.append(f"{format_bytes(costs.peak_bytes)} of GPU memory")
+            words.append(f"{costs.peak_bytes / 2**20:.0f} MiB of GPU memory")
         if costs.compared:
             words.append(f"{costs.compared:.2g} more in the first trial of each worker, to check it")
         return ", ".join(words)

@@ -44,7 +44,7 @@ def share_of_a_task() -> Loop:
     return Loop(Several().double(), loss, data(), optimizer)
 
 
-@kind()
+@kind(lr=0.02)
 def weights_of_the_tasks_are_learnt() -> Loop:
     """Learnt uncertainties."""
 

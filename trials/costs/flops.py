@@ -21,8 +21,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.flop_counter import FlopCounterMode
 
+from warmstart.problem.data.samples import call
 from warmstart.problem.randomness import seeded_generators
-from warmstart.problem.samples import call
 
 _SHAPES = 16  # of inputs, in one unit; beyond, counting them would take longer than it is worth
 _PLAIN = (int, bool, str, tuple, type(None))

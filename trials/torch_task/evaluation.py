@@ -19,7 +19,7 @@ from trials.data.trees import joined
 from trials.torch_task.acceleration import heldout_batch
 from trials.torch_task.learner import heldout_inputs
 from trials.torch_task.trainable import TrainableTask
-from warmstart.problem.samples import call
+from warmstart.problem.data.samples import call
 
 Watch = Callable[[Any, Any], None]
 

@@ -24,8 +24,8 @@ from trials.torch_task.evaluation import evaluate
 from trials.torch_task.learner import Learner, load_data, training_inputs
 from trials.torch_task.trainable import TrainableTask
 from trials.trial import Trial, as_number
+from warmstart.problem.data.samples import call
 from warmstart.problem.randomness import generator_for, seeded_generators
-from warmstart.problem.samples import call
 
 
 def _global_states(device: str) -> dict[str, Any]:

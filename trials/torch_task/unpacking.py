@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from warmstart.problem import unpacking
+from warmstart.problem.data import unpacking
 
 
 def unpacked(batch: Any) -> tuple[Any, Any]:

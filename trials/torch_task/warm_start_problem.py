@@ -21,7 +21,7 @@ from trials.torch_task.learner import fresh_model, heldout_inputs, load_data, tr
 from trials.torch_task.options import batch_size, clipping
 from trials.torch_task.trainable import TrainableTask
 from warmstart.base import Losses
-from warmstart.problem.forked import CannotFork, ForkedFunction
+from warmstart.problem.data.forked import CannotFork, ForkedFunction
 from warmstart.problem.model_losses import Ingredients
 from warmstart.problem.model_problem import ModelProblem
 from warmstart.problem.randomness import generator_for, own_randomness

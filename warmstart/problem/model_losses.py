@@ -1,7 +1,7 @@
 """What one configuration's model can be asked: its losses, and its optimiser's settings.
 
 Nothing of the caller's is changed: what is in reach of the model and of the functions is recorded before it
-is used, and put back after (``snapshot.py``); samples are copied for every pass; batches are drawn with
+is used, and put back after (``restoring/``); samples are copied for every pass; batches are drawn with
 generators of their own, and the global random generators are as before.
 """
 
@@ -37,6 +37,8 @@ from warmstart.problem.complaints import (
     heldout_number,
     training_loss,
 )
+from warmstart.problem.data.samples import Data, Draws, Split, call
+from warmstart.problem.data.splitting import copied
 from warmstart.problem.randomness import own_randomness
 from warmstart.problem.real_optimizer import (
     before_evaluation,
@@ -45,10 +47,8 @@ from warmstart.problem.real_optimizer import (
     take_step,
     the_optimizer,
 )
+from warmstart.problem.restoring.snapshot import Snapshot
 from warmstart.problem.running_model import RunningModel
-from warmstart.problem.samples import Data, Draws, Split, call
-from warmstart.problem.snapshot import Snapshot
-from warmstart.problem.splitting import copied
 from warmstart.problem.structure import rounding_of, structure_of
 
 

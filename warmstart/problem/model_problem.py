@@ -14,9 +14,9 @@ from warmstart.base import Losses
 from warmstart.clipping import Clipping
 from warmstart.estimates.modes import differentiable
 from warmstart.problem.complaints import check_functions
+from warmstart.problem.data.samples import Data as Data  # noqa: PLC0414 - exported, and mypy wants it said
+from warmstart.problem.data.samples import Split, check_data
 from warmstart.problem.model_losses import Ingredients, ModelLosses
-from warmstart.problem.samples import Data as Data  # noqa: PLC0414 - exported, and mypy wants it said
-from warmstart.problem.samples import Split, check_data
 
 
 class ModelProblem:

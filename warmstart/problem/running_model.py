@@ -16,7 +16,7 @@ from asha_core.space import Configuration
 from warmstart.base import Running
 from warmstart.estimates.streaming import as_real
 from warmstart.problem import doubts
-from warmstart.problem.snapshot import Snapshot
+from warmstart.problem.restoring.snapshot import Snapshot
 
 # torch's own norms write their running statistics in train mode, and do not read them there
 _NORMS = ("torch.nn.modules.batchnorm", "torch.nn.modules.instancenorm")

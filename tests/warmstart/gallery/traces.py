@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tests.warmstart.problem.pictures import describe
+from tests.warmstart.problem.restoring.pictures import describe
 
 Picture = dict[str, Any]
 

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 import torch
 
-from warmstart.problem import forked
-from warmstart.problem.forked import ForkedFunction
+from warmstart.problem.data import forked
+from warmstart.problem.data.forked import ForkedFunction
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux alone")
 
@@ -184,7 +184,7 @@ def test_it_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
         textwrap.dedent(
             """
             import os, signal
-            from warmstart.problem.forked import ForkedFunction
+            from warmstart.problem.data.forked import ForkedFunction
             call = ForkedFunction(os.getpid)
             print(call(), flush=True)
             print("once", end="")

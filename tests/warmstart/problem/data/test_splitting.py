@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader, Dataset
 from asha_core import AshaError
 from tests.warmstart.models import PSI, data, expected, loss, measured, net, problem
 from tests.warmstart.networks import assert_agrees
-from warmstart.problem.samples import Draws
-from warmstart.problem.splitting import count, moved, taken
+from warmstart.problem.data.samples import Draws
+from warmstart.problem.data.splitting import count, moved, taken
 
 N = 5
 Y = torch.arange(N)

@@ -10,10 +10,10 @@ from torch.utils import _pytree as pytree
 from torch.utils.data import DataLoader, Dataset
 
 from asha_core.errors import SettingError, TaskError
-from warmstart.problem.loader import LoaderDraws
+from warmstart.problem.data.loader import LoaderDraws
+from warmstart.problem.data.splitting import Pair, count, moved, taken
+from warmstart.problem.data.unpacking import unpacked
 from warmstart.problem.randomness import generator_for
-from warmstart.problem.splitting import Pair, count, moved, taken
-from warmstart.problem.unpacking import unpacked
 
 MiniBatch = Pair | Mapping[str, Any]
 Data = MiniBatch | Sequence[MiniBatch] | Callable[[int], Any] | DataLoader[Any]

@@ -33,7 +33,7 @@ from torch.utils.data import (
 
 from asha_core.errors import SettingError, TaskError
 from asha_core.streams import stream_seed
-from warmstart.problem.forked import CannotFork, ForkedFunction
+from warmstart.problem.data.forked import CannotFork, ForkedFunction
 from warmstart.problem.randomness import generator_for, own_randomness
 
 MANY = 100_000  # batches of a batch sampler, among which one is chosen

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from warmstart.problem.origins import users_class
+from warmstart.problem.restoring.origins import users_class
 
 # nothing in them can change, or is the user's
 ATOMS: frozenset[type] = frozenset(

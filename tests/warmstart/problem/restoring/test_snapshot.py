@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from tests.warmstart.problem import namespace
-from tests.warmstart.problem.pictures import describe, differences
-from tests.warmstart.problem.writers import WRITERS, Counting, Hostile, MomentumEncoder, ones
-from warmstart.problem.snapshot import Snapshot
+from tests.warmstart.problem.restoring import namespace
+from tests.warmstart.problem.restoring.pictures import describe, differences
+from tests.warmstart.problem.restoring.writers import WRITERS, Counting, Hostile, MomentumEncoder, ones
+from warmstart.problem.restoring.snapshot import Snapshot
 
 pytestmark = pytest.mark.filterwarnings("ignore:Lazy modules")
 unrelated = nn.Linear(1, 1)

@@ -33,8 +33,8 @@ from torch.utils.data import (
 
 from asha_core import AshaError
 from tests.warmstart.models import PSI, measured, problem
-from warmstart.problem import forked
-from warmstart.problem.loader import LoaderDraws, generators_within
+from warmstart.problem.data import forked
+from warmstart.problem.data.loader import LoaderDraws, generators_within
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux alone")
 

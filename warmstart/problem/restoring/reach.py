@@ -21,11 +21,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from warmstart.problem import containers
-from warmstart.problem.containers import MISSING, KeptDict, Restorer
-from warmstart.problem.layouts import ATOMS, CLOSED, Layout, layout
-from warmstart.problem.origins import mentioned, of_a_library, users_class, users_function
-from warmstart.problem.tensor_records import TensorRecord, record
+from warmstart.problem.restoring import containers
+from warmstart.problem.restoring.containers import MISSING, KeptDict, Restorer
+from warmstart.problem.restoring.layouts import ATOMS, CLOSED, Layout, layout
+from warmstart.problem.restoring.origins import mentioned, of_a_library, users_class, users_function
+from warmstart.problem.restoring.tensor_records import TensorRecord, record
 
 # an attribute's values are kept up to this many elements; more are shared with what runs
 LARGEST_COPY = 2**20

@@ -21,8 +21,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from warmstart.problem.reach import LARGEST_COPY, Reach
-from warmstart.problem.tensor_records import (
+from warmstart.problem.restoring.reach import LARGEST_COPY, Reach
+from warmstart.problem.restoring.tensor_records import (
     Copies,
     Memory,
     changed,

@@ -1,0 +1,1 @@
+"""All in reach of a model, recorded and put back."""

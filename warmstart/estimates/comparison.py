@@ -17,8 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from asha_core.space import Configuration, SearchSpace
-from warmstart.estimates.stencils import real_dimension
+from asha_core.space import Configuration, Float, SearchSpace
 from warmstart.moves import move
 
 Verdict = Literal["agrees", "disagrees", "cannot tell"]
@@ -108,7 +107,7 @@ def _shares(
     for name, slope in gradient.items():
         unit = slope * _span(space, name)
         share = min(REACH, most / abs(unit)) if unit else REACH
-        dimension = real_dimension(space, name)
+        dimension = _real(space, name)
         low, high = dimension.search_bounds
         centre = dimension.to_search(configuration[name])
         share = min(share, (centre - low) / (high - low), (high - centre) / (high - low))
@@ -118,5 +117,11 @@ def _shares(
 
 
 def _span(space: SearchSpace, name: str) -> float:
-    low, high = real_dimension(space, name).search_bounds
+    low, high = _real(space, name).search_bounds
     return high - low
+
+
+def _real(space: SearchSpace, name: str) -> Float:  # as in stencils, which loads numpy
+    dimension = space[name]
+    assert isinstance(dimension, Float)
+    return dimension

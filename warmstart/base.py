@@ -109,6 +109,9 @@ class Network:
         return self.criterion(self.forward(leaves, batch, configuration), batch, configuration)
 
 
+After = Callable[[Configuration, Sequence[Batch], Batch], float]
+
+
 @dataclass(frozen=True, slots=True)
 class Losses:
     """What a strategy may measure of one configuration.
@@ -124,13 +127,16 @@ class Losses:
         structure: what of model and functions decides how they are differentiated: equal for those that are
             alike.
         rounding: relative, of the losses, where it is not that of the weights (mixed precision).
+        smooth: ``after`` in full precision, where training is in less: a difference of a per cent drowns in
+            the rounding of that. None: ``after`` is.
     """
 
     batches: Callable[[int, Heldout], tuple[Batch, Batch]]
-    after: Callable[[Configuration, Sequence[Batch], Batch], float]
+    after: After
     network: Network | None = None
     structure: Callable[[], Hashable] = lambda: None
     rounding: float | None = None
+    smooth: After | None = None
 
     def samples(self, first: int, ahead: int, kind: Heldout) -> tuple[list[Batch], Batch]:
         """(a training batch for each of ``ahead`` steps, held-out samples), from the draw ``first`` on."""

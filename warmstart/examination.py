@@ -37,6 +37,8 @@ class _Reads:
         """The same losses; what they read is noted."""
         after = _noting(losses.after, self.training, 0)
         network = losses.network
+        if losses.smooth is not None:
+            losses = replace(losses, smooth=_noting(losses.smooth, self.training, 0))
         if network is None:
             return replace(losses, after=after)
         network = replace(

@@ -72,6 +72,8 @@ class RefinementFlops:
         if network not in self._networks:
             self._networks.append(network)
         after = self._watched_after(losses.after, network)
+        if losses.smooth is not None:
+            losses = replace(losses, smooth=self._watched_after(losses.smooth, network))
         if losses.network is None:
             return replace(losses, after=after)
         return replace(losses, after=after, network=self._watched_network(losses.network))

@@ -38,8 +38,9 @@ def differences(
     """
     if step is None:
         step = LOSS_STEP if losses.network is not None else BLACK_BOX_STEP
+    after = losses.smooth or losses.after
     watched = Watched(configuration)
-    final = losses.after(watched, train, heldout)
+    final = after(watched, train, heldout)
     wanted = wanted_names(space, configuration, only)
     answer = dict.fromkeys(wanted, 0.0)
     ignored = tuple(name for name in wanted if name not in watched.reads)
@@ -48,5 +49,5 @@ def differences(
             continue
         _, points = stencil_over(space, configuration, name, step)
         # the weights, with the configuration's own, add up to 0: what changes nothing is exactly 0
-        answer[name] = sum(w * (losses.after(there, train, heldout) - final) for w, there in points)
+        answer[name] = sum(w * (after(there, train, heldout) - final) for w, there in points)
     return Estimate(answer, final, "differences", ignored)

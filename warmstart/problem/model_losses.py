@@ -21,7 +21,7 @@ from asha_core.errors import SettingError, TaskError
 from asha_core.space import Configuration, SearchSpace
 from asha_core.space.watched import Watched
 from asha_core.streams import stream_seed
-from warmstart.base import Heldout, Losses, Network, Running
+from warmstart.base import After, Heldout, Losses, Network, Running
 from warmstart.clipping import Clipping
 from warmstart.estimates.modes import differentiable
 from warmstart.estimates.streaming import as_real
@@ -86,6 +86,7 @@ class ModelLosses:
 
     def __init__(self, ingredients: Ingredients, configuration: Configuration) -> None:
         self._given = ingredients
+        self._full = False  # full precision, whatever training has
         self._configuration = configuration
         watched = Watched(configuration)
         self.model = self._made(watched)
@@ -119,7 +120,8 @@ class ModelLosses:
         given = self._given
         functions = given.model, given.optimizer, given.loss, given.heldout_loss, given.augment, given.prepare
         structure = partial(structure_of, self.model, *functions)
-        return Losses(self.batches, self._after, network, structure, rounding_of(self._given.autocast))
+        rounding = rounding_of(self._given.autocast)
+        return Losses(self.batches, self._after, network, structure, rounding, self._smooth)
 
     @property
     def _is_made(self) -> bool:
@@ -276,6 +278,19 @@ class ModelLosses:
                     _give(model, self.model)
                     return heldout_number(self._heldout_of(self.model, heldout)).item()
 
+    @property
+    def _smooth(self) -> After | None:
+        if any(parameter.dtype == torch.bfloat16 for parameter in self._trained.values()):
+            return _refuse_differences
+        return None if self._given.autocast is None else self._in_full
+
+    def _in_full(self, config: Configuration, train: Sequence[Samples], heldout: Samples) -> float:
+        self._full = True
+        try:
+            return self._after(config, train, heldout)
+        finally:
+            self._full = False
+
     def _train(self, model: nn.Module, config: Configuration, train: Sequence[Samples]) -> None:
         """Real steps."""
         optimizer = self._optimizer(model, config)
@@ -303,7 +318,7 @@ class ModelLosses:
         return found
 
     def _precision(self) -> AbstractContextManager[Any]:
-        if self._given.autocast is None:
+        if self._given.autocast is None or self._full:
             return nullcontext()
         return torch.autocast(self.device.partition(":")[0], dtype=self._given.autocast)
 
@@ -339,6 +354,13 @@ def _called(model: nn.Module, inputs: Any) -> Any:
         raise TaskError(
             f"half of the mini-batch is too small for batch norm ({error}): give at least 4 samples"
         ) from None
+
+
+def _refuse_differences(config: Configuration, train: Sequence[Samples], heldout: Samples) -> float:
+    raise TaskError(
+        "finite differences are needed here, and weights in bfloat16 are too coarse for them: keep weights "
+        "in float32 (with autocast=torch.bfloat16 for mixed precision)"
+    )
 
 
 def _give(model: nn.Module, other: nn.Module) -> None:

@@ -250,3 +250,11 @@ def test_a_model_without_trained_weights_is_refused() -> None:
     for model in (net().requires_grad_(False), nn.Tanh()):
         with pytest.raises(AshaError, match="no weight that is trained"):
             problem(model).losses(PSI)
+
+
+def test_weights_too_coarse_for_differences_are_told_so() -> None:
+    x, y = data()
+    given = problem(net().bfloat16(), data=(x.bfloat16(), y))
+    assert measured(given).finite
+    with pytest.raises(AshaError, match=r"bfloat16 are too coarse.*autocast=torch.bfloat16"):
+        measured(given, route="differences")

@@ -170,7 +170,7 @@ class _ByNorm(Clipped):
             return list(torch._foreach_div(self._raw, self._norm))
         if self._type == math.inf:  # where several are largest, each has its share
             largest = [raw.abs() == self._norm for raw in self._raw]
-            count = sum(int(each.sum()) for each in largest)
+            count = int(torch.stack([each.sum() for each in largest]).sum())
             return [raw.sign() * each / count for raw, each in zip(self._raw, largest, strict=True)]
         power = self._type - 1.0
         return [raw.sign() * (raw.abs() / self._norm) ** power for raw in self._raw]
@@ -186,5 +186,7 @@ def _measured(gradient: Sequence[Tensor], kind: float) -> float:
     """The norm of all of it."""
     if kind == 2.0:
         return math.sqrt(dot(gradient, gradient))
-    norms = torch.tensor([torch.linalg.vector_norm(g, kind).item() for g in gradient], dtype=torch.float64)
-    return float(torch.linalg.vector_norm(norms, kind)) if gradient else 0.0
+    if not gradient:
+        return 0.0
+    norms = torch.stack([torch.linalg.vector_norm(each, kind, dtype=torch.float64) for each in gradient])
+    return float(torch.linalg.vector_norm(norms, kind))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -82,7 +81,7 @@ def _differentiated(
 ) -> Estimate:
     from warmstart.estimates.closed_form import one_step
     from warmstart.estimates.dependence import optimizer_settings, wanted_names
-    from warmstart.estimates.modes import differentiable, twice_differentiable
+    from warmstart.estimates.modes import differentiable
     from warmstart.estimates.tangents import unrolled
 
     network = losses.network
@@ -93,8 +92,7 @@ def _differentiated(
             settings = optimizer_settings(network.groups, space, configuration, wanted)
     closed = len(train) == 1 and route != "tangents"
     curvature = route != "first-order"
-    second = curvature and len(train) > 1  # derivatives of a gradient
-    with differentiable(), twice_differentiable() if second else nullcontext():
+    with differentiable():
         if closed:
             return one_step(network, space, configuration, train[0], heldout, only=only, settings=settings)
         steps = network, space, configuration, train, heldout

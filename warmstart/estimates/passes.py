@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from asha_core.space import Configuration, SearchSpace
 from asha_core.space.watched import Watched
 from warmstart.base import Batch, Network, Running
 from warmstart.estimates.dependence import OptimizerSettings
+from warmstart.estimates.modes import twice_differentiable
 from warmstart.estimates.stencils import stencil_over
 from warmstart.estimates.stops import Stops
 from warmstart.estimates.streaming import as_real
@@ -60,6 +61,7 @@ class Pass:
         through_inputs: names of the coordinates that act through the inputs or the network.
         through_loss: names of those that act through the loss alone.
         before, middle: marks of the state before the pass, and between the network and the loss.
+        twice: the gradient can be differentiated again.
     """
 
     leaves: Tensors
@@ -69,6 +71,7 @@ class Pass:
     through_loss: list[str]
     before: Any
     middle: Any
+    twice: bool
 
 
 def gradients(
@@ -135,11 +138,11 @@ def training_pass(
     leaves = running.leaves(configuration)
     in_forward, in_criterion = Watched(configuration), Watched(configuration)
     stops = Stops()
-    with stops if twice else nullcontext():
+    with attention(twice), stops if twice else nullcontext():
         outputs = network.forward(leaves, batch, in_forward)
     versions = _versions(outputs)
     middle = running.mark() if marks else None
-    with stops if twice else nullcontext():
+    with attention(twice), stops if twice else nullcontext():
         loss = network.criterion(outputs, batch, in_criterion)
     through_inputs = [name for name in wanted if name in in_forward.reads]
     through_loss = [n for n in wanted if n in in_criterion.reads and n not in in_forward.reads]
@@ -149,8 +152,15 @@ def training_pass(
         raise CannotLookThrough("the loss writes to the model's outputs")
     running.check(loss, leaves, order=2 if twice else 1 if through_loss else 0)
     stops.refuse()
-    found = gradients(loss, leaves, retain_graph=bool(through_loss) or twice, create_graph=twice)
-    return Pass(leaves, outputs if through_loss else None, found, through_inputs, through_loss, mark, middle)
+    with attention(twice):  # what is checkpointed is passed through again
+        found = gradients(loss, leaves, retain_graph=bool(through_loss) or twice, create_graph=twice)
+    outputs = outputs if through_loss else None
+    return Pass(leaves, outputs, found, through_inputs, through_loss, mark, middle, twice)
+
+
+def attention(twice: bool) -> AbstractContextManager[Any]:
+    """Around what passes through the network, and no more: each call of PyTorch inside takes its time."""
+    return twice_differentiable() if twice else nullcontext()
 
 
 def _versions(outputs: Any) -> list[int]:
@@ -186,7 +196,8 @@ def loss_slope(
     total = []
     for weight, there in [*([(own, configuration)] if own else []), *points]:
         running.rewind(first.middle)
-        total.append(weight * network.criterion(first.outputs, batch, there))
+        with attention(first.twice):
+            total.append(weight * network.criterion(first.outputs, batch, there))
     return torch.stack(total).sum()
 
 
@@ -210,6 +221,9 @@ def gradients_along(
     for weight, there in points:
         running.rewind(first.before)
         leaves = running.leaves(there)
-        yield weight, gradients(network.training_loss(leaves, batch, there), leaves)
+        with attention(first.twice):
+            loss = network.training_loss(leaves, batch, there)
+        yield weight, gradients(loss, leaves)
+        del loss
     if own:
         yield own, here

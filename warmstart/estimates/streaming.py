@@ -6,6 +6,7 @@ times the size of the network, as SGD with momentum does. Nothing here holds a f
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
@@ -97,15 +98,17 @@ def each_gradient(
         if held >= _limit(waiting[name]):
             flush()
 
-    # the hook, not autograd.grad: that would hold all gradients until the last one is there
-    handles = [
-        leaf.register_post_accumulate_grad_hook(partial(had, name))  # type: ignore[no-untyped-call]
-        for name, leaf in leaves.items()
-    ]
+    # hooks, not autograd.grad: that would hold all gradients until the last one is there. Without handles,
+    # which are numbered for the whole process, and by whose numbers hooks of a pass are seen
+    hooks = [OrderedDict({0: partial(had, name)}) for name in leaves]
+    before = [leaf._post_accumulate_grad_hooks for leaf in leaves.values()]
     try:
+        for leaf, hook in zip(leaves.values(), hooks, strict=True):
+            leaf._post_accumulate_grad_hooks = hook
         torch.autograd.backward(loss, retain_graph=retain_graph, inputs=list(leaves.values()))
     finally:
-        for handle in handles:
-            handle.remove()
+        for leaf, hook, its_own in zip(leaves.values(), hooks, before, strict=True):
+            hook.clear()  # autograd may hold it
+            leaf._post_accumulate_grad_hooks = its_own
     if waiting:
         flush()

@@ -14,6 +14,7 @@ from warmstart.estimates.dependence import OptimizerSettings, optimizer_settings
 from warmstart.estimates.passes import (
     Pass,
     Tensors,
+    attention,
     gradients,
     gradients_along,
     heldout_pass,
@@ -198,7 +199,8 @@ def _gradient_tangent(
     if curved:
         inner = torch.stack(curved).sum()
         if inner.requires_grad:  # the loss may be linear in the weights
-            moving = gradients(inner, here.leaves, retain_graph=True)
+            with attention(here.twice):
+                moving = gradients(inner, here.leaves, retain_graph=True)
     parts: list[tuple[float, Tensors]] = []
     if tangent.name in here.through_inputs:
         along = tangent.name, batch, here, plain, loss_step

@@ -18,6 +18,7 @@ from torch.utils.hooks import RemovableHandle
 
 from asha_core.errors import TaskError
 from warmstart.estimates.types import CannotLookThrough
+from warmstart.problem.restoring.tensor_records import changed
 
 _ROUGH_TWICE = ("WeightNormInterface",)  # torch's own gradgradcheck refuses it
 
@@ -39,7 +40,9 @@ class Before:
     ) -> None:
         self._modules = modules
         self._apart = {id(tensor) for tensor in apart}
-        self._registered = [(*each, _kept_value(each[-1])) for each in self._now_registered()]
+        self._registered = list(self._now_registered())
+        buffers, self._norms = self._values()
+        self._buffers = [buffer.clone() for buffer in buffers]
         self._kept = _kept(modules)
         self._handles = RemovableHandle.next_id  # counts the hooks that were ever made
         self._weights = _prints(leaves.values())
@@ -83,28 +86,37 @@ class Before:
                         "derivative of its forward pass"
                     )
 
-    def _now_registered(self) -> Iterator[tuple[str, Tensor]]:
-        """(name, tensor): buffers, and weights that are not trained."""
-        for module in self._modules:
-            for name, tensor in (*module._buffers.items(), *module._parameters.items()):
-                if tensor is not None and id(tensor) not in self._apart:
-                    yield f"{type(module).__name__}.{name}", tensor
+    def _now_registered(self) -> list[tuple[str, Tensor]]:
+        """(name, tensor): buffers, and then weights that are not trained."""
+        return [
+            (f"{type(module).__name__}.{name}", tensor)
+            for kind in ("_buffers", "_parameters")
+            for module in self._modules
+            for name, tensor in getattr(module, kind).items()
+            if tensor is not None and id(tensor) not in self._apart
+        ]
+
+    def _values(self) -> tuple[list[Tensor], list[str]]:
+        """(buffers, the norms of frozen weights, which may be large)."""
+        tensors = [tensor.detach() for _, tensor in self._registered]
+        frozen = [isinstance(tensor, nn.Parameter) for _, tensor in self._registered]
+        return (
+            [tensor for tensor, large in zip(tensors, frozen, strict=True) if not large],
+            _norms(tensor for tensor, large in zip(tensors, frozen, strict=True) if large),
+        )
 
     def _written(self) -> str | None:
         """One of those that is another one now, or has another value."""
-        now = list(self._now_registered())
+        now = self._now_registered()
         if len(now) != len(self._registered):
             return "buffers"
-        for (name, tensor, before), (_, after) in zip(self._registered, now, strict=True):
-            same = torch.equal(after, before) if isinstance(before, Tensor) else _prints([after])[1] == before
-            if after is not tensor or not same:
+        for (name, tensor), (_, after) in zip(self._registered, now, strict=True):
+            if after is not tensor:
                 return name
-        return None
-
-
-def _kept_value(tensor: Tensor) -> Any:
-    """What tells whether it has been written to; a copy of buffers alone: frozen weights may be large."""
-    return _prints([tensor])[1] if isinstance(tensor, nn.Parameter) else tensor.detach().clone()
+        buffers, norms = self._values()
+        written = changed(list(zip(self._buffers, buffers, strict=True)))
+        written += [now != before for now, before in zip(norms, self._norms, strict=True)]
+        return next((name for (name, _), differs in zip(now, written, strict=True) if differs), None)
 
 
 def _kept(modules: Sequence[nn.Module]) -> list[tuple[str, int]]:
@@ -122,15 +134,24 @@ def _kept(modules: Sequence[nn.Module]) -> list[tuple[str, int]]:
 def _prints(weights: Iterable[Tensor]) -> list[Any]:
     """What changes when weights are written to; ``x.data.copy_(y)`` counts no version."""
     weights = list(weights)
+    return [[(weight._version, weight.data_ptr()) for weight in weights], _norms(weights)]
+
+
+def _norms(weights: Iterable[Tensor]) -> list[str]:
+    """As text, so that NaN is itself; one wait for each device, not one for each weight."""
+    found: list[str] = []
+    places: dict[tuple[torch.device, torch.dtype], list[tuple[int, Tensor]]] = {}
     with torch.no_grad():
-        norms = [
-            weight.detach().norm(dtype=_wide(weight)).double().to("cpu", non_blocking=True)
-            for weight in weights
-            if weight.is_floating_point() or weight.is_complex()
-        ]
-    for device in {weight.device for weight in weights if weight.is_cuda}:
-        torch.cuda.synchronize(device)  # once, not once a weight
-    return [[(weight._version, weight.data_ptr()) for weight in weights], [repr(n.item()) for n in norms]]
+        for place, weight in enumerate(weights):
+            found.append("")
+            if weight.is_floating_point() or weight.is_complex():
+                norm = weight.detach().norm(dtype=_wide(weight))
+                places.setdefault((norm.device, norm.dtype), []).append((place, norm))
+        for together in places.values():
+            told = torch.stack([norm for _, norm in together]).tolist()
+            for (place, _), norm in zip(together, told, strict=True):
+                found[place] = repr(norm)
+    return found
 
 
 def _wide(weight: Tensor) -> torch.dtype | None:

@@ -37,22 +37,28 @@ def _borrowed(seed: int, device: str) -> Iterator[None]:
 
     Not ``torch.random.fork_rng`` and ``manual_seed``: they visit every backend, two milliseconds a time.
     """
-    cuda = device.startswith("cuda")
-    kept = torch.get_rng_state(), torch.cuda.get_rng_state(device) if cuda else None
+    generators = _generators(device)
+    kept = [generator.get_state() for generator in generators]
     others = random.getstate(), np.random.get_state()
-    torch.default_generator.manual_seed(seed)
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    if cuda:
-        torch.cuda.manual_seed(seed)
     try:
+        for generator in generators:
+            generator.manual_seed(seed)
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
         yield
     finally:
-        torch.set_rng_state(kept[0])
+        for generator, state in zip(generators, kept, strict=True):
+            generator.set_state(state)
         random.setstate(others[0])
         np.random.set_state(others[1])
-        if kept[1] is not None:
-            torch.cuda.set_rng_state(kept[1], device)
+
+
+def _generators(device: str) -> list[torch.Generator]:
+    """The CPU's, and those of all GPUs: a model may lie on several, or on another than the current one."""
+    if device.startswith("cuda"):
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+        return [torch.default_generator, *torch.cuda.default_generators]
+    return [torch.default_generator]
 
 
 def generator_for(seed: int, name: str, index: int, device: str = "cpu") -> torch.Generator:

@@ -19,6 +19,7 @@ from asha_core.errors import TaskError
 from warmstart import ModelProblem, Outcome, refine
 
 SPACE = SearchSpace({"lr": Float(1e-3, 1.0, log=True), "momentum": Float(0.0, 0.99)})
+pytestmark = pytest.mark.usefixtures("unchecked")
 CONFIG = {"lr": 0.1, "momentum": 0.5}
 
 
@@ -140,6 +141,17 @@ def test_two_at_once_give_what_each_gives_alone(name: str) -> None:
 
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(one, range(2))) == expected
+
+
+def test_what_another_thread_estimates_is_not_taken_for_hooks_of_this_one() -> None:
+    other = Net(1)
+
+    def meanwhile() -> None:
+        thread = threading.Thread(target=refined, args=(other, squares, "ohgw-1step"))
+        thread.start()
+        thread.join()
+
+    assert "fallback" not in refined(Net(meanwhile=meanwhile)).diagnostics
 
 
 def test_one_model_in_two_threads_is_refused() -> None:

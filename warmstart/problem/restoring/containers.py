@@ -204,6 +204,8 @@ def keep_array(one: np.ndarray[Any, Any]) -> Restorer | None:
     def put_back() -> None:
         if octets is None or plain.tobytes() != octets:
             np.copyto(plain, entries)
+        if not (flags := np.ndarray.flags.__get__(one)).writeable:
+            flags.writeable = True
 
     return put_back
 
@@ -234,7 +236,7 @@ def keep_position(one: Any) -> Restorer | None:
         if not (one.readable() and one.seekable()):
             return None
         position = one.tell()
-    except (OSError, ValueError):  # closed, or in the middle of being iterated
+    except Exception:  # closed, in the middle of being iterated, or whatever a user's class makes of it
         return None
 
     def put_back() -> None:

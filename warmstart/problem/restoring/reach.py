@@ -9,6 +9,7 @@ its pickled state (a Lightning module's trainer).
 from __future__ import annotations
 
 import collections
+import contextlib
 import functools
 import io
 import random
@@ -80,8 +81,9 @@ class Reach:
         for one in self._empty:
             if one:
                 one.clear()
-        for restore in self._restorers:
-            restore()
+        with contextlib.ExitStack() as each:  # whatever another raises
+            for restore in self._restorers:
+                each.callback(restore)
 
     def _walk(self) -> None:
         waiting, seen, held, handlers = self._waiting, self._seen, self._held, self._handlers

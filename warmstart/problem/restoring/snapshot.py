@@ -91,11 +91,13 @@ class Snapshot:
     def restore(self) -> None:
         """Everything as it was: the very storages, gradients and counts of writes too."""
         with torch.no_grad(), torch._C.DisableTorchFunction():
-            self._put_back()
-            for kept in self._reach.tensors.values():
-                put_back_storage(kept)
-            for kept in self._reach.tensors.values():
-                put_back_gradient(kept)
+            try:
+                self._put_back()
+            finally:
+                for kept in self._reach.tensors.values():
+                    put_back_storage(kept)
+                for kept in self._reach.tensors.values():
+                    put_back_gradient(kept)
 
     def written(self) -> list[str]:
         """The registered tensors, by their qualified names, whose values now differ from those recorded, or
@@ -105,12 +107,14 @@ class Snapshot:
             return self._written()
 
     def _put_back(self) -> None:
-        self._reach.put_back()
-        for kept in self._reach.tensors.values():
-            put_back_flags(kept)
-        for kept in self._in_place:
-            put_back_storage(kept)
-        put_back_contents(self._contents)
+        try:
+            self._reach.put_back()
+        finally:
+            for kept in self._reach.tensors.values():
+                put_back_flags(kept)
+            for kept in self._in_place:
+                put_back_storage(kept)
+            put_back_contents(self._contents)
 
     def _without_gradients(self) -> None:
         for kept in self._reach.tensors.values():

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import gc
+import io
 import re
 import time
 import weakref
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -369,3 +371,46 @@ def test_data_is_not_walked() -> None:
     snapshot.restore()
     assert (len(words), touched) == (50_000, [])
     assert time.process_time() - start < 0.5
+
+
+class Unwilling(io.BytesIO):
+    """A user's file that cannot go back."""
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        raise RuntimeError("it is a stream")
+
+
+def test_what_cannot_be_put_back_keeps_nothing_else_from_it() -> None:
+    model = nn.Linear(2, 2)
+    model.files = [Unwilling(b"abc"), [1]]
+    storage, values = model.weight.data_ptr(), model.weight.tolist()
+    snapshot = Snapshot([model])
+    model.files[0].read()
+    model.files[1].append(2)
+    model.weight.data.zero_()
+    with pytest.raises(RuntimeError, match="stream"):
+        snapshot.restore()
+    assert model.weight.data_ptr() == storage
+    assert model.weight.tolist() == values
+    assert model.files[1] == [1]
+
+
+def test_a_file_that_says_nothing_of_itself_is_left_alone() -> None:
+    class Silent(io.BytesIO):
+        def tell(self) -> int:
+            raise RuntimeError("who knows")
+
+    model = nn.Linear(2, 2)
+    model.file = Silent(b"abc")
+    Snapshot([model]).restore()
+
+
+def test_an_array_can_be_written_to_again() -> None:
+    model = nn.Linear(2, 2)
+    model.array = np.zeros(3)
+    snapshot = Snapshot([model])
+    model.array[0] = 1
+    model.array.flags.writeable = False
+    snapshot.restore()
+    assert model.array.tolist() == [0, 0, 0]
+    assert model.array.flags.writeable

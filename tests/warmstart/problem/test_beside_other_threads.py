@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -53,9 +53,11 @@ def data() -> tuple[Tensor, Tensor]:
     return inputs, inputs[:, :1].sin()
 
 
-def refined(model: nn.Module, loss: Any = squares, name: str = "ohgw-trust") -> Outcome:
+def refined(
+    model: nn.Module, loss: Any = squares, name: str = "ohgw-trust", mask: Sequence[str] = ("lr", "momentum")
+) -> Outcome:
     problem = ModelProblem(SPACE, model=model, optimizer=sgd, data=data(), loss=loss)
-    return refine(name, problem, CONFIG, mask=["lr", "momentum"])
+    return refine(name, problem, CONFIG, mask=list(mask))
 
 
 @contextmanager
@@ -147,7 +149,7 @@ def test_what_another_thread_estimates_is_not_taken_for_hooks_of_this_one() -> N
     other = Net(1)
 
     def meanwhile() -> None:
-        thread = threading.Thread(target=refined, args=(other, squares, "ohgw-1step"))
+        thread = threading.Thread(target=refined, args=(other, squares, "ohgw-1step", ["lr"]))
         thread.start()
         thread.join()
 

@@ -262,7 +262,8 @@ def _own_offset(descriptor: int) -> None:
 
 
 def _raised(error: BaseException) -> _Raised | _Impossible:
-    if "CUDA in forked subprocess" in str(error):
+    # the one where PyTorch asks for the GPU, the other where a tensor that is there already is used
+    if any(sign in str(error) for sign in ("CUDA in forked subprocess", "CUDA error: initialization error")):
         return _Impossible("its data set uses the GPU, which a forked process cannot")
     text = "".join(traceback.format_exception(error)).rstrip()
     try:

@@ -194,7 +194,11 @@ def identical(a: Any, b: Any) -> bool:
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    "kind", [Cnn, Mlp, Adam, HeavyBall, Restless, FromDataset, FromCounting, DrawsItsSplit]
+    "kind",
+    [
+        *(Cnn, Adam, FromDataset, FromCounting, DrawsItsSplit),
+        *(pytest.param(kind, marks=pytest.mark.slow) for kind in (Mlp, HeavyBall, Restless)),
+    ],
 )
 def test_a_trial_is_bitwise_the_one_without_a_warm_start(kind: type[TorchTask], tmp_path: Path) -> None:
     assert_the_same(kind(), tmp_path, NOTHING, 1, lr=0.02, momentum=0.8)

@@ -353,7 +353,7 @@ def test_where_no_process_can_do_it_a_copy_is_read(monkeypatch: pytest.MonkeyPat
     "said",
     [
         "Cannot re-initialize CUDA in forked subprocess. To use CUDA ...",
-        "CUDA error: initialization error\nSearch for ...",  # of tensors that are there already (pytorch#4377)
+        "CUDA error: initialization error\nSearch for ...",  # of tensors that are there (pytorch#4377)
     ],
 )
 def test_what_cannot_be_sent_or_needs_the_gpu_is_read_from_a_copy(said: str) -> None:

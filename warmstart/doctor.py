@@ -22,8 +22,8 @@ from warmstart.strategies.gradient_strategy import GradientStrategy
 
 _PARTS = ("loss", "optimizer", "data", "space")
 _OF_PROBLEM = (
-    *("heldout_loss", "augment", "prepare", "validation", "max_grad_norm", "max_grad_value", "norm_type"),
-    *("autocast", "device"),
+    *("heldout_loss", "augment", "prepare", "validation", "split"),
+    *("max_grad_norm", "max_grad_value", "norm_type", "autocast", "device"),
 )
 _ROUNDS, _TIMED, _LONG = 3, 0.5, 10.0  # at least so many rounds and seconds; no further round after so many
 

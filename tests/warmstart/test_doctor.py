@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from asha_core import Float, Int, SearchSpace
 from asha_core.errors import SettingError, TaskError
 from tests.warmstart.small_problems import Small, black_box, unsupported
 from tests.warmstart.wrong_derivatives import SPACE, Reversed, adamw, drawn, problem, smooth
-from warmstart import Diagnosis, check, doctor
+from warmstart import Diagnosis, ModelProblem, check, doctor
 
 
 @pytest.fixture(autouse=True)
@@ -104,6 +105,11 @@ def test_a_model_and_its_parts_do_as_a_problem_does() -> None:
 def test_what_cannot_be_checked_is_refused(arguments: Any, message: str) -> None:
     with pytest.raises(SettingError, match=message):
         check(*arguments)
+
+
+def test_all_arguments_of_a_problem_can_be_given_with_a_model() -> None:
+    arguments = set(inspect.signature(ModelProblem).parameters) - {"model", "seed"}
+    assert {*doctor._PARTS, *doctor._OF_PROBLEM} == arguments
 
 
 def test_what_a_warm_start_refuses_is_refused() -> None:

@@ -8,6 +8,7 @@ found, differences are taken, which need none of that.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -138,15 +139,20 @@ def _prints(weights: Iterable[Tensor]) -> list[Any]:
 
 
 def _norms(weights: Iterable[Tensor]) -> list[str]:
-    """As text, so that NaN is itself; one wait for each device, not one for each weight."""
+    """As text, so that NaN is itself; empty for what has none, as some that keep their values in a way of
+    their own. One wait for each device, not one for each weight.
+    """
     found: list[str] = []
     places: dict[tuple[torch.device, torch.dtype], list[tuple[int, Tensor]]] = {}
     with torch.no_grad():
         for place, weight in enumerate(weights):
             found.append("")
-            if weight.is_floating_point() or weight.is_complex():
+            if not (weight.is_floating_point() or weight.is_complex()):
+                continue
+            with contextlib.suppress(NotImplementedError):
                 norm = weight.detach().norm(dtype=_wide(weight))
-                places.setdefault((norm.device, norm.dtype), []).append((place, norm))
+                if type(norm) is Tensor:
+                    places.setdefault((norm.device, norm.dtype), []).append((place, norm))
         for together in places.values():
             told = torch.stack([norm for _, norm in together]).tolist()
             for (place, _), norm in zip(together, told, strict=True):

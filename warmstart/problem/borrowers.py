@@ -17,27 +17,40 @@ _borrowers: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
 
 @contextmanager
 def borrowed_here(model: nn.Module) -> Iterator[None]:
-    """Inside, no other thread can borrow it; this one can again.
+    """Inside, no other thread can borrow it, or one that shares layers with it; this one can again.
 
     Raises:
         TaskError: another thread has it.
     """
     with _lock:
         check_not_borrowed_elsewhere(model)
-        outermost = model not in _borrowers
-        _borrowers[model] = threading.get_ident()
+        borrowed = [part for part in _changing(model) if part not in _borrowers]
+        _borrowers.update(dict.fromkeys(borrowed, threading.get_ident()))
     try:
         yield
     finally:
-        if outermost:
-            with _lock:
-                _borrowers.pop(model, None)
+        with _lock:
+            for part in borrowed:
+                _borrowers.pop(part, None)
 
 
 def check_not_borrowed_elsewhere(model: nn.Module) -> None:
-    """Raise ``TaskError`` for a model that a warm start in another thread measures now."""
-    if _borrowers.get(model, threading.get_ident()) != threading.get_ident():
-        raise TaskError(
-            f"a warm start in another thread measures the same {type(model).__name__}, and has other weights "
-            "in it meanwhile: give each trial a model of its own (copy.deepcopy, or a function that makes it)"
-        )
+    """Raise ``TaskError`` for a model that another thread measures now, in whole or in part."""
+    here = threading.get_ident()
+    if not _borrowers:
+        return
+    for part in _changing(model):
+        if _borrowers.get(part, here) != here:
+            raise TaskError(
+                f"a warm start in another thread measures the same {type(part).__name__}, and has other "
+                "weights in it meanwhile: give each trial a model of its own (copy.deepcopy, or a function "
+                "that makes it)"
+            )
+
+
+def _changing(model: nn.Module) -> Iterator[nn.Module]:
+    """The model, and those of its layers whose tensors passes may change: a frozen part can be shared."""
+    for part in model.modules():
+        trained = any(weight.requires_grad for weight in part._parameters.values() if weight is not None)
+        if part is model or trained or (part.training and part._buffers):
+            yield part

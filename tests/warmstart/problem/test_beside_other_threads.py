@@ -177,3 +177,32 @@ def test_one_model_in_two_threads_is_refused() -> None:
             leave.set()
         assert first.result() == refined(net)  # it is over, and the model is free again
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("shared", ["trained", "frozen"])
+def test_models_that_share_what_is_trained_are_refused_too(shared: str) -> None:
+    """The running statistics that the first leaves would be put back as the second's own."""
+    inside, leave = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        inside.set()
+        assert leave.wait(timeout=60)
+
+    part = nn.BatchNorm1d(6).double()
+    if shared == "frozen":
+        part.requires_grad_(False).eval()
+    first, second = Net(meanwhile=wait), Net(1)
+    for net in (first, second):
+        net.layers.insert(0, part)
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(refined, first)
+        try:
+            assert inside.wait(timeout=60)
+            if shared == "frozen":
+                assert refined(second)
+            else:
+                with pytest.raises(TaskError, match=r"measures the same BatchNorm1d"):
+                    refined(second)
+        finally:
+            leave.set()
+        assert found.result()

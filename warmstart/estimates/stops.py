@@ -57,17 +57,39 @@ class Stops(TorchFunctionMode):
 def _stopped(func: Any, result: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
     if func is F.gumbel_softmax:  # which does so inside
         return bool(kwargs.get("hard", len(args) > 2 and args[2]))
-    if isinstance(result, Tensor):
-        if result.requires_grad or not (result.is_floating_point() or result.is_complex()):
-            return False
-        name = getattr(func, "__name__", "")
-        return not (name.endswith(_NEW[0]) or name.startswith(_NEW[1])) and _depends(args, kwargs)
-    return getattr(func, "__name__", "") in _NUMBERS and _depends(args, kwargs)
+    name = getattr(func, "__name__", "")
+    if result is None:  # x[:] = ...: what is written has no graph there
+        return name == "__setitem__" and not torch.is_grad_enabled() and _depends(args[1:], kwargs)
+    made = [each for each in _tensors((result,)) if each.is_floating_point() or each.is_complex()]
+    if made:  # of several, one may be a constant where others are not
+        return not any(map(_goes_on, made)) and _depends(*_values_of(name, args, kwargs))
+    return name in _NUMBERS and _depends(args, kwargs)
+
+
+def _values_of(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Sequence[Any], Any]:
+    """The arguments on whose values the result depends."""
+    if name.endswith(_NEW[0]) or name.startswith(_NEW[1]):
+        return args[1:], {key: value for key, value in kwargs.items() if key != "input"}
+    return args, kwargs
 
 
 def _depends(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
     """Whether an argument depends on weights, and is no whole number."""
-    return any(each.requires_grad for each in _tensors((*args, *kwargs.values())))
+    return any(map(_has_graph, _tensors((*args, *kwargs.values()))))
+
+
+def _goes_on(tensor: Tensor) -> bool:
+    """Whether gradients go through it; a view that is made under no_grad only says that it requires them."""
+    broken = not torch.is_grad_enabled() and tensor._is_view() and tensor.grad_fn is None
+    return not broken and _has_graph(tensor)
+
+
+def _has_graph(tensor: Tensor) -> bool:
+    """As seen from outside of ``torch.func``'s transformations, where nothing requires a gradient."""
+    if not torch.compiler.is_compiling():  # which does not know these functions, and would warn
+        while not tensor.requires_grad and torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+            tensor = torch._C._functorch.get_unwrapped(tensor)
+    return tensor.requires_grad
 
 
 def _tensors(values: Sequence[Any]) -> Iterator[Tensor]:

@@ -62,6 +62,17 @@ def check_model(made: Any) -> None:
         )
 
 
+def check_shapes(name: str, one: Tensor, other: Tensor) -> None:
+    """Raise ``TaskError`` for a model whose weights have other shapes a little beside a configuration."""
+    if one.shape != other.shape:
+        shapes = " and ".join(sorted(str(tuple(each.shape)) for each in (one, other)))
+        raise TaskError(
+            f"{name} has the shapes {shapes} under configurations that are close to each other: make the "
+            "dimension that decides this an Int or a Choice, which a warm start leaves as it is, or leave it "
+            "out of the strategy's mask"
+        )
+
+
 def training_loss(value: Any) -> Tensor:
     """A training loss as one number that has a graph."""
     loss = _one_number("the training loss", value)
@@ -122,6 +133,26 @@ def about_wrappers() -> Iterator[None]:
                 "DistributedDataParallel: write model in the place of model.module"
             ) from error
         raise
+
+
+@contextmanager
+def about_inputs(inputs: Any) -> Iterator[None]:
+    """Say of a model's error inside what it is about the inputs that makes it."""
+    try:
+        yield
+    except TypeError as error:
+        if not isinstance(inputs, list) or "positional arguments but" not in str(error):
+            raise
+        raise TaskError(
+            f"the inputs are a list of {len(inputs)}, given to the model one by one ({error}): for a model "
+            "that takes the list itself, put it in a tuple, data=((inputs,), targets)"
+        ) from error
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise TaskError(
+            f"half of the mini-batch is too small for batch norm ({error}): give at least 4 samples"
+        ) from None
 
 
 @contextmanager

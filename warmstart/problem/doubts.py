@@ -70,22 +70,14 @@ class Before:
             _refuse_strangers(loss, leaves)
         if not order:
             return
+        _refuse_shared(leaves, self._others(leaves))
         if found := self._written():
             raise CannotLookThrough(f"the forward pass writes to {found}, which later passes may read")
         if order == 2 and _kept(self._modules) != self._kept:
             raise CannotLookThrough("the forward pass keeps tensors, which the next one may read")
         if RemovableHandle.next_id != self._handles:
             raise CannotLookThrough("the forward pass registers hooks, which may change gradients")
-        for node in _nodes(loss):
-            if order == 2 and node.name().startswith(_ROUGH_TWICE):
-                raise CannotLookThrough(f"the second derivative of {node.name()} is none")
-            if isinstance(node, BackwardCFunction):
-                kind = node._forward_cls  # type: ignore[attr-defined]
-                if not kind.__module__.startswith("torch."):
-                    raise CannotLookThrough(
-                        f"{kind.__name__} is an autograd.Function, whose backward pass need not be the "
-                        "derivative of its forward pass"
-                    )
+        _refuse_nodes(loss, order)
 
     def _now_registered(self) -> list[tuple[str, Tensor]]:
         """(name, tensor): buffers, and then weights that are not trained."""
@@ -106,6 +98,19 @@ class Before:
             _norms(tensor for tensor, large in zip(tensors, frozen, strict=True) if large),
         )
 
+    def _others(self, leaves: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+        """(name, tensor) of what else modules hold, each once."""
+        seen = {id(leaf) for leaf in leaves.values()}
+        for module in self._modules:
+            for name, tensor in (
+                *vars(module).items(),
+                *module._buffers.items(),
+                *module._parameters.items(),
+            ):
+                if isinstance(tensor, Tensor) and tensor.grad_fn is None and id(tensor) not in seen:
+                    seen.add(id(tensor))
+                    yield f"{type(module).__name__}.{name}", tensor
+
     def _written(self) -> str | None:
         """One of those that is another one now, or has another value."""
         now = self._now_registered()
@@ -118,6 +123,61 @@ class Before:
         written = changed(list(zip(self._buffers, buffers, strict=True)))
         written += [now != before for now, before in zip(norms, self._norms, strict=True)]
         return next((name for (name, _), differs in zip(now, written, strict=True) if differs), None)
+
+
+def _refuse_nodes(loss: Tensor, order: int) -> None:
+    for node in _nodes(loss):
+        if found := _not_the_derivative(node):
+            raise CannotLookThrough(f"the gradient of {found} is not its derivative")
+        if order == 2 and node.name().startswith(_ROUGH_TWICE):
+            raise CannotLookThrough(f"the second derivative of {node.name()} is none")
+        if isinstance(node, BackwardCFunction):
+            kind = node._forward_cls  # type: ignore[attr-defined]
+            if not kind.__module__.startswith("torch."):
+                raise CannotLookThrough(
+                    f"{kind.__name__} is an autograd.Function, whose backward pass need not be the "
+                    "derivative of its forward pass"
+                )
+
+
+def _not_the_derivative(node: Any) -> str | None:
+    """What PyTorch itself gives another gradient than the derivative, if this is such a thing."""
+    name = node.name()
+    if name.startswith("FakeQuantize"):
+        return "a fake quantisation, which is passed straight through,"
+    if not name.startswith("Embedding") or not hasattr(node, "_saved_padding_idx"):
+        return None
+    if node._saved_scale_grad_by_freq:
+        return "an embedding with scale_grad_by_freq"
+    leaf = getattr(node.next_functions[0][0], "variable", None)
+    padding = node._saved_padding_idx  # none: -1, or that without a sign
+    if leaf is None or not 0 <= padding < len(leaf) or not leaf[padding].any():
+        return None
+    return "an embedding whose row at padding_idx is not 0"
+
+
+def _refuse_shared(leaves: Mapping[str, Tensor], others: Iterable[tuple[str, Tensor]]) -> None:
+    """Two tensors of one memory: autograd takes them for two, and a step moves both."""
+    spans = [
+        (name, tensor.device, *_span(tensor), name in leaves)
+        for name, tensor in (*leaves.items(), *others)
+        if tensor.layout == torch.strided and tensor.numel()
+    ]
+    spans.sort(key=lambda span: (str(span[1]), span[2]))
+    furthest: dict[Any, tuple[int, str]] = {}  # where what began before ends; by device, and of leaves alone
+    for name, device, start, end, trained in spans:
+        last, other = furthest.get(device if trained else (device, "leaves"), (0, ""))
+        if start < last:
+            raise CannotLookThrough(f"{other} and {name} share their memory, and are two for autograd")
+        for key in (device, (device, "leaves")) if trained else (device,):
+            furthest[key] = max(furthest.get(key, (0, "")), (end, name))
+
+
+def _span(tensor: Tensor) -> tuple[int, int]:
+    """Where its memory begins and ends."""
+    last = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    start = tensor.data_ptr()
+    return start, start + (last + 1) * tensor.element_size()
 
 
 def _kept(modules: Sequence[nn.Module]) -> list[tuple[str, int]]:

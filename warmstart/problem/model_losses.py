@@ -29,10 +29,12 @@ from warmstart.moves import movable
 from warmstart.optimizers import Group, Opaque
 from warmstart.problem.borrowers import borrowed_here, check_not_borrowed_elsewhere
 from warmstart.problem.complaints import (
+    about_inputs,
     about_outputs,
     about_wrappers,
     check_clipping,
     check_model,
+    check_shapes,
     differentiable_heldout_loss,
     heldout_number,
     training_loss,
@@ -346,14 +348,8 @@ class ModelLosses:
 
 
 def _called(model: nn.Module, inputs: Any) -> Any:
-    try:
+    with about_inputs(inputs):
         return call(model, inputs)
-    except ValueError as error:
-        if "more than 1 value per channel" not in str(error):
-            raise
-        raise TaskError(
-            f"half of the mini-batch is too small for batch norm ({error}): give at least 4 samples"
-        ) from None
 
 
 def _refuse_differences(config: Configuration, train: Sequence[Samples], heldout: Samples) -> float:
@@ -369,6 +365,7 @@ def _give(model: nn.Module, other: nn.Module) -> None:
     with torch.no_grad():
         for name, tensor in [*other.named_parameters(), *other.named_buffers()]:
             if name in found:
+                check_shapes(name, tensor, found[name])
                 tensor.data.copy_(found[name])
 
 

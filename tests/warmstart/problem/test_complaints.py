@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from asha_core import AshaError
+from asha_core import AshaError, Float, SearchSpace
 from tests.warmstart.models import PSI, Spectral, data, measured, net, problem, sgd
 from tests.warmstart.networks import assert_agrees
-from warmstart import refine
+from warmstart import ModelProblem, refine
 
 cross_entropy = nn.functional.cross_entropy
 
@@ -127,3 +127,37 @@ def test_complex_gradients_are_clipped_by_their_2_norm_alone(options: dict[str, 
         with pytest.raises(AshaError, match="complex weights are clipped by their 2-norm alone"):
             measured(problem(Spectral(), **options), route=route)
     assert measured(problem(Spectral(), max_grad_norm=0.1)).finite
+
+
+@pytest.mark.parametrize("strategy", ["ohgw-1step", "ohgw-brake"])
+def test_a_list_that_a_model_is_given_one_by_one_is_told(strategy: str) -> None:
+    class Several(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(3, 4)
+
+        def forward(self, parts: list[Tensor]) -> Tensor:
+            return self.head(torch.stack([part.mean(0) for part in parts]))
+
+    parts, targets = [torch.randn(1 + i % 3, 3) for i in range(8)], torch.randint(0, 4, (8,))
+    with pytest.raises(AshaError, match=r"one by one .*data=\(\(inputs,\), targets\)") as found:
+        refine(strategy, problem(Several(), data=(parts, targets)), PSI)
+    assert "\n" not in str(found.value)
+    refine(strategy, problem(Several(), data=((parts,), targets)), PSI)
+
+
+def test_a_network_whose_size_goes_with_a_real_dimension_is_refused() -> None:
+    space = SearchSpace({"lr": Float(0.01, 1.0, log=True), "width": Float(0.5, 2.0)})
+    given = ModelProblem(
+        space,
+        model=lambda c: nn.Sequential(nn.Linear(6, int(8 * c["width"])), nn.Linear(int(8 * c["width"]), 4)),
+        optimizer=lambda m, c: torch.optim.SGD(m.parameters(), c["lr"]),
+        data=(torch.randn(8, 6), torch.randint(0, 4, (8,))),
+        loss=lambda o, t, c: cross_entropy(o, t),
+    )
+    psi = {"lr": 0.1, "width": 1.0}
+    with pytest.raises(
+        AshaError, match=r"0\.weight has the shapes \(7, 6\) and \(8, 6\).*an Int or a Choice"
+    ):
+        refine("ohgw-1step", given, psi)
+    assert refine("ohgw-1step", given, psi, mask=["lr"]).configuration["width"] == 1.0

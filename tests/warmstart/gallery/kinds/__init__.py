@@ -14,6 +14,7 @@ from tests.warmstart.gallery.kinds import (
     plain,
     recurrent,
     stateful,
+    stopped,
     vision,
     wrapped,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "plain",
     "recurrent",
     "stateful",
+    "stopped",
     "vision",
     "wrapped",
 ]

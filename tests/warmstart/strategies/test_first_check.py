@@ -36,7 +36,7 @@ def refined(given: ModelProblem, config: Any = SANE, name: str = "ohgw-1step", *
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("variation", ["ohgw-1step", "ohgw-trust"])
+@pytest.mark.parametrize("variation", [pytest.param("ohgw-1step", marks=pytest.mark.slow), "ohgw-trust"])
 @pytest.mark.parametrize("kind", RIGHT)
 def test_a_right_derivative_is_never_called_wrong(
     kind: str, variation: str, monkeypatch: pytest.MonkeyPatch

@@ -91,6 +91,6 @@ def test_the_answer_is_the_same_each_time() -> None:
         data=batch,
         loss=lambda outputs, targets, config: nn.functional.cross_entropy(outputs, targets),
     )
-    first = refine("ohgw-trust", problem, {"lr": 1e-3, "momentum": 0.5})
+    first = refine("ohgw-trust", problem, {"lr": 1e-3, "momentum": 0.5}, check=False)
     torch.randn(7)
-    assert refine("ohgw-trust", problem, {"lr": 1e-3, "momentum": 0.5}) == first
+    assert refine("ohgw-trust", problem, {"lr": 1e-3, "momentum": 0.5}, check=False) == first

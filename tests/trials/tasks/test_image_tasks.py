@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -352,15 +353,27 @@ def test_crop_and_flip_agree_with_torchvisions(folder: Path) -> None:
 # -- what the network is given ---------------------------------------------------------------------
 
 
-def seen_by_the_network(task: ImageTask, monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, torch.Tensor]]:
-    """(in train mode, inputs) of every call from now on."""
-    seen: list[tuple[bool, torch.Tensor]] = []
+class Seen:
+    """Calls of a network, kept where a warm start does not look: a list would be as before, after it."""
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[tuple[bool, torch.Tensor]] = SimpleQueue()
+        self.add = self._calls.put
+
+    def taken(self) -> list[tuple[bool, torch.Tensor]]:
+        """(in train mode, inputs) of every call since the last time."""
+        return [self._calls.get() for _ in range(self._calls.qsize())]
+
+
+def seen_by_the_network(task: ImageTask, monkeypatch: pytest.MonkeyPatch) -> Seen:
+    """Its calls from now on."""
+    seen = Seen()
     build = type(task).model
 
     def model(self: ImageTask, config: Any) -> nn.Module:
         network = build(self, config)
         network.register_forward_pre_hook(
-            lambda module, inputs: seen.append((module.training, inputs[0].detach().clone()))
+            lambda module, inputs: seen.add((module.training, inputs[0].detach().clone()))
         )
         return network
 
@@ -378,10 +391,9 @@ def test_what_is_measured_is_every_image_as_it_is(
     curve_of(task, tmp_path / "r", [1])
     best = RunDirectory(tmp_path / "r")
     best.best_checkpoint.write_bytes(best.trial_checkpoint(0).read_bytes())
-    measured = [inputs for training, inputs in seen if not training]
-    seen.clear()
+    measured = [inputs for training, inputs in seen.taken() if not training]
     measure_on_test_data(tmp_path / "r", task=task)
-    for source, inputs in ((valid, measured), (test, [inputs for _, inputs in seen])):
+    for source, inputs in ((valid, measured), (test, [inputs for _, inputs in seen.taken()])):
         images = source[0].numpy().astype(np.float64)  # type: ignore[index]
         by_hand = [(image - image.mean()) / image.std(ddof=1) for image in images]
         assert np.allclose(torch.cat(inputs).numpy(), np.stack(by_hand), atol=1e-5)
@@ -400,7 +412,7 @@ def test_the_held_out_half_of_a_warm_start_is_not_augmented(
     }
     plain = [
         all(tuple(image.flatten().round(decimals=3).tolist()) in images for image in inputs)
-        for _, inputs in seen
+        for _, inputs in seen.taken()
     ]
     assert True in plain
     assert False in plain

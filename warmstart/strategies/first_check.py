@@ -237,12 +237,16 @@ class FirstCheck:
         judgement.over = verdict != "cannot tell"
 
 
-def kind_of(losses: Losses, route: Route, lookahead: int, names: Sequence[str]) -> Hashable:
+def kind_of(
+    losses: Losses, settings: OptimizerSettings | None, route: Route, lookahead: int, names: Sequence[str]
+) -> Hashable:
     """What decides whether estimates are right: equal for those of which one speaks for all."""
     network = losses.network
     assert network is not None
     weights = tuple((name, tuple(each.shape), each.dtype) for name, each in network.parameters.items())
-    return weights, losses.structure(), route, lookahead, tuple(names)
+    # one function may choose between optimisers
+    optimizer = None if settings is None else frozenset(type(group).__qualname__ for group in settings.found)
+    return weights, losses.structure(), optimizer, route, lookahead, tuple(names)
 
 
 def rounding(losses: Losses) -> float:

@@ -99,7 +99,7 @@ class Measurements:
         if not strategy.check or strategy.route == "differences" or losses.network is None or not self.names:
             return None
         beside = Beside(losses, self.space, self.names, self.settings, strategy.route)
-        return FirstCheck(beside, kind_of(losses, strategy.route, self.lookahead, self.names))
+        return FirstCheck(beside, kind_of(losses, self.settings, strategy.route, self.lookahead, self.names))
 
     def measure(self, configuration: Configuration) -> Estimate:
         """One hyper-gradient, on samples that no other one has seen; in search coordinates."""

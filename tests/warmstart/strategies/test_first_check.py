@@ -79,6 +79,15 @@ def test_it_is_done_once_a_process_for_each_kind_of_problem() -> None:
     assert "check" not in found.diagnostics
 
 
+def test_optimisers_that_one_function_chooses_are_checked_each() -> None:
+    def chosen(model: nn.Module, config: Configuration) -> torch.optim.Optimizer:
+        return (sgd if config["momentum"] < 0.6 else adamw)(model, config)
+
+    given = problem(smooth, optimizer=chosen)
+    found = [refined(given, {**SANE, "momentum": at}, mask="lr").diagnostics for at in (0.5, 0.8, 0.4, 0.9)]
+    assert ["check" in each for each in found] == [True, True, False, False]
+
+
 def test_what_cannot_be_told_is_looked_at_in_the_next_trials_and_then_no_more() -> None:
     flat = problem(smooth, heldout_loss=lambda outputs, targets: 1e6 + outputs.mean())
     for _ in range(first_check.TRIALS):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from asha_core.arguments import detached
 from asha_core.errors import ConfigurationError, TaskError
+from asha_core.searchers.base import space_and_seed
 from asha_core.space import Configuration, SearchSpace
 from warmstart.clipping import Clipping
 
@@ -168,7 +169,7 @@ class BlackBox:
     """
 
     def __init__(self, space: SearchSpace, evaluate: Callable[[Configuration, int], float]) -> None:
-        self.space = space
+        self.space, _ = space_and_seed(space, 0)
         self._evaluate = evaluate
 
     def made_of(self) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,9 +34,9 @@ class DimensionDiagnosis:
     def __str__(self) -> str:
         if self.slope is None:
             return self.note
-        words = [f"slope {self.slope:.3g}"]
+        words = [f"slope {_short(self.slope)}"]
         if self.difference is not None:
-            words = [f"slope {self.slope:.3g}, difference {self.difference:.3g}: {self.verdict}"]
+            words = [f"slope {_short(self.slope)}, difference {_short(self.difference)}: {self.verdict}"]
         if self.through:
             words.append(self.through)
         return "; ".join([*words, self.note] if self.note else words)
@@ -124,10 +125,10 @@ class Diagnosis:
     def _cost(self) -> str:
         costs = self.costs
         if costs.minibatches is None or costs.batch_seconds is None:
-            return f"{1000 * costs.seconds:.3g} ms a configuration"
+            return f"{_time(costs.seconds)} a configuration"
         unit = "evaluations" if costs.batch_operations is None else "mini-batches"
         words = [f"{costs.minibatches:.1f} {unit} a configuration"]
-        words[0] += f" ({1000 * costs.seconds:.3g} ms over {1000 * costs.batch_seconds:.3g} ms)"
+        words[0] += f" ({_time(costs.seconds)} over {_time(costs.batch_seconds)})"
         if costs.arithmetic is not None:
             words.append(f"{costs.arithmetic:.3g} in arithmetic")
         if costs.peak_bytes is not None:
@@ -137,6 +138,12 @@ class Diagnosis:
         return ", ".join(words)
 
     def _conclusion(self) -> str:
+        slopes = [each.slope for each in self.dimensions if each.slope is not None]
+        if not all(map(math.isfinite, slopes)):
+            return (
+                "the gradient or the held-out loss is not finite here, and a search would move nothing: look "
+                "for NaN in the samples and the loss, or give another configuration"
+            )
         if self.verdict is None:
             return "there is no derivative to compare with the real optimiser"
         if self.verdict == "cannot tell":
@@ -154,4 +161,8 @@ class Diagnosis:
 
 
 def _short(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{value + 0.0:.3g}" if isinstance(value, float) else str(value)  # no -0
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{1000 * seconds:.3g} ms"

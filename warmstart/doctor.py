@@ -74,8 +74,10 @@ def diagnose(
         strategy.check = False  # of what is timed
     costs = _costs(warm_start, problem, whole, seed)
     if not followed:
-        about = "looks at held-out losses" if warm_start.needs_losses else "looks at nothing"
-        return Diagnosis(name, whole, costs=costs, note=f"{about}: nothing is differentiated")
+        about = "looks at held-out losses: nothing is differentiated"
+        if not warm_start.needs_losses:
+            about = "looks at nothing, so there is nothing to check (ohgw-trust and ohgw-1step do)"
+        return Diagnosis(name, whole, costs=costs, note=about)
     from warmstart.examination import Examination  # it loads numpy
 
     return Examination(followed[0], problem, whole).diagnosis(name, costs)

@@ -19,7 +19,8 @@ from warmstart.operations import OperationCounter
 from warmstart.strategies.first_check import Beside, Look
 from warmstart.strategies.gradient_strategy import GradientStrategy, Measurements
 
-_ADAM = "not compared: Adam's first steps have a gradient's sign, which jumps"
+_ADAM = "not compared: Adam's first steps have a gradient's sign"
+_NOT_FINITE = "not compared: a gradient or the held-out loss is not finite"
 _Looks = Mapping[str, tuple[Verdict, Look | None]]
 
 
@@ -135,11 +136,7 @@ class Examination:
         slope = found.gradient[name]
         through = self._through(name)
         if name not in looks:
-            note = (
-                ""
-                if found.route == "differences"
-                else "not compared: Adam's first steps have a gradient's sign"
-            )
+            note = "" if found.route == "differences" else _ADAM if found.finite else _NOT_FINITE
             return DimensionDiagnosis(name, through, slope, note=note)
         verdict, look = looks[name]
         if look is None or not look.comparison.names:

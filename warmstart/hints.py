@@ -49,4 +49,5 @@ def _named(part: Any) -> Hashable:
         return frozenset(map(_named, map(type, part.modules())))
     part = getattr(part, "func", part)  # of a functools.partial
     named = part if hasattr(part, "__qualname__") else type(part)
-    return f"{named.__module__}.{named.__qualname__}"
+    code = getattr(named, "__code__", None)  # its line tells two lambdas of one place apart
+    return f"{named.__module__}.{named.__qualname__}", code and code.co_firstlineno

@@ -12,9 +12,11 @@ from torch import nn
 
 from asha_core import Float, Int, SearchSpace
 from asha_core.errors import SettingError, TaskError
+from tests.warmstart.models import problem as any_problem
 from tests.warmstart.small_problems import Small, black_box, unsupported
 from tests.warmstart.wrong_derivatives import SPACE, Reversed, adamw, drawn, problem, smooth
 from warmstart import Diagnosis, ModelProblem, check, doctor
+from warmstart.diagnosis import Costs, DimensionDiagnosis
 
 
 @pytest.fixture(autouse=True)
@@ -119,3 +121,18 @@ def test_what_a_warm_start_refuses_is_refused() -> None:
 
 def test_a_configuration_that_is_given_is_looked_at() -> None:
     assert dict(check(problem(smooth), drawn(3)).configuration) == dict(drawn(3))
+
+
+def test_what_is_not_finite_is_told_as_that() -> None:
+    given = any_problem(loss=lambda outputs, targets, config: outputs.sum() * float("nan"))
+    found = check(given, variation="ohgw-1step")
+    assert "Adam" not in str(found)
+    assert "not compared: a gradient or the held-out loss is not finite" in str(found)
+    assert "look for NaN" in str(found).splitlines()[-1]
+
+
+def test_figures_are_short() -> None:
+    costs = Costs(4.1, 0.4)
+    found = Diagnosis("trust", doctor.middle(SPACE), costs)
+    assert "(4.1 s over 400 ms)" in str(found)
+    assert "difference 0:" in str(DimensionDiagnosis("lr", "", 1e-8, -0.0, "cannot tell"))

@@ -92,7 +92,12 @@ def test_what_a_hint_is_about() -> None:
     assert one != subject(problem(nn.Tanh()))
     assert one != subject(problem(nn.Dropout(0.1), loss=lambda outputs, targets, config: outputs.mean()))
     assert one != subject(problem(nn.Dropout(0.1), space=LR))
-    assert subject(any_problem(functools.partial(nn.Linear, 6))) == subject(any_problem(nn.Linear))
+
+    class Made(nn.Linear):
+        def __init__(self, configuration: Any, width: int = 4) -> None:
+            super().__init__(6, width)
+
+    assert subject(any_problem(functools.partial(Made, width=6))) == subject(any_problem(Made))
 
 
 @pytest.mark.processes
@@ -106,3 +111,10 @@ def test_the_public_names_are_there_and_torch_is_not_until_it_is_needed() -> Non
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         warmstart.Nothing  # noqa: B018
+
+
+def test_lambdas_of_different_lines_are_different_subjects() -> None:
+    first = any_problem(loss=lambda outputs, targets, config: outputs.sum())
+    second = any_problem(loss=lambda outputs, targets, config: outputs.mean())
+    assert subject(first) != subject(second)
+    assert len({subject(any_problem(loss=lambda outputs, targets, config: outputs.sum())) for _ in "ab"}) == 1

@@ -15,6 +15,7 @@ from warmstart.clipping import Clipping
 from warmstart.estimates.types import CannotLookThrough
 
 _CALLED_WITH = {
+    "model": ("configuration",),
     "optimizer": ("model", "configuration"),
     "loss": ("outputs", "targets", "configuration"),
     "heldout_loss": ("outputs", "targets"),
@@ -34,6 +35,8 @@ def check_functions(model: Any, functions: dict[str, Callable[..., Any] | None])
             f"model is {_shown(model)}: give a torch.nn.Module, or a function of the configuration that "
             "makes one"
         )
+    if not isinstance(model, nn.Module):
+        functions = {"model": model, **functions}
     for name, function in functions.items():
         if function is None and name not in ("optimizer", "loss"):
             continue

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from asha_core.errors import SettingError
+from asha_core.searchers.base import space_and_seed
 from asha_core.space import Configuration, SearchSpace
 from warmstart.base import Losses
 from warmstart.clipping import Clipping
@@ -23,7 +24,7 @@ class ModelProblem:
     """A model as a warm start sees it.
 
     Args:
-        space: the search space of the configurations.
+        space: the search space of the configurations, or a dictionary that it takes.
         model: the network with its initial weights; or a function of the configuration that makes a new one
             each time, whose weights depend on ``seed`` alone, and which acts on the held-out samples as the
             configuration has it. It is itself run, as a training loop would, in train mode, and everything in
@@ -94,9 +95,9 @@ class ModelProblem:
         if validation is not None:
             check_data("validation", validation, split)
         clipping = _clipping(max_grad_norm, max_grad_value, norm_type)
-        self.space = space
+        self.space, seed = space_and_seed(space, seed)
         self._ingredients = Ingredients(
-            space,
+            self.space,
             model,
             optimizer,
             data,

@@ -153,7 +153,10 @@ class Reading:
                 raise TaskError("the DataLoader's sampler gives nothing")
             return given[int(torch.randint(len(given), (), generator=generator))]
         sampler = loader.sampler
-        rows: Any = _all_rows(sampler) or _some(sampler)
+        rows = _all_rows(sampler)
+        rows = _some(sampler) if rows is None else rows
+        if not len(rows):
+            raise TaskError("the DataLoader has no sample: its data set or its sampler is empty")
         chosen = torch.randperm(len(rows), generator=generator)[: loader.batch_size]
         return [rows[index] for index in chosen.tolist()]
 

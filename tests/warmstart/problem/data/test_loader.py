@@ -211,6 +211,13 @@ class Nothing(IterableDataset[Any]):
         return iter(())
 
 
+@linux
+def test_rows_of_a_sampler_may_be_a_tensor() -> None:
+    rows: Any = torch.tensor([1, 3])
+    _, targets = LoaderDraws(DataLoader(Plain(), 4, sampler=SubsetRandomSampler(rows)), 0, "data")(0)
+    assert set(targets.tolist()) == {1, 3}
+
+
 class Always(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         while True:
@@ -223,6 +230,9 @@ def test_samplers_without_an_end_and_data_without_a_sample() -> None:
         LoaderDraws(DataLoader(Nothing(), 3), 0, "data")(0)
     with pytest.raises(AshaError, match="sampler gives nothing"):
         LoaderDraws(DataLoader(Plain(), batch_sampler=[]), 0, "data")(0)
+    for nobody in ([], SubsetRandomSampler([])):
+        with pytest.raises(AshaError, match="has no sample: its data set or its sampler is empty"):
+            LoaderDraws(DataLoader(Plain(), 4, sampler=nobody), 0, "data")(0)
     _, targets = LoaderDraws(DataLoader(Plain(), 4, sampler=Always()), 0, "data")(0)
     assert set(targets.tolist()) <= {0, 1, 2, 3}
 

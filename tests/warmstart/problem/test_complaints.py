@@ -81,7 +81,7 @@ ARGUMENTS: dict[str, tuple[dict[str, Any], str]] = {
     "prepare": ({"prepare": 3}, "prepare is 3: give a function of"),
     "a space": ({"space": [1e-4, 1.0]}, "space is .* a SearchSpace, such as"),
     "class of a model": ({"model": nn.Linear}, r"model takes \(in_features.*called with \(configuration\)"),
-    "model of nothing": ({"model": net}, r"model takes \(\), and is called with \(configuration\)"),
+    "model of nothing": ({"model": net}, r"model takes \(\).*, and is called with \(configuration\)"),
     "a model": ({"model": "resnet"}, "model is 'resnet': give a torch.nn.Module"),
 }
 

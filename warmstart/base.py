@@ -48,8 +48,8 @@ class Running:
         for name, value in self.weights.items():
             value.copy_(theta[name])
 
-    def leaves(self, configuration: Configuration) -> dict[str, Tensor]:
-        """The weights as leaves of the graph of a pass under this configuration."""
+    def leaves(self, configuration: Configuration | None) -> dict[str, Tensor]:
+        """The weights as leaves of the graph of a pass under this configuration; None: held-out."""
         # not detach: their memory is written to, and no graph is to mind
         return {name: value.data.requires_grad_() for name, value in self.weights.items()}
 

@@ -73,7 +73,7 @@ def _one_step(
     clipped = limit.applied(first.gradient)
     with torch.no_grad():
         _step_first(groups, running.weights, clipped.gradient)
-    loss, leaves = heldout_pass(network, running, heldout, configuration)
+    loss, leaves = heldout_pass(network, running, heldout)
     products = _Products(settings, wanted, theta, clipped.gradient)
     direction: Tensors = {}  # g_v, then -lr * phi'(d) * g_v; kept only for what acts through the gradient
 

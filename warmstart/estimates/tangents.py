@@ -132,7 +132,7 @@ def _unrolled(
                         )
         del here
     running.put(theta)
-    loss, leaves = heldout_pass(network, running, heldout, configuration)
+    loss, leaves = heldout_pass(network, running, heldout)
     g_v = gradients(loss, leaves)
     if rate_alone:
         answer = _by_displacement(settings, wanted, start, theta, g_v)

@@ -61,9 +61,9 @@ class RunningModel(Running):
         """Copy weights into the parameters."""
         copy_into(self.weights, theta)
 
-    def leaves(self, configuration: Configuration) -> dict[str, Tensor]:
+    def leaves(self, configuration: Configuration | None) -> dict[str, Tensor]:
         """The parameters themselves."""
-        other = self._another(configuration)
+        other = None if configuration is None else self._another(configuration)
         if other is not None:
             copy_into({name: as_real(value.data) for name, value in other.items()}, self.weights)
         leaves = dict(self._trained if other is None else other)

@@ -20,6 +20,7 @@ from tests.warmstart.models import (
     trains_of,
 )
 from tests.warmstart.networks import assert_agrees, central
+from warmstart import refine
 from warmstart.estimates.estimate import estimate
 from warmstart.problem.model_problem import ModelProblem
 
@@ -258,3 +259,22 @@ def test_weights_too_coarse_for_differences_are_told_so() -> None:
     assert measured(given).finite
     with pytest.raises(AshaError, match=r"bfloat16 are too coarse.*autocast=torch.bfloat16"):
         measured(given, route="differences")
+
+
+@pytest.mark.parametrize("strategy", ["ohgw-3step", "ohgw-trust"])
+def test_a_network_that_goes_with_the_configuration_is_looked_at_where_earlier_steps_lead(
+    strategy: str,
+) -> None:
+    def made(c: Any) -> nn.Module:
+        return nn.Sequential(nn.Linear(6, 8), nn.Dropout(c["drop"]), nn.Linear(8, 4))
+
+    given = ModelProblem(
+        SearchSpace({"lr": Float(0.01, 1.0, log=True), "drop": Float(0.0, 0.9)}),
+        model=made,
+        optimizer=lambda m, c: torch.optim.SGD(m.parameters(), c["lr"] / (1 - c["drop"])),
+        data=(torch.randn(8, 6), torch.randint(0, 4, (8,))),
+        loss=lambda o, t, c: nn.functional.cross_entropy(o, t),
+    )
+    outcome = refine(strategy, given, {"lr": 0.1, "drop": 0.3})
+    assert "fallback" not in outcome.diagnostics
+    assert outcome.diagnostics["step"]["drop"]

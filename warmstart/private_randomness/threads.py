@@ -23,10 +23,8 @@ _QUIET = (
 def alone() -> bool:
     """Whether no other thread could draw a random number now."""
     frames = sys._current_frames()
-    if len(frames) == 1:
-        return True
-    here = threading.get_ident()
-    return all(_is_quiet(frame) for thread, frame in frames.items() if thread != here)
+    del frames[threading.get_ident()]  # this very one: it would hold itself, and all that its callers have
+    return all(map(_is_quiet, frames.values()))
 
 
 def _is_quiet(frame: Any) -> bool:

@@ -167,9 +167,11 @@ class ModelLosses:
                 model.train()
             yield snapshot
         finally:
-            for tensor, data in aside:
-                tensor.data = data
-            snapshot.restore()
+            try:
+                for tensor, data in aside:
+                    tensor.data = data
+            finally:
+                snapshot.restore()
 
     @contextmanager
     def _undisturbed(self) -> Iterator[None]:

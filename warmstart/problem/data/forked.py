@@ -205,6 +205,7 @@ def _serve(function: Callable[..., Any], connection: socket.socket) -> NoReturn:
     try:
         gc.freeze()  # what the parent has left lying about is not for us to finalize
         _settle()
+        _end_with_the_parent(connection)
         waiting = select.poll()
         waiting.register(connection, select.POLLIN)
         wait = 60.0  # for the first call, which is under way
@@ -244,6 +245,24 @@ def _settle() -> None:
     for path in list(Path("/proc/self/fd").iterdir()):
         with suppress(OSError):  # closed, or not to be opened again
             _own_offset(int(path.name))
+
+
+def _end_with_the_parent(connection: socket.socket) -> None:
+    """In the middle of a mini-batch, too: a parent's pipes stay open as long as this lives."""
+
+    def ended() -> bool:
+        waiting = select.poll()
+        waiting.register(connection, 0)
+        return any(events & select.POLLHUP for _, events in waiting.poll(0))
+
+    def asked(*_: object) -> None:
+        if ended():
+            os._exit(0)
+
+    signal.signal(signal.SIGIO, asked)
+    fcntl.fcntl(connection, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(connection, fcntl.F_SETFL, fcntl.fcntl(connection, fcntl.F_GETFL) | os.O_ASYNC)
+    asked()
 
 
 def _own_offset(descriptor: int) -> None:

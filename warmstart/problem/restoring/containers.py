@@ -202,6 +202,8 @@ def keep_array(one: np.ndarray[Any, Any]) -> Restorer | None:
     octets = None if entries.dtype.hasobject else entries.tobytes()
 
     def put_back() -> None:
+        if not np.ndarray.flags.__get__(one).writeable:  # somebody has locked it meanwhile
+            np.ndarray.setflags(one, write=True)
         if octets is None or plain.tobytes() != octets:
             np.copyto(plain, entries)
         if not (flags := np.ndarray.flags.__get__(one)).writeable:

@@ -89,7 +89,17 @@ class Snapshot:
             self._without_gradients()
 
     def restore(self) -> None:
-        """Everything as it was: the very storages, gradients and counts of writes too."""
+        """Everything as it was: the very storages, gradients and counts of writes too.
+
+        What interrupts it (Ctrl-C) goes on once all is put back.
+        """
+        try:
+            self._restore()
+        except BaseException:
+            self._restore()
+            raise
+
+    def _restore(self) -> None:
         with torch.no_grad(), torch._C.DisableTorchFunction():
             try:
                 self._put_back()

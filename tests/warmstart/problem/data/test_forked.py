@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -174,6 +175,27 @@ def test_who_waits_long_is_told_why_it_may_be(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(forked, "SAID_AFTER", 0.001)
     with pytest.warns(UserWarning, match="threads of the data set do not run"):
         assert ForkedFunction(lambda: time.sleep(0.05))() is None
+
+
+def test_it_ends_in_the_middle_of_a_mini_batch_when_its_owner_is_killed() -> None:
+    """Or what waits for the owner's end (its pipes are open here as well) would wait for a slow disk."""
+    read, write = os.pipe()
+    owner = os.fork()
+    if owner == 0:
+        os.close(read)
+        try:
+            ForkedFunction(lambda: (os.write(write, b"x"), time.sleep(60)))()
+        finally:
+            os._exit(1)
+    os.close(write)
+    assert os.read(read, 1) == b"x"
+    os.kill(owner, signal.SIGKILL)
+    os.waitpid(owner, 0)
+    waiting = select.poll()
+    waiting.register(read, select.POLLIN)
+    assert waiting.poll(10_000), "the reader outlives its owner"
+    assert os.read(read, 1) == b""
+    os.close(read)
 
 
 @pytest.mark.processes

@@ -20,6 +20,7 @@ from tests.warmstart.problem.restoring import namespace
 from tests.warmstart.problem.restoring.pictures import describe, differences
 from tests.warmstart.problem.restoring.writers import WRITERS, Counting, Hostile, MomentumEncoder, ones
 from warmstart.problem.restoring.snapshot import Snapshot
+from warmstart.problem.restoring.tensor_records import put_back_storage
 
 pytestmark = pytest.mark.filterwarnings("ignore:Lazy modules")
 unrelated = nn.Linear(1, 1)
@@ -112,6 +113,35 @@ def test_an_exception_in_the_middle_leaves_nothing_half_done() -> None:
     assert model.steps == 1
     snapshot.restore()
     assert differences(before, describe(model)) == []
+
+
+def test_ctrl_c_while_things_are_put_back_comes_after_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Counting()
+    before = describe(model)
+    once = iter([True])
+
+    def interrupted(kept: Any) -> None:
+        if next(once, False):
+            raise KeyboardInterrupt
+        put_back_storage(kept)
+
+    snapshot = Snapshot([model])
+    model(ones(2, 3))
+    monkeypatch.setattr("warmstart.problem.restoring.snapshot.put_back_storage", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        snapshot.restore()
+    assert differences(before, describe(model)) == []
+
+
+def test_an_array_that_was_locked_meanwhile_is_not_so_after() -> None:
+    model = nn.Linear(1, 1)
+    model.entries = np.zeros(3)  # type: ignore[assignment]
+    snapshot = Snapshot([model])
+    model.entries[0] = 1.0  # type: ignore[operator]
+    model.entries.flags.writeable = False  # type: ignore[union-attr]
+    snapshot.restore()
+    assert model.entries.flags.writeable  # type: ignore[union-attr]
+    assert model.entries.tolist() == [0.0] * 3  # type: ignore[operator]
 
 
 def test_users_code_is_not_run_by_looking() -> None:

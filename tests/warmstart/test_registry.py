@@ -168,6 +168,7 @@ def test_worker_processes_find_it_too_by_its_name_and_by_its_file(tmp_path: Path
 # -- chains and options ----------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_a_chain_refines_what_the_part_before_gave_and_tells_of_both() -> None:
     before = configuration(lr=25.0)
     settings: dict[str, Any] = {"screen": {"factor": 1.2, "limit": 20}, "trust": {"batches": 1, "steps": 1}}

@@ -56,7 +56,13 @@ def documented(cost: str, figure: int = 0) -> float:
 
 @pytest.mark.long
 @pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize("name", VARIATIONS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name.endswith(("-matched", "-flipped")) else name
+        for name in VARIATIONS
+    ],
+)
 def test_the_documented_cost_is_what_it_costs(name: str, digits: Digits) -> None:
     """Of a configuration that does not explode; some stop early, so the most over a few seeds counts."""
     config = digits.space.configuration(SANE)

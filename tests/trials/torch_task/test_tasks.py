@@ -59,7 +59,7 @@ def test_a_cifar_subset_is_stratified_and_a_warm_start_runs_on_it(cifar_dir: Pat
     train, valid = load_data(task, "cpu")
     assert (train.size, valid.size) == (900, 100)
     configuration = RandomSearch(task.space, 0).propose(0)
-    outcome = HyperGradient(eta_h=0.0).refine(TrainingProblem(task, 0, "cpu"), configuration, 0)
+    outcome = HyperGradient(eta_h=0.0, check=False).refine(TrainingProblem(task, 0, "cpu"), configuration, 0)
     assert all(np.isfinite(g) and g != 0 for g in outcome.diagnostics["gradient"].values())
 
 

@@ -151,7 +151,7 @@ def slope(value: Callable[[dict[str, float]], float], name: str, h: float = 2e-4
 @pytest.mark.parametrize("kind", OPTIMISERS)
 def test_every_route_has_the_slopes_of_a_loop_whose_optimiser_skips_them(kind: str, kinds: str) -> None:
     clip = kinds in ("late", "the same")
-    for ahead in (1, 2, 3):
+    for ahead in (1, 3):
         batches = [mini_batch(n, each, heldout=1) for n, each in enumerate(KINDS[kinds][:ahead])]
         right = judged(OPTIMISERS[kind], batches, clip=clip)
         given = problem(OPTIMISERS[kind], batches, max_grad_norm=(lambda c: c["limit"]) if clip else None)

@@ -167,8 +167,9 @@ def test_the_next_batches_are_those_without_a_warm_start(name: str, tmp_path: Pa
 @pytest.mark.processes
 @pytest.mark.parametrize("name", ["a data set of its own", "opened before", "a sampler", "a stream"])
 def test_so_are_those_of_workers(name: str, tmp_path: Path) -> None:
-    without = epoch(LOADERS[name](tmp_path / "data", 2), lambda: None)
-    loader = LOADERS[name](tmp_path / "data", 2)
+    workers = 1 if name == "opened before" else 2  # two would share the position that the caller's file has
+    without = epoch(LOADERS[name](tmp_path / "data", workers), lambda: None)
+    loader = LOADERS[name](tmp_path / "data", workers)
     assert flat(epoch(loader, lambda: _refined(loader))) == flat(without)
 
 

@@ -118,7 +118,7 @@ WRONG: dict[str, ModelProblem] = {
 @pytest.mark.usefixtures("stops_unseen")
 @pytest.mark.parametrize(
     "variation",
-    ["ohgw-1step", "ohgw-trust", *(pytest.param(name, marks=pytest.mark.slow) for name in CONTROLS)],
+    ["ohgw-1step", "ohgw-trust", *CONTROLS],
 )
 @pytest.mark.parametrize("kind", WRONG)
 def test_a_wrong_derivative_is_found_and_differences_are_taken_and_flagged(kind: str, variation: str) -> None:

@@ -11,6 +11,9 @@
 5. A search with two workers on one GPU: each worker sees exactly one device.
 6. Importing PyTorch opens no GPU, so that workers can be forked from a process that has done it (else each
    imports for itself), and a forked one trains on the GPU.
+7. A warm start of somebody's own model, with dropout and batch norm, whose loader is read in a fork while a
+   GPU is in use: weights, statistics and the generators of all GPUs are as before, bit for bit, alone and
+   beside another thread; without dropout and in float64 the slopes are the CPU's.
 
 Needs no data and no network: the digits task. With --device cpu it checks itself, without parts 4 and 5.
 """
@@ -22,19 +25,23 @@ import json
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
 
-from asha_core import Job, RandomSearch, Refined, Report
+from asha_core import Float, Job, RandomSearch, Refined, Report
 from asha_core.runtime.storage.run_directory import RunDirectory
 from trials.executors.fork_server import Server
 from trials.gpu_detection import visible_gpus
 from trials.tasks.digits import Digits
 from trials.torch_task.warm_start_problem import TrainingProblem
 from trials.worker.job_runner import JobRunner, WorkerSettings
+from warmstart import ModelProblem, Outcome, refine
 from warmstart.strategies.hypergradient import HyperGradient
 
 TOLERANCE = 0.01
@@ -153,6 +160,61 @@ def workers_can_be_forked() -> bool:
     return answer
 
 
+class Noisy(Dataset[Any]):
+    """Samples that are drawn as they are read, so that they are read in a process of their own."""
+
+    def __len__(self) -> int:
+        return 64
+
+    def __getitem__(self, row: int) -> tuple[torch.Tensor, int]:
+        x = torch.linspace(-1.0, 1.0, 12, dtype=torch.float64) * (row + 1) / 64
+        return x + 0.1 * torch.rand(12, dtype=torch.float64), row % 3
+
+
+def refined(device: str, dropout: float, *, shared: bool = False) -> tuple[bool, Outcome]:
+    """(whether all is as it was, what was found) of a model on a device.
+
+    Args:
+        shared: another thread draws from the CPU's generator.
+    """
+    torch.manual_seed(0)
+    layers = [nn.Linear(12, 16), nn.BatchNorm1d(16), nn.Tanh(), nn.Dropout(dropout), nn.Linear(16, 3)]
+    model = nn.Sequential(*layers).double().to(device)
+    problem = ModelProblem(
+        {"lr": Float(1e-3, 1.0, log=True), "momentum": Float(0.1, 0.9)},
+        model=model,
+        optimizer=lambda m, c: torch.optim.SGD(m.parameters(), lr=c["lr"], momentum=c["momentum"]),
+        data=DataLoader(Noisy(), batch_size=32, shuffle=True),
+        loss=lambda outputs, targets, config: nn.functional.cross_entropy(outputs, targets),
+    )
+
+    def state() -> list[torch.Tensor]:
+        gpus = torch.cuda.get_rng_state_all() if device != "cpu" else []
+        own = [] if shared else [torch.get_rng_state()]
+        return [each.clone() for each in (*model.state_dict().values(), *own, *gpus)]
+
+    before = state()
+    outcome = refine("ohgw-1step", problem, {"lr": 0.05, "momentum": 0.5})
+    return all(map(torch.equal, before, state())), outcome
+
+
+def own_models(device: str) -> bool:
+    alone, _ = refined(device, 0.3)
+    over = threading.Event()
+    other = threading.Thread(target=lambda: [torch.rand(9) for _ in iter(over.is_set, True)])
+    other.start()
+    try:
+        beside, _ = refined(device, 0.3, shared=True)
+    finally:
+        over.set()
+        other.join()
+    here, there = (refined(each, 0.0)[1].diagnostics["gradient"] for each in (device, "cpu"))
+    same = all(abs(here[name] - there[name]) <= 1e-9 * abs(there[name]) for name in there)
+    good = alone and beside and same
+    print(f"{'ok  ' if good else 'FAIL'} own model: {alone=} {beside=} slopes={same}")
+    return good
+
+
 def search(folder: Path) -> bool:
     command = [sys.executable, "-c", "from asha_core.cli.run import main; raise SystemExit(main())"]
     options = [
@@ -191,6 +253,7 @@ def main() -> None:
             gradients_agree(device),
             costs_are_told(folder, device),
             workers_can_be_forked(),
+            own_models(device),
         ]
         if device != "cpu":
             checks += [gpus_are_found(), search(folder / "search")]

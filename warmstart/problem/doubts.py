@@ -73,6 +73,8 @@ class Before:
         _refuse_shared(leaves, self._others(leaves))
         if found := self._written():
             raise CannotLookThrough(f"the forward pass writes to {found}, which later passes may read")
+        if any(isinstance(module, torch.jit.ScriptModule) for module in self._modules):
+            raise CannotLookThrough("what stops a gradient inside TorchScript cannot be seen")
         if order == 2 and _kept(self._modules) != self._kept:
             raise CannotLookThrough("the forward pass keeps tensors, which the next one may read")
         if RemovableHandle.next_id != self._handles:

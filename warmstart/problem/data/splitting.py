@@ -58,6 +58,8 @@ def count(pair: Pair) -> int:
     for what, values in whole.items():
         if not (lengths := _lengths(values)) or isinstance(values, np.ndarray):
             other = "" if lengths or not _unknown(values) else f"; for other data {_SPLIT}"
+            if isinstance(values, np.ndarray):
+                other = "; torch.as_tensor makes one of an array"
             raise SettingError(
                 f"{what} (a {type(values).__name__}) must be a tensor, or a tuple, list or dict of tensors, "
                 f"with the samples in the first dimension of each{other}"

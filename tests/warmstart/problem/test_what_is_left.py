@@ -27,6 +27,8 @@ class Rows(Dataset[Any]):
         return torch.full((4,), float(row)), row % 3
 
 
+# what other tests left behind is collected here, too
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize(
     ("name", "settings"),
     [

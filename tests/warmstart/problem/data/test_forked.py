@@ -87,6 +87,8 @@ def test_a_file_that_is_open_keeps_its_position(tmp_path: Path) -> None:
         assert file.read(1) == b"\x0a"
 
 
+# what other tests left behind is collected here, too
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_nothing_that_the_parent_left_is_finished_in_the_child(tmp_path: Path) -> None:
     path = tmp_path / "ended"
 

@@ -135,3 +135,9 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
         return paths
 
     monkeypatch.setattr("analysis.report.drawings.save_figure", empty)
+
+
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refinements as all after a process's first ones: nothing is compared with the real optimiser."""
+    monkeypatch.setattr("warmstart.strategies.first_check.TRIALS", 0)

@@ -17,12 +17,6 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
-def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refinements as all after a process's first ones: nothing is compared with the real optimiser."""
-    monkeypatch.setattr("warmstart.strategies.first_check.TRIALS", 0)
-
-
-@pytest.fixture
 def stops_unseen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Values that are detached are not seen by themselves: what is under that net is looked at."""
     monkeypatch.setattr("warmstart.estimates.stops.Stops.refuse", lambda self: None)

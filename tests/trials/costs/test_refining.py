@@ -25,12 +25,6 @@ def digits() -> Digits:
     return task
 
 
-@pytest.fixture
-def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refinements as all after a process's first ones."""
-    monkeypatch.setattr(first_check, "TRIALS", 0)
-
-
 @pytest.mark.long
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("name", VARIATIONS)

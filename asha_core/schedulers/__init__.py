@@ -1,4 +1,4 @@
-"""Successive-halving schedulers, one algorithm a file, behind one ask/tell contract."""
+"""Schedulers, one algorithm a file, behind one ask/tell contract."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from asha_core.errors import SettingError, nearest
 if TYPE_CHECKING:
     from asha_core.schedulers.base import Scheduler
 
-SCHEDULERS = {
+MODEL_FREE = {
     "asha": "asha_core.schedulers.asha:ASHA",
     "asha-stopping": "asha_core.schedulers.stopping:StoppingASHA",
     "pasha": "asha_core.schedulers.pasha:PASHA",
@@ -19,6 +19,9 @@ SCHEDULERS = {
     "sh": "asha_core.schedulers.successive_halving:SuccessiveHalving",
     "random": "asha_core.schedulers.full:FullTraining",
 }
+# they ask a model (asha_core.surrogates) what to do next; those need the extra ``bo``
+MODEL_BASED: dict[str, str] = {}
+SCHEDULERS = {**MODEL_FREE, **MODEL_BASED}
 
 
 def scheduler_class(name: str) -> type[Scheduler]:

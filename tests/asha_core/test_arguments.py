@@ -11,7 +11,7 @@ import pytest
 
 from asha_core.arguments import integer, number, one_of, shown, text, true_or_false
 from asha_core.errors import AshaError, ConfigurationError, SettingError, SpaceError
-from asha_core.schedulers import SCHEDULERS, scheduler_class
+from asha_core.schedulers import MODEL_FREE, scheduler_class
 from asha_core.searchers import SEARCHERS, make_searcher
 from asha_core.searchers.base import Searcher
 from asha_core.searchers.grid import GridSearch
@@ -28,7 +28,7 @@ class Spaceless(Searcher):
         raise NotImplementedError
 
 
-@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("name", MODEL_FREE)
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
@@ -113,7 +113,7 @@ def test_what_follows_the_list_is_a_searcher_or_nothing() -> None:
 
 GRID = SearchSpace({"o": Choice(["a", "b"])})
 SEEDED: dict[str, Callable[[Any], Any]] = {
-    **{name: lambda seed, name=name: scheduler_class(name)(SPACE, seed=seed) for name in SCHEDULERS},
+    **{name: lambda seed, name=name: scheduler_class(name)(SPACE, seed=seed) for name in MODEL_FREE},
     **{f"search-{name}": lambda seed, name=name: make_searcher(name, GRID, seed) for name in SEARCHERS},
 }
 
@@ -136,7 +136,7 @@ def test_numpys_seed_is_the_same_as_pythons(kind: str) -> None:
 
 @pytest.mark.parametrize("space", [None, [("x", Float(0.0, 1.0))], Float(0.0, 1.0), SearchSpace, "space"])
 def test_a_space_is_a_search_space(space: Any) -> None:
-    made = [*(scheduler_class(name) for name in SCHEDULERS), *(RandomSearch, GridSearch, QuasiRandomSearch)]
+    made = [*(scheduler_class(name) for name in MODEL_FREE), *(RandomSearch, GridSearch, QuasiRandomSearch)]
     for kind in made:
         with pytest.raises(SettingError, match=r"^space is .*: it must be a SearchSpace"):
             kind(space, seed=0)

@@ -28,7 +28,7 @@ from asha_core.runtime.replay import check_max_trials, replay
 from asha_core.runtime.storage.journal import JournalContents, JournalWriter
 from asha_core.runtime.storage.json_files import write_json
 from asha_core.runtime.storage.records import Record, event_record, job_record
-from asha_core.schedulers import SCHEDULERS, scheduler_class
+from asha_core.schedulers import MODEL_FREE, scheduler_class
 from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.state import Status
 from asha_core.space import Choice, Float, SearchSpace
@@ -40,7 +40,7 @@ SPACE = SearchSpace(
     conditions={"momentum": {"kind": "sgd"}},
 )
 Searched = Callable[[str], tuple[Scheduler, Run]]
-every_scheduler = pytest.mark.parametrize("name", SCHEDULERS)
+every_scheduler = pytest.mark.parametrize("name", MODEL_FREE)
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +152,7 @@ def what_ends(draw: st.DataObject, job: Job) -> list[Event]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.sampled_from(list(SCHEDULERS)), st.integers(0, 2), st.data())
+@given(st.sampled_from(list(MODEL_FREE)), st.integers(0, 2), st.data())
 def test_whatever_happens_the_journal_tells_each_trials_state(
     manifest: dict[str, Any], name: str, max_retries: int, data: st.DataObject
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 from asha_core import Choice, Float, GridSearch, Int, SearchSpace
 from asha_core.cli.plan import make_plan
 from asha_core.cli.run import main
-from asha_core.schedulers import SCHEDULERS, scheduler_class
+from asha_core.schedulers import MODEL_FREE, scheduler_class
 
 SPACE = SearchSpace({"x": Float(0.0, 1.0)})
 DIGITS = ["--task", "digits", "--gpus", "cpu", "--workers-per-gpu", "2", "--plan"]
@@ -47,7 +47,7 @@ def test_a_plan_has_as_many_trials_as_max_trials_allows() -> None:
     assert made["seconds"] is None
 
 
-@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("name", MODEL_FREE)
 def test_a_plan_has_no_more_trials_than_the_grid(name: str) -> None:
     space = SearchSpace({"n": Int(1, 3), "kind": Choice(["a", "b"])})
     for limit in (None, 100):
@@ -97,7 +97,7 @@ def test_a_budget_is_spent_and_nothing_beyond_it(name: str) -> None:
     assert few["wall_seconds"] < 200
 
 
-@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("name", MODEL_FREE)
 @pytest.mark.parametrize(("deadline", "unit_seconds"), [(None, None), (60.0, None), (None, 1.0)])
 def test_without_a_limit_nothing_is_promised(
     name: str, deadline: float | None, unit_seconds: float | None
@@ -108,7 +108,7 @@ def test_without_a_limit_nothing_is_promised(
     assert (made["brackets"], made["rungs"]) == ([], [])
 
 
-@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("name", MODEL_FREE)
 @pytest.mark.parametrize("max_trials", [1, 7, 143, 300])
 def test_the_parts_of_a_plan_add_up(name: str, max_trials: int) -> None:
     made = plan(name, None, 2.0, 4, max_resource=81, max_trials=max_trials)
@@ -132,7 +132,7 @@ def test_the_parts_of_a_plan_add_up(name: str, max_trials: int) -> None:
 
 
 def test_pasha_alone_has_a_plan_for_a_ranking_that_stays_stable() -> None:
-    for name in SCHEDULERS:
+    for name in MODEL_FREE:
         assert (plan(name, max_trials=27)["if_stable"] is not None) == (name == "pasha")
     made = plan("pasha", max_trials=27)
     assert made["rungs"] == plan("asha", max_trials=27)["rungs"]
@@ -222,7 +222,7 @@ def test_a_task_that_cannot_tell_the_size_is_asked_for_it(capsys: pytest.Capture
 # -- for people ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("name", MODEL_FREE)
 def test_the_plan_of_every_scheduler_is_a_table(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*DIGITS, "--scheduler", name, "--max-trials", "40", "--unit-seconds", "0.5"]) == 0
     printed = capsys.readouterr()
@@ -335,7 +335,7 @@ def test_a_plan_tells_when_the_search_ends(capsys: pytest.CaptureFixture[str]) -
         assert said in capsys.readouterr().out.splitlines()
 
 
-@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("name", MODEL_FREE)
 def test_a_budget_in_time_without_the_time_of_a_unit_says_what_to_give(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -346,7 +346,7 @@ def test_a_budget_in_time_without_the_time_of_a_unit_says_what_to_give(
 # -- for programs ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("name", MODEL_FREE)
 def test_the_plan_of_every_scheduler_is_one_json_object(
     name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -364,7 +364,7 @@ def test_without_limits_there_is_enough_for_one_to_reach_the_last_rung(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     trials = {}
-    for name in SCHEDULERS:
+    for name in MODEL_FREE:
         assert main([*DIGITS, "--scheduler", name, "--max-resource", "243", "--json"]) == 0
         made = json.loads(capsys.readouterr().out)
         trials[name] = made["trials"]

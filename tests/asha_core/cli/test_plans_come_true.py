@@ -17,7 +17,7 @@ from asha_core.messages import Event, Job, Report
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.loop import Search
 from asha_core.runtime.storage.journal import NullJournal
-from asha_core.schedulers import SCHEDULERS, scheduler_class
+from asha_core.schedulers import MODEL_FREE, scheduler_class
 from asha_core.schedulers.base import Scheduler
 from tests.asha_core.runtime.engine_doubles import FakeExecutor, ManualClock
 
@@ -96,7 +96,7 @@ def test_the_plan_of_a_synchronous_search_is_what_it_does(name: str, search: Any
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", sorted({*SCHEDULERS} - {*SYNCHRONOUS, "pasha"}))
+@pytest.mark.parametrize("name", sorted({*MODEL_FREE} - {*SYNCHRONOUS, "pasha"}))
 @settings(max_examples=15, deadline=None, derandomize=True)
 @given(searches())
 def test_the_plan_of_an_asynchronous_search_is_the_mean_of_what_it_does(name: str, search: Any) -> None:

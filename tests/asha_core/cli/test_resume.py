@@ -24,7 +24,7 @@ from asha_core.launch.option_parsing import parse_arguments
 from asha_core.launch.option_table import OPTIONS, Scope, keys_of
 from asha_core.runtime.replay import EarlierSessions, changed_settings, replay
 from asha_core.runtime.storage.journal import JournalWriter, read_journal
-from asha_core.schedulers import SCHEDULERS
+from asha_core.schedulers import MODEL_FREE
 from tests.asha_core.cli.odd_tasks import Paced
 from tests.asha_core.cli.searches import PACED, TASK, Command, records, results, run
 from tests.asha_core.runtime.replay import scheduler_of
@@ -342,7 +342,7 @@ def test_larger_limits_are_accepted_written_down_and_inherited(
     assert replayed(used).sessions == 4
 
 
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize("scheduler", MODEL_FREE)
 def test_more_trials_with_every_scheduler(
     scheduler: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -27,7 +27,7 @@ from asha_core.runtime.observers import Leaderboard, Observer, SearchView
 from asha_core.runtime.replay import replay
 from asha_core.runtime.storage.journal import JournalGone, read_journal
 from asha_core.runtime.storage.lock import RunLock
-from asha_core.schedulers import SCHEDULERS, scheduler_class
+from asha_core.schedulers import MODEL_FREE, scheduler_class
 from asha_core.user_files import importing
 from tests.trials import jobs
 from trials.checkpoints.files import load_checkpoint
@@ -59,7 +59,7 @@ def converges(trial: Trial) -> None:
             return
 
 
-@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("name", MODEL_FREE)
 def test_trials_that_stop_early_are_not_lost_and_cost_no_more_units(name: str, tmp_path: Path) -> None:
     scheduler = scheduler_class(name)(SPACE, max_resource=9, max_trials=18, seed=1)
     result = tune(converges, scheduler, gpus="inline", results_dir=tmp_path / "run", progress="none")
@@ -86,7 +86,7 @@ def needs_a_file(trial: Trial) -> None:
         trial.report(trial.config["x"])
 
 
-@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("name", MODEL_FREE)
 def test_trials_that_failed_of_what_is_mended_are_tried_again(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

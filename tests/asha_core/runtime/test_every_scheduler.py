@@ -20,11 +20,11 @@ from asha_core.runtime.storage.records import read_event
 from asha_core.runtime.storage.results import summarise
 from asha_core.runtime.terminal.console import PlainLines
 from asha_core.runtime.terminal.live import LiveView
-from asha_core.schedulers import SCHEDULERS, scheduler_class
+from asha_core.schedulers import MODEL_FREE, scheduler_class
 from asha_core.schedulers.forecast import Forecast
 from tests.asha_core.runtime.engine_doubles import SPACE, FakeExecutor, ManualClock, eventful, train, value_of
 
-every_scheduler = pytest.mark.parametrize("name", SCHEDULERS)
+every_scheduler = pytest.mark.parametrize("name", MODEL_FREE)
 STOPPING = {"asha-stopping", "sh", "sync-hyperband"}
 
 

@@ -19,7 +19,7 @@ from asha_core.runtime.observers import Observer
 from asha_core.runtime.replay import replay
 from asha_core.runtime.storage.records import read_event, to_json
 from asha_core.runtime.trial_timeouts import Limits
-from asha_core.schedulers import SCHEDULERS, scheduler_class
+from asha_core.schedulers import MODEL_FREE, scheduler_class
 from asha_core.schedulers.state import Status
 from tests.asha_core.runtime.crowd import Crowd
 from tests.asha_core.runtime.engine_doubles import SPACE, ManualClock, train
@@ -125,7 +125,7 @@ def every_job_closes_once(records):
     assert not running
 
 
-@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("name", MODEL_FREE)
 def test_whatever_happens_each_job_closes_once_and_nobody_is_left_behind(name, tmp_path):
     reasons = set()
     for seed in range(WALKS):

@@ -14,7 +14,7 @@ from asha_core.runtime.loop import Search
 from asha_core.runtime.observers import Leaderboard
 from asha_core.runtime.replay import replay
 from asha_core.runtime.storage.journal import JournalWriter, read_journal
-from asha_core.schedulers import SCHEDULERS, scheduler_class
+from asha_core.schedulers import MODEL_FREE, scheduler_class
 from asha_core.searchers.random_search import RandomSearch
 from tests.asha_core.runtime.engine_doubles import SPACE, FakeExecutor, ManualClock, asha, eventful, train
 
@@ -72,7 +72,7 @@ def reports(path):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", list(SCHEDULERS))
+@pytest.mark.parametrize("name", list(MODEL_FREE))
 def test_killed_after_every_record_in_turn_nothing_is_lost_or_reported_twice(name, tmp_path):
     def fresh():
         return scheduler_class(name)(SPACE, max_resource=9, max_trials=9, seed=3)

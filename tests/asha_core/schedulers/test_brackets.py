@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asha_core.messages import Report
-from asha_core.schedulers import SCHEDULERS, scheduler_class
+from asha_core.schedulers import MODEL_FREE, scheduler_class
 from asha_core.schedulers.brackets import (
     Bracket,
     affordable_trials,
@@ -25,7 +25,7 @@ from tests.asha_core.schedulers.helpers import planned_at_the_top
 
 SPACE = SearchSpace({"x": Float(0.0, 1.0)})
 quick = settings(max_examples=60, deadline=None)
-names = st.sampled_from(list(SCHEDULERS))
+names = st.sampled_from(list(MODEL_FREE))
 rules = st.tuples(st.integers(1, 6), st.integers(0, 120), st.integers(2, 5))
 
 

@@ -9,17 +9,17 @@ import pytest
 from asha_core import ASHA, Float, SuccessiveHalving
 from asha_core.errors import SettingError
 from asha_core.messages import Failed, Lost, Rejected, Report, Verdict
-from asha_core.schedulers import SCHEDULERS, scheduler_class
+from asha_core.schedulers import MODEL_FREE, scheduler_class
 from asha_core.schedulers.base import Scheduler
 from asha_core.testing import SchedulerContract
 from tests.asha_core.schedulers.helpers import drive, make, step, tell
 
-every = pytest.mark.parametrize("name", SCHEDULERS)
-HELD_BACK = [name for name in SCHEDULERS if name != "random"]
+every = pytest.mark.parametrize("name", MODEL_FREE)
+HELD_BACK = [name for name in MODEL_FREE if name != "random"]
 
 
 class TestOurSchedulers(SchedulerContract):
-    @pytest.fixture(autouse=True, params=SCHEDULERS)
+    @pytest.fixture(autouse=True, params=MODEL_FREE)
     def _of_that_name(self, request):
         self.name = request.param
 

@@ -7,7 +7,7 @@ from statistics import fmean
 
 import pytest
 
-from asha_core.schedulers import SCHEDULERS
+from asha_core.schedulers import MODEL_FREE
 from asha_core.schedulers.brackets import bracket_rungs
 from asha_core.schedulers.forecast import Forecast
 from tests.asha_core.schedulers.helpers import fingerprint, in_time, make, planned_at_the_top
@@ -25,7 +25,7 @@ def searched(name, trials, seed, **settings):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("name", MODEL_FREE)
 @pytest.mark.parametrize("R", [81, pytest.param(200, marks=pytest.mark.slow)])
 def test_500_trials_take_about_the_units_that_are_forecast(name, R):
     forecast = Forecast(make(name, max_resource=R), 500, 8)
@@ -47,7 +47,7 @@ def test_those_that_decide_early_take_more_than_the_floor_of_n_over_eta(name):
     assert 1.1 < Forecast(scheduler, 500, 8).units / scheduler.expected_units(500) < 2
 
 
-@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("name", MODEL_FREE)
 def test_a_forecast_leaves_the_scheduler_alone_and_is_the_same_again(name):
     scheduler = make(name, max_resource=27, max_trials=40)
     before = fingerprint(scheduler)
@@ -83,7 +83,7 @@ def test_where_nothing_depends_on_the_order_the_plan_is_exact(name, trials, R):
     assert reached.get(scheduler.levels[-1], 0) == planned_at_the_top(scheduler, trials)
 
 
-@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("name", MODEL_FREE)
 @pytest.mark.parametrize(("r", "R", "eta"), [(1, 81, 3), (2, 50, 3), (4, 4, 2), (1, 64, 4)])
 def test_a_whole_bracket_is_enough_for_one_to_reach_the_last_rung(name, r, R, eta):
     scheduler = make(name, min_resource=r, max_resource=R, reduction_factor=eta)

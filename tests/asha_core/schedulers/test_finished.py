@@ -10,11 +10,11 @@ import pytest
 
 from asha_core.errors import ReportError
 from asha_core.messages import Finished, Lost, Report, Verdict
-from asha_core.schedulers import SCHEDULERS
+from asha_core.schedulers import MODEL_FREE
 from asha_core.schedulers.state import Status
 from tests.asha_core.schedulers.helpers import fingerprint, make, tell
 
-every = pytest.mark.parametrize("name", SCHEDULERS)
+every = pytest.mark.parametrize("name", MODEL_FREE)
 
 
 def value_of(trial: int, unit: int) -> float:

@@ -10,7 +10,7 @@ import pytest
 from asha_core import ASHA, Float, SearchSpace, SuccessiveHalving
 from asha_core.errors import SettingError
 from asha_core.messages import Report
-from asha_core.schedulers import SCHEDULERS, scheduler_class
+from asha_core.schedulers import MODEL_FREE, scheduler_class
 from asha_core.schedulers import forecast as forecast_module
 from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.forecast import (
@@ -31,7 +31,7 @@ def scheduler_of(name: str, **settings: int) -> Scheduler:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("name", MODEL_FREE)
 def test_more_room_for_checkpoints_costs_fewer_units(name: str) -> None:
     rooms = (10, 40, 100, 10_000)
     costs = [units_again(scheduler_of(name, max_trials=200), 200, 2, room) for room in rooms]
@@ -45,7 +45,7 @@ def test_too_many_trials_to_rehearse_promise_nothing() -> None:
     assert units_again(scheduler_of("asha"), MOST_REHEARSED + 1, 2, 100) is None
 
 
-@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("name", MODEL_FREE)
 def test_one_is_expected_at_the_top_of_as_many_as_are_enough_and_none_of_fewer(name: str) -> None:
     scheduler = scheduler_of(name)
     enough = enough_for_the_top(scheduler, 2)
@@ -67,7 +67,7 @@ def test_what_is_enough_for_the_top_depends_on_no_limit_that_is_too_small() -> N
     assert enough_for_the_top(scheduler_of("sync-hyperband", max_trials=5), 2) == 27
 
 
-@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("name", MODEL_FREE)
 def test_no_time_is_no_search(name: str) -> None:
     for deadline in (0.0, -3.0):
         nothing = Forecast(scheduler_of(name), None, 2, deadline=deadline)
@@ -107,7 +107,7 @@ def test_a_unit_that_ends_with_the_deadline_counts(deadline: float) -> None:
     assert Forecast(scheduler_of("random"), None, 2, deadline=deadline).units == 6
 
 
-@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("name", MODEL_FREE)
 @pytest.mark.parametrize("trials", [None, 100])
 def test_a_search_that_ends_before_its_deadline_ends_as_without(name: str, trials: int | None) -> None:
     scheduler = scheduler_of(name, max_resource=9)
@@ -120,7 +120,7 @@ def test_a_search_that_ends_before_its_deadline_ends_as_without(name: str, trial
     assert not Forecast(scheduler, trials, 3, deadline=free.time / 2).complete
 
 
-@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("name", MODEL_FREE)
 @pytest.mark.parametrize("trials", [None, 60_000, 10**7])
 @pytest.mark.parametrize("deadline", [1e5, 1e6, 12_345_678.9, 1e40])
 def test_what_is_too_large_to_rehearse_is_never_over_its_budget(
@@ -241,7 +241,7 @@ def test_a_scheduler_that_cannot_be_made_again_says_so(make: Callable[[], Schedu
         make().rehearsal(30, RandomSearch(SPACE, 0))
 
 
-@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("name", MODEL_FREE)
 def test_a_rehearsal_of_a_search_that_runs_begins_from_the_start(name: str) -> None:
     scheduler, new = scheduler_of(name, max_trials=40), scheduler_of(name, max_trials=40)
     for _ in range(15):
@@ -300,7 +300,7 @@ def test_where_brackets_take_turns_it_takes_longer_until_somebody_goes_on(name: 
     assert waits[0] == 3 < waits[1]
 
 
-@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("name", MODEL_FREE)
 def test_without_a_limit_brackets_are_whole(name: str) -> None:
     scheduler = scheduler_of(name)
     for least in (1, 100, 1000):

@@ -20,7 +20,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from asha_core.schedulers import SCHEDULERS
+from asha_core.schedulers import MODEL_FREE
 from tests.asha_core.schedulers.duel import BLAMELESS, FAULTS, Duel
 from tests.asha_core.schedulers.helpers import SPACE
 from tests.asha_core.schedulers.oracle import ORACLES
@@ -158,7 +158,7 @@ class SchedulerMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("name", MODEL_FREE)
 def test_each_decision_is_the_one_that_the_rules_ask_for(name):
     machine = type(f"{ORACLES[name].__name__}Machine", (SchedulerMachine,), {"name": name})
     # what fails is not made smaller, which can take minutes
@@ -238,7 +238,7 @@ def a_walk(name: str, seed: int) -> Duel:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("name", MODEL_FREE)
 def test_and_so_it_is_on_long_random_walks(name):
     for seed in range(WALKS):
         try:
@@ -253,4 +253,4 @@ def test_and_so_it_is_on_long_random_walks(name):
 
 
 def test_there_is_an_oracle_for_every_scheduler():
-    assert set(ORACLES) == set(SCHEDULERS)
+    assert set(ORACLES) == set(MODEL_FREE)

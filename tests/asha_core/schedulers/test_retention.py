@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from asha_core.messages import Failed, Finished, Job, Lost, Refined, Rejected, Report
-from asha_core.schedulers import SCHEDULERS
+from asha_core.schedulers import MODEL_FREE
 from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.retention import ENOUGH, KINDS, LEADERS, Retention, Stock
 from asha_core.schedulers.state import Status, TrialState
@@ -316,7 +316,7 @@ def happens(walk: Walk, draw: random.Random, trial: int) -> None:
         walk.report(trial, value)
 
 
-WALKS = [(name, seed) for name in SCHEDULERS for seed in range(12)]
+WALKS = [(name, seed) for name in MODEL_FREE for seed in range(12)]
 
 
 def begin(name: str, seed: int, budget: float = math.inf) -> tuple[Walk, random.Random]:

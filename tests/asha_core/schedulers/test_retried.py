@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from asha_core.messages import Failed, Rejected, Retried, Verdict
-from asha_core.schedulers import SCHEDULERS
+from asha_core.schedulers import MODEL_FREE
 from asha_core.schedulers.state import Status
 from tests.asha_core.schedulers.helpers import fingerprint, make, tell
 
-every = pytest.mark.parametrize("name", SCHEDULERS)
+every = pytest.mark.parametrize("name", MODEL_FREE)
 
 
 def of_which_the_first_failed(name, max_trials, **settings):

@@ -9,7 +9,7 @@ import pytest
 
 from asha_core.errors import SettingError
 from asha_core.messages import Failed, Finished, Lost, Refined, Rejected, Report, Retried
-from asha_core.schedulers import SCHEDULERS, scheduler_class
+from asha_core.schedulers import MODEL_FREE, scheduler_class
 from asha_core.schedulers.asha import ASHA
 from asha_core.schedulers.forecast import Forecast
 from asha_core.searchers.base import Searcher
@@ -180,7 +180,7 @@ def walk(name: str, seed: int) -> tuple[list, Learner]:
     raise AssertionError("the search does not end")
 
 
-@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("name", MODEL_FREE)
 @pytest.mark.parametrize("seed", range(3))
 def test_what_was_asked_and_told_again_is_proposed_and_heard_again(name, seed):
     history, heard = walk(name, seed)
@@ -196,7 +196,7 @@ def test_what_was_asked_and_told_again_is_proposed_and_heard_again(name, seed):
     assert len({repr(configuration) for _, configuration, _, _ in heard.heard}) > 10
 
 
-@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("name", MODEL_FREE)
 def test_a_rehearsal_neither_asks_nor_tells_the_searcher_of_the_search(name):
     class Watched(Learner):
         asked = 0

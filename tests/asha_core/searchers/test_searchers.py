@@ -6,7 +6,7 @@ import pytest
 
 from asha_core.errors import ConfigurationError, SettingError, SpaceError
 from asha_core.messages import Failed, Rejected, Report
-from asha_core.schedulers import SCHEDULERS, scheduler_class
+from asha_core.schedulers import MODEL_FREE, scheduler_class
 from asha_core.searchers import SEARCHERS, make_searcher
 from asha_core.searchers.grid import GridSearch, configurations
 from asha_core.searchers.listed import Listed
@@ -89,7 +89,7 @@ def bad_luck(job):
 
 
 @pytest.mark.parametrize("outcome", [lambda job: None, bad_luck])
-@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("name", MODEL_FREE)
 @pytest.mark.parametrize(
     "make", [MAKE["grid"], lambda seed: Listed(POINTS, RandomSearch(DISCRETE, 0), only=True)]
 )
@@ -104,7 +104,7 @@ def test_a_search_ends_with_the_configurations_that_there_are(make, name, outcom
     assert scheduler.ask() is None
 
 
-@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("name", MODEL_FREE)
 @pytest.mark.parametrize(("max_trials", "size"), [(5, 20), (20, 5), (7, 7)])
 def test_a_search_ends_at_the_smaller_of_its_limits(name, max_trials, size):
     space = SearchSpace({"n": Int(1, size)})

@@ -11,7 +11,7 @@ import pytest
 
 from asha_core import ASHA
 from asha_core.errors import ConfigurationError, SettingError, SpaceError
-from asha_core.schedulers import SCHEDULERS, scheduler_class
+from asha_core.schedulers import MODEL_FREE, scheduler_class
 from asha_core.searchers.listed import Listed
 from asha_core.searchers.random_search import RandomSearch
 from asha_core.space import Choice, Configuration, Constant, Float, Int, SearchSpace
@@ -172,7 +172,7 @@ def test_a_missing_key_names_those_that_there_are() -> None:
         config[3]  # type: ignore[index]
 
 
-@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("name", MODEL_FREE)
 def test_a_scheduler_and_a_searcher_take_a_plain_dictionary(name: str) -> None:
     kind = scheduler_class(name)
     made, alike = kind(NESTED, seed=3), kind(SPACE, seed=3)

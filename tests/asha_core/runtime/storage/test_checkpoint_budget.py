@@ -17,7 +17,7 @@ from asha_core.runtime.observers import Observer, SearchView
 from asha_core.runtime.storage.checkpoint_budget import CheckpointPruner
 from asha_core.runtime.storage.results import write_best_note
 from asha_core.runtime.storage.run_directory import RunDirectory
-from asha_core.schedulers import SCHEDULERS, scheduler_class
+from asha_core.schedulers import MODEL_FREE, scheduler_class
 from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.retention import KINDS
 from asha_core.schedulers.state import Status
@@ -268,7 +268,7 @@ def test_events_of_no_trial_are_nothing_to_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("name", MODEL_FREE)
 @pytest.mark.parametrize("budget", [3, 8, 20])
 def test_in_every_search_the_budget_is_kept_or_only_what_is_needed_is_left(
     name: str, budget: int, tmp_path: Path

@@ -1,0 +1,56 @@
+"""The models of model-based schedulers and searchers: the pure core sees no more of them than stands here.
+
+This is the one place in the core that may load numpy, torch, gpytorch and optuna, start a thread or read a
+clock. Nothing of that is loaded before a scheduler or searcher that needs it is made: the pure core imports
+this module alone, and ``load`` imports the others.
+
+What a model must keep to, so that a search can be resumed from its journal:
+
+* Its answers are a function of how it was made and of what it was told, in that order: not of time, of the
+  number of threads, or of a global random state, which it neither reads nor changes.
+* What it computes beside the search, in a thread, takes effect at a point that is counted in what it was
+  told: it is waited for there if it is not ready.
+* To ask it changes nothing that a later answer depends on.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Sequence
+from typing import Any
+
+from asha_core.errors import SettingError, nearest
+
+# by name: where it is, and which libraries of the extra ``bo`` it needs
+SURROGATES: dict[str, tuple[str, tuple[str, ...]]] = {}
+
+
+def load(name: str, what: str) -> Any:
+    """The class of a model, by its name.
+
+    Args:
+        what: who needs it, for the error, such as ``scheduler dyhpo``.
+    Raises:
+        SettingError: a library that it needs is not installed, or there is no model of that name.
+    """
+    if name not in SURROGATES:
+        raise SettingError(f"unknown surrogate {name!r}{nearest(name, SURROGATES)}")
+    path, needed = SURROGATES[name]
+    check_installed(needed, what)
+    module, _, kind = path.partition(":")
+    return getattr(importlib.import_module(module), kind)
+
+
+def check_installed(libraries: Sequence[str], what: str) -> None:
+    """Raise ``SettingError`` if a library of the extra ``bo`` is missing; none of them is loaded.
+
+    Args:
+        what: who needs them.
+    """
+    missing = [library for library in libraries if importlib.util.find_spec(library) is None]
+    if missing:
+        are = "which is" if len(missing) == 1 else "which are"
+        raise SettingError(
+            f"{what} needs {' and '.join(missing)}, {are} not installed: pip install 'asha-core[bo]'"
+        )

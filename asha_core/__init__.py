@@ -24,6 +24,8 @@ _HOME = {
     "Configuration": "asha_core.space",
     "ConfigurationError": "asha_core.errors",
     "Constant": "asha_core.space",
+    "Curves": "asha_core.simulation.curves",
+    "CurvesError": "asha_core.errors",
     "Executor": "asha_core.runtime.executor",
     "Failed": "asha_core.messages",
     "Finished": "asha_core.messages",
@@ -64,6 +66,7 @@ _HOME = {
     "TrialView": "asha_core.searchers.base",
     "Verdict": "asha_core.messages",
     "WorkerReady": "asha_core.runtime.executor",
+    "simulate": "asha_core.simulation.simulate",
     "tune": "asha_core.launch.tuning",
 }
 
@@ -72,6 +75,7 @@ __all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604 - strings, built from
 if TYPE_CHECKING:
     from asha_core.errors import AshaError as AshaError
     from asha_core.errors import ConfigurationError as ConfigurationError
+    from asha_core.errors import CurvesError as CurvesError
     from asha_core.errors import SettingError as SettingError
     from asha_core.errors import SpaceError as SpaceError
     from asha_core.launch.result import Result as Result
@@ -113,6 +117,8 @@ if TYPE_CHECKING:
     from asha_core.searchers.listed import Listed as Listed
     from asha_core.searchers.quasi_random import QuasiRandomSearch as QuasiRandomSearch
     from asha_core.searchers.random_search import RandomSearch as RandomSearch
+    from asha_core.simulation.curves import Curves as Curves
+    from asha_core.simulation.simulate import simulate as simulate
     from asha_core.space import Choice as Choice
     from asha_core.space import Configuration as Configuration
     from asha_core.space import Constant as Constant

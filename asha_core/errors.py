@@ -67,6 +67,10 @@ class ResultsError(AshaError):
     """A results directory cannot be used."""
 
 
+class CurvesError(AshaError):
+    """A table of learning curves cannot be made, read or written."""
+
+
 class JournalError(AshaError):
     """A journal cannot be read."""
 

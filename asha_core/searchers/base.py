@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from asha_core.arguments import instance, integer
 from asha_core.errors import SettingError
@@ -28,6 +28,14 @@ class TrialView(Protocol):
     @property
     def configuration(self) -> Configuration:
         """What it trains with: what was proposed, or what a warm start has made of that."""
+
+
+@runtime_checkable
+class DrawsFromAnother(Protocol):
+    """A searcher that chooses among what another one proposes, which can be replaced before it begins."""
+
+    def draw_from(self, base: Searcher) -> None:
+        """Choose among the proposals of ``base`` from now on; before the first proposal."""
 
 
 class Searcher(ABC):

@@ -15,7 +15,7 @@ import asha_core
 
 HEAVY = ("torch", "numpy", "rich", "scipy", "yaml", "asha_core.cli")
 # tune puts the engine, the tasks and the workers together
-ENGINE = {"tune", "Result"}
+ENGINE = {"Curves", "simulate", "tune", "Result"}
 # what the engine says to those who watch it, or run its jobs
 ENGINE |= {"Executor", "Notice", "Observer", "Outcome", "Retired", "SearchView", "SlotView", "WorkerReady"}
 

@@ -1,0 +1,1 @@
+"""Searches in virtual time: recorded learning curves stand in the place of training."""

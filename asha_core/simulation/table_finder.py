@@ -1,0 +1,58 @@
+"""Which row of a table a trial trains by."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from asha_core.messages import Job
+from asha_core.searchers.base import Searcher
+from asha_core.simulation.curve import Curve
+from asha_core.space import Configuration
+
+
+class Rows(Protocol):
+    """A table's rows, by number and by configuration."""
+
+    def curve(self, arm: str, row: int) -> Curve:
+        """The curve of a row under an arm."""
+        ...
+
+    def row_of(self, configuration: Configuration, arm: str | None = None) -> int | None:
+        """The row with this very configuration."""
+        ...
+
+    def nearest(self, configuration: Configuration) -> int:
+        """The row with the nearest one."""
+        ...
+
+
+class TableFinder:
+    """Finds the curves of one search's trials: by the row that its searcher drew, else by configuration.
+
+    Attributes:
+        nearest: how many trials were answered by the nearest row, since the table lacks their configuration.
+    """
+
+    def __init__(self, curves: Rows, arm: str, searcher: Searcher) -> None:
+        self._curves = curves
+        self._arm = arm
+        self._row = getattr(searcher, "row", None)  # a table's own searcher, or one that draws from it
+        self._found: dict[int, Curve] = {}
+        self.nearest = 0
+
+    def __call__(self, job: Job) -> Curve:
+        """The curve of the job's trial."""
+        curve = self._found.get(job.trial)
+        if curve is None:
+            curve = self._found[job.trial] = self._curves.curve(self._arm, self.row_of(job))
+        return curve
+
+    def row_of(self, job: Job) -> int:
+        """The row that the job's trial trains by."""
+        if self._row is not None:
+            return int(self._row(job.trial))
+        row = self._curves.row_of(job.configuration, self._arm)
+        if row is None:
+            self.nearest += 1
+            row = self._curves.nearest(job.configuration)
+        return row

@@ -1,0 +1,183 @@
+"""Workers that take no real time: what becomes of each job, and at which virtual moment."""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+from heapq import heappop, heappush, heapreplace
+
+from asha_core.errors import SettingError
+from asha_core.messages import Event, Failed, Finished, Job, Refined, Rejected, Report
+from asha_core.schedulers.base import Scheduler
+from asha_core.simulation.curve import Curve, CurveSource, Finder
+
+_NOT_BEGUN = -1  # where a job is before the warm start has ended
+
+
+class _Running:
+    """One slot's job."""
+
+    __slots__ = ("curve", "end", "job", "place")
+
+    def __init__(self, job: Job, curve: Curve, place: int, end: int) -> None:
+        self.job = job
+        self.curve = curve
+        self.place = place  # of the unit that it trains, in the curve's arrays
+        self.end = end  # how many of the curve's units there are up to the job's last
+
+
+class VirtualWorkers:
+    """Slots that run jobs in virtual time, by recorded curves.
+
+    Everything that happens at one moment is told before a free slot is given another job; what happens at one
+    moment is told in the order in which it began.
+
+    Args:
+        count: slots.
+        find: the curve of a job's trial.
+    """
+
+    def __init__(self, count: int, find: Finder) -> None:
+        self._find = find
+        self._slots: list[_Running | None] = [None] * count
+        self._heap: list[tuple[float, int, int]] = []  # (when its next event is due, order, slot)
+        self._order = 0
+        self.free = list(range(count))  # in order
+        self.unknown = 0  # trials whose curves were not recorded as far as they were to train
+
+    def submit(self, job: Job, slot: int, now: float) -> None:
+        """A free slot begins a job at ``now``."""
+        self.free.remove(slot)
+        curve = self._find(job)
+        units = curve.units
+        place = bisect_right(units, job.start)
+        running = _Running(job, curve, place, bisect_right(units, job.until))
+        self._slots[slot] = running
+        if job.refine and (curve.refined is not None or curve.ended == "rejected"):
+            running.place = _NOT_BEGUN
+            self._push(now + curve.warm_seconds, slot)
+        elif place < running.end:
+            self._push(now + curve.seconds[place], slot)
+        else:
+            self._push(now, slot)
+
+    def _push(self, when: float, slot: int) -> None:
+        self._order += 1
+        heappush(self._heap, (when, self._order, slot))
+
+    def next_time(self) -> float | None:
+        """When the next event is due; None: nothing runs."""
+        return self._heap[0][0] if self._heap else None
+
+    def pop(self, now: float = 0.0) -> tuple[float, list[Event]]:
+        """The events of the next moment at which there are any.
+
+        Args:
+            now: until when nobody has looked: what was due before is told now, too.
+        Returns:
+            That moment, or ``now`` if it is over; and its events in order.
+        """
+        heap, slots = self._heap, self._slots
+        moment = max(now, heap[0][0])
+        events: list[Event] = []
+        while heap and heap[0][0] <= moment:
+            when, _, slot = heap[0]
+            running = slots[slot]
+            assert running is not None
+            place, curve = running.place, running.curve
+            if not 0 <= place < running.end:
+                self._odd(running, when, slot, events)
+                continue
+            job = running.job
+            resource = curve.units[place]
+            metrics = curve.metrics
+            events.append(
+                Report(
+                    job.trial,
+                    job.attempt,
+                    resource,
+                    curve.values[place],
+                    curve.seconds[place],
+                    {name: values[place] for name, values in metrics.items()},
+                )
+                if metrics
+                else Report(job.trial, job.attempt, resource, curve.values[place], curve.seconds[place])
+            )
+            running.place = place = place + 1
+            if resource == job.until:
+                self._close(slot)
+            elif place < running.end:
+                self._order += 1
+                heapreplace(heap, (when + curve.seconds[place], self._order, slot))
+            else:
+                self._odd(running, when, slot, events)
+        return moment, events
+
+    def _odd(self, running: _Running, when: float, slot: int, events: list[Event]) -> None:
+        """What is no unit: the end of a warm start, or the end of the curve."""
+        job, curve = running.job, running.curve
+        if running.place == _NOT_BEGUN:
+            if curve.ended == "rejected":
+                events.append(Rejected(job.trial, curve.why, curve.warm_seconds))
+                self._close(slot)
+                return
+            assert curve.refined is not None
+            told = {"recorded": True, "mini_batches": curve.warm_batches}
+            events.append(Refined(job.trial, curve.refined, curve.warm_seconds, told))
+            running.place = 0
+            self._order += 1
+            first = curve.seconds[0] if running.end else 0.0
+            heapreplace(self._heap, (when + first, self._order, slot))
+            return
+        if curve.ended == "failed" or not curve.units:
+            events.append(Failed(job.trial, job.attempt, curve.why or "it failed when it was recorded"))
+        else:
+            self.unknown += curve.ended != "finished"
+            events.append(Finished(job.trial, job.attempt, curve.units[-1]))
+        self._close(slot)
+
+    def _close(self, slot: int) -> None:
+        """The job at the top of the heap is over."""
+        heappop(self._heap)
+        self._slots[slot] = None
+        insort(self.free, slot)
+
+    def job(self, slot: int) -> Job | None:
+        """What runs in a slot."""
+        running = self._slots[slot]
+        return None if running is None else running.job
+
+    def kill(self, slot: int) -> None:
+        """End a slot's job at once, without an event."""
+        self._heap = [entry for entry in self._heap if entry[2] != slot]
+        self._heap.sort()
+        if self._slots[slot] is not None:
+            self._slots[slot] = None
+            insort(self.free, slot)
+
+
+def check_fits(scheduler: Scheduler, curves: CurveSource) -> None:
+    """Raise ``SettingError`` if the scheduler's search cannot be one over these curves."""
+    if scheduler.space != curves.space:
+        raise SettingError(
+            "the scheduler has another space than the curves: make it with that of the curves, "
+            f"ASHA(curves.space, ...), which has {', '.join(curves.space.names)}"
+        )
+    if scheduler.mode != curves.mode:
+        raise SettingError(
+            f"the scheduler has mode {scheduler.mode!r}, and the curves are of {curves.metric}, "
+            f"mode {curves.mode!r}: give mode={curves.mode!r}"
+        )
+    missing = [level for level in scheduler.levels if level not in curves.units]
+    if missing:
+        raise SettingError(
+            f"trials are compared at {curves.unit} {', '.join(map(str, scheduler.levels))}, and the curves "
+            f"have no value at {', '.join(map(str, missing))}; they have {_listed(curves.units)}: choose "
+            "min_resource, max_resource and reduction_factor so that all are there"
+        )
+
+
+def _listed(units: tuple[int, ...]) -> str:
+    first, last = units[0], units[-1]
+    if units == tuple(range(first, last + 1)):
+        return f"{first} to {last}"
+    return ", ".join(map(str, units))

@@ -158,7 +158,7 @@ class Curves:
         count = int(self.length[arm, row])
         units = self.units[:count]
         if self.seconds is None:
-            seconds = [float(now - before) for before, now in zip((0, *units), units, strict=False)]
+            seconds = self._untimed[:count]
         else:
             seconds = self.seconds[arm, row, :count].tolist()
         return Curve(
@@ -198,6 +198,10 @@ class Curves:
         """The row with the nearest configuration, by Euclid's distance in the unit cube; first of equals."""
         here = np.array(self.space.to_unit(configuration))
         return int(np.argmin(((self._points - here) ** 2).sum(axis=1)))
+
+    @cached_property
+    def _untimed(self) -> list[float]:
+        return np.diff(self.units, prepend=0).astype(np.float64).tolist()
 
     @cached_property
     def _as_drawn(self) -> dict[Configuration, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from typing import Any
 
 from asha_core.messages import Job
@@ -48,21 +47,6 @@ def planned_at_the_top(scheduler: Scheduler, trials: int) -> int:
     brackets = scheduler.largest_brackets(trials)
     rungs = bracket_rungs(brackets, scheduler.reduction_factor, scheduler.survivors)
     return sum(rung.trials for rung in rungs if rung.level == scheduler.levels[-1])
-
-
-def in_time(scheduler: Scheduler, value, workers: int) -> None:
-    """Run a search on workers that take as long for a unit as each other."""
-    running: list[tuple[int, int, Job]] = []
-    now = count = 0
-    while True:
-        while len(running) < workers and (job := scheduler.ask()) is not None:
-            count += 1
-            heapq.heappush(running, (now + job.until - job.start, count, job))
-        if not running:
-            return
-        now, _, job = heapq.heappop(running)
-        for unit in range(job.start + 1, job.until + 1):
-            tell(scheduler, job, value(job.trial, unit), unit)
 
 
 def up(trial: int, *levels: int) -> list[Step]:

@@ -7,11 +7,13 @@ from statistics import fmean
 
 import pytest
 
+from asha_core import Curves, RandomSearch, simulate
 from asha_core.schedulers import MODEL_FREE
 from asha_core.schedulers.brackets import bracket_rungs
 from asha_core.schedulers.forecast import Forecast
-from tests.asha_core.schedulers.helpers import fingerprint, in_time, make, planned_at_the_top
+from tests.asha_core.schedulers.helpers import SPACE, fingerprint, make, planned_at_the_top
 
+ROWS = [RandomSearch(SPACE, 0).propose(trial) for trial in range(500)]
 EXACT = ("sh", "sync-hyperband", "random")
 
 
@@ -20,7 +22,8 @@ def searched(name, trials, seed, **settings):
     generator = random.Random(seed)
     level = [generator.random() for _ in range(trials)]
     scheduler = make(name, max_trials=trials, seed=seed, **settings)
-    in_time(scheduler, lambda trial, _: level[trial], 8)
+    curves = Curves.from_arrays(SPACE, ROWS[:trials], [[each] * scheduler.levels[-1] for each in level])
+    simulate(scheduler, curves, workers=8)
     return scheduler
 
 

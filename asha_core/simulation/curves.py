@@ -157,10 +157,8 @@ class Curves:
     def _made(self, arm: int, row: int) -> Curve:
         count = int(self.length[arm, row])
         units = self.units[:count]
-        if self.seconds is None:
-            seconds = self._untimed[:count]
-        else:
-            seconds = self.seconds[arm, row, :count].tolist()
+        known = self.seconds
+        seconds = self._untimed[:count] if known is None else known[arm, row, :count].tolist()
         return Curve(
             units,
             self.value[arm, row, :count].tolist(),

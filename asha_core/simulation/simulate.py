@@ -10,7 +10,8 @@ from typing import Literal, TypeVar
 
 from asha_core.arguments import instance, integer, number
 from asha_core.errors import SettingError, nearest
-from asha_core.messages import Event, Job, Refined, Rejected, Report
+from asha_core.messages import Event, Finished, Job, Refined, Rejected, Report
+from asha_core.runtime.early_end import Patience
 from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.state import Best
 from asha_core.searchers.base import DrawsFromAnother
@@ -28,12 +29,12 @@ class Simulated:
 
     Attributes:
         scheduler: as the search left it.
-        reason: how it ended: "complete", "budget" or "target" (``stop_at`` was reached).
+        reason: how it ended: "complete", "budget", "stop_at" or "patience", as in ``Outcome``.
         seconds: virtual time that it took; units of resource where the curves have no seconds.
         units: units of resource that were trained.
         warm_start_seconds: spent by warm starts, over all slots.
-        times, values, spent, by: each improvement of the best value: when, what, after how many units of all
-            trials together, and by which trial.
+        times, values, spent, warmed, by: each improvement of the best value: when, what, after how many units
+            and seconds of warm starts of all trials together, and by which trial.
         nearest: trials that proposed what the table lacks, and were answered by the nearest configuration.
         unknown: trials that were to train further than their curves were recorded: their last value stood in.
     """
@@ -45,6 +46,7 @@ class Simulated:
     times: list[float] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
     spent: list[int] = field(default_factory=list)
+    warmed: list[float] = field(default_factory=list)
     by: list[int] = field(default_factory=list)
     nearest: int = 0
     unknown: int = 0
@@ -81,6 +83,7 @@ def simulate(
     arm: str | None = None,
     budget: float | None = None,
     stop_at: float | None = None,
+    patience: Patience | str | int | None = None,
     decision_seconds: Decisions = 0.0,
 ) -> Simulated:
     """Run a search over recorded curves in virtual time.
@@ -95,7 +98,9 @@ def simulate(
         workers: slots.
         arm: whose curves, one of ``curves.arms``; by default the first.
         budget: virtual seconds after which it ends; None: when nothing is left to do.
-        stop_at: a value that is good enough.
+        stop_at: a value that is good enough: it ends there.
+        patience: it ends when the best has not improved for so many results (a trial gives one each time it
+            completes a rung), or for such a time: 50, or "2h".
         decision_seconds: what each decision takes of virtual time, in which nothing else is decided;
             "measured": as long as it really takes, and then no two searches are quite alike.
     Raises:
@@ -116,9 +121,15 @@ def simulate(
     arm = checked_arm(curves, arm)
     draw_from(scheduler, curves)
     find = curves.finder(arm, scheduler.searcher)
-    search = _Search(scheduler, VirtualWorkers(workers, find), decision_seconds)
-    deadline = math.inf if budget is None else number("budget", budget)
-    search.run(deadline, None if stop_at is None else number("stop_at", stop_at))
+    search = _Search(
+        scheduler,
+        VirtualWorkers(workers, find),
+        math.inf if budget is None else number("budget", budget),
+        None if stop_at is None else number("stop_at", stop_at),
+        Patience() if patience is None else Patience.read(patience),
+        decision_seconds,
+    )
+    search.run()
     search.found.nearest = find.nearest
     return search.found
 
@@ -126,35 +137,59 @@ def simulate(
 class _Search:
     """The loop: everything that happens at a moment is told, then free slots are given jobs."""
 
-    def __init__(self, scheduler: Scheduler, slots: VirtualWorkers, decision_seconds: Decisions) -> None:
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        slots: VirtualWorkers,
+        deadline: float,
+        stop_at: float | None,
+        patience: Patience,
+        decision_seconds: Decisions,
+    ) -> None:
         self.found = Simulated(scheduler)
         self._scheduler = scheduler
         self._slots = slots
+        self._deadline = deadline
+        self._stop_at = stop_at
+        self._patience = patience
         self._timed = None if decision_seconds == 0 else _Timed(scheduler, decision_seconds)
         self._ask = scheduler.ask if self._timed is None else self._timed.ask
         self._tell = scheduler.tell if self._timed is None else self._timed.tell
         self._now = 0.0
+        self._since = math.inf  # when the best was found
+        self._results = 0  # since then
 
-    def run(self, deadline: float, stop_at: float | None) -> None:
-        """Until nothing is left to do, the deadline, or a best value that is good enough."""
-        found, slots, scheduler = self.found, self._slots, self._scheduler
-        sign = 1.0 if scheduler.mode == "max" else -1.0
-        while True:
+    def run(self) -> None:
+        """Until nothing is left to do, the deadline, a best value that is good enough, or no better one."""
+        found, slots = self.found, self._slots
+        while (reason := self._why_over()) is None:
             if slots.free:
                 self._hand_out()
             due = slots.next_time()
             if due is None:
+                reason = "complete"
                 break
-            if max(due, self._now) > deadline:
-                found.reason, self._now = "budget", deadline
+            if max(due, self._now) > (last := self._last()):
+                self._now = last
+                reason = "budget" if last == self._deadline else "patience"
                 break
             self._now, events = slots.pop(self._now)
             self._take_in(events)
-            best = scheduler.best
-            if stop_at is not None and best is not None and sign * best.value >= sign * stop_at:
-                found.reason = "target"
-                break
-        found.seconds, found.unknown = self._now, slots.unknown
+        found.reason, found.seconds, found.unknown = reason, self._now, slots.unknown
+
+    def _last(self) -> float:
+        """Until when it goes on if no better value is found."""
+        seconds = self._patience.seconds
+        return self._deadline if seconds is None else min(self._deadline, self._since + seconds)
+
+    def _why_over(self) -> str | None:
+        """Why it ends although there is more to do; None: it does not."""
+        best, stop_at = self._scheduler.best, self._stop_at
+        sign = 1.0 if self._scheduler.mode == "max" else -1.0
+        if stop_at is not None and best is not None and sign * best.value >= sign * stop_at:
+            return "stop_at"
+        results = self._patience.results
+        return "patience" if results is not None and self._results >= results else None
 
     def _hand_out(self) -> None:
         slots, ask, timed = self._slots, self._ask, self._timed
@@ -167,22 +202,35 @@ class _Search:
             slots.submit(job, slots.free[0], self._now)
 
     def _take_in(self, events: list[Event]) -> None:
-        tell, scheduler = self._tell, self._scheduler
+        tell, scheduler, counted = self._tell, self._scheduler, self._patience.results is not None
         best = scheduler.best
         for event in events:
             tell(event)
             if scheduler.best is not best:
                 best = scheduler.best
-                assert best is not None
-                found = self.found
-                found.times.append(self._now)
-                found.values.append(best.value)
-                found.spent.append(scheduler.units)
-                found.by.append(best.trial)
+                self._note(best)
             elif type(event) is not Report and isinstance(event, Refined | Rejected):
                 self.found.warm_start_seconds += event.seconds
+            elif counted and best is not None and _is_result(event, scheduler):
+                self._results += 1
         if self._timed is not None:
             self._now += self._timed.taken()
+
+    def _note(self, best: Best | None) -> None:
+        assert best is not None
+        found, self._since, self._results = self.found, self._now, 0
+        found.times.append(self._now)
+        found.values.append(best.value)
+        found.spent.append(self._scheduler.units)
+        found.warmed.append(found.warm_start_seconds)
+        found.by.append(best.trial)
+
+
+def _is_result(event: Event, scheduler: Scheduler) -> bool:
+    """Whether a trial has completed a rung."""
+    if isinstance(event, Report):
+        return event.resource == scheduler.trials[event.trial].until
+    return isinstance(event, Finished)
 
 
 class _Timed:

@@ -114,9 +114,19 @@ def test_time_to_target_and_budget() -> None:
     stopped = simulate(FullTraining(SPACE, max_resource=3), curves, budget=2.5)
     assert (stopped.reason, stopped.seconds) == ("budget", 2.5)
     enough = simulate(FullTraining(SPACE, max_resource=3), curves, stop_at=0.3)
-    assert enough.reason == "target"
+    assert enough.reason == "stop_at"
     assert enough.best is not None
     assert enough.best.value >= 0.3
+
+
+def test_patience() -> None:
+    curves = table([[3.0, 2.0, 1.0, 1.0]] * 3)  # the first value is the best; a rung is completed at 1, 2, 4
+    found = simulate(ASHA(SPACE, max_resource=4, reduction_factor=2), curves, patience=2)
+    assert (found.reason, found.seconds, found.times) == ("patience", 3.0, [1.0])
+    found = simulate(FullTraining(SPACE, max_resource=4), curves, patience="6s")
+    assert (found.reason, found.seconds) == ("patience", 7.0)
+    found = simulate(FullTraining(SPACE, max_resource=4), curves, patience="1h", budget=5)
+    assert (found.reason, found.seconds) == ("budget", 5)
 
 
 def test_ended_curves() -> None:

@@ -87,6 +87,7 @@ class Replicate(Planned, FromManifest):
     torn: bool  # the journal's last line was
     schema: int  # of the journal
     sessions: int  # engines that worked at it
+    met: int = 0  # of a simulated search: how many of its ``drawn_rows``, from the first on, played a part
 
     @property
     def settings(self) -> dict[str, Any]:

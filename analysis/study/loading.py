@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,14 @@ from asha_core.errors import ResultsError, SettingError, nearest
 from asha_core.runtime.budget import Measure
 
 Pair = tuple[Replicate, Replicate]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Where the configurations of a group's simulated searches come from: see ``drawn_rows``."""
+
+    seed: int  # of the study
+    configurations: int  # rows of the table
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,7 @@ class Study:
     problems: list[Problem]  # all that is to be said of the runs; see ``KINDS``
     # (group, arm, seed) that are no pair with the baseline, since they ran on other hardware
     apart: frozenset[tuple[str, str, int]] = frozenset()
+    drawn: Mapping[str, Drawn] = field(default_factory=dict)  # of groups whose searches were simulated
 
     @property
     def groups(self) -> list[str]:

@@ -10,7 +10,7 @@ def drawn_rows(seed: int, search: int, rows: int) -> list[int]:
     """As many rows as a table has, drawn with replacement, in the order in which a search meets them.
 
     They depend on (seed, search) alone, so all arms and schedulers meet the same. The first m of them are m
-    independent draws, whatever m is: see docs/decisions/0038.
+    independent draws, whatever m is: see decision 0038.
 
     Args:
         seed: the study's.

@@ -78,7 +78,13 @@ def test_no_text_lies_on_another_or_leaves_the_figure(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("size", [figures.SIZE, figures.COLUMN], ids=["page", "column"])
+@pytest.mark.parametrize(
+    "size",
+    [
+        pytest.param(figures.SIZE, id="page", marks=pytest.mark.slow),
+        pytest.param(figures.COLUMN, id="column"),
+    ],
+)
 @pytest.mark.parametrize("name", OTHERS)
 def test_no_text_of_the_other_figures_lies_on_another(
     name: str, size: tuple[float, float], monkeypatch: pytest.MonkeyPatch

@@ -162,7 +162,7 @@ class SchedulerMachine(RuleBasedStateMachine):
 def test_each_decision_is_the_one_that_the_rules_ask_for(name):
     machine = type(f"{ORACLES[name].__name__}Machine", (SchedulerMachine,), {"name": name})
     # what fails is not made smaller, which can take minutes
-    quick = settings(max_examples=30, stateful_step_count=30, deadline=None, phases=[Phase.generate])
+    quick = settings(max_examples=15, stateful_step_count=30, deadline=None, phases=[Phase.generate])
     run_state_machine_as_test(machine, settings=quick)
 
 

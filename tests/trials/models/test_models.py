@@ -50,6 +50,12 @@ FORMS: dict[str, Form] = {
     "vit-small": ("vit-small", 10, 3, 80, {}),
 }
 
+# of the same code as others, on another number of blocks or channels
+ALIKE = (
+    *("resnet32", "resnet44", "resnet56", "resnet20, grey", "resnet20, projection", "vit-tiny, grey"),
+    "vit-small",
+)
+
 
 def fresh(form: Form, device: str = "cpu") -> nn.Module:
     name, classes, channels, size, settings = form
@@ -85,7 +91,13 @@ class Made:
         return other
 
 
-@pytest.fixture(scope="module", params=FORMS.values(), ids=FORMS)
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(form, id=name, marks=[pytest.mark.slow] if name in ALIKE else [])
+        for name, form in FORMS.items()
+    ],
+)
 def made(request: pytest.FixtureRequest) -> Made:
     """One for all tests of a form: they leave its weights as they are."""
     return Made.of(request.param)

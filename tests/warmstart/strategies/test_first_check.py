@@ -44,7 +44,7 @@ def test_a_right_derivative_is_never_called_wrong(
     kind: str, variation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     verdicts = []
-    for seed in range(12):
+    for seed in range(6):  # each precision with each optimiser
         monkeypatch.setattr(first_check, "_judgements", {})
         precision, mixed = PRECISIONS[seed % 3]
         optimizer = (sgd, adamw)[seed % 2]
@@ -53,7 +53,7 @@ def test_a_right_derivative_is_never_called_wrong(
         assert "fallback" not in found
         verdicts.append(found["check"]["verdict"])
     assert "disagrees" not in verdicts
-    assert verdicts.count("agrees") >= 6
+    assert verdicts.count("agrees") >= 3
 
 
 @pytest.mark.parametrize("variation", ["ohgw-1step", "ohgw-trust", "ohgw-3step", "trust-flipped"])

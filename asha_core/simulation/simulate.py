@@ -33,8 +33,8 @@ class Simulated:
         seconds: virtual time that it took; units of resource where the curves have no seconds.
         units: units of resource that were trained.
         warm_start_seconds: spent by warm starts, over all slots.
-        times, values, spent, warmed, by: each improvement of the best value: when, what, after how many units
-            and seconds of warm starts of all trials together, and by which trial.
+        times, values, spent, warmed, begun, by: each improvement of the best value: when, what, after how
+            many units and seconds of warm starts of all trials, when how many had begun, and by which one.
         nearest: trials that proposed what the table lacks, and were answered by the nearest configuration.
         unknown: trials that were to train further than their curves were recorded: their last value stood in.
     """
@@ -47,6 +47,7 @@ class Simulated:
     values: list[float] = field(default_factory=list)
     spent: list[int] = field(default_factory=list)
     warmed: list[float] = field(default_factory=list)
+    begun: list[int] = field(default_factory=list)
     by: list[int] = field(default_factory=list)
     nearest: int = 0
     unknown: int = 0
@@ -223,6 +224,7 @@ class _Search:
         found.values.append(best.value)
         found.spent.append(self._scheduler.units)
         found.warmed.append(found.warm_start_seconds)
+        found.begun.append(len(self._scheduler.trials))
         found.by.append(best.trial)
 
 

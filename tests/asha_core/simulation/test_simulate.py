@@ -110,6 +110,10 @@ def test_time_to_target_and_budget() -> None:
     curves = table([[0.1, 0.2, 0.9], [0.3, 0.4, 0.5]], [[1.0, 2.0, 3.0], [1.0, 1.0, 1.0]])
     found = simulate(FullTraining(SPACE, max_resource=3), curves)
     assert found.time_to(0.95) is None
+    assert (
+        len({*map(len, (found.times, found.values, found.spent, found.warmed, found.begun, found.by))}) == 1
+    )
+    assert found.begun[-1] == 2 or found.by[-1] == 0
     assert found.time_to(0.9) in (6.0, 9.0)
     stopped = simulate(FullTraining(SPACE, max_resource=3), curves, budget=2.5)
     assert (stopped.reason, stopped.seconds) == ("budget", 2.5)

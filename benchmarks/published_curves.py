@@ -10,6 +10,7 @@ The product names none of them. Their folders are those of the real data sets (`
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -137,3 +138,24 @@ def _each(cumulative: NDArray[Any]) -> NDArray[Any]:
     """(N, U) seconds of each unit from cumulative ones, which are made to grow."""
     grown: NDArray[Any] = np.maximum.accumulate(cumulative, axis=-1)
     return np.diff(grown, axis=-1, prepend=0.0)
+
+
+def lcbench_description(folder: Path, task: str) -> dict[str, Any]:
+    """How the surrogate behind ``lcbench`` is asked, for ``OnnxCurves``; its accuracies are in per cent."""
+    place = folder / "lc_lcbench_surrogate"
+    arrays = _arrays(place / "lcbench_surrogate.npz")
+    number = str(arrays["openml_task"][_names(arrays["tasks"]).index(task)])
+    names = ["batch_size", "learning_rate", "momentum", "weight_decay", "num_layers", "max_units"]
+    measures = ["val_accuracy", "val_cross_entropy", "val_balanced_accuracy", "test_cross_entropy"]
+    return {
+        "model": str(place / "model.onnx"),
+        "space": _space(arrays).to_dict(),
+        "inputs": {"x_cat": ["OpenML_task_id"], "x_cont": ["epoch", *names, "max_dropout"]},
+        "outputs": {"output": ["time", *measures, "test_balanced_accuracy"]},
+        "fidelity": "epoch",
+        "units": 52,
+        "metric": "val_accuracy",
+        "codes": json.loads((place / "encoding.json").read_text()),
+        "fixed": {"OpenML_task_id": number},
+        "seconds": "time",
+    }

@@ -26,6 +26,11 @@ def asha_test() -> int:
     return _command("asha-test", "final_test")
 
 
+def asha_curves() -> int:
+    """``asha-curves``; returns its exit status."""
+    return _command("asha-curves", "curves")
+
+
 def _command(name: str, module: str) -> int:
     try:
         main = import_module(f"asha_core.cli.{module}").main

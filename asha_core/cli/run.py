@@ -96,7 +96,7 @@ def _search(options: Mapping[str, Any], changes: Mapping[str, Any], results: Tex
         from asha_core.cli.warm_start_check import check_warm_start
 
         return check_warm_start(options, parts, results)
-    setup = _set_up(options, parts, changes)
+    setup = set_up(options, parts, changes)
     from asha_core.launch.launching import launch
 
     result = launch(replace(setup, directory=setup.directory.seen_from(here)), then_exit=True)
@@ -121,7 +121,7 @@ def _print_outcome(setup: Launch, result: Result, results: TextIO | None) -> Non
         say(f"asha-run: {why_ended(setup, result)}; go on with: {command}")
 
 
-def _set_up(options: Mapping[str, Any], parts: Parts, changes: Mapping[str, Any]) -> Launch:
+def set_up(options: Mapping[str, Any], parts: Parts, changes: Mapping[str, Any]) -> Launch:
     """The search with where it runs, when it stops and where it writes."""
     one_of("--progress", options["progress"], PROGRESS)
     scheduler, warm_start = parts.scheduler, parts.warm_start

@@ -65,23 +65,42 @@ class Curve:
 
 
 class CurveSource(Protocol):
-    """What a search can be simulated over: a table, or a model of one.
+    """What a search can be simulated over: a table, or a model of one."""
 
-    Attributes:
-        space: the search space.
-        metric, mode, unit: as a task has them.
-        arms: names of the warm starts whose curves it has.
-        units: resources at which there are values, growing.
-        timed: whether it knows seconds; without them each unit of resource takes one.
-    """
+    @property
+    def space(self) -> SearchSpace:
+        """The search space."""
+        ...
 
-    space: SearchSpace
-    metric: str
-    mode: str
-    unit: str
-    arms: tuple[str, ...]
-    units: tuple[int, ...]
-    timed: bool
+    @property
+    def metric(self) -> str:
+        """What a task calls its value."""
+        ...
+
+    @property
+    def mode(self) -> str:
+        """Whether larger values are better ("max") or smaller ("min")."""
+        ...
+
+    @property
+    def unit(self) -> str:
+        """What a unit of resource is called."""
+        ...
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Names of the warm starts whose curves it has."""
+        ...
+
+    @property
+    def units(self) -> tuple[int, ...]:
+        """Resources at which there are values, growing."""
+        ...
+
+    @property
+    def timed(self) -> bool:
+        """Whether it knows seconds; without them each unit of resource takes one."""
+        ...
 
     def searcher(self, seed: int) -> Searcher:
         """Where the configurations of a random search over it come from."""

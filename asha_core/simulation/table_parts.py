@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from asha_core.arguments import one_of, text
+from asha_core.arguments import instance, integer, one_of, shown, text
 from asha_core.errors import ConfigurationError, CurvesError
 from asha_core.simulation.curve import ENDED
 from asha_core.space import Configuration, SearchSpace
@@ -77,7 +78,7 @@ def table_parts(
         "metrics": {
             str(name): _like("metric " + str(name), each, shape) for name, each in (metrics or {}).items()
         },
-        "source": dict(source or {}),
+        "source": _source(source),
     }
 
 
@@ -91,6 +92,7 @@ def _arms(arms: Sequence[str]) -> tuple[str, ...]:
 
 
 def _configurations(space: SearchSpace, given: Sequence[Mapping[str, Any]]) -> tuple[Configuration, ...]:
+    instance("configurations", given, Sequence, "a list of configurations, each a mapping")
     rows = tuple(_configuration(space, each, f"configuration {row}") for row, each in enumerate(given))
     if not rows:
         raise CurvesError("the table is empty: give at least one configuration, with its curve")
@@ -123,11 +125,12 @@ def _like(name: str, given: ArrayLike, shape: tuple[int, ...]) -> Floats:
 
 
 def _units(units: Sequence[int] | None, count: int) -> tuple[int, ...]:
-    found = tuple(range(1, count + 1)) if units is None else tuple(int(unit) for unit in units)
+    given = list(range(1, count + 1)) if units is None else list(units)
+    found = tuple(integer(f"units[{place}]", unit, 1) for place, unit in enumerate(given))
     if len(found) != count:
         raise CurvesError(f"there are {len(found)} units, and {count} values a curve: give one for each")
-    if found[0] < 1 or any(now <= before for before, now in pairwise(found)):
-        raise CurvesError(f"units are {list(found)}: they must be integers from 1 on, and grow")
+    if any(now <= before for before, now in pairwise(found)):
+        raise CurvesError(f"units are {list(found)}: they must grow")
     return found
 
 
@@ -136,7 +139,10 @@ def _lengths(length: ArrayLike | None, values: Floats) -> NDArray[np.int32]:
     if length is None:
         known = ~np.isnan(values)
         return np.where(known.any(axis=2), units - known[..., ::-1].argmax(axis=2), 0).astype(np.int32)
-    found = np.broadcast_to(np.array(length, dtype=np.int32), (arms, rows)).copy()
+    found = _for_each("length", length, (arms, rows))
+    if found.dtype.kind not in "iu":
+        raise CurvesError(f"length is {shown(length)}: it must be how many units each curve has, an integer")
+    found = found.astype(np.int32)
     if found.min() < 0 or found.max() > units:
         raise CurvesError(f"length is {found.min()} to {found.max()}: it must be 0 to {units} for each curve")
     return found
@@ -145,16 +151,23 @@ def _lengths(length: ArrayLike | None, values: Floats) -> NDArray[np.int32]:
 def _ended(ended: ArrayLike | None, length: NDArray[np.int32], shape: tuple[int, ...]) -> NDArray[np.uint8]:
     if ended is None:
         return np.where(length == shape[2], _COMPLETE, _UNKNOWN).astype(np.uint8)
-    given = np.broadcast_to(np.array(ended), shape[:2])
-    if given.dtype.kind in "US":
-        names = {str(name) for name in np.unique(given)}
+    given = _for_each("ended", ended, shape[:2])
+    if given.dtype.kind in "USO":
+        names = {str(name) for name in given.ravel()}
         if not names <= set(ENDED):
             raise CurvesError(
                 f"ended has {', '.join(sorted(names - set(ENDED)))}: allowed: {', '.join(ENDED)}"
             )
-        return np.array([[ENDED.index(str(each)) for each in row] for row in given], dtype=np.uint8)
-    if given.min() < 0 or given.max() >= len(ENDED):
-        raise CurvesError(f"ended has {given.min()} to {given.max()}: it must be 0 to {len(ENDED) - 1}")
+        given = np.vectorize(lambda name: ENDED.index(str(name)), otypes=[np.uint8])(given)
+    if given.dtype.kind not in "iu" or given.min() < 0 or given.max() >= len(ENDED):
+        raise CurvesError(f"ended is {shown(ended)}: it must be 0 to {len(ENDED) - 1}, or {', '.join(ENDED)}")
+    short = (given == _COMPLETE) & (length < shape[2])
+    if short.any():
+        arm, row = (int(index) for index in np.argwhere(short)[0])
+        raise CurvesError(
+            f"the curve of arm {arm}, configuration {row} is complete, and has {length[arm, row]} of "
+            f"{shape[2]} units: give length where it diverged in its last units, or say how it ended"
+        )
     return given.astype(np.uint8)
 
 
@@ -173,14 +186,35 @@ def _seconds(given: ArrayLike, shape: tuple[int, ...], beyond: NDArray[np.bool_]
 def _warm(name: str, given: ArrayLike | None, shape: tuple[int, ...]) -> Floats:
     if given is None:
         return np.zeros(shape[:2])
-    found = np.broadcast_to(_numbers(name, given), shape[:2]).copy()
+    found = _for_each(name, _numbers(name, given), shape[:2])
     if (found < 0).any() or (name == "warm_seconds" and not np.isfinite(found).all()):
         raise CurvesError(f"{name} must be finite numbers of at least 0, one for each arm and configuration")
     return found
 
 
+def _for_each(name: str, given: ArrayLike, shape: tuple[int, ...]) -> NDArray[Any]:
+    """An array for each arm and configuration, (A, N)."""
+    try:
+        return np.broadcast_to(np.array(given), shape).copy()
+    except ValueError:
+        raise CurvesError(
+            f"{name} is {shown(given)}: it must be one for each arm and configuration, {shape}"
+        ) from None
+
+
 def _place(key: tuple[int, int], shape: tuple[int, ...], name: str) -> tuple[int, int]:
-    arm, row = (int(part) for part in key)
+    try:
+        arm, row = (int(part) for part in key)
+    except (TypeError, ValueError):
+        raise CurvesError(f"{name} has {shown(key)}: it must be (arm, row)") from None
     if not (0 <= arm < shape[0] and 0 <= row < shape[1]):
         raise CurvesError(f"{name} has {key}: it must be (arm, row), below ({shape[0]}, {shape[1]})")
     return arm, row
+
+
+def _source(source: Mapping[str, Any] | None) -> dict[str, Any]:
+    try:
+        told: dict[str, Any] = json.loads(json.dumps(dict(source or {})))
+    except (TypeError, ValueError) as error:
+        raise CurvesError(f"source is {shown(source)}, which JSON cannot hold: {error}") from None
+    return told

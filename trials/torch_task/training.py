@@ -129,7 +129,9 @@ def _train_unit(
             continue
         learner.step(samples)
         if step + 1 < steps and trial.stopping:  # before the next batch is read, which may draw numbers
+            trial.costs.add("train_batches", step + 1 - first)
             _pause(trial, learner, step + 1, total, noise)
+    trial.costs.add("train_batches", steps - first)
     return total.item() / steps
 
 

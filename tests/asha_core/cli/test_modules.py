@@ -15,6 +15,7 @@ COMMANDS = {
     "asha_core.cli.study": "asha-study",
     "asha_core.cli.final_test": "asha-test",
     "asha_core.cli.report": "asha-report",
+    "asha_core.cli.curves": "asha-curves",
     "analysis": "asha-report",
     "analysis.cli": "asha-report",
 }

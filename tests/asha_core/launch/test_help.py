@@ -9,12 +9,19 @@ from pathlib import Path
 import pytest
 
 from analysis.cli import main as report
+from asha_core.cli.curves import main as curves
 from asha_core.cli.final_test import main as final_test
 from asha_core.cli.run import main as run
 from asha_core.cli.study import main as study
 from asha_core.launch.option_table import OPTIONS
 
-COMMANDS = {"asha-run": run, "asha-study": study, "asha-test": final_test, "asha-report": report}
+COMMANDS = {
+    "asha-run": run,
+    "asha-study": study,
+    "asha-test": final_test,
+    "asha-curves": curves,
+    "asha-report": report,
+}
 
 
 def printed(main, *arguments: str, capsys) -> str:

@@ -19,8 +19,10 @@ MODEL_FREE = {
     "sh": "asha_core.schedulers.successive_halving:SuccessiveHalving",
     "random": "asha_core.schedulers.full:FullTraining",
 }
-# they ask a model (asha_core.surrogates) what to do next; those need the extra ``bo``
-MODEL_BASED: dict[str, str] = {}
+# they ask a model (asha_core.surrogates) what to do next; those need the extra ``bo``, but for boil's
+MODEL_BASED: dict[str, str] = {
+    "boil": "asha_core.schedulers.boil:BOIL",
+}
 SCHEDULERS = {**MODEL_FREE, **MODEL_BASED}
 
 

@@ -51,7 +51,7 @@ from asha_core.schedulers.tally import RungTally
 from asha_core.searchers import make_searcher
 from asha_core.searchers.base import Searcher, space_and_seed
 from asha_core.searchers.random_search import RandomSearch
-from asha_core.space import SearchSpace
+from asha_core.space import Configuration, SearchSpace
 from asha_core.streams import stream_seed
 
 _SEARCHER = (
@@ -90,6 +90,7 @@ class Scheduler(Expectations, ABC):
     _made_with: tuple[Sequence[Any], Mapping[str, Any]]
     rules = 1  # raised where a scheduler's decisions change: a search goes on by those that it was begun with
     stops = False  # whether trials can be stopped at a rung for good
+    learns = False  # whether it chooses configurations itself, by what was reported: see ``configure``
     extends = True  # whether a search with a larger max_trials decides alike up to where the smaller one ends
 
     __signature__ = _TakenByInit()
@@ -165,6 +166,10 @@ class Scheduler(Expectations, ABC):
     @abstractmethod
     def begin(self) -> None:
         """Make the subclass's own state; the settings are checked and set, and no trial has begun."""
+
+    def configure(self, number: int) -> Configuration:
+        """The configuration of trial ``number``, which is about to begin; ``first_rung`` is asked after it."""
+        return self.searcher.propose(number)
 
     def first_rung(self, number: int) -> int:
         """The rung at which trial ``number``, which is about to begin, will first be compared."""
@@ -289,7 +294,7 @@ class Scheduler(Expectations, ABC):
         return self.searcher.size is None or begun < self.searcher.size
 
     def _fresh(self, number: int) -> TrialState:
-        configuration = self.searcher.propose(number)  # may raise: nothing has changed yet
+        configuration = self.configure(number)  # may raise: nothing has changed yet
         first = self.first_rung(number)
         seed = stream_seed(self.seed, "trial", number)
         trial = TrialState(number, configuration, seed, first, self.levels[first])
@@ -332,6 +337,7 @@ class Scheduler(Expectations, ABC):
         value = value_of(report)
         self.units += resource - trial.resource
         trial.resource = resource
+        trial.seconds += round(report.seconds, 6)  # as the journal has it
         loss = trial.loss = self._sign * value
         self.searcher.observe(trial, resource, loss)
         if loss < self._best_loss and math.isfinite(loss):
@@ -417,7 +423,7 @@ class Scheduler(Expectations, ABC):
             "max_trials": self.max_trials,
             "max_retries": self.max_retries,
             "searcher": self.searcher.name,
-            **({"searcher_learns": True} if self.searcher.learns else {}),
+            **({"searcher_learns": True} if self.searcher.learns or self.learns else {}),
         }
 
     def go_on_as(self, described: Mapping[str, Any]) -> None:

@@ -44,6 +44,7 @@ class TrialState:
         first: the rung at which it began: 0, but for the later brackets of Hyperband.
         resource: the last unit reported; 0: none yet.
         loss: reported there, lower is better; NaN: none yet.
+        seconds: that its units took, as they were reported.
         start, until: units from which to which its job trains, or trained.
         finished: it ended early by itself: where it goes on it arrives at once, with this loss.
         retried: it failed on its way to its rung, is an entry of it, and is tried again.
@@ -67,6 +68,7 @@ class TrialState:
         "resource",
         "retried",
         "rung",
+        "seconds",
         "seed",
         "start",
         "status",
@@ -87,6 +89,7 @@ class TrialState:
         self.alone = False  # it ran out of memory once: from then on no other job runs on its device
         self.resource = 0  # the last unit reported
         self.loss = math.nan  # reported there
+        self.seconds = 0.0  # that its units took, as they were reported
         self.finished = False  # it ended early by itself: where it goes on it arrives at once, with this loss
         self.refined = False
         self.retried = False  # it failed on its way to its rung, is an entry of it, and is tried again

@@ -50,6 +50,11 @@ class Listed(Searcher):
             return self._listed[index]
         return self._then.propose(index - len(self._listed))
 
+    @property
+    def given(self) -> int:
+        """How many configurations are listed."""
+        return len(self._listed)
+
     def observe(self, trial: TrialView, resource: int, loss: float) -> None:
         """The other searcher hears of all trials, those of the list, too."""
         self._then.observe(trial, resource, loss)

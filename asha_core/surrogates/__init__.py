@@ -23,7 +23,9 @@ from typing import Any
 from asha_core.errors import SettingError, nearest
 
 # by name: where it is, and which libraries of the extra ``bo`` it needs
-SURROGATES: dict[str, tuple[str, tuple[str, ...]]] = {}
+SURROGATES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "boil": ("asha_core.surrogates.boil:Boil", ()),
+}
 
 
 def load(name: str, what: str) -> Any:

@@ -18,6 +18,7 @@ keep_old_paths()
 _HOME = {
     "ASHA": "asha_core.schedulers.asha",
     "AshaError": "asha_core.errors",
+    "BOIL": "asha_core.schedulers.boil",
     "Best": "asha_core.schedulers.state",
     "Bracket": "asha_core.schedulers.brackets",
     "Choice": "asha_core.space",
@@ -98,6 +99,7 @@ if TYPE_CHECKING:
     from asha_core.runtime.observers import SearchView as SearchView
     from asha_core.runtime.observers import SlotView as SlotView
     from asha_core.schedulers.asha import ASHA as ASHA
+    from asha_core.schedulers.boil import BOIL as BOIL
     from asha_core.schedulers.base import Scheduler as Scheduler
     from asha_core.schedulers.brackets import Bracket as Bracket
     from asha_core.schedulers.full import FullTraining as FullTraining

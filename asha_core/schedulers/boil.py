@@ -49,6 +49,7 @@ from asha_core.surrogates.known import Known
 
 MOST_LEVELS = 20
 MOST_POINTS = 300  # that the model is given; half of them of the best trials, the others of the latest
+FIRST_FIT = 3  # arrivals before there is anything to fit
 _MOST_RUNNING = 64  # of which the model is told
 
 
@@ -170,12 +171,12 @@ class BOIL(Scheduler):
 
     # -- what is known -----------------------------------------------------------------------------
 
-    def _known(self, without: int | None = None) -> list[Known]:
+    def _known(self) -> list[Known]:
         """Of the trials that have arrived the best and the latest, as many as there is room for."""
         chosen: dict[int, Known] = {}
         points = 0
         for trial in self._best_and_latest():
-            if trial != without and trial not in chosen:
+            if trial not in chosen:
                 chosen[trial] = self._of(trial)
                 points += chosen[trial].points
                 if points >= MOST_POINTS:
@@ -192,8 +193,9 @@ class BOIL(Scheduler):
         return [self._of(trial) for trial in running if self._losses[trial]]
 
     def _of(self, trial: int) -> Known:
-        seconds = self.trials[trial].seconds if self.cost == "seconds" else 0.0
-        return Known(self._x[trial], self._losses[trial], seconds, self._extra.get(trial, ()))
+        state = self.trials[trial]
+        seconds = state.seconds if self.cost == "seconds" else 0.0
+        return Known(self._x[trial], self._losses[trial], seconds, state.resource, self._extra.get(trial, ()))
 
     def observed(self, trial: TrialState, resource: int, loss: float) -> None:
         """Units that were not reported are taken to be like the next one."""
@@ -212,26 +214,28 @@ class BOIL(Scheduler):
 
     def awaited(self, trial: TrialState) -> None:
         """What was taken to be bad of it is forgotten."""
-        if trial.id not in self._extra:
-            return
-        del self._extra[trial.id]
-        self._arrived.remove(trial.id)
-        del self._ranked[bisect_left(self._ranked, (_least(self._losses[trial.id]), trial.id))]
-        del self._losses[trial.id][trial.resource :]
-        self._running[trial.id] = None
+        number, losses = trial.id, self._losses[trial.id]
+        del self._extra[number]
+        self._arrived.remove(number)
+        del self._ranked[bisect_left(self._ranked, (_least(losses), number))]
+        del losses[trial.resource :]
+        self._running[number] = None
 
     def _ends(self, trial: TrialState) -> None:
         number, losses = trial.id, self._losses[trial.id]
-        self._running.pop(number, None)
-        if self._model is None:
-            return
+        del self._running[number]
         losses.extend([math.nan] * (trial.until - len(losses)))
-        others = self._known(number)
-        self._extra[number] = self._model.extra_units(others, self._of(number)) if others else ()
+        self._extra[number] = self._extra_units(number)
         self._arrived.append(number)
         insort(self._ranked, (_least(losses), number))
-        if len(self._arrived) >= 3:
+        if self._model is not None and len(self._arrived) >= FIRST_FIT:
             self._model.fit(len(self._arrived), self._known())
+
+    def _extra_units(self, trial: int) -> tuple[int, ...]:
+        if self._model is None or not self._arrived:
+            return ()
+        found: tuple[int, ...] = self._model.extra_units(self._known(), self._of(trial))
+        return found
 
     # -- what is expected --------------------------------------------------------------------------
 

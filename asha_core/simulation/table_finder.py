@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from asha_core.messages import Job
@@ -12,6 +13,11 @@ from asha_core.space import Configuration
 
 class Rows(Protocol):
     """A table's rows, by number and by configuration."""
+
+    @property
+    def configurations(self) -> Sequence[Configuration]:
+        """Of the rows, as drawn."""
+        ...
 
     def curve(self, arm: str, row: int) -> Curve:
         """The curve of a row under an arm."""
@@ -50,7 +56,13 @@ class TableFinder:
     def row_of(self, job: Job) -> int:
         """The row that the job's trial trains by."""
         if self._row is not None:
-            return int(self._row(job.trial))
+            drawn = int(self._row(job.trial))
+            # a scheduler that chooses may have taken another one of the searcher's
+            if job.configuration in (
+                self._curves.configurations[drawn],
+                self._curves.curve(self._arm, drawn).refined,
+            ):
+                return drawn
         row = self._curves.row_of(job.configuration, self._arm)
         if row is None:
             self.nearest += 1

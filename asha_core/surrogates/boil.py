@@ -102,7 +102,7 @@ class Boil:
         if count == 0 or not grid:
             return ()
         parameters = self._now(len(trial.x))
-        points = _points([*known, Known(trial.x, trial.losses, 0.0)], most)
+        points = _points([*known, Known(trial.x, trial.losses)], most)
         x = np.tile(np.array(trial.x), (len(grid), 1))
         t = np.array(grid) / most
         covariance = Posterior(points, parameters).covariance(x, t)
@@ -175,17 +175,18 @@ class _CostModel:
     """Seconds of training by linear regression on (x, t), in parts of their range, from 0.1 upwards."""
 
     def __init__(self, known: Sequence[Known], most: int) -> None:
-        rows, seconds = [], []
         timed = any(each.seconds > 0 for each in known)
+        rows, seconds = [], []
         for each in known:
-            last = len(each.losses)
-            for unit in (*each.extra, last):
-                rows.append([1.0, *each.x, unit / most])
-                seconds.append((each.seconds / last if timed else 1.0) * unit)
-        cost = np.array(seconds)
+            for unit in (*each.extra, each.timed):
+                if 0 < unit <= each.timed:  # what failed at once says nothing of what training costs
+                    rows.append([1.0, *each.x, unit / most])
+                    seconds.append((each.seconds / each.timed if timed else 1.0) * unit)
+        cost = np.array(seconds or [0.0])
+        rows = rows or [[1.0] + [0.0] * (len(known[0].x) + 1)]
         self._low, self._range = float(cost.min()), float(cost.max() - cost.min())
         if self._range <= 0.0:
-            self._low, self._range = 0.0, float(cost.max())
+            self._low, self._range = 0.0, float(cost.max()) or 1.0
         self._coefficients = np.linalg.lstsq(np.array(rows), cost, rcond=None)[0]
 
     def on_grid(self, x: Array, t: Array) -> Array:

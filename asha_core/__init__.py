@@ -99,8 +99,8 @@ if TYPE_CHECKING:
     from asha_core.runtime.observers import SearchView as SearchView
     from asha_core.runtime.observers import SlotView as SlotView
     from asha_core.schedulers.asha import ASHA as ASHA
-    from asha_core.schedulers.boil import BOIL as BOIL
     from asha_core.schedulers.base import Scheduler as Scheduler
+    from asha_core.schedulers.boil import BOIL as BOIL
     from asha_core.schedulers.brackets import Bracket as Bracket
     from asha_core.schedulers.full import FullTraining as FullTraining
     from asha_core.schedulers.hyperband import Hyperband as Hyperband

@@ -28,6 +28,7 @@ _SCHEDULERS = {
     "sh": "successive halving",
     "sync-hyperband": "Hyperband",
     "random": "random search",
+    "boil": "BOIL",
 }
 
 

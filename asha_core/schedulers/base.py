@@ -168,7 +168,7 @@ class Scheduler(Expectations, ABC):
         """Make the subclass's own state; the settings are checked and set, and no trial has begun."""
 
     def configure(self, number: int) -> Configuration:
-        """The configuration of trial ``number``, which is about to begin; ``first_rung`` is asked after it."""
+        """The configuration of trial ``number``, which is about to begin; ahead of ``first_rung``."""
         return self.searcher.propose(number)
 
     def first_rung(self, number: int) -> int:

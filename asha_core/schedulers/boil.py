@@ -10,24 +10,25 @@ that is fitted with the model; cost is a linear regression of the seconds that w
 trained from 0 to t in one job, and never goes on. Of each curve up to 10 t / R more points are given to the
 model, where it is least certain, while the covariance stays well conditioned.
 
-Source: Nguyen, Schulze and Osborne 2020, "Bayesian Optimization for Iterative Learning", arXiv:1909.09593. They
-maximise EI / cost; their code (github.com/ntienvu/BOIL) takes the logarithms, which is the same.
+Source: Nguyen, Schulze and Osborne 2020, "Bayesian Optimization for Iterative Learning", arXiv:1909.09593.
+They maximise EI / cost; their code (github.com/ntienvu/BOIL) takes the logarithms, which is the same.
 
 What is otherwise here:
 
 * Several trials at once. Those that run are points of the model with the score that is expected of them, so
   that no other slot goes there; what they have reported counts already.
-* The first configurations, one more than there are dimensions (3 to 10), are the searcher's, trained to R; the
-  authors take 3. And each time one of the searcher's proposals is among the candidates.
+* The first configurations, one more than there are dimensions (3 to 10), are the searcher's, trained to R;
+  the authors take 3. And each time one of the searcher's proposals is among the candidates.
 * Where the searcher comes to an end (a table, a grid) the candidates are its configurations, each once.
-  Elsewhere they are drawn from the stream (seed, "boil", number), and near the best of these and of those known.
+  Elsewhere they are drawn from the stream (seed, "boil", number), and near the best of these and of those
+  known.
 * t is one of at most 20 levels.
 * The model is fitted in a thread beside the search: see ``asha_core.surrogates.boil``.
 * A trial that failed, or was screened out, is as bad as the worst from there on.
 * The model knows what was proposed: what a warm start makes of it is a part of what is measured.
 
-So configuration i depends on what was reported before, and two searches with one seed meet the same configurations
-only in the beginning.
+So configuration i depends on what was reported before, and two searches with one seed meet the same
+configurations only in the beginning.
 """
 
 from __future__ import annotations
@@ -59,8 +60,8 @@ class BOIL(Scheduler):
     ``reduction_factor`` has no effect; nobody is trained for less than ``min_resource`` units.
 
     Args:
-        initial_trials: how many configurations are trained in full before the model is asked; None: one more than
-            there are dimensions, from 3 to 10.
+        initial_trials: how many configurations are trained in full before the model is asked; None: one more
+            than there are dimensions, from 3 to 10.
         cost: "seconds" as reported, as in the paper; or "units", with which a search on one slot depends on
             nothing but its seed and the values.
         settings: as for ``Scheduler``.
@@ -87,9 +88,7 @@ class BOIL(Scheduler):
         searcher: Searcher | str | None = None,
     ) -> None:
         self.cost = one_of("cost", cost, ("seconds", "units"))
-        self.initial_trials = (
-            None if initial_trials is None else integer("initial_trials", initial_trials, 1)
-        )
+        self.initial_trials = None if initial_trials is None else integer("initial_trials", initial_trials, 1)
         super().__init__(
             space,
             mode=mode,
@@ -107,9 +106,7 @@ class BOIL(Scheduler):
         """All units from ``min_resource`` to ``max_resource``, or 20 of them, evenly spaced."""
         steps = min(MOST_LEVELS, max_resource - min_resource + 1)
         span = max_resource - min_resource
-        return tuple(min_resource + span * step // max(steps - 1, 1) for step in range(steps - 1)) + (
-            max_resource,
-        )
+        return (*(min_resource + span * step // (steps - 1) for step in range(steps - 1)), max_resource)
 
     def begin(self) -> None:
         """Nothing is known yet."""
@@ -117,7 +114,7 @@ class BOIL(Scheduler):
         if self.initial_trials is None:
             dimensions = sum(not isinstance(each, Constant) for each in self.space.values())
             self.initial_trials = min(max(3, dimensions + 1), 10)
-        self._candidates: Candidates | None = None  # made when the first trial begins: the searcher may change
+        self._candidates: Candidates | None = None  # made with the first trial: the searcher may change
         self._firsts: list[int] = []  # of trial i, the level that it is trained to
         self._x: list[Sequence[float]] = []  # of trial i, as the model sees what was proposed
         self._losses: list[array[float]] = []  # of trial i, after each unit

@@ -109,11 +109,15 @@ class Candidates:
         some = [self._candidate(self._searcher.propose(i), i) for i in places if i not in self._taken]
         return [self.own(number), *some]
 
-    def _near(self, places: Sequence[Sequence[float]], far: float, stream: str, number: int) -> Iterator[list[float]]:
+    def _near(
+        self, places: Sequence[Sequence[float]], far: float, stream: str, number: int
+    ) -> Iterator[list[float]]:
         """Points around places: about half of the coordinates moved, options drawn again."""
         dimensions = list(self._space.values())
         count = NEAR * len(places)
-        draws = _points(uniforms(self._seed, stream, number, 3 * count * len(dimensions)), 3 * len(dimensions))
+        draws = _points(
+            uniforms(self._seed, stream, number, 3 * count * len(dimensions)), 3 * len(dimensions)
+        )
         for i, draw in enumerate(draws):
             point = list(places[i % len(places)])
             for d, dimension in enumerate(dimensions):
@@ -125,7 +129,7 @@ class Candidates:
             yield point
 
     def _allowed(self, points: Iterator[list[float]]) -> list[Candidate]:
-        found = {}
+        found: dict[tuple[float, ...], Candidate] = {}
         for point in points:
             configuration = self._space.from_unit(point)
             if self._space.allows(configuration):

@@ -15,7 +15,8 @@ def begin(function: Callable[[], T]) -> Callable[[], T]:
     Args:
         function: of what nobody else changes meanwhile.
     Returns:
-        A function that waits for the result, and returns it, or raises what was raised. It may be called again.
+        A function that waits for the result, and returns it, or raises what was raised. It may be called
+        again.
     """
     found: list[T] = []
     raised: list[BaseException] = []
@@ -23,7 +24,7 @@ def begin(function: Callable[[], T]) -> Callable[[], T]:
     def compute() -> None:
         try:
             found.append(function())
-        except BaseException as error:  # noqa: BLE001 - raised where the result is wanted
+        except BaseException as error:
             raised.append(error)
 
     thread = threading.Thread(target=compute, name="asha-model-fit", daemon=True)

@@ -1,7 +1,7 @@
 """BOIL's model: what curves say of other configurations and lengths, and which of them is worth its cost.
 
-The scheduler (``asha_core/schedulers/boil.py``) knows trials and candidates; this knows numbers. A decision takes a
-time that is bounded by ``most_points`` and the number of candidates, however long the search is.
+The scheduler (``asha_core/schedulers/boil.py``) knows trials and candidates; this knows numbers. A decision
+takes a time that is bounded by ``MOST_POINTS`` and the number of candidates, however long the search is.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ class Boil:
     def fit(self, arrivals: int, known: Sequence[Known]) -> None:
         """After an arrival: begin to fit beside, if it is due.
 
-        What comes of it takes effect at the first ``decision`` after the next arrival, or at the next fit, whichever
-        is sooner, and is waited for there.
+        What comes of it takes effect at the first ``decision`` after the next arrival, or at the next fit,
+        whichever is sooner, and is waited for there.
         """
         if arrivals < self._fits_at:
             return
@@ -84,7 +84,9 @@ class Boil:
         """What was fitted, by name; empty before it was."""
         return {} if self.parameters is None else self.parameters._asdict()
 
-    def decision(self, arrivals: int, known: Sequence[Known], pending: Sequence[tuple[Sequence[float], int]]) -> Decision:
+    def decision(
+        self, arrivals: int, known: Sequence[Known], pending: Sequence[tuple[Sequence[float], int]]
+    ) -> Decision:
         """What to decide by, given what is known, and (x, units) of trials that are on their way there."""
         if arrivals > self._fit_begun:
             self._settle()
@@ -145,7 +147,9 @@ class Decision:
         self._incumbent = float(self._posterior.mean(points.x, points.t).max())
         self._cost = _CostModel(known, most)
         # for a first look, some levels are enough
-        self._some = sorted({len(levels) - 1 - round(share * (len(levels) - 1)) for share in (0, 0.15, 0.35, 0.6, 1)})
+        self._some = sorted(
+            {len(levels) - 1 - round(share * (len(levels) - 1)) for share in (0, 0.15, 0.35, 0.6, 1)}
+        )
 
     def best(self, candidates: Sequence[Sequence[float]], count: int = 1) -> list[Choice]:
         """The best ``count`` of the candidates, each with the level that is best for it; the best first."""

@@ -1,22 +1,22 @@
-"""BOIL's Gaussian process over configurations and lengths of training, whose data are scores of learning curves.
+"""BOIL's Gaussian process: scores of learning curves, over configurations and lengths of training.
 
     k((x, t), (x', t')) = exp(-|x - x'|^2 / lx - (t - t')^2 / lt),    + noise where they are one observation
 
-on unit cubes: x has the coordinates of the configuration, t is units / R. Scores are standardised, so the prior has
-mean 0 and variance 1. Five numbers are fitted together, by maximum marginal likelihood: lx, lt and the noise of the
-kernel, midpoint and growth of the scores (``curve_scores``).
+on unit cubes: x has the coordinates of the configuration, t is units / R. Scores are standardised, so the
+prior has mean 0 and variance 1. Five numbers are fitted together, by maximum marginal likelihood: lx, lt and
+the noise of the kernel, midpoint and growth of the scores (``curve_scores``).
 
-numpy and scipy, in float64: matrices have at most a few hundred rows, where starting torch takes longer than all of
-it, and derivatives of five parameters are a page.
+numpy and scipy, in float64: matrices have at most a few hundred rows, where starting torch takes longer than
+all of it, and derivatives of five parameters are a page.
 
-Source: Nguyen, Schulze and Osborne 2020, arXiv:1909.09593, section 3.2; Rasmussen and Williams 2006, algorithm 2.1 and
-equation 5.9.
+Source: Nguyen, Schulze and Osborne 2020, arXiv:1909.09593, section 3.2; Rasmussen and Williams 2006,
+algorithm 2.1 and equation 5.9.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import cho_solve, cholesky, lapack, solve_triangular
@@ -94,14 +94,14 @@ def standardised_scores(curves: Array, midpoint: float, growth: float) -> Scores
 def square_distances(one: Array, other: Array) -> Array:
     """(n, m) of (n, D) and (m, D)."""
     found = np.sum(one * one, 1)[:, None] + np.sum(other * other, 1)[None, :] - 2.0 * one @ other.T
-    return np.maximum(found, 0.0)
+    return np.asarray(np.maximum(found, 0.0))
 
 
 def kernel(one: tuple[Array, Array], other: tuple[Array, Array], parameters: Parameters) -> Array:
     """(n, m) covariances, without noise, of points (x, t) of shapes (n, D), (n,) and (m, D), (m,)."""
     far = square_distances(one[0], other[0]) / parameters.lx
     far += (one[1][:, None] - other[1][None, :]) ** 2 / parameters.lt
-    return np.exp(-far)
+    return np.asarray(np.exp(-far))
 
 
 def log_marginal_likelihood(points: Points, packed: Array) -> tuple[float, Array]:
@@ -175,8 +175,8 @@ class Posterior:
     Args:
         points: observed.
         parameters: of kernel and scores.
-        pending: (x, t) of observations that will come: taken to be what is expected of them. So the mean does not
-            change, and the variance near them shrinks.
+        pending: (x, t) of observations that will come: taken to be what is expected of them. So the mean
+            does not change, and the variance near them shrinks.
     """
 
     def __init__(
@@ -227,7 +227,7 @@ def _factor(at: tuple[Array, Array], parameters: Parameters) -> Array:
 
 
 def log_condition_number(at: tuple[Array, Array], parameters: Parameters) -> float:
-    """Natural logarithm of the condition number of the points' covariance, as LAPACK estimates it in the 1-norm."""
+    """Natural logarithm of their covariance's condition number, as LAPACK estimates it in the 1-norm."""
     matrix = kernel(at, at, parameters)
     matrix[np.diag_indices_from(matrix)] += parameters.noise
     norm = float(np.abs(matrix).sum(0).max())

@@ -2,14 +2,14 @@
 
     s(x, t) = sum over u <= t of w(u) v(x, u),    w(u) = 1 / (1 + exp(-growth (z(u) - midpoint)))
 
-z(u) runs evenly from -6 at unit 1 to 6 at unit R, as in the authors' code. Values v are utilities from 0 (worst)
-to 1 (best). The weights are scaled so that they sum to one over the R units: then s is from 0 to 1 too, and a
-curve that is longer has never a lower score. How far from the end a value still counts is learned:
+z(u) runs evenly from -6 at unit 1 to 6 at unit R, as in the authors' code. Values v are utilities from 0
+(worst) to 1 (best). The weights are scaled so that they sum to one over the R units: then s is from 0 to 1
+too, and a curve that is longer has never a lower score. How far from the end a value still counts is learned:
 ``midpoint`` and ``growth`` are fitted together with the Gaussian process (``boil_gp``).
 
 Source: Nguyen, Schulze and Osborne 2020, "Bayesian Optimization for Iterative Learning", arXiv:1909.09593,
-section 3.1. The authors' code (github.com/ntienvu/BOIL) takes a mean instead, over the last (8 - midpoint) / 12 of
-a curve, which jumps as the midpoint moves, and adds 500 to a curve that is nowhere positive.
+section 3.1. The authors' code (github.com/ntienvu/BOIL) takes a mean instead, over the last (8 - midpoint) /
+12 of a curve, which jumps as the midpoint moves, and adds 500 to a curve that is nowhere positive.
 """
 
 from __future__ import annotations

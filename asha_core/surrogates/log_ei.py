@@ -1,4 +1,4 @@
-"""The logarithm of the expected improvement, exact where the improvement itself is below the smallest float."""
+"""The logarithm of the expected improvement, exact where that is below the smallest float."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from scipy.special import erfcx, log_ndtr
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 _LOG_ROOT_TWO_PI = 0.5 * np.log(2.0 * np.pi)
-_FAR = -200.0  # below this the difference of two nearly equal numbers has lost more digits than the series has
+_FAR = -200.0  # below this, differences of nearly equal numbers have lost more digits than a series has
 
 
 def log_expected_improvement(mean: Array, deviation: Array, incumbent: float) -> Array:
-    """log E[max(f - incumbent, 0)] of normal f, by element; larger f is better.
+    """Log E[max(f - incumbent, 0)] of normal f, by element; larger f is better.
 
     Args:
         mean, deviation: of f, of one shape; the deviation is positive.
         incumbent: what is to be improved on.
 
-    With z = (mean - incumbent) / deviation it is log(deviation) + log h(z), h(z) = pdf(z) + z cdf(z). Source: Jones
-    et al. 1998 for the expectation; Ament et al. 2023, arXiv:2310.20708, for its logarithm where z is very negative.
+    With z = (mean - incumbent) / deviation it is log(deviation) + log h(z), h(z) = pdf(z) + z cdf(z).
+    Source: Jones et al. 1998 for the expectation; Ament et al. 2023, arXiv:2310.20708, for its logarithm
+        where z is very negative.
     """
     return np.log(deviation) + _log_h((mean - incumbent) / deviation)
 

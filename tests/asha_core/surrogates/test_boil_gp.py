@@ -79,7 +79,10 @@ def test_a_fit_finds_what_is_better_than_where_it_began():
     given = points(60)
     found = fitted(given, Parameters())
     for other in (Parameters(), PARAMETERS, Parameters(lx=0.1), Parameters(lx=3.0, lt=0.2)):
-        assert log_marginal_likelihood(given, found.packed())[0] > log_marginal_likelihood(given, other.packed())[0]
+        assert (
+            log_marginal_likelihood(given, found.packed())[0]
+            > log_marginal_likelihood(given, other.packed())[0]
+        )
 
 
 def test_what_is_pending_changes_no_mean_and_shrinks_the_variance_there():

@@ -22,6 +22,7 @@ MODEL_FREE = {
 # they ask a model (asha_core.surrogates) what to do next; those need the extra ``bo``, but for boil's
 MODEL_BASED: dict[str, str] = {
     "boil": "asha_core.schedulers.boil:BOIL",
+    "dyhpo": "asha_core.schedulers.dyhpo:DyHPO",
 }
 SCHEDULERS = {**MODEL_FREE, **MODEL_BASED}
 

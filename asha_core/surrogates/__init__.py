@@ -25,6 +25,7 @@ from asha_core.errors import SettingError, nearest
 # by name: where it is, and which libraries of the extra ``bo`` it needs
 SURROGATES: dict[str, tuple[str, tuple[str, ...]]] = {
     "boil": ("asha_core.surrogates.boil:Boil", ()),
+    "curves": ("asha_core.surrogates.curve_model:CurveModel", ("gpytorch",)),
 }
 
 

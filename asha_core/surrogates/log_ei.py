@@ -13,12 +13,12 @@ _LOG_ROOT_TWO_PI = 0.5 * np.log(2.0 * np.pi)
 _FAR = -200.0  # below this, differences of nearly equal numbers have lost more digits than a series has
 
 
-def log_expected_improvement(mean: Array, deviation: Array, incumbent: float) -> Array:
+def log_expected_improvement(mean: Array, deviation: Array, incumbent: float | Array) -> Array:
     """Log E[max(f - incumbent, 0)] of normal f, by element; larger f is better.
 
     Args:
         mean, deviation: of f, of one shape; the deviation is positive.
-        incumbent: what is to be improved on.
+        incumbent: what is to be improved on, for all or for each.
 
     With z = (mean - incumbent) / deviation it is log(deviation) + log h(z), h(z) = pdf(z) + z cdf(z).
     Source: Jones et al. 1998 for the expectation; Ament et al. 2023, arXiv:2310.20708, for its logarithm

@@ -13,8 +13,9 @@ from asha_core.schedulers.base import Scheduler
 from asha_core.searchers.base import Searcher
 from asha_core.space import Configuration, SearchSpace
 
-# what a scheduler was made with, and how far a lazy clean-up went, are nothing that it has decided
-_UNSEEN = ("_candidates", "_made_with")
+# what a scheduler was made with, how far a lazy clean-up went, and a model (whose choices are seen) are
+# nothing that it has decided
+_UNSEEN = ("_candidates", "_made_with", "_model")
 
 
 def fingerprint(thing: Any) -> Any:

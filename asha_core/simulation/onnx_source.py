@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -60,9 +61,18 @@ class OnnxCurves:
             raise
         except (AshaError, TypeError, ValueError, KeyError, AttributeError) as error:
             raise CurvesError(f"{self.path}: {error}") from None
-        self._session = _session(self.path.parent / str(told["model"]))
+        self._told = {key: value for key, value in told.items() if key != "model"}
+        self._model = self.path.parent / str(told["model"])
+        self._session = _session(self._model)
         self._check_model()
         self._curves: dict[Configuration, Curve] = {}
+
+    @property
+    def digest(self) -> str:
+        """Sixteen letters that tell these curves from others: of the description, and of the model."""
+        found = blake2b(json.dumps(self._told, sort_keys=True).encode(), digest_size=8)
+        found.update(self._model.read_bytes())
+        return found.hexdigest()
 
     def _read(self, told: Mapping[str, Any]) -> None:
         self.space = plain_space(told["space"])

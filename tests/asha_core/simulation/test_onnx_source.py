@@ -56,6 +56,13 @@ def test_a_search_over_it_meets_what_its_searcher_proposes(described: Path) -> N
     assert found.best.value in again.curve(found.best.configuration).values
 
 
+def test_what_tells_one_from_another(described: Path) -> None:
+    source = OnnxCurves(described)
+    assert source.digest == OnnxCurves(described).digest
+    other = OnnxCurves(changed(described, fixed={"OpenML_task_id": "167190"}))
+    assert len({source.digest, other.digest, OnnxCurves(changed(described, units=9)).digest}) == 3
+
+
 def test_a_table_of_it(described: Path, tmp_path: Path, capsys) -> None:
     path = tmp_path / "c.npz"
     assert main(["from", str(described), "--configurations", "4", "--seed", "2", "--output", str(path)]) == 0

@@ -142,7 +142,8 @@ def test_a_unit_in_two_sittings_has_the_costs_of_both(tmp_path: Path) -> None:
     assert half["train_seconds"] <= kept["seconds"]
     last = events_of(Digits(), tmp_path / "two", [digits_job(until=1)])[-1]
     assert last.value == whole.value
-    for name in ("flops", "evaluate_flops"):
+    assert 0 < half["train_batches"] < whole.costs["train_batches"] == 1077 // 32
+    for name in ("flops", "evaluate_flops", "train_batches"):
         assert last.costs[name] == whole.costs[name]
     assert last.costs["train_seconds"] > half["train_seconds"]
     assert sum(last.costs.get(name, 0.0) for name in SECONDS) <= last.seconds

@@ -53,6 +53,8 @@ class Planned:
     seed: int = 0
     targets: tuple[float, ...] = ()  # of T@tau, fixed before the runs; the last is the primary one
     options: Mapping[str, Any] = field(default_factory=dict)  # of ``asha-run``, by the plan
+    table: Path | None = None  # of a simulated one, the table of curves, in its study's directory
+    manifest: dict[str, Any] = field(default_factory=dict)  # of a simulated one, by the plan, without its seed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +74,7 @@ class Replicate(Planned, FromManifest):
     # by what warm starts were expressed in units: "flops" (theirs over those of a unit), "seconds" (theirs
     # over the median seconds of a unit, where FLOPs are not recorded), or "none" (there were none)
     spent_from: str
-    trials: dict[str, NDArray[Any]]  # column -> array, see ``trial_columns``
+    trials: Mapping[str, NDArray[Any]]  # column -> array, see ``trial_columns``
     rungs: list[RungShare]
     reports: int  # how many units were reported, repeated ones too
     split: TimeSplit
@@ -279,6 +281,7 @@ def read_replicate(planned: Planned) -> Replicate:
 def _which(planned: Planned, run: Run) -> dict[str, Any]:
     """The fields of ``planned``, with the manifest's names, seed and target where it has none."""
     manifest, known = run.manifest, {each.name: getattr(planned, each.name) for each in fields(Planned)}
+    del known["manifest"]
     known["task"] = planned.task or str(manifest["task"]["name"])
     known["scheduler"] = planned.scheduler or str(manifest["scheduler"]["name"])
     known["variation"] = planned.variation or str(manifest["variation"]["name"])

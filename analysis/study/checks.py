@@ -15,6 +15,7 @@ from analysis.number_formats import counted, few
 from analysis.study.plan import Plan, settings_of
 from analysis.study.problems import Problem
 from analysis.study.reading import last_line
+from analysis.study.simulated_replicates import NO_JOURNAL
 from asha_core.import_paths import label
 from asha_core.runtime.budget import Measure
 from asha_core.schedulers import SCHEDULERS
@@ -314,7 +315,8 @@ def _equal(one: Any, other: Any) -> bool:
 def _schemas(used: Sequence[Replicate]) -> Iterable[Problem]:
     found: dict[int, list[str]] = defaultdict(list)
     for each in used:
-        found[each.schema].append(each.id)
+        if each.schema != NO_JOURNAL:
+            found[each.schema].append(each.id)
     if len(found) > 1:
         told = "; ".join(f"schema {schema}: {few(ids, 5)}" for schema, ids in sorted(found.items()))
         yield Problem("schema", "", f"journals of different schemas ({told}); all are read")

@@ -14,6 +14,7 @@ from analysis.study.checks import check
 from analysis.study.plan import grouped, read_plan
 from analysis.study.problems import Problem
 from analysis.study.reading import read_all
+from analysis.study.simulated_replicates import read_simulated_runs
 from asha_core.errors import ResultsError, SettingError, nearest
 from asha_core.runtime.budget import Measure
 
@@ -129,7 +130,9 @@ def load_study(paths: str | Path | Sequence[str | Path], processes: int | None =
     """
     given = list(paths) if isinstance(paths, Iterable) and not isinstance(paths, str | bytes) else [paths]
     plan = read_plan(given)
-    found, problems = read_all(plan.runs, processes)
+    found, problems = read_all([run for run in plan.runs if run.table is None], processes)
+    simulated, others = read_simulated_runs([run for run in plan.runs if run.table is not None])
+    found, problems = [*found, *simulated], [*problems, *others]
     if not found and problems and len(plan.runs) == 1:
         raise ResultsError(problems[0].sentence)
     plain = [each for each in found if not each.group]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,8 @@ def _planned(path: Path) -> Plan:
         )
     try:
         runs = [_run(path, entry) for entry in content["runs"]]
+        tables = {key: path / str(told["file"]) for key, told in content.get("tables", {}).items()}
+        runs += [run for entry in content.get("simulated", []) for run in _simulated(path, entry, tables)]
         name, baseline, measure = (str(content[key]) for key in ("name", "baseline", "measure"))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ResultsError(f"{file} is damaged: {type(error).__name__} {error}") from None
@@ -98,6 +100,15 @@ def _run(path: Path, entry: Mapping[str, Any]) -> Planned:
     return Planned(
         directory=path / directory, seed=int(entry["seed"]), targets=targets, options=options, **texts
     )
+
+
+def _simulated(path: Path, entry: Mapping[str, Any], tables: Mapping[str, Path]) -> Iterator[Planned]:
+    """The runs of a simulated arm; its manifest is the same object in all."""
+    for first, last in entry["seeds"]:
+        for seed in range(int(first), int(last) + 1):
+            id = f"{entry['stem']}/seed-{seed}"
+            run = _run(path, {**entry, "id": id, "seed": seed, "directory": f"runs/{id}"})
+            yield replace(run, table=tables[entry["table"]], manifest=entry["manifest"])
 
 
 def grouped(replicates: Sequence[Replicate]) -> list[Replicate]:

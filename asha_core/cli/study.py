@@ -54,9 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--parallel",
         type=int,
-        default=1,
         metavar="N",
-        help="how many runs at a time, each on its share of the GPUs [1]",
+        help="how many runs at a time, each on its share of the GPUs [1]; of simulated runs how many processes "
+        "simulate [one a core]",
     )
     parser.add_argument("--data-dir", metavar="DIR", help="where the data of the tasks lies that read any")
     parser.add_argument(
@@ -189,8 +189,10 @@ def _run(options: argparse.Namespace, asked: _Asked, directory: StudyDirectory) 
     from asha_core.runtime.storage.lock import held
     from asha_core.study.device_groups import device_groups
 
-    groups = device_groups(options.gpus, options.parallel, asked.study.gpus_per_run)
-    if options.gpus == "auto" and not groups[0].count:
+    parallel = 1 if options.parallel is None else options.parallel
+    groups = device_groups(options.gpus, parallel, asked.study.gpus_per_run)
+    trains = any(not run.table for run in asked.study.runs)
+    if options.gpus == "auto" and not groups[0].count and trains:
         print("asha-study: no GPU found: the runs train on the CPU", file=sys.stderr)
     directory.make()
     with held(directory.lock, "another asha-study works in it"):
@@ -231,7 +233,9 @@ def _run_and_test(
         False if it was interrupted; and the runs that failed, those from before among them.
     """
     from asha_core.study.final_tests import measure, to_measure
+    from asha_core.runtime.machine import cores
     from asha_core.study.progress_view import make_view
+    from asha_core.study.simulation_runner import SimulationRunner
     from asha_core.study.study_runner import StudyRunner
 
     study = asked.study
@@ -244,9 +248,11 @@ def _run_and_test(
     view.failed += failed_before
     if done:
         view.show(f"{done} of {len(study.runs)} runs are done already", loud=True)
-    runner = StudyRunner(study, directory, left, groups, view, lambda run: arm[run.id].describe(run))
+    real, simulated = ([run for run in left if bool(run.table) is virtual] for virtual in (False, True))
+    runner = StudyRunner(study, directory, real, groups, view, lambda run: arm[run.id].describe(run))
+    processes = cores() if options.parallel is None else options.parallel
     try:
-        finished = runner.run()
+        finished = SimulationRunner(directory, simulated, processes, view).run() and runner.run()
         if finished and study.test:
             device = f"cuda:{groups[0].gpus.partition(',')[0]}" if groups[0].count else "cpu"
             measure(directory, to_measure(directory, asked.arms), view, device)

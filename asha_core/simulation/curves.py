@@ -192,10 +192,16 @@ class Curves:
             row = self._as_refined.get((self.arms.index(arm), configuration))
         return row
 
-    def nearest(self, configuration: Configuration) -> int:
-        """The row with the nearest configuration, by Euclid's distance in the unit cube; first of equals."""
+    def nearest(self, configuration: Configuration, among: Sequence[int] | None = None) -> int:
+        """The row with the nearest configuration, by Euclid's distance in the unit cube; first of equals.
+
+        Args:
+            among: rows to look at; None: all.
+        """
         here = np.array(self.space.to_unit(configuration))
-        return int(np.argmin(((self._points - here) ** 2).sum(axis=1)))
+        points = self._points if among is None else self._points[among]
+        place = int(np.argmin(((points - here) ** 2).sum(axis=1)))
+        return place if among is None else int(among[place])
 
     @cached_property
     def _untimed(self) -> list[float]:

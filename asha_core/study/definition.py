@@ -17,6 +17,7 @@ from asha_core.launch.resolve import split_variation
 from asha_core.runtime.budget import MEASURES
 from asha_core.study.arm_names import arm_name, directory_name, stems, with_unique_names
 from asha_core.study.best_of import check_comparable
+from asha_core.study.curves_in_file import KEY, TableFile, check_arm, check_options, tables_of
 from asha_core.study.planned_runs import PlannedRun, Study, group_labels
 from asha_core.study.yaml_file import mapping_of, one_name, read_file, read_seeds, storable_value
 from warmstart.registry import absolute_strategy, strategy_label
@@ -27,9 +28,11 @@ _OPTIONS = {
     option.key: option for option in OPTIONS if not option.by_study and option.scope is not Scope.SESSION
 }
 _LISTS = {"task": "tasks", "scheduler": "schedulers", "variation": "variations"}
-_OF_A_LEVEL = (*_LISTS, *_LISTS.values(), "seeds", "targets", "target")
+_OF_A_LEVEL = (*_LISTS, *_LISTS.values(), KEY, "seeds", "targets", "target")
 _OF_AN_ENTRY = ("targets", "target", "seeds", *_OPTIONS)
-_OF_THE_STUDY = ("name", "baseline", "measure", "gpus_per_run", "keep_checkpoints", "test", "experiments")
+_OF_THE_STUDY = (
+    *("name", "baseline", "measure", "gpus_per_run", "keep_checkpoints", "test", "study_seed", "experiments"),
+)
 _OPEN = "best_of"
 
 
@@ -67,6 +70,7 @@ def study_from(
     test = true_or_false(f"{source}: test", top.get("test", True))
     named = one_name(top.get("name", name), f"{source}: name")
     baseline = str(top.get("baseline", "baseline"))
+    study_seed = integer(f"{source}: study_seed", top.get("study_seed", 0), least=0)
     common = {key: value for key, value in top.items() if key not in _OF_THE_STUDY}
     runs: list[PlannedRun] = []
     waiting: dict[str, str] = {}
@@ -81,6 +85,7 @@ def study_from(
     _check_unique(runs, source)
     labels = group_labels(runs)
     runs = [replace(run, group=labels[run.pairing]) for run in with_unique_names(runs)]
+    runs = [replace(run, study_seed=study_seed) if run.table else run for run in runs]
     return Study(named, baseline, measure, tuple(runs), gpus, keep, test, waiting)
 
 
@@ -160,7 +165,8 @@ def _runs(
 ) -> list[PlannedRun]:
     """Every combination of an experiment's tasks, schedulers, variations and seeds."""
     run_id = str(level.get("run_id", ""))
-    lists = [_entries(top, level, one, many, place) for one, many in _LISTS.items()]
+    tables = {table.path: table for table in tables_of(level, top, place)}
+    lists = [_entries(top, level, one, many, place, [*tables.values()]) for one, many in _LISTS.items()]
     combinations = list(itertools.product(*lists))
     named = stems(run_id, combinations, alone=len(combinations) == 1 and not level.get(_OPEN))
     runs = []
@@ -173,6 +179,13 @@ def _runs(
         if targets:
             options["target"] = targets[-1]
         arm = arm_name(strategy_label(variation), options.get("warm_start_option", {}))
+        table = tables.get(Path(str(options.get(KEY))))
+        if table is None:
+            options.pop(KEY, None)  # of other experiments
+        else:
+            del options["task"]
+            check_options(options, place)
+            check_arm(arm, table, place)
         runs += [
             PlannedRun(
                 id=f"{stem}/seed-{seed}",
@@ -184,6 +197,7 @@ def _runs(
                 seed=seed,
                 targets=targets,
                 options={**options, "seed": seed},
+                table="" if table is None else table.sha256,
             )
             for seed in given or _seeds(parts, place)
         ]
@@ -199,10 +213,22 @@ def _warm_start(variation: str, scheduler: str, place: str) -> str:
 
 
 def _entries(
-    top: Mapping[str, Any], level: Mapping[str, Any], one: str, many: str, place: str
+    top: Mapping[str, Any],
+    level: Mapping[str, Any],
+    one: str,
+    many: str,
+    place: str,
+    tables: Sequence[TableFile],
 ) -> list[dict[str, Any]]:
-    """The tasks (or schedulers, or variations) of an experiment, each a mapping with a name."""
-    given: Any = {"task": None, "scheduler": ["asha"], "variation": ["baseline"]}[one]
+    """The tasks (or schedulers, or variations) of an experiment, each a mapping with a name.
+
+    Args:
+        tables: in the place of tasks; what all of them were recorded with are the usual variations.
+    """
+    if one == "task" and tables:
+        return [{"name": table.name, KEY: str(table.path)} for table in tables]
+    usual = [arm for arm in tables[0].curves.arms if all(arm in table.curves.arms for table in tables)] if tables else ["baseline"]
+    given: Any = {"task": None, "scheduler": ["asha"], "variation": usual}[one]
     if not any(key in where for where in (top, level) for key in (one, many)) and given is None:
         raise SettingError(f"{place}: it names no task: give tasks, such as [digits]")
     for where in (top, level):

@@ -2,12 +2,15 @@
 
 study.json           all runs that were ever asked for here
 study.lock           held by the ``asha-study`` that works here
+simulated.runs       all simulated runs
+curves/              the tables that these are simulated over
 runs/<arm>/seed-<n>/ a run's results directory, with config.yaml, stdout.log, stderr.log and outcome.json
 evaluation/          what ``asha-report`` writes
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,6 +20,7 @@ from typing import Any, Literal
 
 import yaml
 
+from analysis.study.simulated_runs import FILE, Index
 from asha_core.errors import ResultsError, SettingError
 from asha_core.runtime.observers import FINISHED
 from asha_core.runtime.storage.atomic import whole
@@ -24,9 +28,11 @@ from asha_core.runtime.storage.json_files import read_json, read_optional_json, 
 from asha_core.runtime.storage.run_directory import RunDirectory
 from asha_core.study.arm_names import with_names_kept
 from asha_core.study.planned_runs import PlannedRun, Study, group_labels
+from asha_core.study.simulated_plan import collapsed, expanded, keep_tables
 
 State = Literal["new", "begun", "failed", "done"]
 _SCHEMA = 1
+_NOTHING = ("", math.nan, 0.0)  # of a simulated run that has not been run
 
 
 class StudyDirectory:
@@ -40,13 +46,33 @@ class StudyDirectory:
         self.path = path
         self.file = path / "study.json"
         self.lock = path / "study.lock"
+        self.simulated = path / FILE
+        self._index: tuple[tuple[int, int], Index] = ((0, 0), Index({}, 0))
 
     def run(self, run: PlannedRun) -> RunDirectory:
         """A run's own results directory."""
         return RunDirectory(self.path / "runs" / run.id)
 
+    def index(self) -> Index:
+        """How far each simulated run is.
+
+        Raises:
+            ResultsError: their file cannot be read.
+        """
+        try:
+            stat = self.simulated.stat()
+        except OSError:
+            return Index({}, 0)
+        now = stat.st_size, stat.st_mtime_ns
+        if self._index[0] != now:
+            self._index = now, Index.of(self.simulated)
+        return self._index[1]
+
     def state(self, run: PlannedRun) -> State:
         """How far a run is: "begun" can be gone on with, "failed" is tried again."""
+        if run.table:
+            reason, _, _ = self.index().runs.get(run.id, _NOTHING)
+            return "done" if reason in FINISHED else "failed" if reason else "new"
         directory = self.run(run)
         if _reason(directory) in FINISHED:
             return "done"
@@ -57,8 +83,15 @@ class StudyDirectory:
 
     def found_nothing(self, run: PlannedRun) -> bool:
         """Whether a search is over in which no trial reported a finite value."""
+        if run.table:
+            reason, best, _ = self.index().runs.get(run.id, _NOTHING)
+            return reason in FINISHED and math.isnan(best)
         results = read_optional_json(self.run(run).results)
         return results.get("reason") in FINISHED and results.get("best", 0) is None
+
+    def virtual_seconds(self, run: PlannedRun) -> float:
+        """How long a simulated run took in virtual time."""
+        return self.index().runs.get(run.id, _NOTHING)[2]
 
     def outcome(self, run: PlannedRun) -> dict[str, Any] | None:
         """How the run's last process ended: outcome.json; None if none has, or it cannot be read."""
@@ -85,7 +118,8 @@ class StudyDirectory:
                 raise ResultsError(
                     f"{self.file} has schema {content['schema']!r}: this version reads {_SCHEMA}"
                 )
-            return [PlannedRun.from_dict(kept) for kept in content["runs"]]
+            real = [PlannedRun.from_dict(kept) for kept in content["runs"]]
+            return [*real, *expanded(content.get("simulated", []))]
         except (KeyError, TypeError, ValueError) as error:
             raise ResultsError(f"{self.file} is damaged: {type(error).__name__} {error}") from None
 
@@ -160,8 +194,12 @@ class StudyDirectory:
             "baseline": study.baseline,
             "measure": study.measure,
             "gpus_per_run": study.gpus_per_run,
-            "runs": [run.to_dict() for run in runs],
+            "runs": [run.to_dict() for run in runs if not run.table],
         }
+        if any(run.table for run in runs):
+            before = read_optional_json(self.file)
+            content["tables"] = keep_tables(self.path, runs, before.get("tables", {}))
+            content["simulated"] = collapsed(runs, before.get("simulated", []), self.path)
         try:
             write_json(self.file, content)
         except OSError as error:
@@ -203,6 +241,8 @@ def _reason(directory: RunDirectory) -> str | None:
 
 
 def _differences(before: PlannedRun, now: PlannedRun) -> str:
+    if before.table != now.table:
+        return "its table of curves has changed since" if before.table and now.table else "it has other curves"
     return ", ".join(
         f"{name} {before.options.get(name)!r}, now {now.options.get(name)!r}" for name in before.changed(now)
     )

@@ -14,6 +14,7 @@ from asha_core.schedulers.forecast import Forecast
 from asha_core.study.arms import Arm
 from asha_core.study.directory import State, StudyDirectory
 from asha_core.study.planned_runs import Study
+from asha_core.study.simulated_search import workers_of
 
 _STATES: tuple[State, ...] = ("done", "begun", "failed")
 _KNOWN_BY = {"budget": "at most, by the budgets", "measured": "by the mean of the runs that are done"}
@@ -61,6 +62,7 @@ def arm_costs(study: Study, directory: StudyDirectory, arms: Sequence[Arm]) -> l
 
 def _bound(options: Mapping[str, Any], gpus: int | None) -> float | None:
     """The most GPU-hours that a run may take; None: no budget in time, or nobody knows on how many GPUs."""
+    gpus = workers_of(options) if "curves" in options else gpus
     bounds = [options["gpu_hours"]] if "gpu_hours" in options else []
     if "budget" in options and gpus is not None:
         bounds.append(gpus * parse_duration(options["budget"]) / 3600)
@@ -68,6 +70,8 @@ def _bound(options: Mapping[str, Any], gpus: int | None) -> float | None:
 
 
 def _device_hours(directory: StudyDirectory, run: Any) -> float | None:
+    if run.table:
+        return directory.virtual_seconds(run) * workers_of(run.options) / 3600
     from asha_core.errors import ResultsError
     from asha_core.runtime.storage.json_files import read_json
 

@@ -19,7 +19,7 @@ def to_measure(directory: StudyDirectory, arms: Sequence[Arm]) -> list[PlannedRu
     return [
         run
         for arm in arms
-        if arm.task.has_test_data()
+        if arm.task is not None and arm.task.has_test_data()
         for run in arm.runs
         if directory.state(run) == "done"
         and directory.run(run).best_checkpoint.exists()

@@ -11,7 +11,7 @@ from typing import Any
 from asha_core.launch.option_table import Scope, keys_of
 from asha_core.runtime.storage.records import json_values
 
-_FREE = keys_of(Scope.HANDLING, Scope.PLACE)  # with other values it is the same search
+_FREE = (*keys_of(Scope.HANDLING, Scope.PLACE), "curves")  # with other values it is the same search
 _OF_THE_ARM = keys_of(Scope.ARM)  # of two runs that differ in these alone, one is compared with the other
 
 
@@ -29,11 +29,13 @@ class PlannedRun:
     targets: tuple[float, ...]  # of T@tau, fixed before the runs; the last is the primary one
     options: Mapping[str, Any]  # of ``asha-run``, by key; without where it runs and where it writes
     group: str = ""  # the name of its ``pairing``, for people
+    table: str = ""  # of a simulated one, the checksum (SHA-256) of its table of curves
+    study_seed: int = 0  # of a simulated one: which configurations of the table each seed meets
 
     @property
     def pairing(self) -> str:
         """What runs that are compared with each other have in common."""
-        return _as_text(self.options, (*_OF_THE_ARM, *_FREE))
+        return self._as_text((*_OF_THE_ARM, *_FREE))
 
     @property
     def pairing_of_seed(self) -> tuple[str, int]:
@@ -43,12 +45,18 @@ class PlannedRun:
     @property
     def identity(self) -> str:
         """What makes it this search; two runs with the same are the same search twice."""
-        return _as_text(self.options, _FREE)
+        return self._as_text(_FREE)
 
     @property
     def kind(self) -> str:
         """What the runs of an arm have in common: all but the seed."""
-        return _as_text(self.options, (*_FREE, "seed"))
+        return self._as_text((*_FREE, "seed"))
+
+    def _as_text(self, without: Sequence[str]) -> str:
+        """Options as text that is the same for those in the file and those that study.json has kept."""
+        kept: dict[str, Any] = {key: value for key, value in self.options.items() if key not in without}
+        kept |= {"table": self.table, "study_seed": self.study_seed} if self.table else {}
+        return json.dumps(json_values(kept), sort_keys=True)
 
     @property
     def stem(self) -> str:
@@ -62,8 +70,11 @@ class PlannedRun:
 
     def to_dict(self) -> dict[str, Any]:
         """For study.json."""
+        kept = asdict(self)
+        if not self.table:
+            del kept["table"], kept["study_seed"]
         return {
-            **asdict(self),
+            **kept,
             "options": dict(self.options),
             "targets": list(self.targets),
             "directory": f"runs/{self.id}",
@@ -74,7 +85,8 @@ class PlannedRun:
     def from_dict(cls, kept: Mapping[str, Any]) -> PlannedRun:
         """From study.json."""
         names = ("id", "experiment", "task", "scheduler", "variation", "arm", "seed", "options", "group")
-        return cls(**{name: kept[name] for name in names}, targets=tuple(kept["targets"]))
+        simulated = {name: kept[name] for name in ("table", "study_seed") if name in kept}
+        return cls(**{name: kept[name] for name in names}, **simulated, targets=tuple(kept["targets"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,16 +136,10 @@ def group_labels(runs: Sequence[PlannedRun]) -> dict[str, str]:
     return labels
 
 
-def _as_text(options: Mapping[str, Any], without: Sequence[str]) -> str:
-    """Options as text that is the same for those in the file and those that study.json has kept."""
-    kept = {key: value for key, value in options.items() if key not in without}
-    return json.dumps(json_values(kept), sort_keys=True)
-
-
 def _flat(options: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in options.items():
-        if key in (*_OF_THE_ARM, *_FREE, "task", "scheduler"):
+        if key in (*_OF_THE_ARM, *_FREE, "task", "scheduler") and key != "curves":
             continue
         if isinstance(value, Mapping):
             flat |= {f"{key}.{name}": item for name, item in value.items()}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import math
 import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
@@ -23,6 +25,7 @@ _FRAME = 0.25
 _BEHIND = 20_000  # lines that wait for a slow terminal
 _AT_ONCE = 1_000  # lines that are printed at a time
 _PATIENCE = 5.0  # seconds for a terminal that is slow in the end
+_SAY_EVERY = 10.0  # seconds between lines on simulated runs
 _OUTPUT = 12  # lines of the runs' output that the view on a terminal keeps
 
 
@@ -42,6 +45,7 @@ class View:
         self.seconds: list[float] = []  # of the runs that ended well
         self.slots = 1
         self.began = time.monotonic()
+        self._told = -math.inf  # when simulated runs were told of
         self.lock = threading.Lock()  # two threads for each run say lines
 
     def on_start(self, run: PlannedRun) -> None:
@@ -70,6 +74,18 @@ class View:
                 f"[{finished}/{self.total}] {run.id}: {how} in {format_duration(seconds)}{self.time_left()}",
                 loud=True,
             )
+
+    def on_batch(self, done: int, failed: Sequence[str], seconds: float) -> None:
+        """Several simulated runs have ended, ``done`` of them well; they took ``seconds`` of a process."""
+        with self.lock:
+            self.done += done
+            self.failed += failed
+            self.seconds += [seconds / max(done, 1)] * done
+            finished = self.done + len(self.failed)
+            now = time.monotonic()
+            if finished == self.total or now - self._told >= _SAY_EVERY:
+                self._told = now
+                self.show(f"[{finished}/{self.total}] simulated{self.time_left()}", loud=True)
 
     def time_left(self) -> str:
         """How long the rest will take about, by the mean of the runs so far."""

@@ -78,6 +78,11 @@ def _report_study(options: argparse.Namespace) -> int:
         raise SettingError("several results directories: say where to write the report with --output DIR")
     output = _output(options) or user_path(options.results[0]) / "evaluation"
     study = load_study(options.results)
+    if options.runs and study.drawn:
+        raise SettingError(
+            "--runs: the runs of this study were simulated, and have no directories of their own; "
+            "asha-run --executor simulate with the same options and seed makes one"
+        )
     _tell_who_waits(len(study.replicates) + len(study.left_out))
     with _writing(output):
         written = write_study_report(study, output, options.target, runs=options.runs)

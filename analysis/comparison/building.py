@@ -77,6 +77,7 @@ def _group(data: GroupData) -> Group:
         diagnostics=tuple(told),
         sweeps=tuple(sweeps(data)),
         best_configurations=best_configurations(data.all),
+        simulated=first.manifest.get("simulated"),
     )
 
 

@@ -40,6 +40,8 @@ class Group:
     diagnostics: tuple[Diagnostics, ...]
     sweeps: tuple[Sweep, ...]
     best_configurations: BestConfigurations | None
+    # of simulated searches, by study.json: table, sha256, configurations, timed, workers, decision_seconds
+    simulated: Mapping[str, Any] | None = None
 
     @property
     def primary(self) -> float | None:

@@ -54,7 +54,9 @@ class Planned:
     targets: tuple[float, ...] = ()  # of T@tau, fixed before the runs; the last is the primary one
     options: Mapping[str, Any] = field(default_factory=dict)  # of ``asha-run``, by the plan
     table: Path | None = None  # of a simulated one, the table of curves, in its study's directory
-    manifest: dict[str, Any] = field(default_factory=dict)  # of a simulated one, by the plan, without its seed
+    manifest: dict[str, Any] = field(
+        default_factory=dict
+    )  # of a simulated one, by the plan, without its seed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

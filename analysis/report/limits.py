@@ -8,10 +8,12 @@ from analysis.comparison.criteria import LEAST_PAIRS
 from analysis.comparison.schema import Comparison, Group
 from analysis.number_formats import few, target_name
 from analysis.report.measures import measure_name, on_gpu, scale
+from analysis.report.simulated import all_simulated, simulation_limits
 
 
 def limits(comparison: Comparison) -> Iterable[str]:
     """Sentences on what a reader must bear in mind with the numbers."""
+    yield from simulation_limits(comparison)
     yield from _pairs(comparison)
     yield from _targets(comparison)
     for group in comparison.groups:
@@ -74,7 +76,7 @@ def _horizon(comparison: Comparison, group: Group) -> Iterable[str]:
 
 
 def _measure(comparison: Comparison) -> Iterable[str]:
-    if not comparison.groups:
+    if not comparison.groups or all_simulated(comparison):
         return
     if comparison.measure == "units":
         yield (

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from analysis.comparison import Comparison, Group
 from analysis.number_formats import significant, time_unit
+from analysis.report.simulated import all_simulated
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +31,22 @@ def scale(comparison: Comparison, group: Group, measure: str) -> Scale:
     unit, size = f"{group.unit}s", 1.0
     if measure == "gpu_hours":
         unit = device_hours(gpu=on_gpu(comparison))
+    elif measure == "seconds" and untimed(group):
+        unit = "units of virtual time"
     elif measure == "seconds":
         longest = max((each.value for each in group.horizons if each.measure == measure), default=0.0)
         size, unit = time_unit(longest)
     return Scale(unit, size, max(2 - math.floor(math.log10(least / size)), 0))
+
+
+def untimed(group: Group) -> bool:
+    """Whether it was simulated over a table without seconds."""
+    return group.simulated is not None and not group.simulated["timed"]
+
+
+def clock_name(comparison: Comparison) -> str:
+    """What ``seconds`` are."""
+    return "virtual time" if all_simulated(comparison) else "wall-clock time"
 
 
 def on_gpu(comparison: Comparison) -> bool:
@@ -49,4 +62,4 @@ def device_hours(*, gpu: bool) -> str:
 def measure_name(comparison: Comparison, measure: str) -> str:
     """A measure for people."""
     hours = device_hours(gpu=on_gpu(comparison))
-    return {"seconds": "wall-clock time", "gpu_hours": hours, "units": "units of training"}[measure]
+    return {"seconds": clock_name(comparison), "gpu_hours": hours, "units": "units of training"}[measure]

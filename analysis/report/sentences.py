@@ -19,6 +19,7 @@ from analysis.number_formats import (
 )
 from analysis.report.limits import limits
 from analysis.report.measures import on_gpu, scale
+from analysis.report.simulated import all_simulated
 from analysis.study.problems import KINDS, UNUSED, Problem
 
 SECTIONS = ("found", "arms", "criteria", "limits", "left out", "cannot say")
@@ -259,6 +260,8 @@ def _cannot(comparison: Comparison) -> Iterable[str]:
         f"This is about {few(tasks)}, at this budget and in this search space: other tasks, schedulers, "
         "budgets and spaces may come out otherwise"
     )
-    if not on_gpu(comparison):
+    if all_simulated(comparison):
+        text += "; and so may a search that trains, on a machine where units take longer or shorter"
+    elif not on_gpu(comparison):
         text += "; there was no GPU, so what warm starts cost there in time and memory is not known"
     yield f"{text}."

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from analysis.comparison import Against, Arm, Comparison, Group, TimeEffect, Times, Verdict
 from analysis.comparison.criteria import CRITERIA, LEAST_PAIRS
 from analysis.number_formats import NONE, p_cell, percent_interval, significant, with_interval
-from analysis.report.measures import Scale, measure_name, scale
+from analysis.report.measures import Scale, clock_name, measure_name, scale
 from analysis.report.study_costs import (
     areas_table,
     arm_rows,
@@ -210,10 +210,11 @@ def _ratio(ratio: Ratio | None, usual: str) -> str:
 def measures_table(comparison: Comparison, group: Group, slug: str) -> Table:
     """T@tau of the primary target in the measures that the tests were not made in."""
     target, tested = group.primary, comparison.measure
+    clock = clock_name(comparison).removesuffix(" time")
     columns = [
         Column[_Timed](
             "measure",
-            lambda row: f"wall-clock ({row.unit.unit})" if row.measure == "seconds" else row.unit.unit,
+            lambda row: f"{clock} ({row.unit.unit})" if row.measure == "seconds" else row.unit.unit,
             "l",
         ),
         _ARM,

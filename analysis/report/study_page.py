@@ -16,10 +16,13 @@ from analysis.report.sentences import in_short, in_words
 from analysis.report.study_contents import verdict_cell
 from analysis.report.tables import Table
 from analysis.study.problems import KINDS, UNUSED, Problem
-from asha_core.runtime.units import counted
+from asha_core.runtime.units import counted, ranges
 
 if TYPE_CHECKING:
     from analysis.report.drawings import Drawing
+
+
+_LISTED = 2_000  # runs, each with a line of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,7 @@ def study_page(
         verdicts=_verdicts(comparison, list(criteria)),
         problems=_by_kind(comparison.problems),
         hardware=_hardware,
+        many=_many(runs),
     )
 
 
@@ -137,7 +141,22 @@ def _by_kind(problems: Sequence[Problem]) -> list[dict[str, Any]]:
     ]
 
 
+def _many(runs: Sequence[Replicate]) -> list[dict[str, Any]]:
+    """Of more runs than anybody reads in a list: those of an arm that ended alike, together."""
+    if len(runs) <= _LISTED:
+        return []
+    alike: dict[tuple[str, str, str], list[int]] = {}
+    for each in runs:
+        alike.setdefault((each.group, each.arm, each.reason), []).append(each.seed)
+    return [
+        {"group": group, "arm": arm, "reason": reason, "seeds": ranges(seeds), "count": len(seeds)}
+        for (group, arm, reason), seeds in alike.items()
+    ]
+
+
 def _hardware(hardware: Mapping[str, object]) -> str:
+    if hardware.get("machine") == "virtual":
+        return f"none: simulated, {counted(int(str(hardware.get('workers', 1))), 'worker')}"
     gpus, devices = hardware.get("gpus"), hardware.get("devices")
     names = sorted({str(gpu) for gpu in gpus}) if isinstance(gpus, list) and gpus else []
     workers = len(devices) if isinstance(devices, list) else 0

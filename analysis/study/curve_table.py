@@ -65,7 +65,9 @@ class CurveTable:
         try:
             with np.load(path, allow_pickle=False) as file:
                 if str(file["format"]) != _FORMAT:
-                    raise ResultsError(f"{path} is of the form {file['format']}: this version reads {_FORMAT}")
+                    raise ResultsError(
+                        f"{path} is of the form {file['format']}: this version reads {_FORMAT}"
+                    )
                 return cls._of({name: file[name] for name in file.files})
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
             raise ResultsError(f"the table of curves {path} cannot be read: {error}") from None

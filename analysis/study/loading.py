@@ -151,4 +151,10 @@ def load_study(paths: str | Path | Sequence[str | Path], processes: int | None =
         checked.left_out,
         checked.problems,
         frozenset(checked.apart),
+        {each.group: _drawn(each) for each in checked.used if each.table is not None},
     )
+
+
+def _drawn(each: Replicate) -> Drawn:
+    told = each.manifest["simulated"]
+    return Drawn(int(told["study_seed"]), int(told["configurations"]))

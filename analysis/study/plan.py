@@ -91,7 +91,7 @@ def _run(path: Path, entry: Mapping[str, Any]) -> Planned:
     directory = Path(str(entry["directory"]))
     if directory.is_absolute() or ".." in directory.parts:
         raise ValueError(f"directory {str(directory)!r} is not inside the study")
-    texts = {key: str(entry.get(key, "")) for key in _NAMED}
+    texts: dict[str, Any] = {key: str(entry.get(key, "")) for key in _NAMED}
     for key in ("id", "group", "arm"):
         if not texts[key]:
             raise ValueError(f"a run has no {key}")

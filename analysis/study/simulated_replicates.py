@@ -15,6 +15,8 @@ from analysis.study.curve_table import CurveTable
 from analysis.study.problems import Problem
 from analysis.study.simulated_runs import FILE, STATES, SimulatedRun, read_simulated
 from asha_core.errors import AshaError
+from asha_core.runtime.units import counted, ranges
+from asha_core.searchers.drawn_rows import drawn_rows
 
 NO_JOURNAL = 0  # in the place of a journal's schema
 
@@ -26,7 +28,7 @@ def read_simulated_runs(runs: Sequence[Planned]) -> tuple[list[Replicate], list[
     files: dict[Path, dict[str, SimulatedRun]] = {}
     tables: dict[Path, CurveTable | AshaError] = {}
     found: list[Replicate] = []
-    problems: list[Problem] = []
+    wrong: dict[tuple[str, str, str, str], list[Planned]] = {}  # kind, sentence, group, arm -> of which runs
     for planned in runs:
         assert planned.table is not None
         study = planned.table.parent.parent
@@ -37,16 +39,24 @@ def read_simulated_runs(runs: Sequence[Planned]) -> tuple[list[Replicate], list[
         run = files[study].get(planned.directory.relative_to(study / "runs").as_posix())
         table = tables[planned.table]
         if run is None:
-            problems.append(
-                Problem("missing", planned.id, "planned, and has not been simulated", planned.group)
-            )
+            told = "missing", "planned, and not simulated yet"
         elif run.reason == "error":
-            problems.append(Problem("failed", planned.id, f"an error ended it: {run.why}", planned.group))
+            told = "failed", f"an error ended it: {run.why}"
         elif isinstance(table, AshaError):
-            problems.append(Problem("damaged", planned.id, str(table), planned.group))
+            told = "damaged", str(table)
         else:
             found.append(simulated_replicate(planned, run, table))
-    return found, problems
+            continue
+        wrong.setdefault((*told, planned.group, planned.arm), []).append(planned)
+    return found, [_problem(*told, of) for told, of in wrong.items()]
+
+
+def _problem(kind: str, text: str, group: str, arm: str, of: Sequence[Planned]) -> Problem:
+    """What is alike in many runs of an arm is said once."""
+    if len(of) == 1:
+        return Problem(kind, of[0].id, text, group, arm)
+    seeds = ranges(each.seed for each in of)
+    return Problem(kind, "", f"{counted(len(of), 'run')} (seeds {seeds}): {text}", group, arm)
 
 
 def _table(path: Path) -> CurveTable | AshaError:
@@ -81,9 +91,7 @@ def simulated_replicate(planned: Planned, run: SimulatedRun, table: CurveTable) 
         trials=trials,
         rungs=_rungs(run, manifest["scheduler"]["levels"]),
         reports=int(table.place(run.reached).sum()),
-        split=TimeSplit(
-            run.training, run.warm_start, 0.0, max(total - run.training - run.warm_start, 0.0)
-        ),
+        split=TimeSplit(run.training, run.warm_start, 0.0, max(total - run.training - run.warm_start, 0.0)),
         costs={},
         warm_start_costs={},
         peaks={},
@@ -95,7 +103,14 @@ def simulated_replicate(planned: Planned, run: SimulatedRun, table: CurveTable) 
         torn=False,
         schema=NO_JOURNAL,
         sessions=1,
+        met=_met(run, drawn_rows(manifest["simulated"]["study_seed"], planned.seed, len(table.proposed))),
     )
+
+
+def _met(run: SimulatedRun, drawn: Sequence[int]) -> int:
+    """How many of the drawn rows played a part: all, if the search did not take them in their order."""
+    count = min(len(run.row), len(drawn))
+    return count if run.row[:count].tolist() == drawn[:count] else len(drawn)
 
 
 def _rungs(run: SimulatedRun, levels: Sequence[int]) -> list[RungShare]:
@@ -163,10 +178,12 @@ class TrialColumns(Mapping[str, Column]):
         return np.full(len(self._run.row), np.nan)
 
     def _proposed(self, dimension: str) -> Column:
-        return self._table.coordinates(None)[dimension][self._run.row]
+        column: Column = self._table.coordinates(None)[dimension][self._run.row]
+        return column
 
     def _refined(self, dimension: str) -> Column:
-        return self._table.coordinates(self._arm)[dimension][self._run.row]
+        column: Column = self._table.coordinates(self._arm)[dimension][self._run.row]
+        return column
 
     def _step(self, dimension: str) -> Column:
         return self._refined(dimension) - self._proposed(dimension) if self.warmed else self._unknown()

@@ -1,9 +1,9 @@
 """The file of a study's simulated runs, ``simulated.runs``: many searches in few bytes.
 
 Frames (see ``asha_core.runtime.storage.frames``), each of a batch of runs in the order of running. A frame's
-line has ``runs``: [id, reason, best value or null, virtual seconds] of each. Its bytes are an .npz, arrays by the names of
-``SimulatedRun``: (B,) of numbers of a run, and those of several runs end to end with their lengths beside
-them, (B,) in ``improvements`` and ``trials``. A run that is there twice counts as it is there last.
+line has ``runs``: [id, reason, best value or null, virtual seconds] of each. Its bytes are an .npz, arrays by
+the names of ``SimulatedRun``: (B,) of numbers of a run, and those of several runs end to end with their
+lengths beside them, (B,) in ``improvements`` and ``trials``. Of a run that is there twice the last one counts.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class SimulatedRun:
     spent: Ints  # units of resource, of all trials
     warmed: Floats  # seconds of warm starts so far
     by: Ints  # whose it is
+    begun: Ints  # trials so far
     # of trials, (T,)
     row: Ints  # of the table
     state: NDArray[np.uint8]  # an index of ``STATES``
@@ -59,6 +60,7 @@ class SimulatedRun:
 _OF_A_RUN = ("seconds", "training", "warm_start", "unit_seconds")
 _OF_IMPROVEMENTS: dict[str, Any] = {
     "times": np.float64, "values": np.float64, "spent": np.int64, "warmed": np.float64, "by": np.int32,
+    "begun": np.int32,
 }  # fmt: skip
 _OF_TRIALS: dict[str, Any] = {"row": np.int32, "state": np.uint8, "reached": np.int32, "first": np.int32}
 
@@ -71,7 +73,7 @@ def failed_run(id: str, why: str) -> SimulatedRun:
 
 def packed(runs: Sequence[SimulatedRun]) -> tuple[bytes, dict[str, Any]]:
     """A frame's bytes, and what its line says; the same runs give the same ones."""
-    arrays: dict[str, NDArray[Any]] = {
+    arrays: dict[str, Any] = {
         name: np.array([getattr(each, name) for each in runs], np.float64) for name in _OF_A_RUN
     }
     for length, of in (("improvements", _OF_IMPROVEMENTS), ("trials", _OF_TRIALS)):
@@ -91,7 +93,7 @@ def unpacked(content: bytes, told: dict[str, Any]) -> Iterator[SimulatedRun]:
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     numbers = {name: arrays[name].tolist() for name in _OF_A_RUN}
-    parts = {}
+    parts: dict[str, list[NDArray[Any]]] = {}
     for length, of in (("improvements", _OF_IMPROVEMENTS), ("trials", _OF_TRIALS)):
         ends = np.cumsum(arrays[length])[:-1]
         parts |= {name: np.split(arrays[name], ends) for name in of}

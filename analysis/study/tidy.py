@@ -211,6 +211,11 @@ def _under(prefix: str, entries: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _reports_of(each: Replicate) -> Table:
+    if each.table is not None:
+        raise SettingError(
+            f"{each.id} was simulated, and keeps no reports: they are those of the table {each.table}, by "
+            "trials' rows"
+        )
     run = load_run(each.directory)
     metrics: list[dict[str, float]] = [{}] * len(run.t)
     costs: list[dict[str, float]] = [{}] * len(run.t)

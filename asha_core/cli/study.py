@@ -55,8 +55,8 @@ def _parser() -> argparse.ArgumentParser:
         "--parallel",
         type=int,
         metavar="N",
-        help="how many runs at a time, each on its share of the GPUs [1]; of simulated runs how many processes "
-        "simulate [one a core]",
+        help="how many runs at a time, each on its share of the GPUs [1]; of simulated runs how many "
+        "processes simulate [one a core]",
     )
     parser.add_argument("--data-dir", metavar="DIR", help="where the data of the tasks lies that read any")
     parser.add_argument(
@@ -232,8 +232,8 @@ def _run_and_test(
     Returns:
         False if it was interrupted; and the runs that failed, those from before among them.
     """
-    from asha_core.study.final_tests import measure, to_measure
     from asha_core.runtime.machine import cores
+    from asha_core.study.final_tests import measure, to_measure
     from asha_core.study.progress_view import make_view
     from asha_core.study.simulation_runner import SimulationRunner
     from asha_core.study.study_runner import StudyRunner

@@ -65,11 +65,11 @@ def resolve(options: Mapping[str, Any]) -> Parts:
     if name is None and own:
         raise SettingError("--executor-option is given, and there is no executor: give --executor")
     executor = None if name is None else executor_factory(name, own)
-    scheduler = scheduler_for(options, scheduler_name, task, start)
+    scheduler = _scheduler(options, scheduler_name, task, start)
     return Parts(spec, task, scheduler, warm_start, executor)
 
 
-def scheduler_for(
+def _scheduler(
     options: Mapping[str, Any], name: str, task: Task, start: Sequence[dict[str, Any]] | None
 ) -> Scheduler:
     searcher = _searcher(options, task, start)

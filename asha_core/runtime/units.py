@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 
 from asha_core.errors import SettingError
@@ -55,6 +56,30 @@ def format_duration(seconds: float) -> str:
 def counted(number: int, noun: str) -> str:
     """A number of things: ``"1 epoch"``, ``"1,200 epochs"``."""
     return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def as_ranges(numbers: Iterable[int]) -> list[list[int]]:
+    """[first, last] of each run of numbers that follow each other.
+
+    >>> as_ranges([8, 0, 1, 2])
+    [[0, 2], [8, 8]]
+    """
+    found: list[list[int]] = []
+    for number in sorted(numbers):
+        if found and number == found[-1][1] + 1:
+            found[-1][1] = number
+        else:
+            found.append([number, number])
+    return found
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Numbers in short.
+
+    >>> ranges([8, 0, 1, 2])
+    '0-2, 8'
+    """
+    return ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in as_ranges(numbers))
 
 
 def parse_bytes(text: str | float, option: str = "checkpoint budget") -> int:

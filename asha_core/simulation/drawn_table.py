@@ -17,13 +17,15 @@ class DrawnTable:
     Args:
         curves: the whole table.
         rows: of it, as ``asha_core.searchers.drawn_rows`` draws them.
+        resample: they come again when the search has met them all; else it ends there.
 
     Attributes:
         made: the last finder, which knows what the search has met; None: there is none yet.
     """
 
-    def __init__(self, curves: Curves, rows: Sequence[int]) -> None:
+    def __init__(self, curves: Curves, rows: Sequence[int], *, resample: bool = False) -> None:
         self.curves = curves
+        self._resample = resample
         self.rows = list(rows)
         self.space = curves.space
         self.metric, self.mode, self.unit = curves.metric, curves.mode, curves.unit
@@ -32,7 +34,9 @@ class DrawnTable:
 
     def searcher(self, seed: int) -> Searcher:
         """Which proposes the rows in their order."""
-        return _InOrder(self.space, self.curves.configurations, seed, among=self.rows)
+        return _InOrder(
+            self.space, self.curves.configurations, seed, resample=self._resample, among=self.rows
+        )
 
     def finder(self, arm: str, searcher: Searcher) -> RowFinder:
         """What finds the curves of one search's trials under an arm."""

@@ -75,7 +75,9 @@ def _arm(title: str, runs: Sequence[PlannedRun]) -> Arm:
     try:
         if runs[0].table:
             options = runs[0].options
-            return Arm(title, tuple(runs), None, simulated_scheduler(options, loaded(options["curves"]).curves))
+            return Arm(
+                title, tuple(runs), None, simulated_scheduler(options, loaded(options["curves"]).curves)
+            )
         with contextlib.chdir(Path.cwd()):  # a task's module may go to another folder
             parts = resolve({**parse_arguments([]), **runs[0].options})
     except AshaError as error:
@@ -105,7 +107,9 @@ def with_data(study: Study, data_dir: str | None) -> Study:
             f"--data-dir {data_dir}: no task of this study reads data ({', '.join(sorted(reads))})"
         )
     runs = [
-        replace(run, options={**run.options, "data_dir": where}) if reads.get(run.task) and not run.table else run
+        replace(run, options={**run.options, "data_dir": where})
+        if reads.get(run.task) and not run.table
+        else run
         for run in study.runs
     ]
     return replace(study, runs=tuple(runs))

@@ -179,11 +179,11 @@ def _runs(
         if targets:
             options["target"] = targets[-1]
         arm = arm_name(strategy_label(variation), options.get("warm_start_option", {}))
-        table = tables.get(Path(str(options.get(KEY))))
-        if table is None:
-            options.pop(KEY, None)  # of other experiments
-        else:
+        options.pop(KEY, None)  # of other experiments
+        table = tables.get(Path(str(entries[0].get(KEY))))
+        if table is not None:
             del options["task"]
+            options[KEY] = str(table.path)
             check_options(options, place)
             check_arm(arm, table, place)
         runs += [
@@ -227,7 +227,11 @@ def _entries(
     """
     if one == "task" and tables:
         return [{"name": table.name, KEY: str(table.path)} for table in tables]
-    usual = [arm for arm in tables[0].curves.arms if all(arm in table.curves.arms for table in tables)] if tables else ["baseline"]
+    usual = (
+        [arm for arm in tables[0].curves.arms if all(arm in table.curves.arms for table in tables)]
+        if tables
+        else ["baseline"]
+    )
     given: Any = {"task": None, "scheduler": ["asha"], "variation": usual}[one]
     if not any(key in where for where in (top, level) for key in (one, many)) and given is None:
         raise SettingError(f"{place}: it names no task: give tasks, such as [digits]")

@@ -242,7 +242,9 @@ def _reason(directory: RunDirectory) -> str | None:
 
 def _differences(before: PlannedRun, now: PlannedRun) -> str:
     if before.table != now.table:
-        return "its table of curves has changed since" if before.table and now.table else "it has other curves"
+        return (
+            "its table of curves has changed since" if before.table and now.table else "it has other curves"
+        )
     return ", ".join(
         f"{name} {before.options.get(name)!r}, now {now.options.get(name)!r}" for name in before.changed(now)
     )

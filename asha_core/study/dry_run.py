@@ -9,7 +9,7 @@ from typing import Any
 
 from asha_core.runtime.observers import EARLY
 from asha_core.runtime.terminal.console import format_table
-from asha_core.runtime.units import counted, parse_duration
+from asha_core.runtime.units import counted, parse_duration, ranges
 from asha_core.schedulers.forecast import Forecast
 from asha_core.study.arms import Arm
 from asha_core.study.directory import State, StudyDirectory
@@ -161,7 +161,7 @@ def _row(cost: ArmCost) -> list[str]:
     seeds = [run.seed for run in cost.arm.runs]
     return [
         cost.arm.title,
-        _ranges(seeds),
+        ranges(seeds),
         str(len(seeds)),
         *(str(cost.states.get(state, 0)) for state in _STATES),
         "-" if cost.units is None else f"{'<=' if cost.timed or cost.early else ''}{cost.units:.0f}",
@@ -176,14 +176,3 @@ def _left_aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return format_table(
         [header[0].ljust(width), *header[1:]], [[row[0].ljust(width), *row[1:]] for row in rows]
     )
-
-
-def _ranges(seeds: Sequence[int]) -> str:
-    """Seeds in short: "0-3, 8"."""
-    parts: list[list[int]] = []
-    for seed in sorted(seeds):
-        if parts and seed == parts[-1][1] + 1:
-            parts[-1][1] = seed
-        else:
-            parts.append([seed, seed])
-    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in parts)

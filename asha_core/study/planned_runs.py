@@ -55,7 +55,9 @@ class PlannedRun:
     def _as_text(self, without: Sequence[str]) -> str:
         """Options as text that is the same for those in the file and those that study.json has kept."""
         kept: dict[str, Any] = {key: value for key, value in self.options.items() if key not in without}
-        kept |= {"table": self.table, "study_seed": self.study_seed} if self.table else {}
+        if self.table:
+            kept |= {"table": self.table, "study_seed": self.study_seed}
+            kept |= {"faults": self.options["executor_option"]} if "executor_option" in self.options else {}
         return json.dumps(json_values(kept), sort_keys=True)
 
     @property

@@ -2,14 +2,14 @@
 
 simulated   a list, an arm each: a run as under ``runs``, without id, seed and directory; ``stem``; ``seeds``,
             as [first, last] of each range; ``manifest``, what run.json has of a real run
-tables      checksum -> name, file (a copy of the table, in this directory), configurations, arms, timed, source
+tables      checksum -> name, file (a copy, in this directory), configurations, arms, timed, source
 """
 
 from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,26 +18,12 @@ from asha_core.errors import AshaError, ResultsError
 from asha_core.launch.types import choose_warm_start
 from asha_core.runtime.storage.atomic import whole
 from asha_core.runtime.storage.manifest import manifest
+from asha_core.runtime.units import as_ranges
 from asha_core.simulation.curves import Curves
 from asha_core.study.planned_runs import PlannedRun
-from asha_core.study.simulated_search import simulated_scheduler, time_limit, workers_of
+from asha_core.study.simulated_search import decision_seconds, simulated_scheduler, time_limit, workers_of
 
 _NOT_KEPT = ("id", "seed", "directory")
-
-
-def as_ranges(seeds: Iterable[int]) -> list[list[int]]:
-    """[first, last] of each range of seeds.
-
-    >>> as_ranges([0, 1, 2, 7])
-    [[0, 2], [7, 7]]
-    """
-    found: list[list[int]] = []
-    for seed in sorted(seeds):
-        if found and seed == found[-1][1] + 1:
-            found[-1][1] = seed
-        else:
-            found.append([seed, seed])
-    return found
 
 
 def expanded(entries: Sequence[Mapping[str, Any]]) -> list[PlannedRun]:
@@ -98,7 +84,7 @@ def manifest_of(run: PlannedRun, directory: Path) -> dict[str, Any]:
         scheduler=scheduler.describe(),
         variation=_variation(run.variation),
         budget={"seconds": None if math.isinf(limit) else limit, "gpu_seconds": None, "devices": workers},
-        hardware={"machine": "virtual", "devices": [f"virtual {workers}"], "gpus": []},
+        hardware={"machine": "virtual", "devices": [], "gpus": [], "workers": workers},
         settings={},
         simulated={
             "table": run.task,
@@ -106,7 +92,7 @@ def manifest_of(run: PlannedRun, directory: Path) -> dict[str, Any]:
             "configurations": len(curves),
             "timed": curves.timed,
             "workers": workers,
-            "decision_seconds": run.options.get("decision_seconds", 0.0),
+            "decision_seconds": decision_seconds(run.options),
             "study_seed": run.study_seed,
         },
     )

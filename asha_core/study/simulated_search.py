@@ -5,26 +5,33 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from analysis.study.curve_table import CurveTable
 from analysis.study.simulated_runs import STATES, SimulatedRun, failed_run
-from asha_core.errors import AshaError, SettingError
+from asha_core.arguments import true_or_false
+from asha_core.errors import AshaError, SettingError, nearest
 from asha_core.launch.option_parsing import parse_arguments
-from asha_core.launch.resolve import scheduler_for, split_variation
-from asha_core.runtime.units import parse_duration
+from asha_core.launch.replaceable import make_scheduler, make_searcher
+from asha_core.launch.resolve import split_variation
+from asha_core.runtime.units import counted, parse_duration
 from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.state import Status, TrialState
 from asha_core.searchers.drawn_rows import drawn_rows
 from asha_core.simulation.curves import Curves
 from asha_core.simulation.drawn_table import DrawnTable, RowFinder
-from asha_core.simulation.simulate import Simulated, check_fits, simulate
+from asha_core.simulation.simulate import Simulated, simulate
+from asha_core.simulation.virtual_workers import check_fits
 from asha_core.study.planned_runs import PlannedRun
 
+if TYPE_CHECKING:
+    from asha_core.simulation.curve import CurveSource
+
+_RUNGS = ("min_resource", "max_resource", "reduction_factor")
 _STATE = {name: number for number, name in enumerate(STATES)}
 
 
@@ -54,20 +61,9 @@ class LoadedTable:
         """The same as arrays."""
         return CurveTable.read(self.path)
 
-    def drawn(self, seed: int) -> DrawnTable:
+    def drawn(self, seed: int, *, resample: bool = False) -> DrawnTable:
         """What a search of this seed meets, whatever its arm and scheduler."""
-        return DrawnTable(self.curves, drawn_rows(self.study_seed, seed, len(self.curves)))
-
-
-@dataclass(frozen=True, slots=True)
-class _Problem:
-    """What a scheduler is made for, in the place of a task."""
-
-    space: Any
-    mode: str
-    min_resource: int
-    max_resource: int
-    reduction_factor: int = 3
+        return DrawnTable(self.curves, drawn_rows(self.study_seed, seed, len(self.curves)), resample=resample)
 
 
 def simulated_scheduler(options: Mapping[str, Any], curves: Curves) -> Scheduler:
@@ -76,16 +72,55 @@ def simulated_scheduler(options: Mapping[str, Any], curves: Curves) -> Scheduler
     Raises:
         AshaError: it cannot be had, or does not fit the table.
     """
-    whole = {**parse_arguments([]), **options}
-    name, arm = split_variation(whole["variation"], whole["scheduler"])
-    if arm not in curves.arms:
-        raise SettingError(f"the table has no arm {arm!r}: it was recorded with {', '.join(curves.arms)}")
-    problem = _Problem(curves.space, curves.mode, curves.units[0], curves.units[-1])
-    scheduler = scheduler_for(whole, name, problem, None)
-    if whole["max_trials"] is None:
-        scheduler.max_trials = len(curves)
-    check_fits(scheduler, curves)
+    whole = {**_usual_options(), **options}
+    size = None if _resamples(options) else len(curves)
+    asked = {key: whole[key] for key in (*_RUNGS, "max_trials") if whole[key] is not None}
+    if whole["searcher"] != "random":
+        asked["searcher"] = make_searcher(
+            whole["searcher"], curves.space, whole["seed"], whole["searcher_option"]
+        )
+    elif size is not None and asked.get("max_trials", 0) > size:
+        raise SettingError(
+            f"max-trials is {asked['max_trials']}, and the table has {counted(size, 'configuration')}: give "
+            f"at most {size}, or curves-option resample=true, with which they come again"
+        )
+    usual: dict[str, Any] = {"mode": curves.mode, "min_resource": curves.units[0]}
+    usual |= {"max_resource": curves.units[-1], "reduction_factor": 3, "searcher": None}
+    usual |= {"max_trials": len(curves), "seed": whole["seed"], "max_retries": whole["max_retries"]}
+    name = split_variation(whole["variation"], whole["scheduler"])[0]
+    scheduler = make_scheduler(name, curves.space, asked, usual, whole["scheduler_option"])
+    check_fits(scheduler, cast("CurveSource", curves))
     return scheduler
+
+
+@cache
+def _usual_options() -> dict[str, Any]:
+    return parse_arguments([])
+
+
+def _resamples(options: Mapping[str, Any]) -> bool:
+    """Whether the configurations that a search has drawn come again when it has met them all."""
+    given = dict(options.get("curves_option", {}))
+    resample = true_or_false("curves-option resample", given.pop("resample", False))
+    if given:
+        raise SettingError(
+            f"curves have no option {next(iter(given))!r}{nearest(next(iter(given)), ['resample'])}"
+        )
+    return resample
+
+
+def decision_seconds(options: Mapping[str, Any]) -> float:
+    """What each decision takes.
+
+    Raises:
+        SettingError: as long as it really takes, which no study can repeat.
+    """
+    given = options.get("decision_seconds")
+    if given == "measured":
+        raise SettingError(
+            "decision-seconds is measured: no two searches would be alike; give a study none, or seconds"
+        )
+    return 0.0 if given in (None, "none") else float(given)
 
 
 def time_limit(options: Mapping[str, Any]) -> float:
@@ -103,8 +138,9 @@ def workers_of(options: Mapping[str, Any]) -> int:
 def simulated_run(run: PlannedRun, table: LoadedTable) -> SimulatedRun:
     """Run it. A scheduler that cannot go on ends this run, and no other."""
     options = run.options
-    limit, drawn = time_limit(options), table.drawn(run.seed)
+    limit = time_limit(options)
     try:
+        drawn = table.drawn(run.seed, resample=_resamples(options))
         found = simulate(
             simulated_scheduler(options, table.curves),
             drawn,
@@ -112,7 +148,8 @@ def simulated_run(run: PlannedRun, table: LoadedTable) -> SimulatedRun:
             arm=split_variation(options["variation"], options["scheduler"])[1],
             budget=None if math.isinf(limit) else limit,
             stop_at=options.get("stop_at"),
-            decision_seconds=options.get("decision_seconds", 0.0),
+            patience=options.get("patience"),
+            decision_seconds=decision_seconds(options),
         )
     except AshaError as error:
         return failed_run(run.id, str(error))
@@ -129,7 +166,7 @@ def _kept(id: str, found: Simulated, finder: RowFinder, table: CurveTable, arm: 
     reported = np.arange(len(table.units)) < place[:, None]
     return SimulatedRun(
         id=id,
-        reason={"target": "stop_at"}.get(found.reason, found.reason),
+        reason=found.reason,
         seconds=found.seconds,
         training=float(table.elapsed[arm, row, place].sum()),
         warm_start=found.warm_start_seconds,
@@ -139,6 +176,7 @@ def _kept(id: str, found: Simulated, finder: RowFinder, table: CurveTable, arm: 
         spent=np.array(found.spent, np.int64),
         warmed=np.array(found.warmed, np.float64),
         by=np.array(found.by, np.int64),
+        begun=np.array(found.begun, np.int64),
         row=row,
         state=np.array([_STATE[_state(trial, levels[-1])] for trial in trials], np.uint8),
         reached=reached,

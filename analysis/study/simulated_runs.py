@@ -3,7 +3,7 @@
 Frames (see ``asha_core.runtime.storage.frames``), each of a batch of runs in the order of running. A frame's
 line has ``runs``: [id, reason, best value or null, virtual seconds] of each. Its bytes are an .npz, arrays by
 the names of ``SimulatedRun``: (B,) of numbers of a run, and those of several runs end to end with their
-lengths beside them, (B,) in ``improvements`` and ``trials``. Of a run that is there twice the last one counts.
+lengths beside them, (B,) in ``improvements`` and ``trials``. Of a run there twice the last counts.
 """
 
 from __future__ import annotations

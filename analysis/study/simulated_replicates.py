@@ -165,14 +165,16 @@ class TrialColumns(Mapping[str, Column]):
 
     def _by_units(self, values: Column) -> Column:
         """Of what a table has by arm, row and number of units."""
-        return values[self._arm, self._run.row, self._table.place(self._run.reached)]
+        column: Column = values[self._arm, self._run.row, self._table.place(self._run.reached)]
+        return column
 
     def _first_value(self) -> Column:
         values = self._table.value[self._arm, self._run.row, 0]
         return np.where(self._run.reached > 0, values, np.nan)
 
     def _warm_seconds(self) -> Column:
-        return self._table.warm_seconds[self._arm, self._run.row]
+        column: Column = self._table.warm_seconds[self._arm, self._run.row]
+        return column
 
     def _unknown(self) -> Column:
         return np.full(len(self._run.row), np.nan)

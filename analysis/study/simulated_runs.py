@@ -93,7 +93,7 @@ def unpacked(content: bytes, told: dict[str, Any]) -> Iterator[SimulatedRun]:
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     numbers = {name: arrays[name].tolist() for name in _OF_A_RUN}
-    parts: dict[str, list[NDArray[Any]]] = {}
+    parts: dict[str, list[Any]] = {}
     for length, of in (("improvements", _OF_IMPROVEMENTS), ("trials", _OF_TRIALS)):
         ends = np.cumsum(arrays[length])[:-1]
         parts |= {name: np.split(arrays[name], ends) for name in of}

@@ -7,7 +7,7 @@ Two searches of one seed have the same configuration as trial i, with the same i
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -78,9 +78,9 @@ def curves_of(
     for run, arm in zip(runs, names, strict=True):
         _take(run, found.arms.setdefault(arm, {}), found, first)
     shared = set.intersection(*(set(rows) for rows in found.arms.values()))
-    rows = sorted(row for row in shared if _has_values(row, found.arms.values()))
-    if not rows:
-        raise SettingError(_nothing(runs, found))
+    rows = sorted(shared)
+    if not any(arm[row].trial.resources for row in rows for arm in found.arms.values()):
+        raise SettingError(_nothing(runs, found, shared))
     notes = _left_out(found, len(rows))
     told = {"seeds": sorted({seed for seed, _, _ in rows}), "task": problem_of(runs[0].manifest)}
     curves = _table(runs[0], found.arms, rows, space or space_of(runs[0]), {**told, **(source or {})}, notes)
@@ -182,19 +182,14 @@ def _warm_batches(trial: TrialHistory, of_run: float) -> float:
     return trial.warm_start_costs.get("flops", math.nan) * (of_run if math.isnan(own) else own)
 
 
-def _has_values(row: Row, arms: Iterable[Mapping[Row, _Found]]) -> bool:
-    """Whether some arm has a report of it, or says how it ended."""
-    return any(arm[row].trial.resources or arm[row].trial.state in _KINDS for arm in arms)
-
-
-def _nothing(runs: Sequence[Run], found: _Sorted) -> str:
-    if len(found.arms) > 1 and all(found.arms.values()):
+def _nothing(runs: Sequence[Run], found: _Sorted, shared: Collection[Row]) -> str:
+    if not shared and all(found.arms.values()):
         seeds = {str(run.manifest["scheduler"]["seed"]) for run in runs}
         return (
             f"no configuration is in all arms ({', '.join(found.arms)}; seeds {', '.join(sorted(seeds))}): a "
             "row of a table is one that every arm has trained, and searches of one seed share theirs"
         )
-    empty = [name for name, rows in found.arms.items() if not rows]
+    empty = [name for name, rows in found.arms.items() if not any(e.trial.resources for e in rows.values())]
     return f"no trial of {', '.join(empty)} has reported anything: there are no curves"
 
 
@@ -226,34 +221,23 @@ def _table(
     dropped = len({unit for trial in trials for unit in trial.resources}) - len(units)
     if dropped:
         notes.append(f"left out: {counted(dropped, run.unit)} that not every curve has a value at")
-    names = _common_metrics(trials)
-    shape = (len(arms), len(rows), len(units))
-    value, seconds = np.full(shape, math.nan), np.full(shape, math.nan)
-    metrics = {name: np.full(shape, math.nan) for name in names}
-    length, ended = np.zeros(shape[:2], dtype=np.int32), [["complete"] * len(rows) for _ in arms]
-    for a, arm in enumerate(found):
-        for r, each in enumerate(arm):
-            columns = _columns(each.trial, units)
-            length[a, r] = count = len(columns)
-            value[a, r, :count] = [each.trial.values[place] for place in columns]
-            seconds[a, r, :count] = np.diff(
-                np.cumsum([0.0, *each.trial.seconds])[[0, *(c + 1 for c in columns)]]
-            )
-            for name in names:
-                metrics[name][a, r, :count] = [each.trial.metrics[place][name] for place in columns]
-            ended[a][r] = _KINDS.get(each.trial.state, "complete" if count == len(units) else "unknown")
+    arrays = _arrays(found, units, _common_metrics(trials))
+    short = sum(ended == "unknown" for arm in arrays["ended"] for ended in arm)
+    if short:
+        notes.append(
+            f"{counted(short, 'curve')} of {len(trials):,} end before {run.unit} {units[-1]}: a simulated "
+            "search that goes further takes their last value for final"
+        )
     places = {(a, r): each for a, arm in enumerate(found) for r, each in enumerate(arm)}
     return Curves.from_arrays(
         space,
-        [space.restored(found[0][r].trial.proposed) for r in range(len(rows))],
-        value,
-        seconds=seconds,
+        [space.restored(each.trial.proposed) for each in found[0]],
+        **arrays,
         units=units,
         arms=tuple(arms),
         mode=run.mode,
         metric=run.metric,
         unit=run.unit,
-        metrics=metrics,
         refined={
             place: space.restored(each.trial.configuration)
             for place, each in places.items()
@@ -261,11 +245,28 @@ def _table(
         },
         warm_seconds=[[each.trial.warm_start_seconds for each in arm] for arm in found],
         warm_batches=[[each.batches for each in arm] for arm in found],
-        length=length,
-        ended=ended,
         why={place: each.why for place, each in places.items() if each.why and each.trial.state in _KINDS},
         source=source,
     )
+
+
+def _arrays(found: Sequence[Sequence[_Found]], units: Sequence[int], names: Sequence[str]) -> dict[str, Any]:
+    """What ``Curves.from_arrays`` takes of these; seconds of a unit that is left out are in the next one."""
+    shape = (len(found), len(found[0]), len(units))
+    value, seconds = np.full(shape, math.nan), np.full(shape, math.nan)
+    metrics = {name: np.full(shape, math.nan) for name in names}
+    length, ended = np.zeros(shape[:2], dtype=np.int32), [["complete"] * shape[1] for _ in found]
+    for a, arm in enumerate(found):
+        for r, trial in enumerate(each.trial for each in arm):
+            columns = _columns(trial, units)
+            length[a, r] = count = len(columns)
+            value[a, r, :count] = [trial.values[place] for place in columns]
+            spent = np.cumsum([0.0, *trial.seconds])
+            seconds[a, r, :count] = np.diff(spent[[0, *(place + 1 for place in columns)]])
+            for name, entries in metrics.items():
+                entries[a, r, :count] = [trial.metrics[place][name] for place in columns]
+            ended[a][r] = _KINDS.get(trial.state, "complete" if count == len(units) else "unknown")
+    return {"value": value, "seconds": seconds, "metrics": metrics, "length": length, "ended": ended}
 
 
 def _common_units(trials: Sequence[TrialHistory]) -> list[int]:

@@ -33,7 +33,8 @@ def test_where_a_trial_was_paused_its_curve_ends(here: Path, capsys) -> None:
     search("runs/a", "--scheduler", "asha")
     search("runs/b", "--scheduler", "asha", "--variation", "random-warm")
     assert main(["from", "runs", "--output", "c.npz"]) == 0
-    assert "9 configurations" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "9 configurations" in told
     curves = Curves.load("c.npz")
     assert (curves.arms, curves.units) == (("baseline", "random-warm"), tuple(range(1, 10)))
     for place, name in enumerate(("a", "b")):
@@ -43,6 +44,7 @@ def test_where_a_trial_was_paused_its_curve_ends(here: Path, capsys) -> None:
             assert curve.values == trial.values
             assert curve.ended == ("complete" if trial.reached == 9 else "unknown")
     assert 1 in curves.length
+    assert f"{(curves.length < 9).sum()} curves of 18 end before step 9" in told
     found = simulate(ASHA(curves.space, max_trials=9, max_resource=9, min_resource=1, seed=0), curves)
     assert found.trials == 9
     assert main(["from", "runs", "--output", "c.npz"]) == 2
@@ -155,6 +157,16 @@ def test_a_search_that_has_reported_nothing(here: Path) -> None:
     journal.write_text("".join(lines[:first]))
     with pytest.raises(SettingError, match="no trial of baseline has reported anything"):
         curves_of([load_run(directory)])
+
+
+def test_searches_whose_trials_all_failed_before_their_first_report(here: Path) -> None:
+    run = load_run(search("a", "--scheduler", "random", trials=2))
+    for trial in run.trials.values():
+        trial.state = "failed"
+        for reports in (trial.resources, trial.values, trial.seconds, trial.metrics, trial.costs):
+            reports.clear()
+    with pytest.raises(SettingError, match="no trial of baseline has reported anything"):
+        curves_of([run])
 
 
 def test_a_table_out_of_results_is_that_of_its_recording(here: Path) -> None:

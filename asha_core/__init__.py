@@ -19,6 +19,7 @@ _HOME = {
     "ASHA": "asha_core.schedulers.asha",
     "AshaError": "asha_core.errors",
     "BOIL": "asha_core.schedulers.boil",
+    "BOHB": "asha_core.schedulers.bohb",
     "Best": "asha_core.schedulers.state",
     "Bracket": "asha_core.schedulers.brackets",
     "Choice": "asha_core.space",
@@ -32,6 +33,7 @@ _HOME = {
     "Finished": "asha_core.messages",
     "Float": "asha_core.space",
     "FullTraining": "asha_core.schedulers.full",
+    "GPSearch": "asha_core.searchers.model_based",
     "GridSearch": "asha_core.searchers.grid",
     "Hyperband": "asha_core.schedulers.hyperband",
     "Int": "asha_core.space",
@@ -63,6 +65,7 @@ _HOME = {
     "StoppingASHA": "asha_core.schedulers.stopping",
     "SuccessiveHalving": "asha_core.schedulers.successive_halving",
     "SynchronousHyperband": "asha_core.schedulers.sync_hyperband",
+    "TPESearch": "asha_core.searchers.model_based",
     "TrialState": "asha_core.schedulers.state",
     "TrialView": "asha_core.searchers.base",
     "Verdict": "asha_core.messages",
@@ -100,6 +103,7 @@ if TYPE_CHECKING:
     from asha_core.runtime.observers import SlotView as SlotView
     from asha_core.schedulers.asha import ASHA as ASHA
     from asha_core.schedulers.base import Scheduler as Scheduler
+    from asha_core.schedulers.bohb import BOHB as BOHB
     from asha_core.schedulers.boil import BOIL as BOIL
     from asha_core.schedulers.brackets import Bracket as Bracket
     from asha_core.schedulers.full import FullTraining as FullTraining
@@ -117,6 +121,8 @@ if TYPE_CHECKING:
     from asha_core.searchers.base import TrialView as TrialView
     from asha_core.searchers.grid import GridSearch as GridSearch
     from asha_core.searchers.listed import Listed as Listed
+    from asha_core.searchers.model_based import GPSearch as GPSearch
+    from asha_core.searchers.model_based import TPESearch as TPESearch
     from asha_core.searchers.quasi_random import QuasiRandomSearch as QuasiRandomSearch
     from asha_core.searchers.random_search import RandomSearch as RandomSearch
     from asha_core.simulation.curves import Curves as Curves

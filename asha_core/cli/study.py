@@ -287,6 +287,8 @@ def _print_summary(
         print("stopped; the same command goes on with it")
     for name, other in study.waiting.items():
         print(f"experiment {name} waits for all runs of {other}, to see which variation is best")
+    for line in study.notes_of_left_out:
+        print(line)
     if done:
         print(f"report: asha-report {shlex.quote(str(directory.path))}")
 

@@ -96,8 +96,8 @@ _WHAT = (
     Option("scheduler-option", KEY_VALUES, SEARCH, "KEY=VALUE",
         "a setting of this scheduler's own, such as bracket_size=27 for sh; may be repeated"),
     Option("searcher", REFERENCE, SEARCH, "NAME",
-        f"where configurations come from: {', '.join(SEARCHERS)}; or where one is, as for --task",
-        default="random", plugins=SEARCHER),
+        f"where configurations come from: {', '.join(SEARCHERS)}; or where one is, as for --task "
+        "[random; tpe for bohb]", plugins=SEARCHER),
     Option("searcher-option", KEY_VALUES, SEARCH, "KEY=VALUE",
         "a setting of this searcher's own; may be repeated"),
     Option("start-points", PATH, SEARCH, "FILE",

@@ -72,10 +72,11 @@ def resolve(options: Mapping[str, Any]) -> Parts:
 def _scheduler(
     options: Mapping[str, Any], name: str, task: Task, start: Sequence[dict[str, Any]] | None
 ) -> Scheduler:
-    searcher = _searcher(options, task, start)
+    named = options["searcher"] or getattr(SCHEDULER.load(name), "usual_searcher", "random")
+    searcher = _searcher(options, named, task, start)
     asked = {key: options[key] for key in (*_RUNGS, "max_trials") if options[key] is not None}
     usual = {key: getattr(task, key) for key in ("mode", *_RUNGS)} | {"max_trials": None}
-    if start is not None or options["searcher"] != "random":
+    if start is not None or named != "random":
         asked["searcher"] = searcher
     scheduler = make_scheduler(
         name,
@@ -84,7 +85,7 @@ def _scheduler(
         {**usual, "searcher": searcher, **{key: options[key] for key in ("seed", "max_retries")}},
         options["scheduler_option"],
     )
-    if not any(map(options.get, ("max_trials", "budget", "gpu_hours"))) and options["searcher"] != "grid":
+    if not any(map(options.get, ("max_trials", "budget", "gpu_hours"))) and named != "grid":
         give_limit(scheduler)
     return scheduler
 
@@ -110,8 +111,10 @@ def _unknown_variation(name: str) -> str:
     )
 
 
-def _searcher(options: Mapping[str, Any], task: Task, start: Sequence[dict[str, Any]] | None) -> Searcher:
-    searcher = make_searcher(options["searcher"], task.space, options["seed"], options["searcher_option"])
+def _searcher(
+    options: Mapping[str, Any], name: str, task: Task, start: Sequence[dict[str, Any]] | None
+) -> Searcher:
+    searcher = make_searcher(name, task.space, options["seed"], options["searcher_option"])
     if start is None:
         return searcher
     try:

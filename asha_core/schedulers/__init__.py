@@ -23,6 +23,7 @@ MODEL_FREE = {
 MODEL_BASED: dict[str, str] = {
     "boil": "asha_core.schedulers.boil:BOIL",
     "dyhpo": "asha_core.schedulers.dyhpo:DyHPO",
+    "bohb": "asha_core.schedulers.bohb:BOHB",
 }
 SCHEDULERS = {**MODEL_FREE, **MODEL_BASED}
 

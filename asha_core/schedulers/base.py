@@ -50,7 +50,6 @@ from asha_core.schedulers.state import VERDICT_OF, Best, RungCounts, Status, Tri
 from asha_core.schedulers.tally import RungTally
 from asha_core.searchers import make_searcher
 from asha_core.searchers.base import Searcher, space_and_seed
-from asha_core.searchers.random_search import RandomSearch
 from asha_core.space import Configuration, SearchSpace
 from asha_core.streams import stream_seed
 
@@ -81,7 +80,7 @@ class Scheduler(Expectations, ABC):
         max_trials: how many configurations to start; None: without end. Rejected ones do not count.
         max_retries: how often a trial whose worker died or hung is tried again.
         searcher: where configurations come from, or the name of one that comes with the package ("sobol");
-            random search by default.
+            ``usual_searcher`` by default: random search, but for schedulers that say otherwise.
     Raises:
         SettingError: an argument out of its range.
     """
@@ -91,6 +90,7 @@ class Scheduler(Expectations, ABC):
     rules = 1  # raised where a scheduler's decisions change: a search goes on by those that it was begun with
     stops = False  # whether trials can be stopped at a rung for good
     learns = False  # whether it chooses configurations itself, by what was reported: see ``configure``
+    usual_searcher = "random"  # where configurations come from if nobody says it
     extends = True  # whether a search with a larger max_trials decides alike up to where the smaller one ends
 
     __signature__ = _TakenByInit()
@@ -131,15 +131,17 @@ class Scheduler(Expectations, ABC):
         self.mode = one_of("mode", mode, ("max", "min"))
         self.max_trials = None if max_trials is None else integer("max_trials", max_trials, 1)
         self.max_retries = integer("max_retries", max_retries, 0)
+        if searcher is None:
+            searcher = self.usual_searcher
         if isinstance(searcher, str):
             searcher = make_searcher(searcher, self.space, self.seed)
-        elif searcher is not None:
+        else:
             instance("searcher", searcher, Searcher, _SEARCHER)
             if getattr(searcher, "space", None) != self.space:
                 raise SettingError("the searcher has another space than the scheduler: give both the same")
         least, most, self.reduction_factor = check_levels(min_resource, max_resource, reduction_factor)
         self.levels = levels_of(self, self.ladder(least, most, self.reduction_factor), most)
-        self.searcher: Searcher = searcher or RandomSearch(self.space, self.seed)
+        self.searcher: Searcher = searcher
         self.searcher.take()
         self._sign = -1.0 if self.mode == "max" else 1.0
         self._set_out()

@@ -16,6 +16,9 @@ SEARCHERS = {
     "sobol": "asha_core.searchers.quasi_random:sobol",
     "halton": "asha_core.searchers.quasi_random:halton",
     "grid": "asha_core.searchers.grid:GridSearch",
+    # they ask a model (asha_core.surrogates); those need the extra ``bo``
+    "tpe": "asha_core.searchers.model_based:TPESearch",
+    "gp": "asha_core.searchers.model_based:GPSearch",
 }
 
 

@@ -45,11 +45,13 @@ class Searcher(ABC):
         name: for run.json; a search is resumed with a searcher of the same name.
         space: where to search; the scheduler has the same.
         size: how many configurations there are; None: without end. ``propose`` is not asked for more.
+        trials_before: trials that begin before the one that it is asked for first: start points.
     """
 
     name = "searcher"
     space: SearchSpace
     size: int | None = None
+    trials_before: int = 0
     _taken = False
 
     @abstractmethod

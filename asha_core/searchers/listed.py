@@ -66,4 +66,5 @@ class Listed(Searcher):
 
     def take(self) -> None:
         """The other one is taken, too."""
+        self._then.trials_before = self.trials_before + len(self._listed)
         self._then.take()

@@ -20,6 +20,7 @@ from asha_core.study.best_of import check_comparable
 from asha_core.study.curves_in_file import KEY, TableFile, check_arm, check_options, tables_of
 from asha_core.study.planned_runs import PlannedRun, Study, group_labels
 from asha_core.study.yaml_file import mapping_of, one_name, read_file, read_seeds, storable_value
+from asha_core.surrogates import missing
 from warmstart.registry import absolute_strategy, strategy_label
 
 Best = Mapping[str, Mapping[str, Any]]
@@ -74,7 +75,11 @@ def study_from(
     common = {key: value for key, value in top.items() if key not in _OF_THE_STUDY}
     runs: list[PlannedRun] = []
     waiting: dict[str, str] = {}
+    left_out: dict[str, str] = {}
     for place, level in _experiments(top, source):
+        if lacking := missing(_libraries(level.pop("needs", ()), place)):
+            left_out[str(level["run_id"])] = lacking
+            continue
         known = _with_best(level, place, runs, baseline, best or {}, waiting)
         runs += _runs(common, known, place, seeds)
     if not runs:
@@ -86,7 +91,7 @@ def study_from(
     labels = group_labels(runs)
     runs = [replace(run, group=labels[run.pairing]) for run in with_unique_names(runs)]
     runs = [replace(run, study_seed=study_seed) if run.table else run for run in runs]
-    return Study(named, baseline, measure, tuple(runs), gpus, keep, test, waiting)
+    return Study(named, baseline, measure, tuple(runs), gpus, keep, test, waiting, left_out)
 
 
 def _experiments(top: Mapping[str, Any], source: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -115,8 +120,16 @@ def _experiments(top: Mapping[str, Any], source: str) -> Iterator[tuple[str, dic
             )
         seen.add(run_id)
         place = f"{source}: experiment {run_id}"
-        _check_keys(level, ("run_id", *_OF_A_LEVEL, *_OPTIONS), place)
+        _check_keys(level, ("run_id", "needs", *_OF_A_LEVEL, *_OPTIONS), place)
         yield place, level
+
+
+def _libraries(given: Any, place: str) -> Sequence[str]:
+    """Libraries without which an experiment is left out: one, or a list."""
+    names = [given] if isinstance(given, str) else given
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise SettingError(f"{place}: needs is {given!r}: give the name of a library, or a list of them")
+    return names
 
 
 def _with_best(

@@ -92,6 +92,7 @@ def dry_run_numbers(study: Study, costs: Sequence[ArmCost]) -> dict[str, Any]:
         "gpu_hours_left": sum(cost.left * (cost.hours or 0.0) for cost in costs),
         "cost_unknown": unknown,
         "waiting": dict(study.waiting),
+        "left_out": dict(study.left_out),
         "unpaired": unpaired(study, costs),
         "arms": [
             {
@@ -137,6 +138,7 @@ def dry_run_text(study: Study, costs: Sequence[ArmCost], *, gpu: bool) -> str:
         f"experiment {name} waits for the best variation of {other}: it is not counted yet"
         for name, other in study.waiting.items()
     ]
+    lines += study.notes_of_left_out
     lines += [
         f"{title} has no pair with {study.baseline}: it cannot be compared" for title in numbers["unpaired"]
     ]

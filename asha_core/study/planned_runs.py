@@ -103,6 +103,7 @@ class Study:
         test: in the end, measure what each run chose on test data.
         waiting: experiments of which more is to be run once it is known what was best in another one
             (``best_of``); which other one.
+        left_out: experiments that need what is not installed (``needs``); what is missing.
     """
 
     name: str
@@ -113,6 +114,14 @@ class Study:
     keep_checkpoints: str = "best"
     test: bool = True
     waiting: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def notes_of_left_out(self) -> list[str]:
+        """What to say of experiments that are left out."""
+        return [
+            f"experiment {name} is left out; it needs {lacking}" for name, lacking in self.left_out.items()
+        ]
 
 
 def group_labels(runs: Sequence[PlannedRun]) -> dict[str, str]:

@@ -26,6 +26,8 @@ from asha_core.errors import SettingError, nearest
 SURROGATES: dict[str, tuple[str, tuple[str, ...]]] = {
     "boil": ("asha_core.surrogates.boil:Boil", ()),
     "curves": ("asha_core.surrogates.curve_model:CurveModel", ("gpytorch",)),
+    "tpe": ("asha_core.surrogates.optuna_samplers:TPEModel", ("optuna",)),
+    "gp": ("asha_core.surrogates.optuna_samplers:GPModel", ("optuna", "scipy", "torch")),
 }
 
 
@@ -51,9 +53,13 @@ def check_installed(libraries: Sequence[str], what: str) -> None:
     Args:
         what: who needs them.
     """
-    missing = [library for library in libraries if importlib.util.find_spec(library) is None]
-    if missing:
-        are = "which is" if len(missing) == 1 else "which are"
-        raise SettingError(
-            f"{what} needs {' and '.join(missing)}, {are} not installed: pip install 'asha-core[bo]'"
-        )
+    if lacking := missing(libraries):
+        raise SettingError(f"{what} needs {lacking}")
+
+
+def missing(libraries: Sequence[str]) -> str:
+    """Which of these libraries are not installed, and how to install them; empty: none."""
+    names = [library for library in libraries if importlib.util.find_spec(library) is None]
+    are = "which is" if len(names) == 1 else "which are"
+    told = f"{' and '.join(names)}, {are} not installed: pip install 'asha-core[bo]'"
+    return told if names else ""

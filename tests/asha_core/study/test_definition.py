@@ -186,6 +186,7 @@ WRONG = [
     ({"variations": ["pasha-ohgw-1step"]}, "names the scheduler pasha"),
     ({"variations": ["ohgw-1step", "asha-ohgw-1step"]}, "same search twice"),
     ({"variations": [{"best_of": "main"}]}, "best_of stands among"),
+    ({"experiments": [{"run_id": "a", "needs": 3}]}, "experiment a: needs is 3"),
     ({"experiments": [{"run_id": "a", "variations": []}, {"run_id": "b"}]}, "variations is empty"),
     ({"experiments": [{"run_id": "a"}, {"run_id": "a"}]}, "run_id a is there twice"),
     ({"experiments": [{"run_id": "a"}, {"run_id": "b"}]}, "same search twice"),
@@ -262,6 +263,18 @@ def test_what_waits_for_the_best_of_another_experiment_keeps_its_names() -> None
     assert {run.id for run in after.runs} - {run.id for run in before.runs} == {
         f"check-dummy-asha-ohgw-trust/seed-{seed}" for seed in range(2)
     }
+
+
+def test_an_experiment_that_needs_what_is_not_installed_is_left_out_and_named() -> None:
+    found = study(
+        experiments=[
+            {"run_id": "a", "needs": "yaml"},
+            {"run_id": "b", "needs": ["yaml", "no_such_library"], "scheduler": "pasha"},
+        ],
+    )
+    assert {run.experiment for run in found.runs} == {"a"}
+    (note,) = found.notes_of_left_out
+    assert note.startswith("experiment b is left out; it needs no_such_library, which is not installed: pip")
 
 
 def test_keys_may_be_written_with_hyphens_or_underscores() -> None:

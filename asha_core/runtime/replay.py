@@ -146,6 +146,8 @@ def _replay_record(earlier: EarlierSessions, record: Record, scheduler: Schedule
 
 def _same_job(record: Record, scheduler: Scheduler) -> Job:
     with _its_own_errors(scheduler):
+        if record["trial"] == len(scheduler.trials) and not scheduler.learns and "configuration" in record:
+            scheduler.searcher.recall(record["trial"], scheduler.space.restored(record["configuration"]))
         job = scheduler.ask()
     there = {name: value for name, value in record.items() if name not in _ANYWHERE}
     others = _others(scheduler)

@@ -80,6 +80,12 @@ class Searcher(ABC):
                 again, and report after all.
         """
 
+    def recall(self, index: int, configuration: Configuration) -> None:  # noqa: B027 - may stay as it is
+        """Told, when a search is resumed, what it proposed for trial ``index``, which is asked for next.
+
+        One whose proposals take long can give that answer, and be resumed in no time.
+        """
+
     @property
     def learns(self) -> bool:
         """Whether what it proposes depends on what it observed."""

@@ -59,6 +59,11 @@ class Listed(Searcher):
         """The other searcher hears of all trials, those of the list, too."""
         self._then.observe(trial, resource, loss)
 
+    def recall(self, index: int, configuration: Configuration) -> None:
+        """The other one is told of its own."""
+        if index >= len(self._listed):
+            self._then.recall(index - len(self._listed), configuration)
+
     @property
     def learns(self) -> bool:
         """Whether the other one does."""

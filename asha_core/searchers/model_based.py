@@ -115,6 +115,7 @@ class ModelBasedSearch(Searcher):
         self._configurations: dict[int, Configuration] = {}  # of trials that were heard of
         self._begun: dict[int, Configuration] = {}  # by index: of trials that were not
         self._ahead: tuple[int, Callable[[], Configuration]] | None = None
+        self._recalled: tuple[int, Configuration] | None = None
 
     def draw_from(self, base: Searcher) -> None:
         """Random configurations are those of ``base``; before the first proposal."""
@@ -143,7 +144,9 @@ class ModelBasedSearch(Searcher):
         found = self._begun.get(index)
         if found is not None:
             return found
-        if self._ahead is not None and self._ahead[0] == index:
+        if self._recalled is not None and self._recalled[0] == index:
+            found = self._recalled[1]
+        elif self._ahead is not None and self._ahead[0] == index:
             found = self._ahead[1]()
         else:
             found = self._asked(index)()
@@ -151,6 +154,10 @@ class ModelBasedSearch(Searcher):
         if self._model.ahead:
             self._ahead = index + 1, self._asked(index + 1)
         return found
+
+    def recall(self, index: int, configuration: Configuration) -> None:
+        """The model is not asked for it again: a resumed search is where it was at once."""
+        self._recalled = index, configuration
 
     def _asked(self, index: int) -> Callable[[], Configuration]:
         """The model is asked for configuration ``index`` with what is known now; what gives it."""

@@ -55,7 +55,7 @@ class SchedulerContract(SchedulerEvents):
             "seed": 3,
             "max_trials": 7,
             "max_retries": 1,
-            "searcher": "random",
+            "searcher": scheduler.usual_searcher,
         }
         assert described["levels"][-1] == 9
 
@@ -225,7 +225,7 @@ class SchedulerContract(SchedulerEvents):
         searcher = RandomSearch(SPACE, 3)
         found = [(trial.seed, trial.configuration) for trial in scheduler.trials]
         assert [seed for seed, _ in found] == [stream_seed(3, "trial", i) for i in range(20)]
-        if not scheduler.learns:
+        if not scheduler.learns and not scheduler.searcher.learns:
             assert [configuration for _, configuration in found] == [searcher.propose(i) for i in range(20)]
 
     def test_another_seed_gives_other_configurations(self) -> None:

@@ -9,14 +9,16 @@ import pytest
 
 from asha_core import surrogates
 from asha_core.errors import SettingError
-from asha_core.messages import Failed, Refined, Rejected, Report, Retried
+from asha_core.messages import Failed, Job, Refined, Rejected, Report, Retried
 from asha_core.schedulers.asha import ASHA
+from asha_core.schedulers.bohb import BOHB
 from asha_core.searchers.listed import Listed
 from asha_core.searchers.model_based import GPSearch, TPESearch
 from asha_core.searchers.random_search import RandomSearch
 from asha_core.space import Choice, Constant, Float, Int, SearchSpace
 from asha_core.streams import stream_seed, uniforms
-from asha_core.testing import SearcherContract
+from asha_core.testing import SchedulerContract, SearcherContract
+from asha_core.testing.driving import troubled
 
 SPACE = SearchSpace(
     {"x": Float(0.0, 1.0), "k": Constant(3), "one": Choice(["a"])}
@@ -87,6 +89,11 @@ class TestContract(SearcherContract):
 
     def searcher(self, space, seed):
         return self.kind(space, seed)
+
+
+class TestBOHB(SchedulerContract):
+    def scheduler(self, space, **settings):
+        return BOHB(space, **settings)
 
 
 # -- when it is asked ------------------------------------------------------------------------------
@@ -309,3 +316,28 @@ def test_dimensions_that_are_searched_are_counted():
     report(searcher, [0.5], first=4)
     searcher.propose(5)
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize("kind", [TPESearch, GPSearch])
+def test_a_resumed_search_asks_the_model_for_nothing_that_the_journal_has(kind):
+    def run(history):
+        searcher, asked = search(kind=kind)
+        scheduler = ASHA(
+            SPACE, max_resource=9, max_trials=25, searcher=Listed([{"x": 0.5, "one": "a"}], searcher)
+        )
+        if history is None:
+            return troubled(scheduler, 0), asked, searcher
+        for what in history:
+            if isinstance(what, Job):
+                if what.trial == len(scheduler.trials):
+                    scheduler.searcher.recall(what.trial, what.configuration)
+                assert scheduler.ask() == what
+            else:
+                scheduler.tell(what)
+        return history, asked, searcher
+
+    history, asked, searcher = run(None)
+    _, again, resumed = run(history)
+    assert len(asked) > 5
+    assert again == ([] if kind is TPESearch else asked)  # asked ahead, and not waited for
+    assert searcher.propose(40) == resumed.propose(40)

@@ -10,8 +10,8 @@ What the model is told:
 * A configuration is what was trained with, after a warm start.
 * A trial that failed, was screened out, or reported NaN or an infinite value has, at that resource and at all
   larger ones, the worst loss that is known there; until it reports a finite one after all.
-* Those that were begun and have not reported, and the latest that have not come so far, are *pending*: tried,
-  with a loss to be guessed.
+* Those that were begun and have not reported are *pending*: tried, with a loss to be guessed. For a model
+  that would else propose one point again and again, so are the latest that have not come so far.
 * Of more observations than the model takes, the best quarter and the latest.
 
 A model that takes long is asked ahead: as soon as configuration i is given out, for configuration i + 1,
@@ -49,6 +49,7 @@ class Model(Protocol):
 
     most: int
     most_pending: int
+    pending_below: bool
     ahead: bool
 
     def ask(
@@ -200,9 +201,11 @@ class ModelBasedSearch(Searcher):
         return [(self._configurations[trial], loss) for trial, loss in found]
 
     def _pending(self) -> list[Configuration]:
-        """Configurations that were given out, and have no loss at the model's resource."""
+        """Configurations that were given out and have no loss yet, the latest last."""
         most = self._model.most_pending
         found = list(islice(reversed(self._begun.values()), most))
+        if not self._model.pending_below:
+            return found[::-1]
         at = self._at[self._largest].losses
         below = (
             configuration

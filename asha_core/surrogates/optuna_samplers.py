@@ -88,11 +88,13 @@ class OptunaModel(ABC):
     Attributes:
         most: how many observations it is fitted to at most.
         most_pending: how many pending configurations it takes into account at most.
+        pending_below: whether trials count as pending that have reported, at smaller resources alone.
         ahead: whether an answer takes so long that it should be asked for before it is wanted.
     """
 
     most = 250
     most_pending = 100
+    pending_below = False
     ahead = False
     whole = 50  # of integers: see ``Axis``
     imputed = False  # whether dimensions that do not exist are given a value, the middle of their range
@@ -190,6 +192,7 @@ class GPModel(OptunaModel):
 
     most = 100
     most_pending = 50
+    pending_below = True  # at the same losses its maximum is the same point
     ahead = True
     whole = 0
     imputed = True

@@ -43,6 +43,7 @@ class Oracle:
     space: SearchSpace
     most: int = 40
     most_pending: int = 6
+    pending_below: bool = False
     ahead: bool = False
     answers: list = field(default_factory=list)  # in the place of its own
     asked: list[Question] = field(default_factory=list)
@@ -55,7 +56,7 @@ class Oracle:
 
 class Slow(Oracle):
     def __init__(self, space):
-        super().__init__(space, ahead=True)
+        super().__init__(space, pending_below=True, ahead=True)
 
 
 @pytest.fixture(autouse=True)
@@ -225,7 +226,10 @@ def test_what_was_given_out_and_has_not_come_so_far_is_pending():
     searcher.observe(Trial(4, given[0]), 1, 0.5)
     searcher.observe(Trial(5, given[1]), 1, math.nan)
     searcher.propose(7)
-    assert asked[-1].pending == [given[0], given[2]]
+    assert asked[-1].pending == [given[2]]
+    searcher._model.pending_below = True
+    searcher.propose(8)
+    assert asked[-1].pending == [given[0], given[2], searcher.propose(7)]
 
 
 def test_the_latest_pending_ones_are_told():

@@ -339,7 +339,8 @@ class Scheduler(Expectations, ABC):
         value = value_of(report)
         self.units += resource - trial.resource
         trial.resource = resource
-        trial.seconds += round(report.seconds, 6)  # as the journal has it
+        if self.learns:
+            trial.seconds += round(report.seconds, 6)  # as the journal has it
         loss = trial.loss = self._sign * value
         self.searcher.observe(trial, resource, loss)
         if loss < self._best_loss and math.isfinite(loss):

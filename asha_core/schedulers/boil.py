@@ -192,7 +192,8 @@ class BOIL(Scheduler):
     def _of(self, trial: int) -> Known:
         state = self.trials[trial]
         seconds = state.seconds if self.cost == "seconds" else 0.0
-        return Known(self._x[trial], self._losses[trial], seconds, state.resource, self._extra.get(trial, ()))
+        timed = state.resource if math.isfinite(seconds) else 0
+        return Known(self._x[trial], self._losses[trial], seconds, timed, self._extra.get(trial, ()))
 
     def observed(self, trial: TrialState, resource: int, loss: float) -> None:
         """Units that were not reported are taken to be like the next one."""

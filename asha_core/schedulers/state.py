@@ -44,7 +44,7 @@ class TrialState:
         first: the rung at which it began: 0, but for the later brackets of Hyperband.
         resource: the last unit reported; 0: none yet.
         loss: reported there, lower is better; NaN: none yet.
-        seconds: that its units took, as they were reported.
+        seconds: that its units took, as they were reported; counted by schedulers that learn.
         start, until: units from which to which its job trains, or trained.
         finished: it ended early by itself: where it goes on it arrives at once, with this loss.
         retried: it failed on its way to its rung, is an entry of it, and is tried again.

@@ -9,7 +9,20 @@ from itertools import pairwise
 
 import pytest
 
-from asha_core import BOIL, Choice, Float, GridSearch, Int, Listed, RandomSearch, SearchSpace, SettingError
+from asha_core import (
+    BOIL,
+    Choice,
+    Curves,
+    Float,
+    FullTraining,
+    GridSearch,
+    Int,
+    Listed,
+    RandomSearch,
+    SearchSpace,
+    SettingError,
+    simulate,
+)
 from asha_core.messages import Failed, Rejected, Report, Retried
 from asha_core.schedulers import boil, boil_candidates
 from asha_core.schedulers.forecast import Forecast
@@ -17,6 +30,7 @@ from asha_core.surrogates import boil as model
 from asha_core.surrogates.known import Known
 from asha_core.testing import SchedulerContract
 from asha_core.testing.driving import Few, drive
+from benchmarks.published_curves import cifar10_cnn
 
 SPACE = SearchSpace({"x": Float(0.0, 1.0), "y": Float(0.0, 1.0)})
 
@@ -56,6 +70,7 @@ def search(scheduler, workers=1, value=height, seconds=1.0, trials=24):
 # -- what is chosen --------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("workers", [1, 4])
 def test_it_is_nearer_to_the_best_than_random_search(workers):
     better = 0
@@ -230,9 +245,16 @@ def test_a_failed_trial_that_is_tried_again_is_known_by_what_it_reported():
     assert list(scheduler._known()[1].losses) == [-0.5, -0.75, -0.75, -0.75]
 
 
+def test_seconds_that_nobody_can_tell_are_left_out():
+    scheduler = BOIL(SPACE, max_resource=3, seed=1)
+    found = search(scheduler, seconds=lambda c: math.nan if c["x"] < 0.5 else 1.0, trials=9)
+    assert len(found) == 9
+
+
 # -- how much ------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_what_the_model_is_given_does_not_grow_without_end(monkeypatch):
     monkeypatch.setattr(boil, "MOST_POINTS", 30)
     given = []
@@ -305,3 +327,48 @@ def test_a_searcher_that_ends_and_learns_is_asked_in_its_order():
     search(scheduler)
     assert len(scheduler.trials) == 8
     assert asked == sorted(asked)
+
+
+# -- recorded curves -------------------------------------------------------------------------------
+
+
+def table(count=40, units=6):
+    space = {"x": Float(0.0, 1.0), "y": Float(0.0, 1.0)}
+    rows = [dict(RandomSearch(SPACE, 9).propose(i)) for i in range(count)]
+    values = [[height(row) * (1.0 - math.exp(-unit / 2)) for unit in range(1, units + 1)] for row in rows]
+    return Curves.from_arrays(space, rows, values)
+
+
+def test_of_a_table_it_is_answered_by_the_row_that_it_chose():
+    curves = table()
+    found = simulate(BOIL(curves.space, max_resource=6, seed=4), curves, workers=2)
+    trials = found.scheduler.trials
+    assert sorted(curves.row_of(trial.configuration) for trial in trials) == list(range(40))
+    for trial in trials:
+        row = curves.row_of(trial.configuration)
+        assert -trial.loss == curves.curve("baseline", row).values[trial.until - 1]
+    assert found.nearest == 0
+    best = max(range(40), key=lambda row: height(curves.configurations[row]))
+    assert [curves.row_of(trial.configuration) for trial in trials].index(best) < 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 4])
+def test_on_published_curves_it_is_better_than_random_search(data, workers):
+    """Seconds as many as 40 whole curves take; regret, in points of error, as a mean of ten seeds."""
+    curves = cifar10_cnn(data)
+    whole = sorted(sum(curves.curve("baseline", row).seconds) for row in range(len(curves)))[len(curves) // 2]
+    best = min(min(curves.curve("baseline", row).values) for row in range(len(curves)))
+    regret = {}
+    for kind in (FullTraining, BOIL):
+        found = [
+            simulate(
+                kind(curves.space, mode="min", max_resource=40, seed=seed),
+                curves,
+                workers=workers,
+                budget=40 * whole / workers,
+            )
+            for seed in range(10)
+        ]
+        regret[kind] = sum(each.best.value - best for each in found) / 10
+    assert regret[BOIL] < 0.6 * regret[FullTraining]

@@ -63,6 +63,16 @@ def test_every_arm_has_the_same_configurations_to_the_end(here: Path, capsys) ->
     assert "table: " in told.out
 
 
+@pytest.mark.long
+def test_initial_weights_and_batches_are_the_same_in_all_arms(here: Path) -> None:
+    """A warm start that moves next to nothing leaves the curves as they are."""
+    assert record(2, "--warm-start-option", "sigma=1e-15", task=DUMMY) == 0
+    curves = Curves.load("c.npz")
+    assert len(curves.refined) == 2  # the setting is that of the arm which has one
+    np.testing.assert_allclose(curves.value[1], curves.value[0], atol=1e-6)
+    np.testing.assert_allclose(curves.metrics["train_loss"][1], curves.metrics["train_loss"][0], rtol=1e-4)
+
+
 def test_more_configurations_and_arms_later_are_the_same_as_at_once(here: Path, capsys) -> None:
     assert record(2, arms="baseline") == 0
     before = Curves.load("c.npz")

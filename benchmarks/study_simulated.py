@@ -1,7 +1,7 @@
 """How long a simulated study takes, how much disk, and its report: 4 arms x 4 schedulers x 1,000 seeds.
 
 What is timed   Wall-clock and processor seconds, and memory, of two commands, each a fresh process:
-                `asha-study` over a table of recorded curves, and `asha-report` on what it left; and its bytes.
+                `asha-study` over recorded curves, and `asha-report` on what it left; and its bytes.
 On what         The first 300 configurations of LCBench's surrogate (`published_curves.lcbench`), 27 epochs,
                 or with `--synthetic` made-up curves. The other three arms are those curves with made-up
                 gains: what is timed does not depend on them. ASHA, PASHA, Hyperband and random search,

@@ -127,6 +127,12 @@ class CurveTable:
         return {name: told for name, told in found.items() if told["type"] != "constant"}
 
     @cached_property
+    def warmed(self) -> frozenset[int]:
+        """The arms with a warm start."""
+        changed = {arm for arm, _ in self.refined}
+        return frozenset(changed | {arm for arm, taken in enumerate(self.warm_seconds) if taken.any()})
+
+    @cached_property
     def names_of_columns(self) -> dict[str, None]:
         """Of the trials of a search over this table."""
         names = dict.fromkeys(_COLUMNS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -103,8 +104,13 @@ def simulated_replicate(planned: Planned, run: SimulatedRun, table: CurveTable) 
         torn=False,
         schema=NO_JOURNAL,
         sessions=1,
-        met=_met(run, drawn_rows(manifest["simulated"]["study_seed"], planned.seed, len(table.proposed))),
+        met=_met(run, _drawn(manifest["simulated"]["study_seed"], planned.seed, len(table.proposed))),
     )
+
+
+@lru_cache(maxsize=2_000)  # the same in all arms and schedulers
+def _drawn(seed: int, search: int, rows: int) -> list[int]:
+    return drawn_rows(seed, search, rows)
 
 
 def _met(run: SimulatedRun, drawn: Sequence[int]) -> int:
@@ -136,7 +142,7 @@ class TrialColumns(Mapping[str, Column]):
         self._run = run
         self._table = table
         self._arm = arm
-        self.warmed = any(of == arm for of, _ in table.refined) or bool(table.warm_seconds[arm].any())
+        self.warmed = arm in table.warmed
 
     def __getitem__(self, name: str) -> Column:
         kind, _, dimension = name.partition(".")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from asha_core.study.planned_runs import PlannedRun, Study
 
 _FILES = Path(__file__).parents[1] / "study" / "files"
+_NAMED = 40  # runs that are named one by one
 _SHIPPED = ("smoke-test", "full-experiment")
 
 
@@ -261,6 +262,11 @@ def _run_and_test(
     return finished, view.failed
 
 
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
 def _print_summary(
     study: Study,
     directory: StudyDirectory,
@@ -273,16 +279,15 @@ def _print_summary(
     """What is done, what failed or found nothing, and how to go on."""
     done = sum(state == "done" for state in states.values())
     print(f"{done} of {len(states)} runs done")
+    virtual = {run.id for run in study.runs if run.table}
     if failed:
-        print(
-            f"failed: {', '.join(failed)}; each has a stderr.log under {directory.path / 'runs'}; the same "
-            "command tries them again"
-        )
+        logs = f"each has a stderr.log under {directory.path / 'runs'}; "
+        where = "" if virtual.issuperset(failed) else logs
+        print(f"failed: {_few(failed)}; {where}the same command tries them again")
     if nothing:
-        print(
-            f"nothing was found by: {', '.join(nothing)}; no trial of these reported a finite value: see "
-            "their logs, and remove their directories to have them run again"
-        )
+        logs = ": see their logs, and remove their directories to have them run again"
+        where = "" if virtual.issuperset(nothing) else logs
+        print(f"nothing was found by: {_few(nothing)}; no trial of these reported a finite value{where}")
     if not finished:
         print("stopped; the same command goes on with it")
     for name, other in study.waiting.items():

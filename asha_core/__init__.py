@@ -20,6 +20,7 @@ _HOME = {
     "AshaError": "asha_core.errors",
     "BOIL": "asha_core.schedulers.boil",
     "BOHB": "asha_core.schedulers.bohb",
+    "DyHPO": "asha_core.schedulers.dyhpo",
     "Best": "asha_core.schedulers.state",
     "Bracket": "asha_core.schedulers.brackets",
     "Choice": "asha_core.space",
@@ -106,6 +107,7 @@ if TYPE_CHECKING:
     from asha_core.schedulers.bohb import BOHB as BOHB
     from asha_core.schedulers.boil import BOIL as BOIL
     from asha_core.schedulers.brackets import Bracket as Bracket
+    from asha_core.schedulers.dyhpo import DyHPO as DyHPO
     from asha_core.schedulers.full import FullTraining as FullTraining
     from asha_core.schedulers.hyperband import Hyperband as Hyperband
     from asha_core.schedulers.pasha import PASHA as PASHA

@@ -7,6 +7,8 @@ sums are split among threads, so one thread makes them the same on any number of
 
 from __future__ import annotations
 
+import importlib
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -17,12 +19,19 @@ _SETTING = threading.Lock()  # whoever reads the number of threads reads nobody'
 
 
 def load_torch() -> Any:
-    """torch, with gpytorch beside it; both are loaded when first asked for."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # linear_operator uses what torch is about to drop
-        import gpytorch  # noqa: F401
-        import torch
+    """torch, which is loaded when it is first asked for."""
+    import torch
+
     return torch
+
+
+def load_gpytorch() -> Any:
+    """gpytorch, likewise."""
+    if "gpytorch" not in sys.modules:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # linear_operator uses what torch is about to drop
+            return importlib.import_module("gpytorch")
+    return sys.modules["gpytorch"]
 
 
 @contextmanager

@@ -16,11 +16,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-import gpytorch
 import torch
 from torch import Tensor
 from torch.nn.functional import conv1d, leaky_relu
+
+from asha_core.surrogates.background import load_gpytorch
 
 _HIDDEN, _CHANNELS, _WIDTH, _FEATURES = 64, 4, 3, 128
 _EPSILON = 1e-5  # of batch norm
@@ -85,14 +87,21 @@ class Fitted:
         return all(bool(t.isfinite().all()) for t in tensors) and all(map(math.isfinite, numbers))
 
 
-class _Process(gpytorch.models.ExactGP):  # type: ignore[misc]
-    def __init__(self, x: Tensor, y: Tensor, likelihood: gpytorch.likelihoods.GaussianLikelihood) -> None:
-        super().__init__(x, y, likelihood)
-        self.mean_module = gpytorch.means.ConstantMean()
-        self.covar_module = gpytorch.kernels.ScaleKernel(gpytorch.kernels.RBFKernel())
+def _process(y: Tensor) -> Any:
+    """A new process with a constant mean and a scaled RBF kernel; its features are set later."""
+    gpytorch = load_gpytorch()
 
-    def forward(self, x: Tensor) -> gpytorch.distributions.MultivariateNormal:
-        return gpytorch.distributions.MultivariateNormal(self.mean_module(x), self.covar_module(x))
+    class Process(gpytorch.models.ExactGP):  # type: ignore[name-defined,misc]
+        def __init__(self) -> None:
+            likelihood = gpytorch.likelihoods.GaussianLikelihood()
+            super().__init__(torch.ones(len(y), _FEATURES, dtype=y.dtype), y, likelihood)
+            self.mean_module = gpytorch.means.ConstantMean()
+            self.covar_module = gpytorch.kernels.ScaleKernel(gpytorch.kernels.RBFKernel())
+
+        def forward(self, x: Tensor) -> Any:
+            return gpytorch.distributions.MultivariateNormal(self.mean_module(x), self.covar_module(x))
+
+    return Process().double()
 
 
 def fit(
@@ -116,13 +125,11 @@ def fit(
     """
     weights = _drawn(points.x.shape[1] + 1, seed) if start is None else start.weights
     weights = {name: tensor.clone().requires_grad_() for name, tensor in weights.items()}
-    likelihood = gpytorch.likelihoods.GaussianLikelihood().double()
-    process = _Process(torch.ones(len(y), _FEATURES, dtype=y.dtype), y, likelihood).double()
+    process = _process(y)
     if start is not None:
         process.load_state_dict(start.raw)
-    process.train()
-    likelihood.train()
-    objective = gpytorch.mlls.ExactMarginalLogLikelihood(likelihood, process)
+    process.train()  # its likelihood is a part of it
+    objective = load_gpytorch().mlls.ExactMarginalLogLikelihood(process.likelihood, process)
     adam = torch.optim.Adam([*weights.values(), *process.parameters()], lr=learning_rate)
     try:
         with torch.enable_grad():
@@ -137,15 +144,10 @@ def fit(
                 adam.step()
     except (RuntimeError, ValueError):  # linear_operator's NotPSDError and NanError are such
         return None
-    return _frozen(weights, process, likelihood, points)
+    return _frozen(weights, process, points)
 
 
-def _frozen(
-    weights: dict[str, Tensor],
-    process: _Process,
-    likelihood: gpytorch.likelihoods.GaussianLikelihood,
-    points: Points,
-) -> Fitted | None:
+def _frozen(weights: dict[str, Tensor], process: Any, points: Points) -> Fitted | None:
     weights = {name: tensor.detach() for name, tensor in weights.items()}
     hidden = _hidden(weights, points)
     found = Fitted(
@@ -155,7 +157,7 @@ def _frozen(
         torch.sqrt(hidden.var(0, unbiased=False) + _EPSILON),
         float(process.covar_module.base_kernel.lengthscale.detach()),
         float(process.covar_module.outputscale.detach()),
-        float(likelihood.noise.detach()),
+        float(process.likelihood.noise.detach()),
         float(process.mean_module.constant.detach()),
     )
     return found if found.finite else None

@@ -146,8 +146,9 @@ def _replay_record(earlier: EarlierSessions, record: Record, scheduler: Schedule
 
 def _same_job(record: Record, scheduler: Scheduler) -> Job:
     with _its_own_errors(scheduler):
-        if record["trial"] == len(scheduler.trials) and not scheduler.learns and "configuration" in record:
-            scheduler.searcher.recall(record["trial"], scheduler.space.restored(record["configuration"]))
+        if record["trial"] == len(scheduler.trials) and "configuration" in record:
+            configuration = scheduler.space.restored(record["configuration"])
+            scheduler.recall(record["trial"], configuration, record["until"])
         job = scheduler.ask()
     there = {name: value for name, value in record.items() if name not in _ANYWHERE}
     others = _others(scheduler)

@@ -173,6 +173,14 @@ class Scheduler(Expectations, ABC):
         """The configuration of trial ``number``, which is about to begin; ahead of ``first_rung``."""
         return self.searcher.propose(number)
 
+    def recall(self, number: int, configuration: Configuration, until: int) -> None:
+        """Told, when a search is resumed, what its trial ``number`` began as, which is asked for next.
+
+        A rule whose choices take long can make this one, and be resumed in no time.
+        """
+        if not self.learns:
+            self.searcher.recall(number, configuration)
+
     def first_rung(self, number: int) -> int:
         """The rung at which trial ``number``, which is about to begin, will first be compared."""
         return 0

@@ -41,7 +41,7 @@ from typing import Any
 
 from asha_core.arguments import integer, one_of
 from asha_core.schedulers.base import Scheduler
-from asha_core.schedulers.boil_candidates import Candidates
+from asha_core.schedulers.boil_candidates import Candidate, Candidates
 from asha_core.schedulers.state import Status, TrialState
 from asha_core.searchers.base import Searcher
 from asha_core.space import Configuration, Constant, SearchSpace
@@ -118,6 +118,7 @@ class BOIL(Scheduler):
         self._firsts: list[int] = []  # of trial i, the level that it is trained to
         self._x: list[Sequence[float]] = []  # of trial i, as the model sees what was proposed
         self._losses: list[array[float]] = []  # of trial i, after each unit
+        self._recalled: tuple[int, Configuration, int] | None = None
         self._running: dict[int, None] = {}
         self._arrived: list[int] = []  # trials, the latest last
         self._ranked: list[tuple[float, int]] = []  # (least loss, trial) of those that have arrived
@@ -137,17 +138,34 @@ class BOIL(Scheduler):
         if number < max(self.initial_trials or 0, candidates.listed) or not self._arrived:
             chosen, level = own, last
         else:
-            running = list(self._running)[-_MOST_RUNNING:]
-            decision = self._model.decision(
-                len(self._arrived),
-                [*self._known(), *self._under_way(running)],
-                [(self._x[trial], self.levels[self._firsts[trial]]) for trial in running],
-            )
-            best = [self._x[trial] for _, trial in self._ranked[:4]]
-            chosen, level = candidates.best(number, decision, best, [self._x[trial] for trial in running])
+            self._model.settle(len(self._arrived))
+            chosen, level = self._recall(number, candidates) or self._decide(number, candidates)
         candidates.take(chosen)
         self._note(number, chosen.x, level)
         return chosen.configuration
+
+    def _decide(self, number: int, candidates: Candidates) -> tuple[Candidate, int]:
+        running = list(self._running)[-_MOST_RUNNING:]
+        decision = self._model.decision(
+            [*self._known(), *self._under_way(running)],
+            [(self._x[trial], self.levels[self._firsts[trial]]) for trial in running],
+        )
+        best = [self._x[trial] for _, trial in self._ranked[:4]]
+        return candidates.best(number, decision, best, [self._x[trial] for trial in running])
+
+    def recall(self, number: int, configuration: Configuration, until: int) -> None:
+        """What the journal has was decided then, whatever the model would make of it on this machine."""
+        self._recalled = number, configuration, until
+
+    def _recall(self, number: int, candidates: Candidates) -> tuple[Candidate, int] | None:
+        if self._recalled is None or self._recalled[0] != number:
+            return None
+        _, configuration, until = self._recalled
+        self._recalled = None
+        candidate = candidates.find(configuration)
+        if candidate is None or until not in self.levels:
+            return None
+        return candidate, self.levels.index(until)
 
     def _note(self, number: int, x: Sequence[float], level: int) -> None:
         self._x.append(x)

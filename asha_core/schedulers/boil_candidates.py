@@ -56,6 +56,13 @@ class Candidates:
         place = number if self._size is None else self._next
         return self._candidate(self._searcher.propose(place), -1 if self._size is None else place)
 
+    def find(self, configuration: Configuration) -> Candidate | None:
+        """What was given as this configuration; None: it is not of the list, or that is too long."""
+        if self._size is None:
+            return self._candidate(configuration, -1)
+        left = self._left() if self._size <= _MOST_LISTED else []
+        return next((each for each in left if each.configuration == configuration), None)
+
     def take(self, chosen: Candidate) -> None:
         """It is not offered again, if it is of a list."""
         if chosen.place >= 0:
@@ -97,9 +104,7 @@ class Candidates:
     def _of_list(self, number: int, decision: Any, best: Sequence[Sequence[float]]) -> list[Candidate]:
         size = self._size or 0
         if size <= _MOST_LISTED:
-            if not self._list:
-                self._list = [self._candidate(self._searcher.propose(i), i) for i in range(size)]
-            left = [each for each in self._list if each.place not in self._taken]
+            left = self._left()
             if len(left) <= POOL:
                 return left
             chosen = dict.fromkeys(int(u * len(left)) for u in uniforms(self._seed, "boil", number, POOL))
@@ -108,6 +113,11 @@ class Candidates:
         places = dict.fromkeys(int(u * size) for u in uniforms(self._seed, "boil", number, POOL))
         some = [self._candidate(self._searcher.propose(i), i) for i in places if i not in self._taken]
         return [self.own(number), *some]
+
+    def _left(self) -> list[Candidate]:
+        if not self._list:
+            self._list = [self._candidate(self._searcher.propose(i), i) for i in range(self._size or 0)]
+        return [each for each in self._list if each.place not in self._taken]
 
     def _near(
         self, places: Sequence[Sequence[float]], far: float, stream: str, number: int

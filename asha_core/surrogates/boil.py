@@ -62,17 +62,22 @@ class Boil:
     def fit(self, arrivals: int, known: Sequence[Known]) -> None:
         """After an arrival: begin to fit beside, if it is due.
 
-        What comes of it takes effect at the first ``decision`` after the next arrival, or at the next fit,
+        What comes of it takes effect at the first decision after the next arrival, or at the next fit,
         whichever is sooner, and is waited for there.
         """
         if arrivals < self._fits_at:
             return
-        self._settle()
+        self._take_effect()
         points = _points(known, self._levels[-1])
         self._fit = begin(partial(fitted, points, self._now(len(known[0].x))))
         self._fit_begun, self._fits_at = arrivals, math.ceil(arrivals * _GROWTH) + 1
 
-    def _settle(self) -> None:
+    def settle(self, arrivals: int) -> None:
+        """Ahead of a decision: what was fitted takes effect, if one more has arrived since it was begun."""
+        if arrivals > self._fit_begun:
+            self._take_effect()
+
+    def _take_effect(self) -> None:
         if self._fit is not None:
             self.parameters = self._fit()
             self._fit = None
@@ -84,12 +89,8 @@ class Boil:
         """What was fitted, by name; empty before it was."""
         return {} if self.parameters is None else self.parameters._asdict()
 
-    def decision(
-        self, arrivals: int, known: Sequence[Known], pending: Sequence[tuple[Sequence[float], int]]
-    ) -> Decision:
+    def decision(self, known: Sequence[Known], pending: Sequence[tuple[Sequence[float], int]]) -> Decision:
         """What to decide by, given what is known, and (x, units) of trials that are on their way there."""
-        if arrivals > self._fit_begun:
-            self._settle()
         return Decision(self._levels, self._now(len(known[0].x)), known, pending)
 
     def extra_units(self, known: Sequence[Known], trial: Known) -> tuple[int, ...]:

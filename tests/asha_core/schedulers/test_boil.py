@@ -23,13 +23,14 @@ from asha_core import (
     SettingError,
     simulate,
 )
-from asha_core.messages import Failed, Rejected, Report, Retried
+from asha_core.messages import Failed, Job, Rejected, Report, Retried
 from asha_core.schedulers import boil, boil_candidates
 from asha_core.schedulers.forecast import Forecast
 from asha_core.surrogates import boil as model
 from asha_core.surrogates.known import Known
 from asha_core.testing import SchedulerContract
-from asha_core.testing.driving import Few, drive
+from asha_core.testing.driving import Few, drive, troubled
+from asha_core.testing.looking import differences, fingerprint
 from benchmarks.published_curves import cifar10_cnn
 
 SPACE = SearchSpace({"x": Float(0.0, 1.0), "y": Float(0.0, 1.0)})
@@ -176,7 +177,7 @@ def test_of_equally_good_ones_the_cheaper_is_chosen():
 
     def chosen(candidates, seconds):
         known = [Known((x, y), [-x / 2, -x], seconds(y), 2, (1,)) for x in (0.2, 0.8) for y in (0.3, 0.7)]
-        decision = model.Boil([1, 2]).decision(4, known, [])
+        decision = model.Boil([1, 2]).decision(known, [])
         return candidates[decision.best(candidates)[0].candidate]
 
     cheap, dear = (0.6, 0.1), (0.6, 0.9)
@@ -245,6 +246,47 @@ def test_a_failed_trial_that_is_tried_again_is_known_by_what_it_reported():
     assert list(scheduler._known()[1].losses) == [-0.5, -0.75, -0.75, -0.75]
 
 
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_resumed_search_is_where_it_was_without_deciding_again(listed, monkeypatch):
+    space = SearchSpace({"x": Int(1, 30), "y": Choice(["a", "b"])})
+
+    def made():
+        searcher = GridSearch(space, 1) if listed else RandomSearch(space, 1)
+        return BOIL(space, max_resource=3, max_trials=18, searcher=searcher)
+
+    scheduler = made()
+    history = troubled(scheduler, 2)
+    before = fingerprint(scheduler)
+    with monkeypatch.context() as patch:
+        patch.setattr(model.Boil, "decision", lambda *_: pytest.fail("it decides again"))
+        again = made()
+        for what in history:
+            if isinstance(what, Job):
+                if what.trial == len(again.trials):
+                    again.recall(what.trial, what.configuration, what.until)
+                assert again.ask() == what
+            else:
+                again.tell(what)
+    assert not differences(fingerprint(again), before)
+    scheduler.max_trials = again.max_trials = 20
+    job = again.ask()
+    assert job is not None
+    assert job == scheduler.ask()
+
+
+def test_what_cannot_be_recalled_is_decided_again(monkeypatch):
+    monkeypatch.setattr(boil_candidates, "_MOST_LISTED", 5)
+    space = SearchSpace({"n": Int(1, 12)})
+    both = [BOIL(space, max_resource=3, initial_trials=2, searcher=GridSearch(space, 1)) for _ in range(3)]
+    found = []
+    for scheduler, until in zip(both, (None, 3, 99), strict=True):
+        search(scheduler, value=lambda c: c["n"] / 12, trials=4)
+        if until is not None:
+            scheduler.recall(4, space.configuration({"n": 1}), until)
+        found.append(scheduler.ask())
+    assert found[0] == found[1] == found[2]
+
+
 def test_seconds_that_nobody_can_tell_are_left_out():
     scheduler = BOIL(SPACE, max_resource=3, seed=1)
     found = search(scheduler, seconds=lambda c: math.nan if c["x"] < 0.5 else 1.0, trials=9)
@@ -260,9 +302,9 @@ def test_what_the_model_is_given_does_not_grow_without_end(monkeypatch):
     given = []
     real = model.Boil.decision
 
-    def decision(self, arrivals, known, pending):
+    def decision(self, known, pending):
         given.append((sum(each.points for each in known), len(pending)))
-        return real(self, arrivals, known, pending)
+        return real(self, known, pending)
 
     monkeypatch.setattr(model.Boil, "decision", decision)
     scheduler = BOIL(SPACE, max_resource=10, max_trials=60)

@@ -10,6 +10,7 @@ n               Observations: reports at a level at which the scheduler decides.
 
     python -m benchmarks.model_decisions dyhpo
     python -m benchmarks.model_decisions dyhpo boil --observations 100 1000 --unit-seconds 1 --units 60
+    python -m benchmarks.model_decisions asha --option searcher=gp --observations --unit-seconds 5 --units 10
 """
 
 from __future__ import annotations
@@ -94,6 +95,14 @@ def idle(name: str, workers: int, unit_seconds: float, units: int, options: dict
     return waited / (workers * (time.perf_counter() - began))
 
 
+def option_of(given: str) -> tuple[str, Any]:
+    key, _, value = given.partition("=")
+    try:
+        return key, float(value)
+    except ValueError:
+        return key, value  # such as searcher=gp
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("schedulers", nargs="*", default=[*MODEL_BASED])
@@ -101,9 +110,9 @@ def main() -> None:
     parser.add_argument("--workers", nargs="*", type=int, default=[1, 4, 16])
     parser.add_argument("--unit-seconds", type=float, default=1.0)
     parser.add_argument("--units", type=int, default=60, help="of each worker")
-    parser.add_argument("--option", nargs="*", default=[], metavar="KEY=NUMBER")
+    parser.add_argument("--option", nargs="*", default=[], metavar="KEY=VALUE")
     arguments = parser.parse_args()
-    options = {key: float(value) for key, _, value in (option.partition("=") for option in arguments.option)}
+    options = dict(map(option_of, arguments.option))
     for name in arguments.schedulers:
         if arguments.observations:
             for n, median, longest in decisions(name, arguments.observations, options):

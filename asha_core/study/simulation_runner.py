@@ -37,7 +37,7 @@ class SimulationRunner:
     Args:
         directory: where the study is kept.
         runs: those to run, in any order.
-        processes: how many simulate; 1: this one.
+        processes: how many simulate; of one it is this one.
         view: is told what happens.
     """
 

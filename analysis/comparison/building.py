@@ -24,6 +24,7 @@ from asha_core.runtime.budget import Measure
 
 GRID = 200  # points of a band
 _BAND_DRAWS = 500  # of its bootstrap: a band is looked at, and no number of it is quoted
+_BAND_CURVES = 200_000  # drawn for it in all: with a thousand seeds it is narrow, and fewer draws show it
 
 
 def compare(study: Study, targets: Sequence[float] = ()) -> Comparison:
@@ -100,7 +101,8 @@ def _bands(data: GroupData, measure: Measure) -> Bands:
 def _band(curves: Floats) -> Band:
     """The band of step functions, (seeds, grid): computed once between two steps."""
     steps = np.append(True, (curves[:, 1:] != curves[:, :-1]).any(axis=0))
-    band = interquartile_mean_band(curves[:, steps], _BAND_DRAWS, confidence=CONFIDENCE)
+    draws = min(_BAND_DRAWS, max(_BAND_CURVES // len(curves), 1))
+    band = interquartile_mean_band(curves[:, steps], draws, confidence=CONFIDENCE)
     place = np.cumsum(steps) - 1
     return replace(band, centre=band.centre[place], low=band.low[place], high=band.high[place])
 

@@ -26,7 +26,10 @@ def diagnose(data: GroupData, arm: str) -> Diagnostics | None:
         return None
     shifts = [_shift(runs, name, described) for name, described in runs[0].searched.items()]
     pairs = data.pairs(arm) if arm in data.others else []
-    benefits = [_benefit(pairs, of, data.sign) for of in _VALUES]
+    if runs[0].table is not None:
+        benefits = [Benefit(of, None, 0, 0, "a table of curves has no hyper-gradients") for of in _VALUES]
+    else:
+        benefits = [_benefit(pairs, of, data.sign) for of in _VALUES]
     return Diagnostics(arm, tuple(each for each in shifts if each is not None), tuple(benefits))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import pasha_epsilon, training_speed
+from benchmarks import configuration_intervals, pasha_epsilon, training_speed
 from benchmarks.training_parts import Roofline
 from benchmarks.training_routes import Plan, Route
 from benchmarks.warm_start_cost import BAR_ROW, LiveBytes, markdown, peak_bytes
@@ -33,6 +33,19 @@ def test_the_decisions_table_is_what_the_json_file_says() -> None:
 def test_the_table_of_pasha_s_epsilon_is_what_the_json_file_says() -> None:
     content = json.loads((BENCHMARKS / "results" / "pasha_epsilon.json").read_text())
     assert pasha_epsilon.markdown(content) in (ROOT / "docs" / "results" / "pasha-epsilon.md").read_text()
+
+
+def test_the_table_of_intervals_over_configurations_is_what_the_json_file_says() -> None:
+    content = json.loads((BENCHMARKS / "results" / "configuration_intervals.json").read_text())
+    page = ROOT / "docs" / "decisions" / "0038-intervals-over-configurations.md"
+    assert configuration_intervals.markdown(content) in page.read_text()
+
+
+def test_intervals_over_configurations_hold_the_truth_more_often_than_those_over_seeds() -> None:
+    scenario = configuration_intervals.Scenario("random", 0.2, 0.0, 60, 200, 20)
+    shares = configuration_intervals.measured(scenario, tables=15, configurations=5_000)["shares"]
+    assert shares["median"][0] >= 0.8 > shares["median"][1]
+    assert shares["p"][0] <= 0.2 < shares["p"][1]
 
 
 def test_curves_on_their_way_make_a_difference_with_several_workers_alone() -> None:

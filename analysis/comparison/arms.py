@@ -203,12 +203,15 @@ class TimeEffect:
     p_holm_permutation: float | None = None  # corrected likewise
     family: int = 0  # how many tests are corrected together: the arms of the same experiments, at this target
     mcnemar: McNemar | None = None  # of who reached the target; descriptive
-    log_rank: LogRank | None = None  # of the whole curves of time to target; descriptive
+    log_rank: LogRank | None = None  # of the whole curves, where searches ran; descriptive
     sd_log_ratio: float = math.nan  # of log(T / baseline's T), censored times at the horizon
     # of the pairs in which both searches reached the target (those that are both censored only seem alike),
     # if these are six and half of all at least: pairs with which 15% is found at 80% power
     seeds_needed: int | None = None
     detectable: float = math.nan  # the ratio that this number of pairs finds so often
+    # of simulated searches, how many configurations were recorded: intervals and p-values are over these, and
+    # so are the two numbers above
+    configurations: int = 0
     note: str = ""  # what a reader must know of the test
 
 
@@ -240,6 +243,8 @@ class Against:
     spread: Ratio | None  # of log T at the primary target in the study's measure
     peaks: Mapping[str, Estimate]  # ratios
     costs: Mapping[str, Estimate]  # ratios of whole searches: "seconds", "gpu_hours", "units", "flops"
+    # of simulated searches, how many configurations were recorded: all intervals are over these
+    configurations: int = 0
 
     def at(self, target: float, measure: str) -> TimeEffect:
         """The effect on T@tau of one target in one measure.

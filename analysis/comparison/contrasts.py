@@ -9,23 +9,18 @@ from dataclasses import replace
 import numpy as np
 
 from analysis.comparison.arms import Against, Dropped, Estimate, TimeEffect
-from analysis.comparison.data import CONFIDENCE, DRAWS, EFFECT, GroupData, mean_of, ratio_of
+from analysis.comparison.data import GroupData, mean_of
 from analysis.comparison.describing import auc, experiments_of, flops_of
+from analysis.comparison.inference import inference
 from analysis.journals.replicate import Replicate
-from analysis.stats.arrays import Bools, Floats, least_pairs
-from analysis.stats.effects import Ratio, ratio_of_times, spread_ratio
+from analysis.stats.arrays import Bools
+from analysis.stats.effects import Ratio
 from analysis.stats.paired import (
     Difference,
     PermutationResult,
     WilcoxonResult,
     holm,
-    mcnemar,
-    paired_difference,
-    permutation_restricted_mean,
-    wilcoxon_log,
 )
-from analysis.stats.power import detectable_ratio, seeds_needed
-from analysis.stats.survival import log_rank
 from analysis.study.loading import Pair
 from analysis.study.problems import UNUSED
 from asha_core.runtime.budget import MEASURES, Measure
@@ -70,9 +65,10 @@ def _corrected(family: Sequence[Against]) -> list[Against]:
 
 
 def _against(data: GroupData, arm: str) -> Against:
+    """One arm; intervals and tests are over seeds, or over configurations where searches were simulated."""
     pairs = data.pairs(arm)
     targets = (*data.targets, *data.later)
-    best = _difference(pairs, lambda each: each.best)
+    best = _difference(data, pairs, lambda each: each.best)
     return Against(
         arm=arm,
         baseline=data.study.baseline,
@@ -81,11 +77,12 @@ def _against(data: GroupData, arm: str) -> Against:
         times=tuple(time_effect(data, pairs, target, m) for target in targets for m in MEASURES),
         best=best,
         gain=_gain(best, data.sign),
-        test=_difference(pairs, lambda each: each.test),
-        auc={m: d for m in MEASURES if (d := _difference(pairs, lambda e, m=m: auc(data, e, m)))},  # type: ignore[misc]
+        test=_difference(data, pairs, lambda each: each.test),
+        auc={m: d for m in MEASURES if (d := _difference(data, pairs, lambda e, m=m: auc(data, e, m)))},  # type: ignore[misc]
         spread=_spread(data, pairs),
-        peaks=_peaks(pairs),
-        costs=_costs(pairs),
+        peaks=_peaks(data, pairs),
+        costs=_costs(data, pairs),
+        configurations=inference(data, pairs).configurations,
     )
 
 
@@ -114,45 +111,33 @@ def time_effect(data: GroupData, pairs: Sequence[Pair], target: float, measure: 
     base, other = (data.times([pair[side] for pair in pairs], target, measure) for side in (0, 1))
     limit = data.limit(measure, target)
     fixed = target in data.targets
-    wilcoxon = wilcoxon_log(base[0], other[0])
+    how = inference(data, pairs, target)
+    wilcoxon = how.ranks(base, other)
     permutation: PermutationResult | None = None
     tested = fixed and measure == data.measure
     if tested and base[1].sum() != other[1].sum():
-        permutation = permutation_restricted_mean(*base, *other, limit)
-    needed, detectable = _power(base, other)
+        permutation = how.restricted_means(base, other, limit)
+    ratio = how.ratio(base, other, limit)
+    needed, detectable = how.power(base, other, ratio)
     return TimeEffect(
         target=target,
         measure=measure,
         n=len(pairs),
         base_reached=int((~base[1]).sum()),
         reached=int((~other[1]).sum()),
-        ratio=ratio_of_times(*base, *other, limit, DRAWS, 0, CONFIDENCE),
+        ratio=ratio,
         wilcoxon=wilcoxon if tested else None,
         p=wilcoxon.p if tested else None,
         permutation=permutation,
         p_permutation=permutation.p if permutation else None,
-        mcnemar=mcnemar(~base[1], ~other[1]),
-        log_rank=log_rank(*base, *other),
+        mcnemar=how.reached(base, other),
+        log_rank=how.curves(base, other),
         sd_log_ratio=wilcoxon.sd_log_ratio,
         seeds_needed=needed,
         detectable=detectable,
+        configurations=how.configurations,
         note=_note(wilcoxon, fixed, base[1], other[1]),
     )
-
-
-def _power(base: tuple[Floats, Bools], other: tuple[Floats, Bools]) -> tuple[int | None, float]:
-    """(pairs that it takes to find the effect, the ratio that these pairs find), both at 80% power.
-
-    Of the pairs in which both reached the target: two that are censored at one horizon seem equal, and would
-    make the spread too small. Where only some did, as many more pairs are needed. (None, NaN) for fewer than
-    six, or less than half of all: those that both reached it are not like the others.
-    """
-    both = ~(base[1] | other[1])
-    complete = int(both.sum())
-    if complete < least_pairs() or 2 * complete < len(both):
-        return None, math.nan
-    sd = float(np.log(other[0][both] / base[0][both]).std(ddof=1))
-    return math.ceil(seeds_needed(sd, EFFECT) * len(both) / complete), detectable_ratio(complete, sd)
 
 
 def _note(wilcoxon: WilcoxonResult, fixed: bool, base: Bools, other: Bools) -> str:
@@ -163,13 +148,16 @@ def _note(wilcoxon: WilcoxonResult, fixed: bool, base: Bools, other: Bools) -> s
     return wilcoxon.note
 
 
-def _difference(pairs: Sequence[Pair], of: Callable[[Replicate], float]) -> Difference | None:
+def _difference(
+    data: GroupData, pairs: Sequence[Pair], of: Callable[[Replicate], float]
+) -> Difference | None:
     """Mean of the paired differences, of pairs that both have the number; None if there are none."""
-    told = [(x, y) for x, y in ((of(base), of(other)) for base, other in pairs) if math.isfinite(x + y)]
-    if not told:
+    told = [(pair, of(pair[0]), of(pair[1])) for pair in pairs]
+    kept = [(pair, x, y) for pair, x, y in told if math.isfinite(x + y)]
+    if not kept:
         return None
-    base, other = zip(*told, strict=True)
-    return paired_difference(base, other, CONFIDENCE)
+    base, other = (np.array([each[side] for each in kept], dtype=np.float64) for side in (1, 2))
+    return inference(data, [pair for pair, _, _ in kept]).difference(base, other)
 
 
 def _gain(best: Difference | None, sign: int) -> Estimate:
@@ -185,25 +173,25 @@ def _spread(data: GroupData, pairs: Sequence[Pair]) -> Ratio | None:
     if data.primary is None or len(pairs) < 2:
         return None
     base, other = (data.times([p[side] for p in pairs], data.primary, data.measure) for side in (0, 1))
-    return spread_ratio(base[0], other[0], base[1], other[1], DRAWS, 0, CONFIDENCE)
+    return inference(data, pairs, data.primary).spread(base, other)
 
 
-def _peaks(pairs: Sequence[Pair]) -> dict[str, Estimate]:
+def _peaks(data: GroupData, pairs: Sequence[Pair]) -> dict[str, Estimate]:
     names = sorted({name for base, other in pairs for name in base.peaks if name in other.peaks})
-    return {
-        name: ratio_of(
-            [base.peaks.get(name, math.nan) for base, _ in pairs],
-            [other.peaks.get(name, math.nan) for _, other in pairs],
-        )
-        for name in names
-    }
+    return {name: _mean_ratio(data, pairs, lambda e, n=name: e.peaks.get(n, math.nan)) for name in names}  # type: ignore[misc]
 
 
-def _costs(pairs: Sequence[Pair]) -> dict[str, Estimate]:
+def _costs(data: GroupData, pairs: Sequence[Pair]) -> dict[str, Estimate]:
     def spent(each: Replicate, what: str) -> float:
         return flops_of(each)[1] if what == "flops" else each.ends[what]
 
-    return {
-        what: ratio_of([spent(base, what) for base, _ in pairs], [spent(other, what) for _, other in pairs])
-        for what in (*MEASURES, "flops")
-    }
+    return {what: _mean_ratio(data, pairs, lambda e, w=what: spent(e, w)) for what in (*MEASURES, "flops")}  # type: ignore[misc]
+
+
+def _mean_ratio(data: GroupData, pairs: Sequence[Pair], of: Callable[[Replicate], float]) -> Estimate:
+    """Geometric mean of arm over baseline, over pairs that have both; the interval is the logarithm's."""
+    told = [(pair, of(pair[0]), of(pair[1])) for pair in pairs]
+    kept = [(pair, math.log(y / x)) for pair, x, y in told if x > 0 and y > 0]
+    logs = np.array([log for _, log in kept], dtype=np.float64)
+    log = inference(data, [pair for pair, _ in kept]).mean(logs)
+    return Estimate(math.exp(log.value), math.exp(log.low), math.exp(log.high), log.n)

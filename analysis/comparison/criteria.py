@@ -104,9 +104,11 @@ def _judge(name: str, group: Group, against: Against, measure: str) -> Verdict:
     claim = (-value, -high, -low, -threshold, n) if criterion.at_least else (value, low, high, threshold, n)
     verdict, seeds, sentence = found.verdict or interval_verdict(*claim), None, found.sentence
     if verdict == OPEN:
-        seeds, what = found.needed or (seeds_to_tell(*claim, log=criterion.log), "to tell")
+        of = "recorded configuration" if against.configurations else "pair"
+        sample = (*claim[:4], against.configurations or n)
+        seeds, what = found.needed or (seeds_to_tell(*sample, log=criterion.log), "to tell")
         if seeds is not None:
-            sentence += f"; about {counted(seeds, 'pair')} would be needed {what}"
+            sentence += f"; about {counted(seeds, of)} would be needed {what}"
     return Verdict(
         group.name, against.arm, name, verdict, value, low, high, threshold, found.p, n, seeds, f"{sentence}."
     )
@@ -132,7 +134,8 @@ def seeds_to_tell(
     """How many pairs it takes for the interval to leave the threshold, if the estimate stays as it is.
 
     n (w / d)^2: w is the half of the interval towards the threshold, d the way from the estimate to there; in
-    logarithms if ``log``. None if it cannot be told, or if it is more than anybody will run.
+    logarithms if ``log``. None if it cannot be told, or if it is more than anybody will run. For simulated
+    searches n, and what is told, are numbers of recorded configurations.
     """
     if not all(math.isfinite(each) for each in (value, low, high)) or (log and min(value, low) <= 0):
         return None
@@ -169,7 +172,7 @@ def _time(group: Group, against: Against, measure: str) -> Finding:
         f"{_weakness(effect)}"
     )
     seeds = effect.seeds_needed
-    known = effect.n >= LEAST_PAIRS and seeds is not None and seeds <= effect.n
+    known = effect.n >= LEAST_PAIRS and seeds is not None and seeds <= (effect.configurations or effect.n)
     needed = None if known else (seeds, f"to see {percent(1 - TIME, 0)}")
     return Finding(ratio, sentence, _time_verdict(effect), p=p, needed=needed)
 

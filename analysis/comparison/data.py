@@ -142,10 +142,3 @@ def mean_of(values: Iterable[float]) -> Estimate:
     """The mean of those that are finite, with Student's interval; NaN for what cannot be had."""
     found = np.array([value for value in values if math.isfinite(value)], dtype=np.float64)
     return Estimate(*student_interval(found, CONFIDENCE), len(found))
-
-
-def ratio_of(base: Iterable[float], other: Iterable[float]) -> Estimate:
-    """Geometric mean of other / base over pairs, Student's interval of the logarithm."""
-    pairs = [(x, y) for x, y in zip(base, other, strict=True) if x > 0 and y > 0]
-    log = mean_of(math.log(y / x) for x, y in pairs)
-    return Estimate(math.exp(log.value), math.exp(log.low), math.exp(log.high), log.n)

@@ -8,8 +8,9 @@ from dataclasses import asdict
 
 import numpy as np
 
-from analysis.comparison.arms import Arm, Counts, Overhead, Phases, RungSurvival, Scores, Times
-from analysis.comparison.data import CONFIDENCE, DRAWS, GroupData, mean_of
+from analysis.comparison.arms import Arm, Counts, Estimate, Overhead, Phases, RungSurvival, Scores, Times
+from analysis.comparison.data import CONFIDENCE, DRAWS, GroupData
+from analysis.comparison.inference import inference
 from analysis.journals.replicate import Replicate, area_under_curve
 from analysis.stats.arrays import percentiles
 from analysis.stats.resampling import bootstrap_weights
@@ -36,7 +37,7 @@ def describe(data: GroupData, name: str) -> Arm:
         test=scores(test) if test else None,
         auc={m: scores([(each.seed, auc(data, each, m)) for each in runs]) for m in MEASURES},
         times=tuple(times_of(data, runs, target, m) for target in targets for m in MEASURES),
-        overhead=overhead_of(runs),
+        overhead=overhead_of(data, runs),
         phases=_phases(runs),
         peaks=_peaks(runs),
         counts=_counts(runs),
@@ -113,15 +114,20 @@ def flops_of(each: Replicate) -> tuple[float, float]:
     return warm, training + warm
 
 
-def overhead_of(runs: Sequence[Replicate]) -> Overhead:
+def overhead_of(data: GroupData, runs: Sequence[Replicate]) -> Overhead:
     """What the warm starts cost of an arm's searches."""
     seconds = [(each.split.warm_start, each.split.total) for each in runs]
     flops = [flops_of(each) for each in runs]
+
+    def mean(values: Iterable[float]) -> Estimate:
+        kept = [(each, value) for each, value in zip(runs, values, strict=True) if math.isfinite(value)]
+        return inference(data, [[each] for each, _ in kept]).mean(np.array([value for _, value in kept]))
+
     return Overhead(
-        seconds_share=mean_of(_over(part, whole) for part, whole in seconds),
-        seconds_extra=mean_of(_over(part, whole - part) for part, whole in seconds),
-        flops_share=mean_of(_over(part, whole) for part, whole in flops),
-        flops_extra=mean_of(_over(part, whole - part) for part, whole in flops),
+        seconds_share=mean(_over(part, whole) for part, whole in seconds),
+        seconds_extra=mean(_over(part, whole - part) for part, whole in seconds),
+        flops_share=mean(_over(part, whole) for part, whole in flops),
+        flops_extra=mean(_over(part, whole - part) for part, whole in flops),
     )
 
 

@@ -25,7 +25,7 @@ from analysis.journals.metrics import (
 from analysis.journals.runs import FromManifest, Run, load_run
 from analysis.journals.spending import WarmStarts, summed
 from analysis.journals.trial_table import trial_columns, warm_start_summary
-from analysis.stats.arrays import Bools, Floats
+from analysis.stats.arrays import Bools, Floats, Ints
 from asha_core.errors import SettingError
 from asha_core.runtime.budget import MEASURES, Measure
 from asha_core.runtime.observers import FINISHED
@@ -91,7 +91,10 @@ class Replicate(Planned, FromManifest):
     torn: bool  # the journal's last line was
     schema: int  # of the journal
     sessions: int  # engines that worked at it
-    met: int = 0  # of a simulated search: how many of its ``drawn_rows``, from the first on, played a part
+    # of a simulated search: how many of its ``drawn_rows``, from the first on, it met; and how many of them
+    # until each improvement, (N,), if that is known
+    met: int = 0
+    met_at: Ints | None = None
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -112,6 +115,11 @@ class Replicate(Planned, FromManifest):
     def best(self) -> float:
         """The best value of the search, on validation data; NaN if there is none."""
         return float(self.curve.value[-1]) if len(self.curve.value) else math.nan
+
+    def met_by(self, target: float | None) -> int:
+        """How many rows could play a part in when it reached ``target``; None: in whatever it came to."""
+        first = None if target is None else first_reached(self.curve.value, target, self.mode)
+        return self.met if first is None or self.met_at is None else int(self.met_at[first])
 
     def spent(self, measure: Measure) -> Floats:
         """What had been spent at each improvement, (N,).

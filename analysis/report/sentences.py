@@ -94,6 +94,9 @@ def _what(comparison: Comparison) -> str:
     if not seeds:
         return f"{text}: nothing can be said."
     text += f", with {counted(len(seeds), 'seed')}"
+    recorded = sorted({a.configurations for group in comparison.groups for a in group.against} - {0})
+    if recorded:
+        text += f", simulated over {listed([f'{each:,}' for each in recorded])} recorded configurations"
     paired = {against.arm for group in comparison.groups for against in group.against if against.seeds}
     if paired:
         told = listed([arm for arm in others if arm in paired])
@@ -176,7 +179,8 @@ def _effect(comparison: Comparison, group: Group, against: Against, target: floa
     )
     text = (
         f"With {against.arm} the {what} was {number(ratio.value)} of the "
-        f"baseline's ({between(ratio.low, ratio.high)}, {counted(effect.n, 'pair')}): {_how_sure(effect)}."
+        f"baseline's ({between(ratio.low, ratio.high)}, {_sample(effect.n, effect.configurations)}): "
+        f"{_how_sure(effect)}."
     )
     censored = 2 * effect.n - reached
     if censored:
@@ -184,12 +188,23 @@ def _effect(comparison: Comparison, group: Group, against: Against, target: floa
     return text
 
 
+def _sample(pairs: int, configurations: int) -> str:
+    """What an interval is from."""
+    over = f" over {counted(configurations, 'recorded configuration')}" if configurations else ""
+    return f"{counted(pairs, 'pair')}{over}"
+
+
+def _these(configurations: int) -> str:
+    return "these configurations" if configurations else "these seeds"
+
+
 def _how_sure(effect: TimeEffect) -> str:
     ratio = effect.ratio
-    more = ""
-    if effect.seeds_needed is not None and effect.seeds_needed > effect.n:
-        more = f"; about {effect.seeds_needed} pairs would be needed to see {percent(1 - TIME, 0)}"
-    elif effect.seeds_needed is None and effect.n >= LEAST_PAIRS:
+    more, simulated = "", effect.configurations > 0
+    if effect.seeds_needed is not None and effect.seeds_needed > (effect.configurations or effect.n):
+        of = "recorded configurations" if simulated else "pairs"
+        more = f"; about {effect.seeds_needed} {of} would be needed to see {percent(1 - TIME, 0)}"
+    elif effect.seeds_needed is None and effect.n >= LEAST_PAIRS and not simulated:
         more = "; in too few pairs did both reach it to tell how many seeds it would take"
     if effect.wilcoxon is None:
         return f"not tested, since the target was chosen after the runs{more}"
@@ -201,7 +216,7 @@ def _how_sure(effect: TimeEffect) -> str:
     if effect.family > 1:
         told += f" after Holm's correction for {effect.family} arms"
     if effect.p_holm >= ALPHA:
-        return f"no difference that these seeds can tell ({told}){more}"
+        return f"no difference that {_these(effect.configurations)} can tell ({told}){more}"
     text = f"{'less' if ratio.value < 1 else 'more'} than the baseline's ({told})"
     if not shown(effect):
         return f"{text}, but searches were censored unequally, and the test of means does not show it"
@@ -227,7 +242,8 @@ def _gain(group: Group, against: Against) -> str:
     if gain.low == gain.high:
         return f"{text} ({counted(gain.n, 'pair')}: no interval can be given)."
     low, high = sorted(end if gain.value >= 0 else -end for end in (gain.low, gain.high))
-    sure = ": no difference that these seeds can tell" if gain.low <= 0 <= gain.high else ""
+    these = _these(against.configurations)
+    sure = f": no difference that {these} can tell" if gain.low <= 0 <= gain.high else ""
     return f"{text} ({between(low, high, digits)}){sure}."
 
 
@@ -260,6 +276,12 @@ def _cannot(comparison: Comparison) -> Iterable[str]:
         f"This is about {few(tasks)}, at this budget and in this search space: other tasks, schedulers, "
         "budgets and spaces may come out otherwise"
     )
+    if any(against.configurations for group in groups for against in group.against):
+        text += (
+            "; searches were simulated, each over configurations drawn again from those that were recorded: "
+            "more seeds make nothing surer than the recorded configurations are, so intervals and p-values "
+            "of comparisons are over these; those of one arm's scores and times, and bands, are over seeds"
+        )
     if all_simulated(comparison):
         text += "; and so may a search that trains, on a machine where units take longer or shorter"
     elif not on_gpu(comparison):

@@ -31,11 +31,23 @@ _TIMES = (
     "the sd of the log ratio of those pairs in which both reached the target, times all pairs over these; "
     "none if these are fewer than six or half."
 )
+_SIMULATED = (
+    "T: Kaplan-Meier median over all seeds, its interval over seeds alone. Ratio: arm over baseline, over "
+    "pairs; below 1 the arm is faster. Searches were simulated over {:,} recorded configurations: interval "
+    "and p of the comparison say how far other configurations may differ (jackknife over configurations), "
+    "which more seeds do not change. p: Student's test of the signed-rank statistic on paired log T, Holm's "
+    "correction over the arms. Configurations for 15%: about how many would have to be recorded to show a "
+    "ratio of 0.85 with 80% power."
+)
+_MEANS_SIMULATED = (
+    "p (means, Holm): Student's test of the ratio of restricted means over configurations, where the numbers "
+    "of searches that did not reach the target differ."
+)
 _MEANS = (
     "p (means, Holm): paired permutation test of the restricted mean, where the numbers of searches that did "
     "not reach the target differ."
 )
-_QUARTILES = "*: ratio of the interquartile ranges of log T, since some searches did not reach the target."
+_QUARTILES = "*: ratio of the interquartile ranges of log T, since {}."
 _SPREAD = (
     "Searches that did not reach the target count with the horizon as their time. Reached by one only: pairs "
     "in which the arm alone got there, and in which the baseline alone did. These p-values are descriptive, "
@@ -133,6 +145,7 @@ def times_table(comparison: Comparison, group: Group, slug: str) -> Table:
     measure = comparison.measure
     unit = scale(comparison, group, measure)
     effects = [each for other in group.against for each in other.times if each.measure == measure]
+    recorded = max((each.configurations for each in effects), default=0)
     permuted = any(each.permutation is not None for each in effects)
     targets = sorted(group.all_targets, key=lambda target: target != group.primary)
 
@@ -151,13 +164,16 @@ def times_table(comparison: Comparison, group: Group, slug: str) -> Table:
         _of_effect("p", lambda effect: p_cell(effect.p)),
         _of_effect("p (Holm)", lambda effect: p_cell(effect.p_holm)),
         _of_effect("p (means, Holm)", lambda effect: p_cell(effect.p_holm_permutation), shown=permuted),
-        _of_effect("pairs for 15%", lambda e: NONE if e.seeds_needed is None else f"{e.seeds_needed:,}"),
+        _of_effect(
+            "configurations for 15%" if recorded else "pairs for 15%",
+            lambda e: NONE if e.seeds_needed is None else f"{e.seeds_needed:,}",
+        ),
     ]
-    notes = [_TIMES]
+    notes = [_SIMULATED.format(recorded) if recorded else _TIMES]
     if any(each.ratio.of != "medians" and not math.isnan(each.ratio.value) for each in effects):
         notes.append("*: ratio of restricted means, since a median was not reached.")
     if permuted:
-        notes.append(_MEANS)
+        notes.append(_MEANS_SIMULATED if recorded else _MEANS)
     if group.later:
         notes.append(f"{_LATER}: a target chosen after the runs: exploratory, so without p-values.")
     return tabulate(
@@ -263,11 +279,13 @@ def spread_table(comparison: Comparison, group: Group, slug: str) -> Table:
         ),
     ]
     ratios = [other.spread for other in group.against if other.spread is not None]
+    simulated = any(each.configurations for each in group.against)
+    why = "these are surer over configurations" if simulated else "some searches did not reach the target"
     by_quartiles = any(each.of.startswith("inter") and not math.isnan(each.value) for each in ratios)
     return tabulate(
         f"spread-{slug}",
         f"Spread over seeds of the time to {group.metric} {target or 0:g}, {group.name}",
         [] if target is None else _timed(comparison, group, target, measure),
         columns,
-        [_SPREAD, *([_QUARTILES] if by_quartiles else [])],
+        [_SPREAD, *([_QUARTILES.format(why)] if by_quartiles else [])],
     )

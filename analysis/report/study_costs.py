@@ -89,9 +89,11 @@ def scores_table(comparison: Comparison, group: Group, slug: str) -> Table:
         ),
         _difference(lambda other: other.test, form, shown=tested),
     ]
+    simulated = any(each.configurations for each in group.against)
+    test = "Student's test of its mean over configurations" if simulated else "the sign-flip test of its mean"
     note = (
         f"Best {group.metric}: of each search on validation data, mean over seeds; {better(group.mode)}. "
-        "Difference: arm minus baseline, over pairs; p: of the sign-flip test of its mean, not corrected."
+        f"Difference: arm minus baseline, over pairs; p: of {test}, not corrected."
     )
     return tabulate(f"scores-{slug}", f"Final scores, {group.name}", arm_rows(group), columns, [note])
 

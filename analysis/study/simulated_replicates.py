@@ -75,6 +75,9 @@ def simulated_replicate(planned: Planned, run: SimulatedRun, table: CurveTable) 
     in_units = run.warmed / run.unit_seconds if run.unit_seconds else np.zeros(len(run.warmed))
     total = workers * run.seconds
     warm_units = run.warm_start / run.unit_seconds if run.unit_seconds else 0.0
+    met, in_order = _met(
+        run, drawn_rows(manifest["simulated"]["study_seed"], planned.seed, len(table.proposed))
+    )
     fields = {name: getattr(planned, name) for name in Planned.__dataclass_fields__ if name != "manifest"}
     return Replicate(
         **fields,
@@ -104,7 +107,8 @@ def simulated_replicate(planned: Planned, run: SimulatedRun, table: CurveTable) 
         torn=False,
         schema=NO_JOURNAL,
         sessions=1,
-        met=_met(run, _drawn(manifest["simulated"]["study_seed"], planned.seed, len(table.proposed))),
+        met=met,
+        met_at=np.minimum(run.begun, met).astype(np.int64) if in_order else None,
     )
 
 
@@ -113,10 +117,11 @@ def _drawn(seed: int, search: int, rows: int) -> list[int]:
     return drawn_rows(seed, search, rows)
 
 
-def _met(run: SimulatedRun, drawn: Sequence[int]) -> int:
-    """How many of the drawn rows played a part: all, if the search did not take them in their order."""
+def _met(run: SimulatedRun, drawn: Sequence[int]) -> tuple[int, bool]:
+    """How many of the drawn rows played a part, and whether these are the first ones: all if not."""
     count = min(len(run.row), len(drawn))
-    return count if run.row[:count].tolist() == drawn[:count] else len(drawn)
+    in_order = run.row[:count].tolist() == drawn[:count]
+    return (count if in_order else len(drawn)), in_order
 
 
 def _rungs(run: SimulatedRun, levels: Sequence[int]) -> list[RungShare]:

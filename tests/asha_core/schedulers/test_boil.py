@@ -44,6 +44,14 @@ def _few_candidates(monkeypatch):
 
 
 class TestBOIL(SchedulerContract):
+    @pytest.fixture(autouse=True)
+    def _fewer_still(self, monkeypatch, _few_candidates):
+        """These laws hold whatever is chosen."""
+        monkeypatch.setattr(boil_candidates, "DRAWN", 6)
+        monkeypatch.setattr(boil_candidates, "NEAR", 1)
+        monkeypatch.setattr(boil, "MOST_POINTS", 40)
+        monkeypatch.setattr(model, "_GROWTH", 2.0)
+
     def scheduler(self, space, **settings):
         return BOIL(space, **settings)
 

@@ -16,6 +16,7 @@ from typing import Any
 Row = dict[str, Any]
 TODAY = date.today().isoformat()
 RESULTS = Path(__file__).parent / "results"
+PAGES = Path(__file__).parent.parent / "docs" / "results"
 NOT_INSTALLED = 3  # exit status of a child whose system is not there
 
 
@@ -92,6 +93,18 @@ def with_rows_before(rows: list[Row], path: Path, systems: Sequence[str]) -> lis
     before = json.loads(path.read_text())["rows"] if path.exists() else []
     rows = rows + [row for row in before if row["system"] not in measured]
     return sorted((row for row in rows if row["system"] in systems), key=lambda r: systems.index(r["system"]))
+
+
+def put(page: Path, tables: dict[str, str]) -> None:
+    """Put tables into a page, each between ``<!-- table: NAME -->`` and ``<!-- end -->``."""
+    text = page.read_text()
+    for name, table in tables.items():
+        begin, end = f"<!-- table: {name} -->", "<!-- end -->"
+        if begin in text:
+            before, rest = text.split(begin, 1)
+            text = f"{before}{begin}\n\n{table}\n\n{end}{rest.split(end, 1)[1]}"
+    page.write_text(text)
+    print(f"wrote the tables of {page.name}")
 
 
 def write(path: Path, rows: list[Row], distributions: Iterable[str], settings: dict[str, Any]) -> None:

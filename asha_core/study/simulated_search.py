@@ -85,7 +85,7 @@ def simulated_scheduler(options: Mapping[str, Any], curves: Curves) -> Scheduler
             f"at most {size}, or curves-option resample=true, with which they come again"
         )
     usual: dict[str, Any] = {"mode": curves.mode, "min_resource": curves.units[0]}
-    usual |= {"max_resource": curves.units[-1], "reduction_factor": 3, "searcher": None}
+    usual |= {"max_resource": curves.units[-1], "reduction_factor": 3}
     usual |= {"max_trials": len(curves), "seed": whole["seed"], "max_retries": whole["max_retries"]}
     name = split_variation(whole["variation"], whole["scheduler"])[0]
     scheduler = make_scheduler(name, curves.space, asked, usual, whole["scheduler_option"])

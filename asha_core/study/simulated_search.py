@@ -16,6 +16,7 @@ from analysis.study.simulated_runs import STATES, SimulatedRun, failed_run
 from asha_core.arguments import true_or_false
 from asha_core.errors import AshaError, SettingError, nearest
 from asha_core.launch.option_parsing import parse_arguments
+from asha_core.launch.registries import SCHEDULER
 from asha_core.launch.replaceable import make_scheduler, make_searcher
 from asha_core.launch.resolve import split_variation
 from asha_core.runtime.units import counted, parse_duration
@@ -75,10 +76,10 @@ def simulated_scheduler(options: Mapping[str, Any], curves: Curves) -> Scheduler
     whole = {**_usual_options(), **options}
     size = None if _resamples(options) else len(curves)
     asked = {key: whole[key] for key in (*_RUNGS, "max_trials") if whole[key] is not None}
-    if whole["searcher"] != "random":
-        asked["searcher"] = make_searcher(
-            whole["searcher"], curves.space, whole["seed"], whole["searcher_option"]
-        )
+    name = split_variation(whole["variation"], whole["scheduler"])[0]
+    searcher = whole["searcher"] or getattr(SCHEDULER.load(name), "usual_searcher", "random")
+    if searcher != "random":
+        asked["searcher"] = make_searcher(searcher, curves.space, whole["seed"], whole["searcher_option"])
     elif size is not None and asked.get("max_trials", 0) > size:
         raise SettingError(
             f"max-trials is {asked['max_trials']}, and the table has {counted(size, 'configuration')}: give "
@@ -87,7 +88,6 @@ def simulated_scheduler(options: Mapping[str, Any], curves: Curves) -> Scheduler
     usual: dict[str, Any] = {"mode": curves.mode, "min_resource": curves.units[0]}
     usual |= {"max_resource": curves.units[-1], "reduction_factor": 3}
     usual |= {"max_trials": len(curves), "seed": whole["seed"], "max_retries": whole["max_retries"]}
-    name = split_variation(whole["variation"], whole["scheduler"])[0]
     scheduler = make_scheduler(name, curves.space, asked, usual, whole["scheduler_option"])
     check_fits(scheduler, cast("CurveSource", curves))
     return scheduler

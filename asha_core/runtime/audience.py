@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,25 @@ class Audience:
     def __init__(self, observers: Sequence[Observer], view: SearchView) -> None:
         self._observers = list(observers)
         self._view = view
+        self._listeners: dict[str, list[tuple[Observer, Callable[..., None]]]] = {}  # by method
         self.all = tuple(observers)  # those that were left out, too
 
     def tell(self, method: str, *arguments: Any) -> None:
         """Call ``method`` of everybody, with the view and ``arguments``."""
-        for observer in tuple(self._observers):
-            self.call(observer, method, self._view, *arguments)
+        listeners = self._listeners.get(method)
+        if listeners is None:
+            listeners = self._listeners[method] = self._listening(method)
+        for observer, listener in listeners:
+            try:
+                listener(self._view, *arguments)
+            except Exception as error:
+                self._leave_out(observer, method, error)
+
+    def _listening(self, method: str) -> list[tuple[Observer, Callable[..., None]]]:
+        """Who does something in ``method``: most observers have left most methods as they are."""
+        found = [(observer, getattr(observer, method)) for observer in self._observers]
+        empty = getattr(Observer, method)
+        return [each for each in found if getattr(each[1], "__func__", None) is not empty]
 
     def replay(self, method: str, *arguments: Any) -> None:
         """The same, of those that hear of earlier sessions, too."""
@@ -47,9 +60,13 @@ class Audience:
         try:
             getattr(observer, method)(*arguments)
         except Exception as error:
-            if observer in self._observers:
-                self._observers.remove(observer)
-                self._view.notices.append(Notice(_told(observer, method, error)))
+            self._leave_out(observer, method, error)
+
+    def _leave_out(self, observer: Observer, method: str, error: Exception) -> None:
+        if observer in self._observers:
+            self._observers.remove(observer)
+            self._listeners = {}
+            self._view.notices.append(Notice(_told(observer, method, error)))
 
 
 def raised(error: BaseException) -> str:

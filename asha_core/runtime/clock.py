@@ -35,3 +35,26 @@ class WallClock:
     def sleep(self, seconds: float) -> None:
         """Do nothing for a while."""
         time.sleep(seconds)
+
+
+class VirtualClock:
+    """Time that passes only where somebody moves it on: a simulated search's.
+
+    Args:
+        spent: what it shows when it is made: seconds that earlier sessions of the search spent.
+    """
+
+    def __init__(self, spent: float = 0.0) -> None:
+        self._now = spent
+
+    def now(self) -> float:
+        """Seconds that the search has taken, all sessions together."""
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        """Move on by so many seconds, which takes no time."""
+        self._now += seconds
+
+    def move_to(self, time: float) -> None:
+        """Move on to ``time``; a time that has passed changes nothing."""
+        self._now = max(self._now, time)

@@ -99,7 +99,12 @@ class EarlyEnd(Observer):
             self._best == self._stop_at or improves(self._best, self._stop_at, self._leaderboard.mode)
         ):
             return "stop_at"
-        results, seconds = self._patience.results, self._patience.seconds
+        results = self._patience.results
         if results is not None and self._results >= results:
             return "patience"
-        return "patience" if seconds is not None and now - self._since >= seconds else None
+        return "patience" if now >= self.due() else None
+
+    def due(self) -> float:
+        """When patience ends if nothing is heard until then; infinite: never."""
+        seconds = self._patience.seconds
+        return math.inf if seconds is None or math.isnan(self._best) else self._since + seconds

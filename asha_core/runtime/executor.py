@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from asha_core.messages import Event, Failed, Job, Lost
 
@@ -87,4 +87,24 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """End every worker."""
+        ...
+
+
+@runtime_checkable
+class VirtualExecutor(Executor, Protocol):
+    """Runs jobs in virtual time: its ``wait`` takes no real time, and moves the search's clock on.
+
+    Its workers are always there, and tell no ``WorkerReady``. A search that is resumed need not begin jobs anew
+    that ran: they are taken up where they were.
+    """
+
+    def knows(self, job: Job) -> None:
+        """A job that an earlier session handed out."""
+        ...
+
+    def take_up(self, job: Job, slot: int, began: float, told: int) -> None:
+        """A job runs in a slot since ``began``, and so many of its events were told; after ``knows``.
+
+        Called in the order in which the jobs' last events were told.
+        """
         ...

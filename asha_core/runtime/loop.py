@@ -6,6 +6,7 @@ is in the journal before it has an effect: a job before it is submitted, an even
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 
@@ -14,7 +15,14 @@ from asha_core.runtime.audience import Audience
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.clock import Clock
 from asha_core.runtime.early_abort import EarlyAbort
-from asha_core.runtime.executor import Executor, ExecutorEvent, Notice, Retired, WorkerReady
+from asha_core.runtime.executor import (
+    Executor,
+    ExecutorEvent,
+    Notice,
+    Retired,
+    VirtualExecutor,
+    WorkerReady,
+)
 from asha_core.runtime.interrupts import StopSignal
 from asha_core.runtime.observers import Observer, Outcome, SearchView
 from asha_core.runtime.replay import EarlierSessions
@@ -46,6 +54,7 @@ class Search:
         stop: who asks it to stop.
         earlier: of a resumed search, what happened before.
         may_end: asked with the time; a reason to end before trials and budget do, or None.
+        may_end_at: when ``may_end`` may have one although nothing has happened.
     """
 
     def __init__(
@@ -62,6 +71,7 @@ class Search:
         stop: StopSignal | None = None,
         earlier: EarlierSessions | None = None,
         may_end: Callable[[float], str | None] = lambda now: None,
+        may_end_at: Callable[[], float] = lambda: math.inf,
     ) -> None:
         self._scheduler = scheduler
         self._executor = executor
@@ -72,7 +82,10 @@ class Search:
         self._stop = stop or StopSignal()
         self._earlier = earlier
         self._may_end = may_end
-        self._slots = Slots(executor.devices)
+        self._may_end_at = may_end_at
+        self._virtual = isinstance(executor, VirtualExecutor)
+        self._tick = math.inf if self._virtual else _TICK
+        self._slots = Slots(executor.devices, always_ready=self._virtual)
         self.view = SearchView(scheduler, self._budget, self._slots.views)
         self._audience = Audience(observers, self.view)
         self._timeouts = TrialTimeouts(limits or Limits())
@@ -114,7 +127,14 @@ class Search:
     # -- beginning and end ---------------------------------------------------------------------
 
     def _take_up(self, earlier: EarlierSessions) -> None:
-        """Take up what earlier sessions left: who watches hears of it, and what ran goes back."""
+        """Take up what earlier sessions left: who watches hears of it, and what ran goes back.
+
+        In virtual time it goes on from where it was.
+        """
+        resumption = {"type": "resume", "held": self._budget.devices, "changes": {}, **earlier.record}
+        if isinstance(self._executor, VirtualExecutor):
+            self._go_on(earlier, resumption, self._executor)
+            return
         for t, what in earlier.history:
             self.view.now = t
             if not isinstance(what, Job):
@@ -128,11 +148,47 @@ class Search:
             Lost(job.trial, job.attempt, "its engine ended", "engine") for job in earlier.running.values()
         ]
         gone += [Retried(trial) for trial in earlier.retried]
-        record = {"type": "resume", "held": self._budget.devices, "changes": {}, **earlier.record}
-        self._write([record, *map(event_record, gone)])
+        self._write([resumption, *map(event_record, gone)])
         for event in gone:
             self._scheduler.tell(event)
             self._audience.replay("on_event", event)
+
+    def _go_on(self, earlier: EarlierSessions, resumption: Record, executor: VirtualExecutor) -> None:
+        """Put every job back into its slot, with as much of it told as the journal has."""
+        last: dict[int, int] = {}  # trial -> where in the history its job or its last event is
+        told: dict[int, list[float]] = {}  # trial -> when its job began and its events were told
+        places = iter(earlier.slots)
+        for index, (t, what) in enumerate(earlier.history):
+            self.view.now = t
+            if isinstance(what, Job):
+                slot = next(places)
+                executor.knows(what)
+                if slot < len(self._slots.views):  # there may have been more workers
+                    self._slots.assign(what, slot)
+                    self._slots.waiting.discard(slot)
+                    self._timeouts.on_start(slot, what, t)
+                last[what.trial], told[what.trial] = index, [t]
+                self._audience.replay("on_job", what, slot)
+            else:
+                self._account(what)
+                last[what.trial] = index
+                told.get(what.trial, []).append(t)
+                self._audience.replay("on_event", what)
+        self.view.now = self._clock.now()
+        self._write([resumption])
+        for job in sorted(self._slots.jobs(), key=lambda job: last[job.trial]):
+            slot, times = self._slots.slot_of(job.trial), told[job.trial]
+            assert slot is not None
+            executor.take_up(job, slot, times[0], len(times) - 1)
+        there = [job for job in earlier.running.values() if self._slots.slot_of(job.trial) is None]
+        self._process(
+            [
+                *(Lost(job.trial, job.attempt, "its worker is not there any more", "engine") for job in there),
+                *(Retried(trial) for trial in earlier.retried),
+            ]
+        )
+        if earlier.in_between:
+            self._handle(self._executor.wait(0.0))
 
     def _end(self, reason: str) -> None:
         """The last records: what still runs goes back, so that a later session finds nothing running."""
@@ -150,7 +206,6 @@ class Search:
     # -- the loop ------------------------------------------------------------------------------
 
     def _loop(self) -> str:
-        deadline = self._budget.deadline
         if (over := self._over(self._clock.now())) is not None:  # since earlier sessions
             return "complete" if self._was_complete() else over
         self._stop.polite = True
@@ -158,18 +213,21 @@ class Search:
             if self._submit_jobs() and not self._slots.busy:
                 return "complete"
             self._audience.tell("on_tick")
-            timeout = _TICK
-            if deadline is not None:
-                timeout = min(_TICK, max(deadline - self._clock.now(), 0.0))
-            self._handle(self._executor.wait(timeout))  # those that come with the deadline still count
+            self._handle(self._executor.wait(self._timeout()))  # those that come with the deadline still count
             if (over := self._over(self.view.now)) is not None:
                 return over
             self._kill_overdue()
             self._process_notices()
-            if self.view.now - self._written > _ALIVE:
+            if self.view.now - self._written > _ALIVE and not self._virtual:
                 self._write([{"type": "alive"}])
         self._stop_jobs()
         return "interrupted"
+
+    def _timeout(self) -> float:
+        """How long to wait for an event: no longer than until something is due without one."""
+        deadline = self._budget.deadline
+        due = min(self._timeouts.next_due(), self._may_end_at(), math.inf if deadline is None else deadline)
+        return min(self._tick, max(due - self._clock.now(), 0.0))
 
     def _over(self, now: float) -> str | None:
         """Why it ends although there is more to do; None: it does not."""
@@ -322,7 +380,7 @@ class Search:
     def _kill_overdue(self) -> None:
         for slot, event in self._timeouts.overdue(self.view.slots, self.view.now):
             self._timeouts.on_end(slot)
-            self.view.slots[slot].ready = False  # its worker is being replaced
+            self.view.slots[slot].ready = self._virtual  # its worker is being replaced
             self._executor.kill(slot, event)
 
     # -- the journal ---------------------------------------------------------------------------

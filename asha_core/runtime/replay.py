@@ -42,6 +42,8 @@ class EarlierSessions:
     reason: str | None = None  # how it ended; None if it was killed
     record: dict[str, Any] = field(default_factory=dict)  # what the new session writes into the journal
     retried: list[int] = field(default_factory=list)  # trials that had failed, and are tried again
+    slots: list[int] = field(default_factory=list)  # of each job in the history, in order
+    in_between: bool = False  # the journal stops after an event: more of the same moment may have been to come
 
     def describe(self, scheduler: Scheduler, unit: str) -> str:
         """Where the search is taken up, in one line."""
@@ -125,12 +127,13 @@ def replay(path: Path, records: Sequence[Record], scheduler: Scheduler, held: in
 
 
 def _replay_record(earlier: EarlierSessions, record: Record, scheduler: Scheduler) -> None:
-    earlier.reason = None
+    earlier.reason, earlier.in_between = None, False
     match record["type"]:
         case "job":
             job = _same_job(record, scheduler)
             earlier.running[job.trial] = job
             earlier.history.append((earlier.t, job))
+            earlier.slots.append(record.get("slot", 0))
         case "resume":
             earlier.sessions += 1
         case "end":
@@ -142,6 +145,7 @@ def _replay_record(earlier: EarlierSessions, record: Record, scheduler: Schedule
                     scheduler.tell(event)
                 _close(earlier.running, event)
                 earlier.history.append((earlier.t, event))
+                earlier.in_between = True
 
 
 def _same_job(record: Record, scheduler: Scheduler) -> Job:

@@ -15,10 +15,15 @@ class Slots:
 
     A job that wants its device alone gets its slot at once, so that no other job gets there, and waits
     there until those on the device are done.
+
+    Args:
+        devices: each slot's.
+        always_ready: a worker that was lost is replaced in no time.
     """
 
-    def __init__(self, devices: Sequence[str]) -> None:
-        self.views = [SlotView(index, device) for index, device in enumerate(devices)]
+    def __init__(self, devices: Sequence[str], *, always_ready: bool = False) -> None:
+        self.views = [SlotView(index, device, ready=always_ready) for index, device in enumerate(devices)]
+        self._always_ready = always_ready
         self.waiting: set[int] = set()  # slots whose job is not submitted yet
         self._slot_of: dict[int, int] = {}  # trial -> slot
         self._alone: dict[str, int] = {}  # device -> slot of the job that has it for itself
@@ -69,7 +74,7 @@ class Slots:
             view.resource, view.value, view.unit_seconds = event.resource, event.value, event.seconds
             view.pace.on_unit(now, event.seconds)
         elif isinstance(event, Lost) and event.counts:
-            view.ready, view.unit_seconds = False, math.nan  # its worker is being replaced
+            view.ready, view.unit_seconds = self._always_ready, math.nan  # its worker is being replaced
             view.pace = Pace()
         if view.job is None or not closes(event, view.job):
             return False

@@ -62,7 +62,7 @@ def test_without_limits_nobody_is_ever_late():
 def test_a_trial_that_trains_beyond_its_time_is_failed_and_told_why():
     bench = Bench(trial=10.0)
     bench.begin(0, job(attempt=2))
-    assert bench.first_overdue() == 10.5
+    assert bench.first_overdue() == 10.0
     ((slot, event),) = bench.overdue()
     assert slot == 0
     assert (type(event), event.trial, event.attempt, event.kind) == (Failed, 0, 2, "timeout")
@@ -76,7 +76,7 @@ def test_a_silent_worker_hangs_and_each_unit_is_a_sign_of_life():
         bench.now += 9.5
         assert not bench.overdue()
         bench.report(0, 9.5, resource)
-    assert bench.first_overdue() == 28.5 + 10.5
+    assert bench.first_overdue() == 28.5 + 10.0
     ((_, event),) = bench.overdue()
     assert (type(event), event.kind) == (Lost, "hung")
     assert event.counts
@@ -84,7 +84,7 @@ def test_a_silent_worker_hangs_and_each_unit_is_a_sign_of_life():
 
 
 def test_a_warm_start_is_a_sign_of_life_and_time_of_the_trial():
-    for limits, expected in (({"progress": 5.0}, 4.0 + 5.5), ({"trial": 5.0}, 5.5)):
+    for limits, expected in (({"progress": 5.0}, 4.0 + 5.0), ({"trial": 5.0}, 5.0)):
         bench = Bench(**limits)
         bench.begin(0, job())
         bench.now = 4.0
@@ -101,7 +101,7 @@ def test_a_trials_time_is_that_of_all_its_jobs_and_not_what_lies_between():
     bench.now = 50.0
     assert not bench.overdue()
     bench.begin(1, job(start=1))  # in another slot
-    assert bench.first_overdue() == 56.5
+    assert bench.first_overdue() == 56.0
 
 
 def test_other_trials_time_is_their_own():
@@ -111,7 +111,7 @@ def test_other_trials_time_is_their_own():
     bench.report(0, 6.0)
     bench.end(0)
     bench.begin(0, job(trial=1))
-    assert bench.first_overdue() == 16.5
+    assert bench.first_overdue() == 16.0
 
 
 def test_what_was_reported_late_or_in_an_earlier_session_counts():
@@ -119,7 +119,7 @@ def test_what_was_reported_late_or_in_an_earlier_session_counts():
     for resource in (1, 2):
         bench.report(None, 3.0, resource)
     bench.begin(0, job(start=2))
-    assert bench.first_overdue() == 4.5
+    assert bench.first_overdue() == 4.0
 
 
 def test_a_job_whose_worker_is_ready_only_later_begins_then():
@@ -128,7 +128,7 @@ def test_a_job_whose_worker_is_ready_only_later_begins_then():
     bench.now = 40.0
     assert not bench.overdue()  # handed out, its worker starts
     bench.begin(0, job())
-    assert bench.first_overdue() == 50.5
+    assert bench.first_overdue() == 50.0
 
 
 def test_a_trial_beyond_its_time_is_failed_though_it_is_silent_too():

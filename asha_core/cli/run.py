@@ -127,7 +127,8 @@ def set_up(options: Mapping[str, Any], parts: Parts, changes: Mapping[str, Any])
     scheduler, warm_start = parts.scheduler, parts.warm_start
     devices, budget = devices_and_budget(options)
     if options["results_dir"] is None:
-        name = short_name(parts.spec.target)
+        simulated = parts.simulation
+        name = short_name(parts.spec.target) if simulated is None else simulated.task.name
         directory = default_directory(name, scheduler_label(options), warm_start.name, scheduler.seed)
     else:
         directory = RunDirectory(Path(options["results_dir"]))
@@ -154,6 +155,7 @@ def set_up(options: Mapping[str, Any], parts: Parts, changes: Mapping[str, Any])
         resume=options["resume"],
         retry_failed=options["retry_failed"],
         changes=changes,
+        simulation=parts.simulation,
     )
 
 

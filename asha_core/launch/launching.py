@@ -6,7 +6,7 @@ import secrets
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from asha_core.errors import AshaError, SettingError, TaskError
 from asha_core.launch.argument_names import with_arguments
@@ -17,7 +17,7 @@ from asha_core.launch.result import Result
 from asha_core.launch.session import Session, begun_session, held_directory
 from asha_core.launch.time_to_target import TargetWatch
 from asha_core.launch.types import Launch
-from asha_core.runtime.clock import WallClock
+from asha_core.runtime.clock import Clock, VirtualClock, WallClock
 from asha_core.runtime.early_end import EarlyEnd
 from asha_core.runtime.executor import Executor
 from asha_core.runtime.interrupts import StopSignal, stop_signals
@@ -35,6 +35,8 @@ from asha_core.runtime.units import counted
 from asha_core.runtime.unread import UnreadWatch
 from asha_core.schedulers.base import Scheduler
 from asha_core.searchers.grid import configurations
+from asha_core.simulation.decision_costs import SlowDecisions
+from asha_core.simulation.executor import SimulatedExecutor
 from asha_core.space import Configuration
 from asha_core.user_files import refuse_while_importing
 from trials.executors.inline import InlineExecutor
@@ -83,26 +85,28 @@ def _run(setup: Launch, session: Session, stop: StopSignal, token: str, unheard:
     target = None if setup.target is None else TargetWatch(setup.target, leaderboard, session.held)
     early = EarlyEnd(leaderboard, setup.stop_at, setup.patience)
     own = [leaderboard, early] if target is None else [leaderboard, early, target]
+    virtual = setup.simulation is not None
     observers = [
         *own,
-        UnreadWatch(setup.scheduler.space),
-        *_checkpoint_pruners(setup),
+        *([] if virtual else [UnreadWatch(setup.scheduler.space), *_checkpoint_pruners(setup)]),
         *_displays(setup),
         *setup.observers,
     ]
-    with closing(_executor(setup, token, stop)) as executor:
+    clock: Clock = VirtualClock(session.budget.spent) if virtual else WallClock(session.budget.spent)
+    with closing(_executor(setup, token, stop, clock)) as executor:
         search = Search(
-            setup.scheduler,
+            _decider(setup, clock),
             executor,
             session.journal,
-            WallClock(session.budget.spent),
+            clock,
             session.budget,
             observers,
             limits=setup.safety.limits,
-            disk=DiskWatch(setup.directory.path, len(setup.devices.slots)),
+            disk=None if virtual else DiskWatch(setup.directory.path, len(setup.devices.slots)),
             stop=None if setup.inline else stop,  # a job in this process does not look up
             earlier=session.earlier,
             may_end=early.reason,
+            may_end_at=early.due,
         )
         if isinstance(executor, InlineExecutor):
             executor.listener = search.handle
@@ -111,9 +115,12 @@ def _run(setup: Launch, session: Session, stop: StopSignal, token: str, unheard:
             outcome = search.run()
         except BaseException as error:
             if setup.scheduler.units and not isinstance(error, JournalGone):
-                _write_results(setup, leaderboard, search.outcome("error"))
+                _write_results(setup, leaderboard, search.outcome("error"), executor)
             raise
-    summary = _write_results(setup, leaderboard, outcome)
+    summary = _write_results(setup, leaderboard, outcome, executor)
+    if setup.simulation is not None and setup.for_people:
+        for line in setup.simulation.afterwards(summary["simulated"], outcome.trials):
+            say(line)
     reached = None if target is None else target.reached
     return Result(setup.scheduler.best, outcome, setup.directory.path, summary, reached, setup.built)
 
@@ -129,6 +136,7 @@ def _print_notes(setup: Launch, earlier: EarlierSessions | None, *, told: bool) 
     notes = [
         where,
         setup.devices.note,
+        *([] if setup.simulation is None else setup.simulation.notes(setup.scheduler)),
         *setup.notes,
         with_arguments(few) if setup.by_script else few,
         _few_configurations(setup.scheduler),
@@ -171,8 +179,10 @@ def _prepare(task: Task) -> None:
 
 def _displays(setup: Launch) -> list[Observer]:
     """The console, and the warnings that go with one for people."""
-    console = make_console(setup.progress, setup.title, setup.built.metric, setup.built.unit)
-    if not setup.for_people:
+    virtual = setup.simulation is not None
+    about = setup.title, setup.built.metric, setup.built.unit
+    console = make_console(setup.progress, *about, virtual=virtual)
+    if virtual or not setup.for_people:
         return [console]
     return [console, SmallBudget()]
 
@@ -186,7 +196,9 @@ def _checkpoint_pruners(setup: Launch) -> list[Observer]:
     return [CheckpointPruner(setup.directory, budget)]
 
 
-def _write_results(setup: Launch, leaderboard: Leaderboard, outcome: Outcome) -> dict[str, Any]:
+def _write_results(
+    setup: Launch, leaderboard: Leaderboard, outcome: Outcome, executor: Executor
+) -> dict[str, Any]:
     try:
         checkpoint = keep_best(setup.directory, setup.scheduler)
     except OSError as error:  # such as a full disk: the summary may still fit
@@ -195,6 +207,8 @@ def _write_results(setup: Launch, leaderboard: Leaderboard, outcome: Outcome) ->
     summary = summarise(
         outcome, setup.scheduler, leaderboard, setup.built.metric, checkpoint, unit=setup.built.unit
     )
+    if setup.simulation is not None and isinstance(executor, SimulatedExecutor):
+        summary["simulated"] = setup.simulation.came_to(setup.scheduler, executor)
     try:
         write_json(setup.directory.results, summary)
     except OSError as error:
@@ -205,7 +219,17 @@ def _write_results(setup: Launch, leaderboard: Leaderboard, outcome: Outcome) ->
     return summary
 
 
-def _executor(setup: Launch, token: str, stop: StopSignal) -> Executor:
+def _decider(setup: Launch, clock: Clock) -> Scheduler:
+    """The scheduler; in a simulated search perhaps one whose decisions take time."""
+    cost = 0.0 if setup.simulation is None else setup.simulation.decision_seconds
+    if cost == 0 or not isinstance(clock, VirtualClock):
+        return setup.scheduler
+    return cast("Scheduler", SlowDecisions(setup.scheduler, cost, clock))
+
+
+def _executor(setup: Launch, token: str, stop: StopSignal, clock: Clock) -> Executor:
+    if setup.simulation is not None and isinstance(clock, VirtualClock):
+        return setup.simulation.executor(setup.scheduler, clock)
     chosen = setup.warm_start
     directory, longest = str(setup.directory.path), setup.scheduler.levels[-1]
     settings = WorkerSettings(setup.task, directory, longest, chosen.strategy, chosen.settings)

@@ -68,6 +68,11 @@ def _patience(value: Any) -> str | int:
     return _text(value) if results is None else results
 
 
+def _decisions(value: Any) -> str | float:
+    """What decisions cost."""
+    return str(value) if value in ("none", "measured") else number("value", _number(value), least=0.0)
+
+
 def _or_none(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """What also takes "none": of a search that goes on, the option as if it had never been given."""
     return lambda value: None if value == "none" else read(value)
@@ -101,4 +106,5 @@ POSITIVE = Kind(_positive, "a number above 0")
 TIME = Kind(_time, "a time above zero such as 30m or 1h30m")
 SCORE = Kind(_or_none(_number), "a number, or none")
 PATIENCE = Kind(_or_none(_patience), "a number of results such as 50, a time such as 30m, or none")
+DECISIONS = Kind(_decisions, "none, measured, or seconds such as 0.05")
 SIZE = Kind(parse_bytes, "a size such as 20GB or 500MB")

@@ -12,6 +12,7 @@ from asha_core.errors import SettingError, nearest
 from asha_core.launch.option_kinds import FILE, FLAG, PATH, REFERENCES
 from asha_core.launch.option_table import BY_KEY, GROUPS, MAPPINGS, OPTIONS, Option
 from asha_core.launch.short_help import add_help
+from asha_core.launch.simulated_options import TASK, check_together, is_simulated
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.storage.paths import user_path
 from asha_core.runtime.terminal.command import Parser
@@ -98,6 +99,9 @@ def parse_arguments(
             values[option.key] = read_option(option, before[option.key], f"{option.name} of the search")
         else:
             values[option.key] = {} if option.key in MAPPINGS else option.default
+    check_together(values, {*given, *from_file})
+    if is_simulated(values):
+        values["task"] = TASK
     return values
 
 
@@ -175,9 +179,14 @@ def devices_and_budget(options: Mapping[str, Any]) -> tuple[Devices, Budget]:
     Raises:
         AshaError: a GPU that is not there, or a list or time that cannot be read.
     """
-    from trials.devices import parse_devices
+    if is_simulated(options):
+        from asha_core.launch.simulated import simulated_devices
 
-    devices = parse_devices(options["gpus"], options["workers_per_gpu"])
+        devices = simulated_devices(options["workers"])
+    else:
+        from trials.devices import parse_devices
+
+        devices = parse_devices(options["gpus"], options["workers_per_gpu"])
     hours = options["gpu_hours"]
     budget = Budget(
         None if options["budget"] is None else parse_duration(options["budget"], "--budget"),

@@ -11,6 +11,7 @@ from typing import Any
 
 from asha_core.launch.option_kinds import (
     COUNT,
+    DECISIONS,
     ETA,
     FILE,
     FLAG,
@@ -114,9 +115,19 @@ _WHERE = (
     Option("workers-per-gpu", COUNT, SEARCH, "N",
         "workers on each GPU (1); on the CPU how many in all (one a core)"),
     Option("executor", REFERENCE, PLACE, "NAME",
-        "what runs the jobs in the place of worker processes on this machine: mypackage.mymodule:MyExecutor, "
-        "or path/file.py:MyExecutor", plugins=EXECUTOR),
-    Option("executor-option", KEY_VALUES, PLACE, "KEY=VALUE", "a setting of the executor; may be repeated"),
+        "what runs the jobs in the place of worker processes on this machine: simulate (recorded curves, in "
+        "virtual time), mypackage.mymodule:MyExecutor, or path/file.py:MyExecutor", plugins=EXECUTOR),
+    Option("executor-option", KEY_VALUES, PLACE, "KEY=VALUE",
+        "a setting of the executor, such as slow_share=0.05 of simulate; may be repeated"),
+)
+_SIMULATED = (
+    Option("curves", PATH, SEARCH, "FILE", "table of recorded learning curves (.npz, of asha-curves)"),
+    Option("curves-option", KEY_VALUES, SEARCH, "KEY=VALUE",
+        "resample=true: go on when all its configurations have been drawn"),
+    Option("workers", COUNT, SEARCH, "N", "how many workers there are (1)"),
+    Option("decision-seconds", DECISIONS, SEARCH, "S",
+        "virtual time that each decision of the scheduler takes: none, seconds, or measured (as long as it "
+        "takes)"),
 )
 _LIMITS = (
     Option("max-trials", COUNT, SEARCH, "N",
@@ -191,6 +202,7 @@ _OUT = (
 GROUPS = {
     "what to run": _WHAT,
     "where to run": _WHERE,
+    "recorded curves, with --executor simulate": _SIMULATED,
     "when to stop": _LIMITS,
     "rungs (defaults come with the task)": _RUNGS,
     "when something goes wrong": _CARE,

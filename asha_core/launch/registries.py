@@ -9,4 +9,9 @@ from asha_core.searchers import SEARCHERS
 SCHEDULER = Plugins("scheduler", "asha_core.schedulers", "MyScheduler", SCHEDULERS)
 SEARCHER = Plugins("searcher", "asha_core.searchers", "MySearcher", SEARCHERS)
 OBSERVER = Plugins("observer", "asha_core.observers", "MyObserver")
-EXECUTOR = Plugins("executor", "asha_core.executors", "MyExecutor")
+EXECUTOR = Plugins(
+    "executor",
+    "asha_core.executors",
+    "MyExecutor",
+    {"simulate": "asha_core.simulation.executor:SimulatedExecutor"},
+)

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asha_core.errors import ConfigurationError, SettingError
 from asha_core.import_paths import is_path, label
@@ -19,8 +19,9 @@ from asha_core.launch.replaceable import (
     make_scheduler,
     make_searcher,
 )
+from asha_core.launch.simulated_options import is_simulated
 from asha_core.launch.start_points import read_start_points
-from asha_core.launch.types import ChosenWarmStart, choose_warm_start
+from asha_core.launch.types import ChosenWarmStart, choose_warm_start, recorded_warm_start
 from asha_core.schedulers.base import Scheduler
 from asha_core.searchers.base import Searcher
 from asha_core.searchers.listed import Listed
@@ -28,6 +29,9 @@ from trials.spec import TaskSpec, takes_option
 from trials.task import Task
 from trials.tasks import task_target
 from warmstart.registry import VARIATIONS, is_variation, strategy_names, variation_names
+
+if TYPE_CHECKING:
+    from asha_core.launch.simulated import Simulation
 
 DEFAULT_TRIALS = 100
 _RUNGS = ("min_resource", "max_resource", "reduction_factor")
@@ -42,6 +46,7 @@ class Parts:
     scheduler: Scheduler
     warm_start: ChosenWarmStart
     executor: ExecutorFactory | None = None  # None: this package's own
+    simulation: Simulation | None = None  # None: jobs are run
 
 
 def resolve(options: Mapping[str, Any]) -> Parts:
@@ -51,6 +56,8 @@ def resolve(options: Mapping[str, Any]) -> Parts:
         AshaError: one of them cannot be had.
     """
     scheduler_name, variation = split_variation(options["variation"], options["scheduler"])
+    if is_simulated(options):
+        return _simulated(options, scheduler_name, variation)
     if not is_variation(variation):
         raise SettingError(_unknown_variation(options["variation"]))
     warm_start = choose_warm_start(variation, options["warm_start_option"])
@@ -69,11 +76,36 @@ def resolve(options: Mapping[str, Any]) -> Parts:
     return Parts(spec, task, scheduler, warm_start, executor)
 
 
+def _simulated(options: Mapping[str, Any], scheduler_name: str, arm: str) -> Parts:
+    """The parts of a search over recorded curves."""
+    from asha_core.launch.simulated import read_simulation
+
+    simulation = read_simulation(
+        options["curves"],
+        arm,
+        options["seed"],
+        workers=options["workers"],
+        faults=options["executor_option"],
+        curves_options=options["curves_option"],
+        decision_seconds=options["decision_seconds"],
+    )
+    check_observers(options["observer"], options["observer_option"])
+    file, task = options["start_points"], simulation.task
+    start = None if file is None else read_start_points(Path(file))
+    scheduler = _scheduler(options, scheduler_name, task, start, simulation)
+    spec = TaskSpec(task.describe()["target"], task.describe()["options"])
+    return Parts(spec, task, scheduler, recorded_warm_start(arm), None, simulation)
+
+
 def _scheduler(
-    options: Mapping[str, Any], name: str, task: Task, start: Sequence[dict[str, Any]] | None
+    options: Mapping[str, Any],
+    name: str,
+    task: Task,
+    start: Sequence[dict[str, Any]] | None,
+    simulation: Simulation | None = None,
 ) -> Scheduler:
     named = options["searcher"] or getattr(SCHEDULER.load(name), "usual_searcher", "random")
-    searcher = _searcher(options, named, task, start)
+    searcher = _searcher(options, named, task, start, simulation)
     asked = {key: options[key] for key in (*_RUNGS, "max_trials") if options[key] is not None}
     usual = {key: getattr(task, key) for key in ("mode", *_RUNGS)} | {"max_trials": None}
     if start is not None or named != "random":
@@ -85,14 +117,21 @@ def _scheduler(
         {**usual, "searcher": searcher, **{key: options[key] for key in ("seed", "max_retries")}},
         options["scheduler_option"],
     )
-    if not any(map(options.get, ("max_trials", "budget", "gpu_hours"))) and named != "grid":
-        give_limit(scheduler)
+    if simulation is not None:
+        simulation.fit(scheduler)
+    ends = any(map(options.get, ("max_trials", "budget", "gpu_hours"))) or named == "grid"
+    if not ends and scheduler.trial_limit is None:
+        give_limit(scheduler, None if simulation is None else simulation.size)
     return scheduler
 
 
-def give_limit(scheduler: Scheduler) -> None:
-    """Let a search end of which nobody has said when."""
-    scheduler.max_trials = scheduler.enough_trials(DEFAULT_TRIALS)
+def give_limit(scheduler: Scheduler, trials: int | None = None) -> None:
+    """Let a search end of which nobody has said when.
+
+    Args:
+        trials: after how many; None: as many as it takes.
+    """
+    scheduler.max_trials = scheduler.enough_trials(DEFAULT_TRIALS) if trials is None else trials
 
 
 def own_settings(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,9 +151,15 @@ def _unknown_variation(name: str) -> str:
 
 
 def _searcher(
-    options: Mapping[str, Any], name: str, task: Task, start: Sequence[dict[str, Any]] | None
+    options: Mapping[str, Any],
+    name: str,
+    task: Task,
+    start: Sequence[dict[str, Any]] | None,
+    simulation: Simulation | None,
 ) -> Searcher:
     searcher = make_searcher(name, task.space, options["seed"], options["searcher_option"])
+    if simulation is not None and name == "random":
+        searcher = simulation.searcher(options["seed"])
     if start is None:
         return searcher
     try:

@@ -16,6 +16,7 @@ from asha_core.launch.naming import run_stem, short_name
 from asha_core.launch.option_parsing import parse_arguments
 from asha_core.launch.option_table import OPTIONS, Scope, keys_of
 from asha_core.launch.resolve import split_variation
+from asha_core.launch.simulated_options import is_simulated
 from asha_core.runtime.observers import EARLY
 from asha_core.runtime.replay import changed_settings
 from asha_core.runtime.storage.journal import read_resumptions
@@ -82,7 +83,7 @@ def _asks_to_go_on(directory: RunDirectory) -> bool:
 def _newest(options: Mapping[str, Any]) -> Path:
     """The newest directory under results/ of a search that would have the same name."""
     scheduler, variation = split_variation(options["variation"], options["scheduler"])
-    task = short_name(task_target(options["task"]))
+    task = Path(options["curves"]).stem if is_simulated(options) else short_name(task_target(options["task"]))
     stem = run_stem(task, label(scheduler), strategy_label(variation), options["seed"])
     found = sorted((path.parent for path in Path("results").glob(f"{stem}-*/run.json")), key=_by_numbers)
     if not found:

@@ -89,7 +89,8 @@ def _start(setup: Launch) -> Session:
     else:
         write_json(directory.manifest, _manifest(setup))
     directory.journal.unlink(missing_ok=True)  # the torn beginning of its first line, at most
-    return Session(JournalWriter(directory.journal), setup.budget, [(0.0, setup.budget.devices)])
+    journal = JournalWriter(directory.journal, virtual=setup.simulation is not None)
+    return Session(journal, setup.budget, [(0.0, setup.budget.devices)])
 
 
 def _take_up(setup: Launch, contents: JournalContents) -> Session:
@@ -99,18 +100,19 @@ def _take_up(setup: Launch, contents: JournalContents) -> Session:
     check_max_trials(contents.records, setup.scheduler.max_trials, setup.directory.path)
     devices = devices_of(before, setup.directory.manifest)
     earlier = replay(setup.directory.journal, contents.records, setup.scheduler, devices)
+    virtual = setup.simulation is not None
     earlier.record = {
-        "created": datetime.now(UTC).isoformat(),
+        **({} if virtual else {"created": datetime.now(UTC).isoformat()}),
         "devices": [slot.label for slot in setup.devices.slots],
         "changes": dict(setup.changes),
         "torn": contents.torn,
-        "repository": repository(_users_code(setup.built)),
+        **({} if virtual else {"repository": repository(_users_code(setup.built))}),
     }
     if setup.retry_failed:
         earlier.retried = [trial.id for trial in setup.scheduler.trials if trial.status == Status.FAILED]
     resumed = [(record["t"], record["held"]) for record in contents.records if record["type"] == "resume"]
     return Session(
-        JournalWriter(setup.directory.journal, contents),
+        JournalWriter(setup.directory.journal, contents, virtual=virtual),
         replace(setup.budget, spent=earlier.t, gpu_spent=earlier.device_seconds),
         [(0.0, devices), *resumed, (earlier.t, setup.budget.devices)],
         earlier,
@@ -142,6 +144,7 @@ def _manifest(setup: Launch) -> dict[str, Any]:
             "strategy": chosen.strategy,
             "settings": chosen.settings,
         },
+        **({} if setup.simulation is None else {"simulation": setup.simulation.describe()}),
         budget=asdict(setup.budget),
         target=setup.target,
         stop_at=setup.stop_at,

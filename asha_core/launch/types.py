@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asha_core.arguments import instance, number, one_of
 from asha_core.errors import SettingError
@@ -17,13 +17,16 @@ from asha_core.runtime.storage.records import to_json
 from asha_core.runtime.storage.run_directory import RunDirectory
 from asha_core.runtime.terminal.console import PROGRESS
 from asha_core.runtime.trial_timeouts import Limits
-from asha_core.runtime.units import parse_bytes, parse_duration
+from asha_core.runtime.units import counted, parse_bytes, parse_duration
 from asha_core.schedulers.base import Scheduler
 from trials.devices import INLINE, Devices
 from trials.spec import TaskSpec
 from trials.task import Task
 from warmstart.base import WarmStart
-from warmstart.registry import absolute_strategy, build, strategy_label, variation
+from warmstart.registry import absolute_strategy, build, is_variation, strategy_label, variation
+
+if TYPE_CHECKING:
+    from asha_core.launch.simulated import Simulation
 
 _LEAST_HEARTBEAT = 3.0
 
@@ -104,6 +107,19 @@ def choose_warm_start(name: str, options: Mapping[str, Any] | None = None) -> Ch
     )
 
 
+def recorded_warm_start(arm: str) -> ChosenWarmStart:
+    """The warm start of a simulated search: what it did is recorded, and nothing is computed.
+
+    Args:
+        arm: of the curves; not every one is the name of a variation.
+    """
+    nothing = build("none", {})
+    if not is_variation(arm):
+        return ChosenWarmStart(arm, "recorded", {}, nothing)
+    chosen = variation(arm)
+    return ChosenWarmStart(arm, chosen.strategy, dict(chosen.settings), nothing)
+
+
 @dataclass(frozen=True, slots=True)
 class Launch:
     """Everything that a search is made of, checked and resolved; nothing is started or written yet.
@@ -129,6 +145,7 @@ class Launch:
         resume: go on with the search in the directory, if there is one.
         retry_failed: of a search that goes on, try trials again that have failed.
         changes: settings that differ from those it was begun with.
+        simulation: recorded curves that stand in the place of jobs; None: jobs are run.
     """
 
     task: TaskSpec | Task
@@ -151,6 +168,7 @@ class Launch:
     resume: bool = False
     retry_failed: bool = False
     changes: Mapping[str, Any] = field(default_factory=dict)
+    simulation: Simulation | None = None
 
     def __post_init__(self) -> None:
         one_of("progress", self.progress, PROGRESS)
@@ -179,6 +197,8 @@ class Launch:
     @property
     def name(self) -> str:
         """The task's name for people: "digits"."""
+        if self.simulation is not None:
+            return self.simulation.task.name
         return short_name(self.built.describe()["target"])
 
     @property
@@ -187,6 +207,8 @@ class Launch:
         labels = [slot.label for slot in self.devices.slots]
         alike = len(set(labels)) == 1
         where = "inline" if self.inline else f"{len(labels)} x {labels[0]}" if alike else ", ".join(labels)
+        if self.simulation is not None:
+            where = f"{counted(len(labels), 'simulated worker')}, in virtual time"
         scheduler = self.scheduler
         return (
             f"{self.name}: {scheduler.name} {self.warm_start.name}, seed {scheduler.seed}, "

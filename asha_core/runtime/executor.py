@@ -94,8 +94,8 @@ class Executor(Protocol):
 class VirtualExecutor(Executor, Protocol):
     """Runs jobs in virtual time: its ``wait`` takes no real time, and moves the search's clock on.
 
-    Its workers are always there, and tell no ``WorkerReady``. A search that is resumed need not begin jobs anew
-    that ran: they are taken up where they were.
+    Its workers are always there, and tell no ``WorkerReady``. In a search that is resumed, jobs that ran are
+    not begun anew: they are taken up where they were.
     """
 
     def knows(self, job: Job) -> None:

@@ -177,18 +177,21 @@ class Search:
         self.view.now = self._clock.now()
         self._write([resumption])
         for job in sorted(self._slots.jobs(), key=lambda job: last[job.trial]):
-            slot, times = self._slots.slot_of(job.trial), told[job.trial]
-            assert slot is not None
-            executor.take_up(job, slot, times[0], len(times) - 1)
+            place, times = self._slots.slot_of(job.trial), told[job.trial]
+            assert place is not None
+            executor.take_up(job, place, times[0], len(times) - 1)
         there = [job for job in earlier.running.values() if self._slots.slot_of(job.trial) is None]
         self._process(
             [
-                *(Lost(job.trial, job.attempt, "its worker is not there any more", "engine") for job in there),
+                *(
+                    Lost(job.trial, job.attempt, "its worker is not there any more", "engine")
+                    for job in there
+                ),
                 *(Retried(trial) for trial in earlier.retried),
             ]
         )
-        if earlier.in_between:
-            self._handle(self._executor.wait(0.0))
+        while earlier.in_between and (events := executor.wait(0.0)):
+            self._handle(events)
 
     def _end(self, reason: str) -> None:
         """The last records: what still runs goes back, so that a later session finds nothing running."""
@@ -213,7 +216,9 @@ class Search:
             if self._submit_jobs() and not self._slots.busy:
                 return "complete"
             self._audience.tell("on_tick")
-            self._handle(self._executor.wait(self._timeout()))  # those that come with the deadline still count
+            self._handle(
+                self._executor.wait(self._timeout())
+            )  # those that come with the deadline still count
             if (over := self._over(self.view.now)) is not None:
                 return over
             self._kill_overdue()

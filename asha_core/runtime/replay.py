@@ -43,7 +43,9 @@ class EarlierSessions:
     record: dict[str, Any] = field(default_factory=dict)  # what the new session writes into the journal
     retried: list[int] = field(default_factory=list)  # trials that had failed, and are tried again
     slots: list[int] = field(default_factory=list)  # of each job in the history, in order
-    in_between: bool = False  # the journal stops after an event: more of the same moment may have been to come
+    in_between: bool = (
+        False  # the journal stops after an event: more of the same moment may have been to come
+    )
 
     def describe(self, scheduler: Scheduler, unit: str) -> str:
         """Where the search is taken up, in one line."""
@@ -261,7 +263,7 @@ def _differences(
     before: Mapping[str, Any], now: Mapping[str, Any], free: Sequence[str]
 ) -> list[tuple[str, str, Any, Any]]:
     found = []
-    for section in ("task", "space", "scheduler", "variation"):
+    for section in ("task", "space", "scheduler", "variation", "simulation"):
         old, new = _flat(before.get(section)), _flat(now.get(section))
         for key in dict.fromkeys([*old, *new]):
             if (section, key) == ("task", "name") or (section == "scheduler" and key in free):

@@ -33,7 +33,7 @@ class _Watched:
 class TrialTimeouts:
     """Watches the running jobs' time. Fed by the loop, which ends what is overdue.
 
-    A job's time begins when its worker is ready, not when it is handed out. Whatever happens takes O(log slots).
+    A job's time begins when its worker is ready, not when it is handed out. Each call takes O(log slots).
     """
 
     def __init__(self, limits: Limits) -> None:

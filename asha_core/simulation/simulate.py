@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
 
 from asha_core.arguments import instance, integer, number
 from asha_core.errors import SettingError, nearest
-from asha_core.messages import Event, Finished, Job, Refined, Rejected, Report
+from asha_core.messages import Event, Finished, Refined, Rejected, Report
 from asha_core.runtime.early_end import Patience
 from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.state import Best
-from asha_core.searchers.base import DrawsFromAnother
+from asha_core.searchers.base import DrawsFromAnother, Searcher
 from asha_core.searchers.random_search import RandomSearch
 from asha_core.simulation.curve import CurveSource
+from asha_core.simulation.decision_costs import Decisions, TimedDecisions
+from asha_core.simulation.faults import Faults
 from asha_core.simulation.virtual_workers import VirtualWorkers, check_fits
-
-T = TypeVar("T")
-Decisions = float | Literal["measured"]
 
 
 @dataclass(slots=True)
@@ -86,6 +83,7 @@ def simulate(
     stop_at: float | None = None,
     patience: Patience | str | int | None = None,
     decision_seconds: Decisions = 0.0,
+    faults: Faults | None = None,
 ) -> Simulated:
     """Run a search over recorded curves in virtual time.
 
@@ -104,6 +102,7 @@ def simulate(
             completes a rung), or for such a time: 50, or "2h".
         decision_seconds: what each decision takes of virtual time, in which nothing else is decided;
             "measured": as long as it really takes, and then no two searches are quite alike.
+        faults: what goes wrong on purpose; None: nothing.
     Raises:
         SettingError: the scheduler has been used, or does not fit the curves.
 
@@ -120,11 +119,11 @@ def simulate(
         raise SettingError("this scheduler has been used by a search: make a new one")
     check_fits(scheduler, curves)
     arm = checked_arm(curves, arm)
-    draw_from(scheduler, curves)
+    draw_from(scheduler, curves.searcher)
     find = curves.finder(arm, scheduler.searcher)
     search = _Search(
         scheduler,
-        VirtualWorkers(workers, find),
+        VirtualWorkers(workers, find, faults),
         math.inf if budget is None else number("budget", budget),
         None if stop_at is None else number("stop_at", stop_at),
         Patience() if patience is None else Patience.read(patience),
@@ -153,7 +152,7 @@ class _Search:
         self._deadline = deadline
         self._stop_at = stop_at
         self._patience = patience
-        self._timed = None if decision_seconds == 0 else _Timed(scheduler, decision_seconds)
+        self._timed = None if decision_seconds == 0 else TimedDecisions(scheduler, decision_seconds)
         self._ask = scheduler.ask if self._timed is None else self._timed.ask
         self._tell = scheduler.tell if self._timed is None else self._timed.tell
         self._now = 0.0
@@ -172,16 +171,18 @@ class _Search:
                 break
             if max(due, self._now) > (last := self._last()):
                 self._now = last
-                reason = "budget" if last == self._deadline else "patience"
-                break
+                continue
             self._now, events = slots.pop(self._now)
             self._take_in(events)
         found.reason, found.seconds, found.unknown = reason, self._now, slots.unknown
 
     def _last(self) -> float:
         """Until when it goes on if no better value is found."""
+        return min(self._deadline, self._patience_ends())
+
+    def _patience_ends(self) -> float:
         seconds = self._patience.seconds
-        return self._deadline if seconds is None else min(self._deadline, self._since + seconds)
+        return math.inf if seconds is None or self._scheduler.best is None else self._since + seconds
 
     def _why_over(self) -> str | None:
         """Why it ends although there is more to do; None: it does not."""
@@ -190,7 +191,9 @@ class _Search:
         if stop_at is not None and best is not None and sign * best.value >= sign * stop_at:
             return "stop_at"
         results = self._patience.results
-        return "patience" if results is not None and self._results >= results else None
+        if (results is not None and self._results >= results) or self._now >= self._patience_ends():
+            return "patience"
+        return "budget" if self._now >= self._deadline else None
 
     def _hand_out(self) -> None:
         slots, ask, timed = self._slots, self._ask, self._timed
@@ -235,41 +238,6 @@ def _is_result(event: Event, scheduler: Scheduler) -> bool:
     return isinstance(event, Finished)
 
 
-class _Timed:
-    """A scheduler's decisions, timed: a number of seconds for each job, or what they really took."""
-
-    def __init__(self, scheduler: Scheduler, seconds: Decisions) -> None:
-        self._scheduler = scheduler
-        self._fixed = None if seconds == "measured" else number("decision_seconds", seconds, least=0.0)
-        self._taken = 0.0
-
-    def taken(self) -> float:
-        """Seconds since it was last asked."""
-        taken, self._taken = self._taken, 0.0
-        return taken
-
-    def ask(self) -> Job | None:
-        """As the scheduler's."""
-        if self._fixed is None:
-            return self._measured(self._scheduler.ask)
-        job = self._scheduler.ask()
-        self._taken += 0.0 if job is None else self._fixed
-        return job
-
-    def tell(self, event: Event) -> None:
-        """As the scheduler's; it takes nothing where each job takes a number of seconds."""
-        if self._fixed is None:
-            self._measured(lambda: self._scheduler.tell(event))
-        else:
-            self._scheduler.tell(event)
-
-    def _measured(self, call: Callable[[], T]) -> T:
-        began = time.perf_counter()
-        answer = call()
-        self._taken += time.perf_counter() - began
-        return answer
-
-
 def checked_arm(curves: CurveSource, arm: str | None) -> str:
     """``arm``, if the curves have it; by default their first.
 
@@ -286,10 +254,14 @@ def checked_arm(curves: CurveSource, arm: str | None) -> str:
     return arm
 
 
-def draw_from(scheduler: Scheduler, curves: CurveSource) -> None:
-    """Let a scheduler that searches at random draw from the curves' configurations, in its seed's order."""
+def draw_from(scheduler: Scheduler, searcher: Callable[[int], Searcher]) -> None:
+    """Let a scheduler that searches at random draw from a table's configurations.
+
+    Args:
+        searcher: what draws them, by a seed, such as ``curves.searcher``.
+    """
     own = scheduler.searcher
     if type(own) is RandomSearch:
-        scheduler.searcher = curves.searcher(own.seed)
+        scheduler.searcher = searcher(own.seed)
     elif isinstance(own, DrawsFromAnother):
-        own.draw_from(curves.searcher(scheduler.seed))
+        own.draw_from(searcher(scheduler.seed))

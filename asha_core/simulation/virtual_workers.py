@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right, insort
 from heapq import heappop, heappush, heapreplace
 
-from asha_core.errors import SettingError
-from asha_core.messages import Event, Failed, Finished, Job, Refined, Rejected, Report
+from asha_core.errors import JournalError, SettingError
+from asha_core.messages import Event, Failed, Finished, Job, Lost, Refined, Rejected, Report
 from asha_core.schedulers.base import Scheduler
 from asha_core.simulation.curve import Curve, CurveSource, Finder
+from asha_core.simulation.faults import LOST, Faults
 
 _NOT_BEGUN = -1  # where a job is before the warm start has ended
+_LOST = -2  # where one is whose worker will be lost before its next event
 
 
 class _Running:
     """One slot's job."""
 
-    __slots__ = ("curve", "end", "job", "place")
+    __slots__ = ("curve", "end", "job", "lost", "place")
 
-    def __init__(self, job: Job, curve: Curve, place: int, end: int) -> None:
+    def __init__(self, job: Job, curve: Curve, place: int, end: int, lost: float) -> None:
         self.job = job
+        self.lost = lost  # when its worker is
         self.curve = curve
         self.place = place  # of the unit that it trains, in the curve's arrays
         self.end = end  # how many of the curve's units there are up to the job's last
@@ -34,10 +38,12 @@ class VirtualWorkers:
     Args:
         count: slots.
         find: the curve of a job's trial.
+        faults: what goes wrong on purpose; None: nothing.
     """
 
-    def __init__(self, count: int, find: Finder) -> None:
+    def __init__(self, count: int, find: Finder, faults: Faults | None = None) -> None:
         self._find = find
+        self._faults = faults
         self._slots: list[_Running | None] = [None] * count
         self._heap: list[tuple[float, int, int]] = []  # (when its next event is due, order, slot)
         self._order = 0
@@ -47,18 +53,46 @@ class VirtualWorkers:
     def submit(self, job: Job, slot: int, now: float) -> None:
         """A free slot begins a job at ``now``."""
         self.free.remove(slot)
-        curve = self._find(job)
+        curve, lost = self._find(job), math.inf
+        if self._faults is not None:
+            curve, lost = self._faults.applied(job, curve), now + self._faults.lost_after(job)
         units = curve.units
         place = bisect_right(units, job.start)
-        running = _Running(job, curve, place, bisect_right(units, job.until))
+        running = _Running(job, curve, place, bisect_right(units, job.until), lost)
         self._slots[slot] = running
+        due = now
         if job.refine and (curve.refined is not None or curve.ended == "rejected"):
             running.place = _NOT_BEGUN
-            self._push(now + curve.warm_seconds, slot)
+            due += curve.warm_seconds
         elif place < running.end:
-            self._push(now + curve.seconds[place], slot)
-        else:
-            self._push(now, slot)
+            due += curve.seconds[place]
+        if due > lost:
+            running.place, due = _LOST, lost
+        self._push(due, slot)
+
+    def take_up(self, job: Job, slot: int, began: float, told: int) -> list[Event]:
+        """A free slot has run a job since ``began``, and the first ``told`` of its events were told.
+
+        Returns:
+            Those that are due at the moment of the last of them, and were not told.
+        """
+        alone = VirtualWorkers(1, self._find, self._faults)
+        alone.submit(job, 0, began)
+        events: list[Event] = []
+        while len(events) < told and not alone.free:
+            events += alone.pop()[1]
+        if len(events) < told:
+            raise JournalError(
+                f"the journal has {told} events of trial {job.trial}'s job, and its curve has {len(events)}: "
+                "the curves are not those that the search was begun with"
+            )
+        self.unknown += alone.unknown
+        running = alone._slots[0]
+        if running is not None:
+            self.free.remove(slot)
+            self._slots[slot] = running
+            self._push(alone._heap[0][0], slot)
+        return events[told:]
 
     def _push(self, when: float, slot: int) -> None:
         self._order += 1
@@ -107,7 +141,10 @@ class VirtualWorkers:
                 self._close(slot)
             elif place < running.end:
                 self._order += 1
-                heapreplace(heap, (when + curve.seconds[place], self._order, slot))
+                due = when + curve.seconds[place]
+                if due > running.lost:
+                    running.place, due = _LOST, running.lost
+                heapreplace(heap, (due, self._order, slot))
             else:
                 self._odd(running, when, slot, events)
         return moment, events
@@ -115,6 +152,10 @@ class VirtualWorkers:
     def _odd(self, running: _Running, when: float, slot: int, events: list[Event]) -> None:
         """What is no unit: the end of a warm start, or the end of the curve."""
         job, curve = running.job, running.curve
+        if running.place == _LOST:
+            events.append(Lost(job.trial, job.attempt, LOST))
+            self._close(slot)
+            return
         if running.place == _NOT_BEGUN:
             if curve.ended == "rejected":
                 events.append(Rejected(job.trial, curve.why, curve.warm_seconds))
@@ -125,8 +166,10 @@ class VirtualWorkers:
             events.append(Refined(job.trial, curve.refined, curve.warm_seconds, told))
             running.place = 0
             self._order += 1
-            first = curve.seconds[0] if running.end else 0.0
-            heapreplace(self._heap, (when + first, self._order, slot))
+            due = when + (curve.seconds[0] if running.end else 0.0)
+            if due > running.lost:
+                running.place, due = _LOST, running.lost
+            heapreplace(self._heap, (due, self._order, slot))
             return
         if curve.ended == "failed" or not curve.units:
             events.append(Failed(job.trial, job.attempt, curve.why or "it failed when it was recorded"))

@@ -34,6 +34,7 @@ _READABLE = (1, 2)
 _MARK, _END = b', "crc": "', b'"}'
 _TAIL = len(_MARK) + 8 + len(_END)
 _SYNC_SECONDS = 0.25
+_BLOCK = 1 << 20  # bytes of a virtual search that are handed on at once
 _decode = json.JSONDecoder().decode  # json.loads of bytes first looks for their encoding, every time
 
 
@@ -79,10 +80,23 @@ class JournalWriter:
         path: must not exist yet; to go on with one that does, pass what ``read_journal`` found there as
             ``past``: a torn last line is cut off.
         sync: whether to wait for the disk at all.
+        virtual: of a search in virtual time, whose records have no effect outside: they are handed on many at
+            a time, their times are not rounded, and nothing tells when they were written, so that the same
+            search writes the same bytes. One that is killed leaves the journal of a shorter search.
     """
 
-    def __init__(self, path: Path, past: JournalContents | None = None, *, sync: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path,
+        past: JournalContents | None = None,
+        *,
+        sync: bool = True,
+        virtual: bool = False,
+    ) -> None:
         self._path = path
+        self._virtual = virtual
+        self._held: list[tuple[bytes, int]] = []  # lines not handed on yet; the last one's checksum
+        self._held_bytes = 0
         flags = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT | os.O_EXCL if past is None else 0)
         self._file = os.open(path, flags, 0o644)
         self._place = path.absolute()  # wherever this process may go
@@ -91,11 +105,11 @@ class JournalWriter:
         self._clean = True  # nothing lies beyond that end
         self._error_raised = False  # what the disk said to earlier records
         self._checksums = past is None or past.header["schema"] > 1
-        self._syncer = _Syncer(self._file) if sync else None
+        self._syncer = _Syncer(self._file) if sync and not virtual else None
         try:
             if past is None:
-                created = datetime.now(UTC).isoformat()
-                self._write([{"type": "journal", "schema": SCHEMA, "created": created}])
+                about = {"virtual": True} if virtual else {"created": datetime.now(UTC).isoformat()}
+                self._put(*self._lines([{"type": "journal", "schema": SCHEMA, **about}]))
                 sync_directory(path.parent)
             else:
                 self._append_to(past)
@@ -117,11 +131,19 @@ class JournalWriter:
             JournalGone: the file is not there any more; nothing was written.
             JournalError: the disk does not take it.
         """
-        stamp = round(t, 6)
-        self._write({"t": stamp, **record} for record in records)
+        stamp = t if self._virtual else round(t, 6)
+        data, crc = self._lines([{"t": stamp, **record} for record in records])
+        if not self._virtual:
+            self._put(data, crc)
+            return
+        self._held.append((data, crc))
+        self._held_bytes += len(data)
+        if self._held_bytes >= _BLOCK:
+            self._hand_on()
 
-    def _write(self, records: Iterable[Record]) -> None:
-        crc, parts = self._end[1], []
+    def _lines(self, records: Iterable[Record]) -> tuple[bytes, int]:
+        """The lines of records, and the checksum of the last one."""
+        crc, parts = self._held[-1][1] if self._held else self._end[1], []
         for record in records:
             # a lone surrogate, which UTF-8 does not have, becomes a JSON escape
             text = to_json(record).encode("utf-8", errors="backslashreplace")
@@ -129,7 +151,14 @@ class JournalWriter:
                 crc = zlib.crc32(text[:-1], crc)
                 text = b"%s%s%08x%s" % (text[:-1], _MARK, crc, _END)
             parts.append(text + b"\n")
-        self._put(b"".join(parts), crc)
+        return b"".join(parts), crc
+
+    def _hand_on(self) -> None:
+        """Give the operating system what is held."""
+        crc = self._held[-1][1]
+        if crc != self._end[1]:  # else it has it: Ctrl-C came in between
+            self._put(b"".join(data for data, _ in self._held), crc)
+        self._held, self._held_bytes = [], 0
 
     def _put(self, data: bytes, crc: int) -> None:
         """Write ``data`` at the end, whole or not at all; its last record has the checksum ``crc``."""
@@ -145,8 +174,9 @@ class JournalWriter:
         except OSError as error:
             os.ftruncate(self._file, size)
             self._clean = True
-            if is_full(error):
+            if is_full(error) and not self._virtual:
                 raise DiskFull(f"no room on the disk of {self._path}") from None
+            self._error_raised = self._virtual  # what is held does not come again
             raise JournalError(f"{self._path} cannot be written: {error.strerror}") from error
         self._end = size + done, crc
         self._clean = True
@@ -194,6 +224,8 @@ class JournalWriter:
         if self._syncer is not None:
             self._syncer.close()
         try:
+            if self._held and not self._error_raised:
+                self._hand_on()
             if not self._error_raised:
                 self._check_place()
         finally:

@@ -14,7 +14,8 @@ from typing import Any
 from asha_core.runtime.machine import cores
 
 CHECKOUT = Path(__file__).resolve().parents[3]
-PLACE_OPTIONS = ("data_dir", "download")  # of a task: with other values the problem is the same, elsewhere
+# of a task: with other values the problem is the same, elsewhere
+PLACE_OPTIONS = ("data_dir", "download", "curves")
 _PACKAGES = ("asha-core", "torch", "torchvision", "numpy", "scipy", "scikit-learn")
 
 

@@ -14,7 +14,7 @@ from typing import TextIO
 
 from asha_core.arguments import one_of
 from asha_core.messages import Job
-from asha_core.runtime.executor import ExecutorEvent
+from asha_core.runtime.executor import ExecutorEvent, Notice
 from asha_core.runtime.observers import Observer, Outcome, SearchView, describe, describe_outcome
 from asha_core.runtime.storage.records import event_record, job_record, to_json
 from asha_core.runtime.terminal.encodings import json_for
@@ -28,17 +28,21 @@ _BEST_SECONDS = 1.0
 _HEADING = re.compile(r"[^_. -]{1,14}[_. -]?")  # of a heading, what stays on one line
 
 
-def make_console(progress: str, title: str, metric: str, unit: str) -> Observer:
+def make_console(progress: str, title: str, metric: str, unit: str, *, virtual: bool = False) -> Observer:
     """The observer that ``--progress`` names.
 
     Args:
         progress: one of ``PROGRESS``; "auto" is rich on a terminal and in a notebook, plain elsewhere.
         title: what is searched, in a few words.
         metric, unit: names for people.
+        virtual: the search is one in virtual time, whose every moment passes at once: there is nothing to
+            look at, so "auto" and "rich" are "plain".
     Raises:
         SettingError: another name.
     """
     one_of("progress", progress, PROGRESS)
+    if virtual and progress in ("auto", "rich", "plain"):
+        return PlainLines(title, metric, unit, virtual=True)
     notebook = in_notebook()
     if progress == "auto":
         progress = "rich" if notebook or is_live_terminal(sys.stderr) else "plain"
@@ -56,9 +60,16 @@ def make_console(progress: str, title: str, metric: str, unit: str) -> Observer:
 
 
 class PlainLines(Observer):
-    """A line for each new best, failure and lost worker, and a status line every ten seconds."""
+    """A line for each new best, failure and lost worker, and a status line every ten seconds.
 
-    def __init__(self, title: str, metric: str, unit: str, stream: TextIO | None = None) -> None:
+    In virtual time, of which much passes at once, lines become rarer as the search goes on, and trials that
+    fail are counted.
+    """
+
+    def __init__(
+        self, title: str, metric: str, unit: str, stream: TextIO | None = None, *, virtual: bool = False
+    ) -> None:
+        self._virtual = virtual
         self._title = title
         self._metric = metric
         self._unit = unit
@@ -72,14 +83,20 @@ class PlainLines(Observer):
 
     def on_start(self, view: SearchView) -> None:
         """Say what is searched, and which values are better."""
-        self._status_at = view.now + _STATUS_SECONDS  # a search that goes on has a past
+        self._status_at = self._later(view.now, _STATUS_SECONDS, 1.0)  # a search that goes on has a past
         self._say(view.now, f"{self._title}; of {self._metric}, {better(view.scheduler.mode)}")
 
     def on_event(self, view: SearchView, event: ExecutorEvent) -> None:
         """Say what is notable."""
+        if self._virtual and not isinstance(event, Notice):
+            return
         line = notable(view, event)
         if line is not None:
             self._say(view.now, line)
+
+    def _later(self, now: float, seconds: float, share: float) -> float:
+        """When to say more, at the earliest: ``share`` of what has passed of virtual time must pass."""
+        return now + max(seconds, share * now if self._virtual else 0.0)
 
     def on_tick(self, view: SearchView) -> None:
         """Say what is the best, at most once a second, and how far the search is, now and then."""
@@ -87,10 +104,10 @@ class PlainLines(Observer):
             line = self._best.line(view, self._metric, self._unit)
             if line is not None:
                 self._say(view.now, line)
-                self._best_at = view.now + _BEST_SECONDS
+                self._best_at = self._later(view.now, _BEST_SECONDS, 0.1)
         if view.now < self._status_at:
             return
-        self._status_at = view.now + _STATUS_SECONDS
+        self._status_at = self._later(view.now, _STATUS_SECONDS, 1.0)
         starting = not any(slot.ready for slot in view.slots) and any(slot.job for slot in view.slots)
         self._say(view.now, "workers are starting" if starting else self._status(view))
 
@@ -102,6 +119,8 @@ class PlainLines(Observer):
         ]
         parts += ["reached " + ", ".join(reached)] if reached else []
         parts += filter(None, [describe(scheduler.state())])
+        if self._virtual and scheduler.failures:
+            parts.append(f"{scheduler.failures:,} failed")
         progress = view.progress()
         if progress is not None and progress[0] > 0:
             left = f", about {format_duration(progress[1])} left" if math.isfinite(progress[1]) else ""

@@ -55,6 +55,11 @@ class Simulation:
         return self.task.curves
 
     @property
+    def devices(self) -> Devices:
+        """Its slots."""
+        return simulated_devices(self.workers)
+
+    @property
     def size(self) -> int | None:
         """How many configurations there are; None: any number."""
         return len(self.curves) if isinstance(self.curves, Curves) else None

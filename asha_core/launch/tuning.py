@@ -13,8 +13,9 @@ from asha_core.launch.closing import close
 from asha_core.launch.launching import launch
 from asha_core.launch.naming import default_directory, short_name
 from asha_core.launch.result import Result
+from asha_core.launch.tune_curves import is_source, refuse, refuse_beside, simulated_parts
 from asha_core.launch.tune_parts import Wanted, executor_of, observers_of, tune_parts, variation_name
-from asha_core.launch.types import Launch, SafetyLimits, choose_warm_start
+from asha_core.launch.types import Launch, SafetyLimits, choose_warm_start, recorded_warm_start
 from asha_core.runtime.budget import Budget
 from asha_core.runtime.early_end import Patience
 from asha_core.runtime.executor import Executor
@@ -30,12 +31,13 @@ from trials.task import Task
 from warmstart.registry import strategy_label
 
 if TYPE_CHECKING:
+    from asha_core.simulation.curve import CurveSource
     from trials.trial import Trial
 
 
 @errors_name_arguments
 def tune(
-    train: Callable[[Trial], None] | Task | str,
+    train: Callable[[Trial], None] | Task | CurveSource | str,
     scheduler: Scheduler | type[Scheduler] | str = "asha",
     *,
     space: SearchSpace | Mapping[str, Any] | None = None,
@@ -63,11 +65,15 @@ def tune(
     heartbeat_timeout: str | float | None = 60.0,
     start_timeout: str | float | None = 600.0,
     checkpoint_budget: str | int | None = None,
+    workers: int | None = None,
+    curves_options: Mapping[str, Any] | None = None,
+    decision_seconds: float | str | None = None,
 ) -> Result:
     """Search in worker processes, from a script.
 
     Args:
-        train: a function ``train(trial)``, wherever it is defined, a ``Task``, or the name of one.
+        train: a function ``train(trial)``, wherever it is defined, a ``Task``, or the name of one. Or
+            ``Curves``: then nothing is trained, and the search is simulated in virtual time.
         scheduler: such as ``ASHA(space, max_trials=100)``; give it ``max_trials``, or give a budget. Or its
             class, or its name: of ours ("asha"), of an installed package's, "mypackage.mymodule:MyScheduler"
             or "path/file.py:MyScheduler". Then it is made here, for the task's space, mode and rungs.
@@ -94,8 +100,9 @@ def tune(
             or names of their classes, as for ``scheduler``.
         executor: what runs the jobs in the place of worker processes on this machine: a class (or a function,
             or the name of one) that is called with ``trials.WorkerSettings`` and a sequence of
-            ``trials.Slot``, one for each worker that ``gpus`` asks for.
-        executor_options: further arguments of it.
+            ``trials.Slot``, one for each worker that ``gpus`` asks for. "simulate": of ``Curves``.
+        executor_options: further arguments of it; of a simulated search what goes wrong on purpose, as in
+            ``asha_core.simulation.faults.Faults``.
         resume: go on with the search in ``results_dir`` if there is one, else begin it there. Scheduler
             and task must be made as they were then; ``max_trials`` and the budget may be larger.
         retry_failed: with ``resume``, try each trial that has failed again, from its last unit, since what
@@ -106,6 +113,9 @@ def tune(
         start_timeout: likewise while it starts, which it does not before its imports are done.
         checkpoint_budget: bytes of all checkpoints together, such as "20GB"; beyond it those of the trials
             that are least likely to be promoted are deleted.
+        workers: how many a simulated search has; 1 by default.
+        curves_options: {"resample": True}: a simulated search goes on when it has drawn all configurations.
+        decision_seconds: virtual time that each decision of a simulated search takes: seconds, or "measured".
     Returns:
         The best configuration and where everything lies.
     Raises:
@@ -121,14 +131,28 @@ def tune(
     if true_or_false("retry_failed", retry_failed) and not resume:
         raise SettingError("retry_failed=True goes with resume=True: it tries again what failed before")
     wanted = Wanted(space, searcher, scheduler_options, searcher_options)
-    parts = tune_parts(train, scheduler, wanted, metric, ends=budget is not None)
+    beside: dict[str, Any] = {
+        "workers": workers,
+        "curves_options": curves_options,
+        "decision_seconds": decision_seconds,
+    }
+    if is_source(train):
+        refuse(executor, gpus=gpus, workers_per_gpu=workers_per_gpu, warm_start_options=warm_start_options)
+        parts, simulation = simulated_parts(
+            train, scheduler, wanted, variation, ends=budget is not None, faults=executor_options, **beside
+        )
+        chosen, devices = recorded_warm_start(variation), simulation.devices
+        executor = executor_options = None
+    else:
+        refuse_beside(executor, beside)
+        parts, simulation = tune_parts(train, scheduler, wanted, metric, ends=budget is not None), None
+        chosen, devices = None, parse_devices(gpus, workers_per_gpu)
     task, made = parts.task, parts.scheduler
-    devices = parse_devices(gpus, workers_per_gpu)
     limit = Budget(None if budget is None else parse_duration(budget), None, devices.held)
     if resume and results_dir is None:
         raise SettingError("resume=True needs results_dir: where the search was begun, or is to begin")
     if results_dir is None:
-        name = short_name(task.describe()["target"])
+        name = short_name(task.describe()["target"]) if simulation is None else simulation.task.name
         directory = default_directory(name, made.name, strategy_label(variation), made.seed)
     else:
         directory = RunDirectory(user_path(results_dir, "results_dir"))
@@ -136,7 +160,7 @@ def tune(
         task,
         task,
         made,
-        choose_warm_start(variation, warm_start_options),
+        choose_warm_start(variation, warm_start_options) if chosen is None else chosen,
         devices,
         limit,
         directory,
@@ -157,6 +181,7 @@ def tune(
         ),
         resume=resume,
         retry_failed=retry_failed,
+        simulation=simulation,
     )
     result = launch(setup)
     close(setup, result)

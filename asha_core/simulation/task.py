@@ -59,6 +59,8 @@ class CurvesTask(Task):
                 return
             metrics = {name: values[unit - 1] for name, values in curve.metrics.items()}
             trial.report(curve.values[unit - 1], **metrics)
+            if unit == len(curve.units) and curve.ended == "finished":
+                trial.stop_early()
 
     def describe(self) -> dict[str, Any]:
         """The file that it was read from, and what tells these curves from others."""

@@ -138,6 +138,8 @@ class VirtualWorkers:
             )
             running.place = place = place + 1
             if resource == job.until:
+                if curve.ended == "finished" and place == len(curve.units):
+                    events.insert(-1, Finished(job.trial, job.attempt, resource))
                 self._close(slot)
             elif place < running.end:
                 self._order += 1

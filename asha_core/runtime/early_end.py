@@ -68,6 +68,7 @@ class EarlyEnd(Observer):
         self._leaderboard = leaderboard
         self._stop_at = stop_at
         self._patience = patience or Patience()
+        self._endless = stop_at is None and patience in (None, Patience())
         self._best = math.nan
         self._since = 0.0  # when the best was found
         self._results = 0  # since then
@@ -79,10 +80,10 @@ class EarlyEnd(Observer):
 
     def on_event(self, view: SearchView, event: ExecutorEvent) -> None:
         """Count what came since the best."""
-        if not isinstance(event, Report | Finished):
+        if self._endless or not isinstance(event, (Report, Finished)):
             return
         until = self._until.get(event.trial, math.inf)
-        result = until < math.inf if isinstance(event, Finished) else event.resource >= until
+        result = event.resource >= until if type(event) is Report else until < math.inf
         if result:
             del self._until[event.trial]  # what comes again is none
         standing = self._leaderboard.standings.get(event.trial)
@@ -93,7 +94,7 @@ class EarlyEnd(Observer):
 
     def reason(self, now: float) -> str | None:
         """Why the search may end now, as ``Outcome.reason`` has it; None: it may not."""
-        if math.isnan(self._best):
+        if math.isnan(self._best) or self._endless:
             return None
         if self._stop_at is not None and (
             self._best == self._stop_at or improves(self._best, self._stop_at, self._leaderboard.mode)

@@ -78,6 +78,7 @@ class Search:
         self._journal = journal
         self._clock = clock
         self._budget = budget or Budget()
+        self._deadline = math.inf if self._budget.deadline is None else self._budget.deadline
         self._disk = disk
         self._stop = stop or StopSignal()
         self._earlier = earlier
@@ -230,14 +231,13 @@ class Search:
 
     def _timeout(self) -> float:
         """How long to wait for an event: no longer than until something is due without one."""
-        deadline = self._budget.deadline
-        due = min(self._timeouts.next_due(), self._may_end_at(), math.inf if deadline is None else deadline)
+        due = min(self._timeouts.next_due(), self._may_end_at(), self._deadline)
         return min(self._tick, max(due - self._clock.now(), 0.0))
 
     def _over(self, now: float) -> str | None:
         """Why it ends although there is more to do; None: it does not."""
-        deadline, early = self._budget.deadline, self._may_end(now)
-        return "budget" if early is None and deadline is not None and now >= deadline else early
+        early = self._may_end(now)
+        return "budget" if early is None and now >= self._deadline else early
 
     def _was_complete(self) -> bool:
         """Whether an earlier session saw every trial through, and this one may begin no others."""
@@ -331,7 +331,7 @@ class Search:
             self._process(events)
 
     def _process(self, events: Sequence[ExecutorEvent]) -> None:
-        events = [event for event in events if not self._shown_before(event)]
+        events = [event for event in events if type(event) is Report or not self._shown_before(event)]
         self._write(map(event_record, events))
         for event in events:
             self._dispatch(event)
@@ -345,7 +345,9 @@ class Search:
 
     def _dispatch(self, event: ExecutorEvent) -> None:
         view = self.view
-        if isinstance(event, WorkerReady):
+        if type(event) is Report:  # of which there are very many
+            self._take_in_report(event)
+        elif isinstance(event, WorkerReady):
             view.slots[event.slot].ready = True
             self._start_timeout(event.slot)
         elif isinstance(event, Retired):
@@ -355,6 +357,17 @@ class Search:
             self._account(event)
             self._early_abort.on_event(event)
         self._audience.tell("on_event", event)
+
+    def _take_in_report(self, report: Report) -> None:
+        self._scheduler.tell(report)
+        slots, view, slot = self._slots, self.view, self._slots.slot_of(report.trial)
+        view.training_seconds += report.seconds
+        self._timeouts.on_event(slot, report, view.now)
+        if self._disk is not None:
+            self._disk.on_written()
+        if slot is not None and slots.on_event(slot, report, view.now):
+            self._timeouts.on_end(slot)
+        self._early_abort.on_event(report)
 
     def _account(self, event: Event) -> None:
         slot = self._slots.slot_of(event.trial)

@@ -194,7 +194,9 @@ class Leaderboard(Observer):
         """Keep the trial's best."""
         if not isinstance(event, Report):
             return
-        standing = self.standings.setdefault(event.trial, Standing(event.trial))
+        standing = self.standings.get(event.trial)
+        if standing is None:
+            standing = self.standings[event.trial] = Standing(event.trial)
         if event.resource <= standing.reached:
             return
         standing.reached = event.resource

@@ -70,9 +70,12 @@ class Slots:
     def on_event(self, slot: int, event: Event, now: float) -> bool:
         """Take in an event of the trial in ``slot``; True if it closed its job."""
         view = self.views[slot]
-        if isinstance(event, Report):
+        if type(event) is Report:
             view.resource, view.value, view.unit_seconds = event.resource, event.value, event.seconds
             view.pace.on_unit(now, event.seconds)
+            job = view.job  # as ``closes`` has it
+            if job is None or event.resource < job.until or event.attempt != job.attempt:
+                return False
         elif isinstance(event, Lost) and event.counts:
             view.ready, view.unit_seconds = self._always_ready, math.nan  # its worker is being replaced
             view.pace = Pace()

@@ -57,9 +57,9 @@ class TrialTimeouts:
 
     def on_event(self, slot: int | None, event: Event, now: float) -> None:
         """An event of the trial that runs in ``slot``; None: of an earlier session, or late."""
-        if self._none or not isinstance(event, Report | Refined):
+        if self._none or not isinstance(event, (Report, Refined)):
             return
-        self._trained[event.trial] += event.seconds
+        self._trained[event.trial] += round(event.seconds, 6)  # as the journal has it
         if slot is not None and slot in self._watched:
             self._watched[slot].sign = now
 

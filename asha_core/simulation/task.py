@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from asha_core.errors import TaskError
 from asha_core.simulation.curve import CurveSource
 from asha_core.simulation.curves import Curves
+from asha_core.simulation.sources import load_source
 from asha_core.space import stored
 from trials.task import Task
 
@@ -21,14 +22,14 @@ class CurvesTask(Task):
     """Space, metric, mode, unit and the longest trial are those of the curves.
 
     Args:
-        curves: a table, or another source of curves; or the path of a table's file.
+        curves: a table, or another source of curves; or the path of a file that has them.
         path: the file that they were read from, if there is one.
     Raises:
         CurvesError: the file cannot be read.
     """
 
     def __init__(self, curves: CurveSource | str | Path, path: str | Path | None = None) -> None:
-        loaded, file = (Curves.load(curves), curves) if isinstance(curves, str | Path) else (curves, path)
+        loaded, file = (load_source(curves), curves) if isinstance(curves, str | Path) else (curves, path)
         self.curves: CurveSource = loaded
         self._path = None if file is None else str(file)
         self.space = loaded.space

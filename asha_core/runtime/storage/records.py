@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 from asha_core.arguments import plain
@@ -45,7 +45,27 @@ def _read_numbers(values: Mapping[str, Any]) -> dict[str, float]:
     return {name: read_number(value) for name, value in values.items()}
 
 
-_encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
+def _encoder() -> Callable[[Any], str]:
+    """Strict JSON on one line. ``json`` makes its encoder in C anew for each value; here it is made once."""
+    plain_one = json.JSONEncoder(allow_nan=False, ensure_ascii=False)
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return plain_one.encode
+    encoder = make(
+        None,
+        plain_one.default,
+        json.encoder.encode_basestring,
+        None,
+        plain_one.key_separator,
+        plain_one.item_separator,
+        False,
+        False,
+        False,
+    )
+    return lambda value: "".join(encoder(value, 0))
+
+
+_encode = _encoder()
 
 
 def to_json(value: Any) -> str:
@@ -95,6 +115,15 @@ _OF_TRIALS: dict[str, type[Event]] = {_EVENTS[kind][0]: kind for kind in get_arg
 
 def event_record(event: ExecutorEvent) -> Record:
     """An event as the journal keeps it."""
+    if type(event) is Report and not (event.metrics or event.costs) and event.unread is None:
+        return {  # of which there are very many
+            "type": "report",
+            "trial": event.trial,
+            "attempt": event.attempt,
+            "resource": event.resource,
+            "value": event.value,
+            "seconds": round(event.seconds, 6),
+        }
     kind, names = _EVENTS[type(event)]
     record: Record = {"type": kind}
     for name in names:

@@ -12,11 +12,12 @@ from asha_core.runtime.clock import VirtualClock
 from asha_core.runtime.loop import Search
 from asha_core.runtime.replay import replay
 from asha_core.runtime.storage.journal import JournalWriter, read_journal
+from asha_core.schedulers import MODEL_FREE
 from asha_core.simulation.executor import SimulatedExecutor
 from asha_core.simulation.simulate import draw_from
 
 SPACE = SearchSpace({"x": Float(0, 1), "y": Float(1e-3, 1, log=True)})
-CORE = ["asha", "stopping", "pasha", "hyperband", "sync-hyperband", "sh", "random"]  # without an extra
+CORE = list(MODEL_FREE)
 
 
 def table(rows=40, units=9, *, seconds=True, odd=False, arms=("baseline",)) -> Curves:

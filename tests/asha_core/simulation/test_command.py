@@ -99,7 +99,7 @@ def test_all_configurations_are_begun_and_more_of_them_if_that_is_asked_for(file
     [
         (["--task", "digits"], "--task and --executor simulate: the task is the table's (--curves)"),
         (["--gpus", "cpu"], "--workers N says how many workers"),
-        (["--variation", "brake"], "no arm 'brake': they were recorded with baseline, ohgw-1step"),
+        (["--variation", "brake"], "no arm 'brake'"),
         (["--max-resource", "11"], "the curves have no value at 11"),
         (["--curves-option", "again=true"], "curves have no option 'again'"),
         (["--executor-option", "slow=1"], "has no setting 'slow'"),

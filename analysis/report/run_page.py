@@ -86,12 +86,14 @@ def title_of(runs: Sequence[Run], summaries: Sequence[Mapping[str, Any]]) -> str
 def _about(run: Run) -> list[str]:
     """How the search was set up, and where it ran."""
     manifest = run.manifest
-    devices = ", ".join(sorted({*manifest["hardware"]["gpus"]})) or counted(run.slots, "CPU worker")
+    simulated = "simulation" in manifest
+    workers = counted(run.slots, "worker" if simulated else "CPU worker")
+    devices = ", ".join(sorted({*manifest["hardware"]["gpus"]})) or workers
     about = [
         run.name,
         f"{run.metric}: {better(run.mode)}",
         f"rungs {'/'.join(map(str, run.levels))} {run.unit}s",
-        f"on {devices}",
+        f"simulated in virtual time, {devices}" if simulated else f"on {devices}",
     ]
     limit = manifest["budget"]["seconds"]
     if limit is not None:

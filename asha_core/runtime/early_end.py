@@ -76,7 +76,8 @@ class EarlyEnd(Observer):
 
     def on_job(self, view: SearchView, job: Job, slot: int) -> None:
         """Remember where it ends."""
-        self._until[job.trial] = job.until
+        if not self._endless:
+            self._until[job.trial] = job.until
 
     def on_event(self, view: SearchView, event: ExecutorEvent) -> None:
         """Count what came since the best."""

@@ -248,8 +248,7 @@ def checked_arm(curves: CurveSource, arm: str | None) -> str:
         return curves.arms[0]
     if arm not in curves.arms:
         raise SettingError(
-            f"the curves have no arm {arm!r}{nearest(arm, curves.arms)}: they were recorded with "
-            f"{', '.join(curves.arms)}"
+            f"the curves have no arm {arm!r}{nearest(arm, curves.arms)}; asha-curves record --arms adds some"
         )
     return arm
 

@@ -9,9 +9,9 @@ from asha_core.errors import SettingError
 
 SIMULATE = "simulate"
 TASK = "curves"  # what stands for the task's name in the options of a simulated search
-_ITS_OWN = ("curves", "curves_option", "workers", "decision_seconds")
+ITS_OWN = ("curves", "curves_option", "workers", "decision_seconds")
 _TABLE = "the task is the table's (--curves)"
-_NOT_WITH = {
+NOT_WITH = {
     "task": _TABLE,
     "task_option": _TABLE,
     "freeze": _TABLE,
@@ -39,13 +39,13 @@ def check_together(options: Mapping[str, Any], given: Collection[str]) -> None:
         given: keys of the options that somebody has given.
     """
     if not is_simulated(options):
-        for key in _ITS_OWN:
+        for key in ITS_OWN:
             if key in given:
                 name = key.replace("_", "-")
                 hint = ", or --workers-per-gpu" if key == "workers" else ""
                 raise SettingError(f"--{name} is of a simulated search: give --executor simulate, too{hint}")
         return
-    for key, why in _NOT_WITH.items():
+    for key, why in NOT_WITH.items():
         if key in given:
             raise SettingError(f"--{key.replace('_', '-')} and --executor simulate: {why}; leave it out")
     if options["curves"] is None:

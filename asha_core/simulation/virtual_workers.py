@@ -80,7 +80,7 @@ class VirtualWorkers:
         alone.submit(job, 0, began)
         events: list[Event] = []
         while len(events) < told and not alone.free:
-            events += alone.pop()[1]
+            events += alone.pop(most=1)[1]
         if len(events) < told:
             raise JournalError(
                 f"the journal has {told} events of trial {job.trial}'s job, and its curve has {len(events)}: "
@@ -102,18 +102,19 @@ class VirtualWorkers:
         """When the next event is due; None: nothing runs."""
         return self._heap[0][0] if self._heap else None
 
-    def pop(self, now: float = 0.0) -> tuple[float, list[Event]]:
+    def pop(self, now: float = 0.0, most: float = math.inf) -> tuple[float, list[Event]]:
         """The events of the next moment at which there are any.
 
         Args:
             now: until when nobody has looked: what was due before is told now, too.
+            most: events after which to leave the others of that moment to the next call.
         Returns:
             That moment, or ``now`` if it is over; and its events in order.
         """
         heap, slots = self._heap, self._slots
         moment = max(now, heap[0][0])
         events: list[Event] = []
-        while heap and heap[0][0] <= moment:
+        while heap and heap[0][0] <= moment and len(events) < most:
             when, _, slot = heap[0]
             running = slots[slot]
             assert running is not None

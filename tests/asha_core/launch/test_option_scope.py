@@ -5,6 +5,7 @@ from __future__ import annotations
 from analysis.study.checks import _PLANNED
 from asha_core.launch.option_table import MAPPINGS, OPTIONS, Scope, keys_of
 from asha_core.runtime.storage.manifest import PLACE_OPTIONS
+from asha_core.simulation.task import CurvesTask
 from asha_core.study.definition import _OPTIONS
 from trials.spec import takes_option
 from trials.tasks.images import ImageTask
@@ -45,8 +46,9 @@ def test_where_a_search_goes_on_the_options_of_the_place_may_differ_and_no_other
     """Those of the table that are short for one of the task, and ``download``, which none is short for."""
     of_task = {option.key: option.scope for option in OPTIONS if option.of_task}
     assert {key for key, scope in of_task.items() if scope is Scope.PLACE} == {*PLACE_OPTIONS} & {*of_task}
-    assert {*PLACE_OPTIONS} - {*of_task} == {"download"}
-    assert all(takes_option(ImageTask, name) for name in PLACE_OPTIONS)
+    assert {*PLACE_OPTIONS} - {*of_task} == {"download", "curves"}
+    assert all(takes_option(ImageTask, name) for name in PLACE_OPTIONS if name != "curves")
+    assert takes_option(CurvesTask, "curves")
 
 
 def test_what_each_session_says_for_itself() -> None:
@@ -61,7 +63,7 @@ def test_what_may_stand_in_the_file_of_a_study() -> None:
 def test_which_options_are_mappings_and_which_are_short_for_one_of_the_task() -> None:
     assert set(MAPPINGS) == {
         *("task_option", "warm_start_option", "freeze"),
-        *("scheduler_option", "searcher_option", "observer_option", "executor_option"),
+        *("scheduler_option", "searcher_option", "observer_option", "executor_option", "curves_option"),
     }
     short = {option.key for option in OPTIONS if option.of_task}
     assert short == {"model", "subset", "label_noise", "data_dir"}

@@ -15,6 +15,7 @@ from asha_core.launch.option_kinds import FLAG, KEY_VALUES
 from asha_core.launch.option_parsing import parse_arguments
 from asha_core.launch.option_table import OPTIONS, Option
 from asha_core.launch.resolve import split_variation
+from asha_core.launch.simulated_options import ITS_OWN, NOT_WITH
 
 DIGITS = ["--task", "digits", "--gpus", "cpu"]
 
@@ -29,11 +30,13 @@ def test_the_command_line_wins_over_the_file_and_the_file_over_defaults(tmp_path
     assert options["task"] == "cifar10"
 
 
-def test_every_option_may_stand_in_the_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("executor", [None, "simulate"])
+def test_every_option_may_stand_in_the_file(tmp_path: Path, executor: str | None) -> None:
     samples = {"task_option": "a=1", "warm_start_option": "c=3", "freeze": "b=2", "budget": "90m"}
-    lines = []
+    samples |= {} if executor is None else {"executor": executor}
+    others, lines = NOT_WITH if executor else ITS_OWN, []
     for option in OPTIONS:
-        if option.name == "config":
+        if option.name == "config" or option.key in others:
             continue
         if option.key in samples:
             value = samples[option.key]
@@ -47,7 +50,7 @@ def test_every_option_may_stand_in_the_file(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.write_text("\n".join(lines))
     options = parse_arguments(["--config", str(file)])
-    assert all(options[option.key] is not None for option in OPTIONS)
+    assert all(options[option.key] is not None for option in OPTIONS if option.key not in others)
 
 
 def _reads(option: Option, value: str) -> bool:

@@ -74,6 +74,7 @@ def test_without_seconds_units_are_time_and_that_is_said(tmp_path, capsys):
     assert "these curves have no seconds: each epoch takes 1" in capsys.readouterr().err
 
 
+@pytest.mark.long  # scipy
 def test_a_searcher_that_proposes_something_else_is_answered_by_the_nearest(file, tmp_path, capsys):
     run(file, tmp_path / "run", "--searcher", "sobol")
     told = capsys.readouterr().err

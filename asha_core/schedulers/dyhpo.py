@@ -75,8 +75,8 @@ class DyHPO(Scheduler):
         pool: int = 1000,
         epochs: int = 100,
         refine_epochs: int = 30,
-        from_scratch: int = 5,
-        refit: float = 0.05,
+        from_scratch: int = 1000,
+        refit: float = 0.1,
         fitted: int = 500,
         learning_rate: float = 0.01,
         **others: Any,
@@ -213,16 +213,14 @@ class DyHPO(Scheduler):
             self._modelled.arrived(trial.id, trial.configuration, loss, goes_on=goes_on)
 
     def screened_out(self, trial: TrialState) -> None:
-        """Nothing was observed."""
+        """Nothing was observed; in a rehearsal nobody is."""
         self._changes += 1
-        if not self._rehearsed:
-            self._modelled.gone(trial.id)
+        self._modelled.gone(trial.id)
 
     def awaited(self, trial: TrialState) -> None:
         """What stood for its failure is no observation."""
         self._changes += 1
-        if not self._rehearsed:
-            self._modelled.forget(trial.id)
+        self._modelled.forget(trial.id)
 
     # -- how far it will go --------------------------------------------------------------------
 

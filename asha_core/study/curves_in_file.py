@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 KEY = "curves"
 _ALLOWED = (
-    *("curves", "curves_option", "workers", "decision_seconds"),
+    *("curves", "curves_option", "workers", "decision_seconds", "executor_option"),
     *("task", "scheduler", "scheduler_option", "searcher", "searcher_option", "variation", "seed"),
     *("min_resource", "max_resource", "reduction_factor", "max_trials", "max_retries"),
     *("budget", "gpu_hours", "target", "stop_at", "patience"),

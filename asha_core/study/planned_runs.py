@@ -57,6 +57,7 @@ class PlannedRun:
         kept: dict[str, Any] = {key: value for key, value in self.options.items() if key not in without}
         if self.table:
             kept |= {"table": self.table, "study_seed": self.study_seed}
+            kept |= {"faults": self.options["executor_option"]} if "executor_option" in self.options else {}
         return json.dumps(json_values(kept), sort_keys=True)
 
     @property

@@ -18,6 +18,7 @@ from asha_core.errors import AshaError, SettingError, nearest
 from asha_core.launch.option_parsing import parse_arguments
 from asha_core.launch.registries import SCHEDULER
 from asha_core.launch.replaceable import make_scheduler, make_searcher
+from asha_core.launch.registries import EXECUTOR
 from asha_core.launch.resolve import split_variation
 from asha_core.runtime.units import counted, parse_duration
 from asha_core.schedulers.base import Scheduler
@@ -25,6 +26,7 @@ from asha_core.schedulers.state import Status, TrialState
 from asha_core.searchers.drawn_rows import drawn_rows
 from asha_core.simulation.curves import Curves
 from asha_core.simulation.drawn_table import DrawnTable, RowFinder
+from asha_core.simulation.faults import Faults
 from asha_core.simulation.simulate import Simulated, simulate
 from asha_core.simulation.virtual_workers import check_fits
 from asha_core.study.planned_runs import PlannedRun
@@ -90,6 +92,7 @@ def simulated_scheduler(options: Mapping[str, Any], curves: Curves) -> Scheduler
     usual |= {"max_trials": len(curves), "seed": whole["seed"], "max_retries": whole["max_retries"]}
     scheduler = make_scheduler(name, curves.space, asked, usual, whole["scheduler_option"])
     check_fits(scheduler, cast("CurveSource", curves))
+    _faults(options, whole["seed"])
     return scheduler
 
 
@@ -107,6 +110,17 @@ def _resamples(options: Mapping[str, Any]) -> bool:
             f"curves have no option {next(iter(given))!r}{nearest(next(iter(given)), ['resample'])}"
         )
     return resample
+
+
+def _faults(options: Mapping[str, Any], seed: int) -> Faults | None:
+    """What goes wrong on purpose.
+
+    Raises:
+        SettingError: a setting that there is not, or out of its range.
+    """
+    own = dict(options.get("executor_option", {}))
+    EXECUTOR.check_settings(Faults, own, "faults", given=(seed,))
+    return Faults(seed, **own) if own else None
 
 
 def decision_seconds(options: Mapping[str, Any]) -> float:
@@ -150,6 +164,7 @@ def simulated_run(run: PlannedRun, table: LoadedTable) -> SimulatedRun:
             stop_at=options.get("stop_at"),
             patience=options.get("patience"),
             decision_seconds=decision_seconds(options),
+            faults=_faults(options, run.seed),
         )
     except AshaError as error:
         return failed_run(run.id, str(error))

@@ -14,14 +14,12 @@ from analysis.study.loading import load_study
 from analysis.study.simulated_runs import FILE, read_simulated
 from analysis.study.tidy import load
 from asha_core import ASHA, Curves, SettingError, simulate
-from asha_core.launch.option_table import BY_KEY
 from asha_core.searchers.drawn_rows import drawn_rows
 from asha_core.simulation.drawn_table import DrawnTable
 from asha_core.study import simulation_runner
 from tests.asha_core.study.simulated import study, table
 
 ROWS = 12
-needs_workers = pytest.mark.skipif("workers" not in BY_KEY, reason="asha-run has no --workers yet")
 
 
 def test_a_study_over_a_table_is_one_file_and_reads_like_any_other(tmp_path: Path) -> None:
@@ -40,7 +38,6 @@ def test_a_study_over_a_table_is_one_file_and_reads_like_any_other(tmp_path: Pat
     assert {(each.seed, each.configurations) for each in read.drawn.values()} == {(0, ROWS)}
 
 
-@needs_workers
 def test_a_replicate_says_what_the_simulation_came_to(tmp_path: Path) -> None:
     study(tmp_path, schedulers=["asha"], workers=2)
     curves = Curves.load(tmp_path / "curves.npz")
@@ -223,7 +220,6 @@ def test_searches_end_by_budget_target_and_patience(tmp_path: Path) -> None:
         assert {each.reason for each in load_study(tmp_path / directory).replicates} == {reason}
 
 
-@needs_workers
 def test_configurations_come_again_where_that_is_asked_for(tmp_path: Path) -> None:
     done = study(tmp_path, curves_option={"resample": True}, max_trials=30, schedulers=["random"])
     assert done.returncode == 0, done.stderr
@@ -231,6 +227,19 @@ def test_configurations_come_again_where_that_is_asked_for(tmp_path: Path) -> No
         rows = drawn_rows(0, each.seed, ROWS)
         assert each.trials["row"].tolist() == [*rows, *rows, *rows[:6]]
         assert each.met == ROWS
+
+
+def test_faults_are_injected_alike_in_all_arms(tmp_path: Path) -> None:
+    assert study(tmp_path, executor_option={"fail_share": 0.5}).returncode == 0
+    found = [
+        (each.seed, each.trials["state"] == "failed") for each in load_study(tmp_path / "study").replicates
+    ]
+    assert all(failed.any() for _, failed in found)
+    for seed, failed in found[:3]:
+        assert all((other == failed).all() for s, other in found if s == seed)
+    wrong = study(tmp_path, directory="other", executor_option={"fail_chare": 0.5})
+    assert (wrong.returncode, (tmp_path / "other").exists()) == (2, False)
+    assert "fail_share" in wrong.stderr
 
 
 def test_a_table_without_seconds_takes_units(tmp_path: Path) -> None:

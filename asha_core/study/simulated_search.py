@@ -16,9 +16,8 @@ from analysis.study.simulated_runs import STATES, SimulatedRun, failed_run
 from asha_core.arguments import true_or_false
 from asha_core.errors import AshaError, SettingError, nearest
 from asha_core.launch.option_parsing import parse_arguments
-from asha_core.launch.registries import SCHEDULER
+from asha_core.launch.registries import EXECUTOR, SCHEDULER
 from asha_core.launch.replaceable import make_scheduler, make_searcher
-from asha_core.launch.registries import EXECUTOR
 from asha_core.launch.resolve import split_variation
 from asha_core.runtime.units import counted, parse_duration
 from asha_core.schedulers.base import Scheduler

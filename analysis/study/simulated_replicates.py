@@ -133,8 +133,8 @@ def _rungs(run: SimulatedRun, levels: Sequence[int]) -> list[RungShare]:
 
 def _warm_start(run: SimulatedRun) -> dict[str, Any]:
     """What a table knows of ``analysis.journals.trial_table.warm_start_summary``."""
-    rejected = int((run.state == STATES.index("rejected")).sum())
-    return {"trials": len(run.row), "rejected": rejected, "seconds": run.warm_start}
+    without = STATES.index("rejected"), STATES.index("warming")
+    return {"trials": int((~np.isin(run.state, without)).sum())}
 
 
 class TrialColumns(Mapping[str, Column]):
@@ -171,6 +171,10 @@ class TrialColumns(Mapping[str, Column]):
     def _of_run(self, name: str) -> Column:
         return np.asarray(getattr(self._run, name), dtype=np.int64)
 
+    @property
+    def _warming(self) -> Column:
+        return np.equal(self._run.state, STATES.index("warming"))
+
     def _state(self) -> Column:
         return _STATE_NAMES[self._run.state]
 
@@ -184,8 +188,7 @@ class TrialColumns(Mapping[str, Column]):
         return np.where(self._run.reached > 0, values, np.nan)
 
     def _warm_seconds(self) -> Column:
-        column: Column = self._table.warm_seconds[self._arm, self._run.row]
-        return column
+        return np.where(self._warming, 0.0, self._table.warm_seconds[self._arm, self._run.row])
 
     def _unknown(self) -> Column:
         return np.full(len(self._run.row), np.nan)
@@ -195,14 +198,14 @@ class TrialColumns(Mapping[str, Column]):
         return column
 
     def _refined(self, dimension: str) -> Column:
-        column: Column = self._table.coordinates(self._arm)[dimension][self._run.row]
-        return column
+        refined: Column = self._table.coordinates(self._arm)[dimension][self._run.row]
+        return np.where(self._warming, self._proposed(dimension), refined)
 
     def _step(self, dimension: str) -> Column:
         return self._refined(dimension) - self._proposed(dimension) if self.warmed else self._unknown()
 
 
-_STATE_NAMES = np.array(STATES, dtype="U8")
+_STATE_NAMES = np.array([{"warming": "running"}.get(name, name) for name in STATES], dtype="U8")
 _OF_DIMENSIONS = ("proposed", "refined", "gradient", "step")
 _MAKERS: Mapping[str, Callable[[TrialColumns, str], Column]] = {
     "id": lambda made, _: np.arange(len(made._run.row), dtype=np.int64),

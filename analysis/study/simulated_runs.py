@@ -24,7 +24,8 @@ from asha_core.runtime.storage.frames import read_frames
 
 FILE = "simulated.runs"
 KIND = "simulated runs"
-STATES = ("running", "paused", "done", "finished", "failed", "rejected")  # of trials, by number
+# of trials, by number; "warming" is a running one whose warm start has not ended
+STATES = ("running", "paused", "done", "finished", "failed", "rejected", "warming")
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,6 +159,9 @@ class Curves:
         units = self.units[:count]
         known = self.seconds
         seconds = self._untimed[:count] if known is None else known[arm, row, :count].tolist()
+        warm_seconds = float(self.warm_seconds[arm, row])
+        # a warm start that took time was there, even if what it made was not recorded, or is the same
+        unchanged = self.configurations[row] if warm_seconds else None
         return Curve(
             units,
             self.value[arm, row, :count].tolist(),
@@ -166,8 +169,8 @@ class Curves:
             metrics={name: values[arm, row, :count].tolist() for name, values in self.metrics.items()},
             ended=ENDED[self.ended[arm, row]],
             why=self.why.get((arm, row), ""),
-            refined=self.refined.get((arm, row)),
-            warm_seconds=float(self.warm_seconds[arm, row]),
+            refined=self.refined.get((arm, row), unchanged),
+            warm_seconds=warm_seconds,
             warm_batches=float(self.warm_batches[arm, row]),
         )
 

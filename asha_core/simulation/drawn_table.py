@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from asha_core.messages import Job
 from asha_core.searchers.base import Searcher
 from asha_core.simulation.curve import Curve
 from asha_core.simulation.curves import Curves
+from asha_core.simulation.table_finder import TableFinder
 from asha_core.simulation.table_searcher import TableSearcher
+from asha_core.space import Configuration
 
 
 class DrawnTable:
@@ -30,7 +31,26 @@ class DrawnTable:
         self.space = curves.space
         self.metric, self.mode, self.unit = curves.metric, curves.mode, curves.unit
         self.arms, self.units, self.timed = curves.arms, curves.units, curves.timed
-        self.made: RowFinder | None = None
+        self.made: TableFinder | None = None
+        self._among = sorted(set(self.rows))
+
+    @property
+    def configurations(self) -> Sequence[Configuration]:
+        """Of the whole table."""
+        return self.curves.configurations
+
+    def curve(self, arm: str, row: int) -> Curve:
+        """The curve of a row of the whole table under an arm."""
+        return self.curves.curve(arm, row)
+
+    def row_of(self, configuration: Configuration, arm: str | None = None) -> int | None:
+        """The row with this very configuration, if it is one of those that the search sees."""
+        row = self.curves.row_of(configuration, arm)
+        return row if row in self._among else None
+
+    def nearest(self, configuration: Configuration) -> int:
+        """The nearest of the rows that the search sees."""
+        return self.curves.nearest(configuration, among=self._among)
 
     def searcher(self, seed: int) -> Searcher:
         """Which proposes the rows in their order."""
@@ -38,9 +58,9 @@ class DrawnTable:
             self.space, self.curves.configurations, seed, resample=self._resample, among=self.rows
         )
 
-    def finder(self, arm: str, searcher: Searcher) -> RowFinder:
+    def finder(self, arm: str, searcher: Searcher) -> TableFinder:
         """What finds the curves of one search's trials under an arm."""
-        self.made = RowFinder(self, arm, searcher)
+        self.made = TableFinder(self, arm, searcher)
         return self.made
 
 
@@ -49,37 +69,3 @@ class _InOrder(TableSearcher):
 
     def _shuffled(self, round_: int) -> list[int]:
         return list(self._rows)
-
-
-class RowFinder:
-    """Finds the curves of one search's trials, and remembers by which rows.
-
-    Attributes:
-        arm: whose curves.
-        found: by trial, the row of the whole table.
-        nearest: how many trials were answered by the nearest of the rows, since none has their configuration.
-    """
-
-    def __init__(self, table: DrawnTable, arm: str, searcher: Searcher) -> None:
-        self._curves = table.curves
-        self.arm = arm
-        self._row = getattr(searcher, "row", None)
-        self._among = sorted(set(table.rows))
-        self.found: dict[int, int] = {}
-        self.nearest = 0
-
-    def __call__(self, job: Job) -> Curve:
-        """The curve of the job's trial."""
-        row = self.found.get(job.trial)
-        if row is None:
-            row = self.found[job.trial] = self._row_of(job)
-        return self._curves.curve(self.arm, row)
-
-    def _row_of(self, job: Job) -> int:
-        if self._row is not None:
-            return int(self._row(job.trial))
-        row = self._curves.row_of(job.configuration, self.arm)
-        if row in self._among:
-            return row
-        self.nearest += 1
-        return self._curves.nearest(job.configuration, among=self._among)

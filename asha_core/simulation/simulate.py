@@ -169,7 +169,8 @@ class _Search:
             if due is None:
                 reason = "complete"
                 break
-            if max(due, self._now) > (last := self._last()):
+            # what came while it decided still counts, even past the deadline, as in the engine
+            if due > (last := max(self._last(), self._now)):
                 self._now = last
                 continue
             self._now, events = slots.pop(self._now)
@@ -207,16 +208,21 @@ class _Search:
 
     def _take_in(self, events: list[Event]) -> None:
         tell, scheduler, counted = self._tell, self._scheduler, self._patience.results is not None
-        best = scheduler.best
+        best, found = scheduler.best, self.found
+        before = len(found.warmed)
         for event in events:
             tell(event)
             if scheduler.best is not best:
                 best = scheduler.best
                 self._note(best)
             elif type(event) is not Report and isinstance(event, Refined | Rejected):
-                self.found.warm_start_seconds += event.seconds
+                found.warm_start_seconds += event.seconds
             elif counted and best is not None and _is_result(event, scheduler):
                 self._results += 1
+        if (
+            len(found.warmed) > before
+        ):  # warm starts that ended at this moment count, as for who reads a journal
+            found.warmed[before:] = [found.warm_start_seconds] * (len(found.warmed) - before)
         if self._timed is not None:
             self._now += self._timed.taken()
 

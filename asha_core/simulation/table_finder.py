@@ -36,34 +36,35 @@ class TableFinder:
     """Finds the curves of one search's trials: by the row that its searcher drew, else by configuration.
 
     Attributes:
+        arm: whose curves.
+        found: by trial, the row that it trains by.
         nearest: how many trials were answered by the nearest row, since the table lacks their configuration.
     """
 
     def __init__(self, curves: Rows, arm: str, searcher: Searcher) -> None:
         self._curves = curves
-        self._arm = arm
+        self.arm = arm
         self._row = getattr(searcher, "row", None)  # a table's own searcher, or one that draws from it
-        self._found: dict[int, Curve] = {}
+        self.found: dict[int, int] = {}
         self.nearest = 0
 
     def __call__(self, job: Job) -> Curve:
         """The curve of the job's trial."""
-        curve = self._found.get(job.trial)
-        if curve is None:
-            curve = self._found[job.trial] = self._curves.curve(self._arm, self.row_of(job))
-        return curve
+        row = self.found.get(job.trial)
+        if row is None:
+            row = self.found[job.trial] = self._row_of(job)
+        return self._curves.curve(self.arm, row)
 
-    def row_of(self, job: Job) -> int:
-        """The row that the job's trial trains by."""
+    def _row_of(self, job: Job) -> int:
         if self._row is not None:
             drawn = int(self._row(job.trial))
             # a scheduler that chooses may have taken another one of the searcher's
             if job.configuration in (
                 self._curves.configurations[drawn],
-                self._curves.curve(self._arm, drawn).refined,
+                self._curves.curve(self.arm, drawn).refined,
             ):
                 return drawn
-        row = self._curves.row_of(job.configuration, self._arm)
+        row = self._curves.row_of(job.configuration, self.arm)
         if row is None:
             self.nearest += 1
             row = self._curves.nearest(job.configuration)

@@ -24,9 +24,10 @@ from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.state import Status, TrialState
 from asha_core.searchers.drawn_rows import drawn_rows
 from asha_core.simulation.curves import Curves
-from asha_core.simulation.drawn_table import DrawnTable, RowFinder
+from asha_core.simulation.drawn_table import DrawnTable
 from asha_core.simulation.faults import Faults
 from asha_core.simulation.simulate import Simulated, simulate
+from asha_core.simulation.table_finder import TableFinder
 from asha_core.simulation.virtual_workers import check_fits
 from asha_core.study.planned_runs import PlannedRun
 
@@ -171,12 +172,13 @@ def simulated_run(run: PlannedRun, table: LoadedTable) -> SimulatedRun:
     return _kept(run.id, found, drawn.made, table.arrays, table.arrays.arms.index(drawn.made.arm))
 
 
-def _kept(id: str, found: Simulated, finder: RowFinder, table: CurveTable, arm: int) -> SimulatedRun:
+def _kept(id: str, found: Simulated, finder: TableFinder, table: CurveTable, arm: int) -> SimulatedRun:
     """What stays of a search."""
     trials, levels = found.scheduler.trials, found.scheduler.levels
     row = np.array([finder.found[trial.id] for trial in trials], dtype=np.int64)
     reached = np.array([trial.resource for trial in trials], dtype=np.int64)
     place = table.place(reached)
+    warmed = arm in table.warmed
     reported = np.arange(len(table.units)) < place[:, None]
     return SimulatedRun(
         id=id,
@@ -192,16 +194,18 @@ def _kept(id: str, found: Simulated, finder: RowFinder, table: CurveTable, arm: 
         by=np.array(found.by, np.int64),
         begun=np.array(found.begun, np.int64),
         row=row,
-        state=np.array([_STATE[_state(trial, levels[-1])] for trial in trials], np.uint8),
+        state=np.array([_STATE[_state(trial, levels[-1], warmed)] for trial in trials], np.uint8),
         reached=reached,
         first=np.array([levels[trial.first] for trial in trials], np.int64),
     )
 
 
-def _state(trial: TrialState, last: int) -> str:
+def _state(trial: TrialState, last: int, warmed: bool) -> str:
     """As a journal's reader has it."""
     if trial.status in (Status.FAILED, Status.REJECTED):
         return trial.status.name.lower()
     if trial.resource == last:
         return "done"
-    return "finished" if trial.finished else "paused" if trial.resource else "running"
+    if trial.resource or trial.finished:
+        return "finished" if trial.finished else "paused"
+    return "running" if trial.refined or not warmed else "warming"

@@ -8,6 +8,7 @@ import pytest
 from asha_core import ASHA, Curves, Float, SearchSpace, simulate
 from asha_core.searchers import make_searcher
 from asha_core.simulation.drawn_table import DrawnTable
+from asha_core.space import Configuration
 
 SPACE = SearchSpace({"x": Float(0, 1)})
 CURVES = Curves.from_arrays(SPACE, [{"x": row / 10} for row in range(10)], [[row] * 9 for row in range(10)])
@@ -50,3 +51,17 @@ def test_a_row_with_this_very_configuration_is_not_the_nearest_but_itself() -> N
     searcher = Listed([{"x": 0.8}, {"x": 0.5}], make_searcher("random", SPACE, 0))
     found = simulate(ASHA(SPACE, max_resource=9, max_trials=2, searcher=searcher), drawn)
     assert found.nearest == 1
+
+
+def test_a_scheduler_that_chooses_among_the_proposals_trains_what_it_chose() -> None:
+    class LastFirst(ASHA):
+        def configure(self, number: int) -> Configuration:
+            return self.searcher.propose(3 - number)
+
+    drawn = DrawnTable(CURVES, [8, 1, 6, 3])
+    found = simulate(LastFirst(SPACE, max_resource=9), drawn)
+    assert drawn.made is not None
+    assert list(drawn.made.found.values()) == [3, 6, 1, 8]
+    assert found.best is not None
+    assert (found.best.trial, found.best.value) == (3, 8)
+    assert found.nearest == 0

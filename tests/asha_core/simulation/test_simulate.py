@@ -162,6 +162,14 @@ def test_warm_starts_come_from_the_table() -> None:
     assert simulate(FullTraining(SPACE, max_resource=1), rejected).scheduler.rejected == 1
 
 
+def test_a_warm_start_takes_its_time_even_if_what_it_made_was_not_recorded() -> None:
+    curves = Curves.from_arrays(
+        SPACE, [{"x": 0.1}, {"x": 0.2}], [[1.0] * 9] * 2, seconds=[[1.0] * 9] * 2, warm_seconds=[[0.5, 0.0]]
+    )
+    found = simulate(FullTraining(SPACE, max_resource=9), curves)
+    assert (found.seconds, found.warm_start_seconds, found.nearest) == (18.5, 0.5, 0)
+
+
 def test_decisions_that_take_time() -> None:
     curves = table([[row] * 3 for row in range(4)])
     found = simulate(FullTraining(SPACE, max_resource=3), curves, workers=2, decision_seconds=0.5)

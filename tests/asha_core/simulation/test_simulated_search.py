@@ -64,6 +64,19 @@ def test_the_library_decides_as_the_engine_does(name, workers):
     assert (outcome.reason, outcome.seconds, outcome.units) == (found.reason, found.seconds, found.units)
 
 
+@pytest.mark.parametrize("budget", [7.0, 16.5])
+def test_decisions_past_the_deadline_end_alike_in_the_library_and_the_engine(budget, tmp_path):
+    curves = table(seconds=False)
+    found = simulate(scheduler(), curves, workers=17, budget=budget, decision_seconds=0.25)
+    result = tune(
+        curves, scheduler(), workers=17, budget=budget, decision_seconds=0.25, results_dir=tmp_path / "here",
+        progress="none",
+    )  # fmt: skip
+    outcome = result.outcome
+    assert (outcome.reason, outcome.seconds, outcome.units) == (found.reason, found.seconds, found.units)
+    assert found.seconds >= budget
+
+
 def _noted(job, told):
     if job is not None:
         told.append(job)

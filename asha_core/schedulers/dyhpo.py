@@ -32,6 +32,7 @@ from asha_core.schedulers.brackets import Bracket
 from asha_core.schedulers.levels import check_levels
 from asha_core.schedulers.state import Status, TrialState
 from asha_core.searchers.base import Searcher
+from asha_core.searchers.listed import Listed
 from asha_core.space import Configuration, SearchSpace
 from asha_core.surrogates import check_installed, load
 
@@ -46,8 +47,9 @@ class DyHPO(Scheduler):
     Args:
         step: units by which a trial is advanced at a time, from ``min_resource`` on.
         initial: configurations that begin before the model decides, in the searcher's order, whatever is
-            reported: the same in all arms of a study.
-        pool: how many configurations that have not begun the model chooses from, the searcher's next.
+            reported: the same in all arms of a study. All start points are among them.
+        pool: how many configurations that have not begun the model chooses from, the searcher's next. Of a
+            searcher that learns it is one: what it would propose later depends on what is reported.
         epochs: of a fit that begins with new weights.
         refine_epochs: of a fit that goes on from the one before.
         from_scratch: how many fits begin with new weights.
@@ -136,7 +138,8 @@ class DyHPO(Scheduler):
         """Whether a new configuration is next, whatever the model says."""
         if not self.may_begin():
             return False
-        if len(self.trials) - self.rejected < self.initial:
+        begun = len(self.trials)
+        if begun - self.rejected < self.initial or begun < self._listed:
             return True
         if self._rehearsed:  # no model: half of the jobs begin a trial, half go on with the best
             return len(self.trials) <= self._promotions
@@ -163,12 +166,17 @@ class DyHPO(Scheduler):
 
     def _fill(self) -> None:
         """As many configurations to choose from as there may be."""
-        size = self.searcher.size
-        while len(self._proposed) < self.pool and (size is None or self._asked < size):
+        size, pool = self.searcher.size, 1 if self.searcher.learns else self.pool
+        while len(self._proposed) < pool and (size is None or self._asked < size):
             configuration = self.searcher.propose(self._asked)
             self._proposed[self._asked] = configuration
             self._modelled.offer(-1 - self._asked, configuration)
             self._asked += 1
+
+    @property
+    def _listed(self) -> int:
+        """How many start points there are."""
+        return self.searcher.given if isinstance(self.searcher, Listed) else 0
 
     @property
     def _modelled(self) -> Any:

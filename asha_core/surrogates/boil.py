@@ -83,7 +83,7 @@ class Boil:
             self._fit = None
 
     def _now(self, dimensions: int) -> Parameters:
-        return self.parameters or Parameters(lx=0.25 * dimensions)
+        return self.parameters or Parameters.usual(dimensions)
 
     def described(self) -> dict[str, float]:
         """What was fitted, by name; empty before it was."""

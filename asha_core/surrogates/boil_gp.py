@@ -39,6 +39,11 @@ class Parameters(NamedTuple):
     midpoint: float = 0.0
     growth: float = 1.0
 
+    @classmethod
+    def usual(cls, dimensions: int) -> Parameters:
+        """What is taken before a fit; there may be no dimensions, where all are held."""
+        return cls(lx=0.25 * max(dimensions, 1))
+
     def packed(self) -> Array:
         """As the optimiser moves them: logarithms but for the midpoint; shape (5,)."""
         return np.array(
@@ -136,9 +141,9 @@ def log_marginal_likelihood(points: Points, packed: Array) -> tuple[float, Array
 
 def fitted(points: Points, start: Parameters) -> Parameters:
     """The parameters of largest marginal likelihood that are found from ``start`` and from the usual ones."""
-    dimensions = points.x.shape[1]
+    usual = Parameters.usual(points.x.shape[1])
     bounds = [
-        (math.log(0.03), math.log(4.0 * dimensions)),
+        (math.log(0.03), math.log(16.0 * usual.lx)),
         (math.log(_LT[0]), math.log(_LT[1])),
         (math.log(NOISE[0]), math.log(NOISE[1])),
         MIDPOINTS,
@@ -153,7 +158,6 @@ def fitted(points: Points, start: Parameters) -> Parameters:
         return -value, -gradient
 
     best, least = start, math.inf
-    usual = Parameters(lx=0.25 * dimensions)
     for begin in dict.fromkeys((start, usual)):
         low, high = np.array(bounds).T
         found = minimize(

@@ -79,7 +79,7 @@ class CurveModel:
         self._scaling: Scaling | None = None
         self._fitted: Any = None
         self._posterior: Any = None
-        self._best: list[float] = []  # by level, standardised; infinite where there is none
+        self._best: list[float] = []  # by level, standardised; infinite where there is no finite one
 
     def __del__(self) -> None:
         if getattr(self, "_fit", None) is not None:
@@ -180,10 +180,15 @@ class CurveModel:
     def _observe(self, trial: int) -> None:
         level = len(self._curves[trial]) - 1
         y = self._target(trial, level)
-        self._best[level] = min(self._best[level], y)
+        self._seen(trial, level)
         with one_thread():
             z = self._fitted.features(self._points([(trial, level)]))
             self._posterior.observe(z, y)
+
+    def _seen(self, trial: int, level: int) -> None:
+        """Where nobody has been but those that failed there is nothing to improve on."""
+        if math.isfinite(self._curves[trial][level]):
+            self._best[level] = min(self._best[level], self._target(trial, level))
 
     def _target(self, trial: int, level: int) -> float:
         assert self._scaling is not None
@@ -298,7 +303,7 @@ class CurveModel:
         self._best = [math.inf] * len(self._levels)
         for trial, curve in self._curves.items():
             for level in range(len(curve)):
-                self._best[level] = min(self._best[level], self._target(trial, level))
+                self._seen(trial, level)
         with one_thread():
             y = torch.tensor([self._target(*row) for row in rows], dtype=torch.float64)
             z = fitted.features(self._points(rows))

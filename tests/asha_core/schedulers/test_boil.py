@@ -12,6 +12,7 @@ import pytest
 from asha_core import (
     BOIL,
     Choice,
+    Constant,
     Curves,
     Float,
     FullTraining,
@@ -161,6 +162,11 @@ def test_constraints_hold_for_all_that_is_proposed():
         {"x": Float(0.0, 1.0), "y": Float(0.0, 1.0)}, constraints=[lambda c: c["x"] + c["y"] < 0.8]
     )
     assert all(space.allows(each) for each in search(BOIL(space, max_resource=3, seed=1)))
+
+
+def test_a_space_in_which_everything_is_held_can_be_searched():
+    scheduler = BOIL({"x": Constant(3)}, max_resource=3, max_trials=8)
+    assert search(scheduler, value=lambda _: 0.5) == [{"x": 3}] * 8
 
 
 @pytest.mark.parametrize("bad", ["nan", "failed", "rejected"])

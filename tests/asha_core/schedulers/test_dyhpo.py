@@ -13,6 +13,7 @@ from asha_core.errors import SettingError
 from asha_core.messages import Failed, Refined, Rejected, Retried, Verdict
 from asha_core.schedulers.dyhpo import DyHPO
 from asha_core.schedulers.state import Status
+from asha_core.searchers.listed import Listed
 from asha_core.searchers.random_search import RandomSearch
 from asha_core.surrogates import background
 from asha_core.testing import SchedulerContract
@@ -144,16 +145,52 @@ def test_the_process_is_left_as_it_was_and_its_threads_make_no_difference():
     assert not torch.are_deterministic_algorithms_enabled()
 
 
-def test_a_searcher_is_asked_for_each_configuration_once_and_in_order():
+@pytest.mark.parametrize(("kind", "ahead"), [(RandomSearch, TINY["pool"]), (Listener, 1)])
+def test_a_searcher_is_asked_for_each_configuration_once_and_in_order(kind, ahead):
     asked_for = []
 
-    class Counting(Listener):
+    class Counting(kind):
         def propose(self, index):
             asked_for.append(index)
             return super().propose(index)
 
-    drive(made(searcher=Counting()), value)
-    assert asked_for == list(range(8 + TINY["pool"]))
+    drive(made(searcher=Counting(SPACE, 0)), value)
+    assert asked_for == list(range(8 + ahead))
+
+
+def test_what_a_searcher_that_learns_proposes_for_a_trial_is_that_trials():
+    searcher = Listener()
+    scheduler = made(searcher=searcher)
+    drive(scheduler, value, 3)
+    assert [trial.configuration for trial in scheduler.trials] == [searcher.propose(i) for i in range(8)]
+
+
+def test_start_points_all_begin_before_the_model_decides():
+    points = [SPACE.from_unit([i / 9] * len(SPACE)) for i in range(8)]
+    scheduler = made(searcher=Listed(points, RandomSearch(SPACE, 0)), max_trials=None)
+    for number in range(8):
+        job = asked(scheduler)
+        assert (job.trial, job.configuration) == (number, points[number])
+        tell(scheduler, job, value(number, job.until))
+    assert scheduler._model.decides
+
+
+def test_where_only_failures_have_been_the_best_of_all_is_improved_on():
+    scheduler = made(max_trials=6)
+    jobs = [asked(scheduler) for _ in range(6)]
+    for job in jobs:
+        tell(scheduler, job, value(job.trial, job.until))
+    job = asked(scheduler)
+    assert job.until == 5
+    scheduler.tell(Failed(job.trial, 0, "no luck"))
+    again = asked(scheduler)
+    model = scheduler._model
+    assert model.decides
+    assert math.isinf(model._best[1])
+    tell(scheduler, again, 0.5)
+    assert math.isfinite(model._best[1])
+    model._condition()
+    assert math.isfinite(model._best[1])
 
 
 def test_it_ends_with_the_searcher():

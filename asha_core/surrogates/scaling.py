@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+_LARGEST = 1e100  # losses beyond are all as bad, or as good: what is made of them stays finite
+
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
@@ -31,11 +33,11 @@ class Scaling:
     @classmethod
     def of(cls, losses: Sequence[float]) -> Scaling:
         """Of some losses, at least one of them finite."""
-        finite = sorted(loss for loss in losses if math.isfinite(loss))
+        finite = sorted(map(_bounded, filter(math.isfinite, losses)))
         quarter = len(finite) // 4
         middle = finite[len(finite) // 2]
         width = finite[-1 - quarter] - finite[quarter] or finite[-1] - finite[0] or 1.0
-        drawn = [math.asinh((loss - middle) / width) for loss in finite]
+        drawn = [math.asinh(_bounded((loss - middle) / width)) for loss in finite]
         drawn += [drawn[-1]] * (len(losses) - len(finite))
         mean = math.fsum(drawn) / len(drawn)
         spread = math.sqrt(math.fsum((each - mean) ** 2 for each in drawn) / len(drawn)) or 1.0
@@ -50,4 +52,10 @@ class Scaling:
         return (self.most - self._drawn(loss)) / (self.most - self.least or 1.0)
 
     def _drawn(self, loss: float) -> float:
-        return math.asinh((loss - self.middle) / self.width) if math.isfinite(loss) else self.most
+        if not math.isfinite(loss):
+            return self.most
+        return math.asinh(_bounded((_bounded(loss) - self.middle) / self.width))
+
+
+def _bounded(number: float) -> float:
+    return min(max(number, -_LARGEST), _LARGEST)

@@ -41,6 +41,17 @@ def test_targets_keep_the_order_and_are_standardised(losses):
     assert scaling.target(min(finite) - 1) < min(targets)
 
 
+@pytest.mark.parametrize(
+    "losses", [[1e308, -1e308, 1.0, 2.0], [1e308] * 3 + [-1e308] * 3, [0.0, 5e-324, 1.0]]
+)
+def test_targets_of_any_finite_losses_are_finite(losses):
+    scaling = Scaling.of(losses)
+    told = [*losses, 1e308, -1e308, math.nan]
+    assert all(math.isfinite(scaling.target(loss)) for loss in told)
+    assert all(math.isfinite(scaling.height(loss)) for loss in told)
+    assert all(math.isfinite(Scaling.of([1.0, 1.0 + 2e-16, 2.0]).target(loss)) for loss in told)
+
+
 def test_one_that_learns_first_does_not_make_all_others_alike():
     losses = [-10.0, -11.0, -12.0, -9.0, -84.0]
     targets = [Scaling.of(losses).target(loss) for loss in losses]

@@ -17,6 +17,8 @@ from typing import Any
 
 _SETTING = threading.Lock()  # whoever reads the number of threads reads nobody's 1 that is put back soon
 
+_LOADING = threading.Lock()
+
 
 def load_torch() -> Any:
     """torch, which is loaded when it is first asked for."""
@@ -26,12 +28,13 @@ def load_torch() -> Any:
 
 
 def load_gpytorch() -> Any:
-    """gpytorch, likewise."""
-    if "gpytorch" not in sys.modules:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # linear_operator uses what torch is about to drop
-            return importlib.import_module("gpytorch")
-    return sys.modules["gpytorch"]
+    """gpytorch, likewise, and whole: a fit of another search may be at it just now."""
+    with _LOADING:
+        if "gpytorch" not in sys.modules:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # linear_operator uses what torch is about to drop
+                importlib.import_module("gpytorch")
+        return importlib.import_module("gpytorch")
 
 
 @contextmanager

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+import threading
+import types
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from asha_core import surrogates
 from asha_core.errors import SettingError
 from asha_core.schedulers import MODEL_BASED, MODEL_FREE, SCHEDULERS
+from asha_core.surrogates import background
 
 CORE = Path(surrogates.__file__).resolve().parents[1]
 LARGE = ("torch", "numpy", "scipy", "gpytorch", "optuna")
@@ -64,3 +67,32 @@ def test_what_is_missing_is_told_with_how_to_have_it(monkeypatch):
 def test_a_model_is_imported_by_its_name(monkeypatch):
     monkeypatch.setitem(surrogates.SURROGATES, "queue", ("collections:deque", ()))
     assert surrogates.load("queue", "a test").__name__ == "deque"
+
+
+def test_a_library_that_another_thread_is_loading_is_waited_for(monkeypatch):
+    begun, may_end = threading.Event(), threading.Event()
+
+    def load(name):
+        if name not in sys.modules:
+            sys.modules[name] = types.ModuleType(name)
+            begun.set()
+            may_end.wait(10)
+            sys.modules[name].models = "all of it"
+        return sys.modules[name]
+
+    monkeypatch.setitem(sys.modules, "gpytorch", None)
+    monkeypatch.delitem(sys.modules, "gpytorch")
+    monkeypatch.setattr(background.importlib, "import_module", load)
+    found = []
+    threads = [
+        threading.Thread(target=lambda: found.append(hasattr(background.load_gpytorch(), "models")))
+        for _ in range(2)
+    ]
+    threads[0].start()
+    begun.wait(10)
+    threads[1].start()
+    threads[1].join(0.05)
+    may_end.set()
+    for thread in threads:
+        thread.join(10)
+    assert found == [True, True]

@@ -31,6 +31,7 @@ MOST_LOG_CONDITION = 15.0  # of the covariance with them, likewise
 _LEAST_VARIANCE = 1e-3  # above the noise, of a point that is added, likewise
 _CHEAPEST = 0.1  # what an evaluation costs at least, in parts of the range of costs, likewise
 _WORST = 0.9  # quantile of losses from which on they are all equally bad
+_LARGEST = 1e100  # losses beyond are as bad, or as good: their differences are finite
 _PLACES = 6  # of what is maximised: beyond them machines differ, and the first of equals is taken
 _GROWTH = 1.25  # the next fit is due when there are so many times as many arrivals
 _NEAR = 32  # candidates that are looked at with every level
@@ -205,13 +206,15 @@ class _CostModel:
 def _points(known: Sequence[Known], most: int) -> Points:
     """All points of the trials: of each its last unit, and the extra ones."""
     finite = np.array([loss for each in known for loss in each.losses if math.isfinite(loss)])
+    finite = np.clip(finite, -_LARGEST, _LARGEST)
     low, high = (float(finite.min()), float(np.quantile(finite, _WORST))) if finite.size else (0.0, 0.0)
     x, t, curves = [], [], []
     for each in known:
         losses = np.array(each.losses, dtype=float)
         bad = ~np.isfinite(losses)
         losses[bad] = high
-        utility = np.clip((high - losses) / (high - low), 0.0, 1.0) if high > low else np.where(bad, 0.0, 1.0)
+        losses = np.clip(losses, low, high)
+        utility = (high - losses) / (high - low) if high > low else np.where(bad, 0.0, 1.0)
         for unit in (*each.extra, len(losses)):
             row = np.zeros(most)
             row[:unit] = utility[:unit]

@@ -7,6 +7,7 @@ import random
 import time
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from asha_core import (
@@ -167,6 +168,15 @@ def test_constraints_hold_for_all_that_is_proposed():
 def test_a_space_in_which_everything_is_held_can_be_searched():
     scheduler = BOIL({"x": Constant(3)}, max_resource=3, max_trials=8)
     assert search(scheduler, value=lambda _: 0.5) == [{"x": 3}] * 8
+
+
+@pytest.mark.parametrize("values", [(1e308, -1e308, 0.5), (0.0, 5e-324, 1e-323)])
+def test_of_any_finite_values_it_makes_finite_numbers(values):
+    scheduler = BOIL({"x": Float(0.0, 1.0)}, max_resource=3)
+    search(scheduler, value=lambda configuration: values[int(3 * configuration["x"])], trials=12)
+    points = model._points(scheduler._known(), 3)
+    assert np.isfinite(points.curves).all()
+    assert np.ptp(points.curves) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("bad", ["nan", "failed", "rejected"])

@@ -38,7 +38,7 @@ def draw(content: dict[str, Any], stem: Path) -> list[Path]:
                 mean = np.mean([np.mean(rows[table], axis=0) for table in names], axis=0)
                 kind = "-" if system.startswith("asha-core") else ":" if system.startswith("Optuna") else "--"
                 axes.plot(
-                    BUDGETS,
+                    BUDGETS[: len(mean)],
                     mean,
                     kind,
                     label=system,

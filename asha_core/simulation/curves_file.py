@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -54,7 +54,7 @@ def read_parts(path: Path) -> dict[str, Any]:
         CurvesError: there is no such file, or it is none of these, or damaged.
     """
     try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+        with path.open("rb") as raw, _archive(raw) as file:
             ours = "format" in file and str(file["format"]) == FORMAT
             found = {name: file[name] for name in file.files} if ours else {}
         parts = _parts(found) if ours else None
@@ -71,6 +71,14 @@ def read_parts(path: Path) -> dict[str, Any]:
             "Curves.from_arrays(...).save(path)"
         )
     return parts
+
+
+def _archive(raw: BinaryIO) -> Any:
+    """The arrays; numpy takes any file that is no archive for a pickle, and says how to load it all the same."""
+    if raw.read(2) != b"PK":
+        raise ValueError("it is no archive of arrays (.npz)")
+    raw.seek(0)
+    return np.load(raw, allow_pickle=False)
 
 
 def _parts(found: Mapping[str, Any]) -> dict[str, Any]:

@@ -124,6 +124,15 @@ def test_no_pickle_is_read(tmp_path: Path) -> None:
             Curves.load(other)
 
 
+def test_what_is_no_archive_is_said_without_advice_to_load_pickles(tmp_path: Path) -> None:
+    path = tmp_path / "c.csv"
+    for content in (b"", b"lr,accuracy\n0.1,0.9\n"):
+        path.write_bytes(content)
+        with pytest.raises(CurvesError, match=r"c.csv is no table of curves.*no archive") as error:
+            Curves.load(path)
+        assert "pickle" not in str(error.value)
+
+
 def test_wrong_shapes_in_a_file_are_said(tmp_path: Path) -> None:
     path = tmp_path / "c.npz"
     table().save(path)

@@ -74,7 +74,7 @@ def read_parts(path: Path) -> dict[str, Any]:
 
 
 def _archive(raw: BinaryIO) -> Any:
-    """The arrays; numpy takes any file that is no archive for a pickle, and says how to load it all the same."""
+    """The arrays; numpy takes any other file for a pickle, and says how to load it all the same."""
     if raw.read(2) != b"PK":
         raise ValueError("it is no archive of arrays (.npz)")
     raw.seek(0)

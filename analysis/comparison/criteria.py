@@ -25,8 +25,9 @@ there are as many already, and of the others, those with which the interval woul
 estimate stayed as it is: n (w / d)^2, w the interval's half towards the threshold, d the way there (of
 ratios, both on the logarithmic scale).
 
-The whole is claimed of a variation if all five hold in at least 75% of its groups; it fails if one fails in
-more than 25% of them. Source: the hypotheses of the project's proposal.
+The whole is claimed of a variation if all hold in at least 75% of its groups; it fails if one fails in more
+than 25% of them. Simulated searches hold no memory: there the other four are judged.
+Source: the hypotheses of the project's proposal.
 """
 
 from __future__ import annotations
@@ -90,6 +91,7 @@ def judge(groups: Sequence[Group], measure: str) -> Criteria:
         for group in groups
         for against in group.against
         for name in CRITERIA
+        if name != "memory" or group.simulated is None
     ]
     arms = dict.fromkeys(verdict.arm for verdict in verdicts)
     return Criteria(tuple(verdicts), tuple(_overall(arm, verdicts) for arm in arms))

@@ -37,6 +37,7 @@ def plot_best_bands(
     of: str = "interquartile mean",
     interval: str = "95% bootstrap band",
     look: Mapping[str, Style] | None = None,
+    clock: str = "wall-clock time",
     title: str = "",
 ) -> None:
     """Best score so far against time: a line and a band a variation.
@@ -49,7 +50,8 @@ def plot_best_bands(
         bands: by variation, (centre, low, high), each (G,), in the metric's unit, or what
             ``interquartile_mean_band`` gives; NaN where there is none yet. Who has none at all is named.
         n: seeds, of all or by variation; by default those of the bands that know it.
-        xlabel: with its unit; by default wall-clock time in the unit that suits the grid.
+        xlabel: with its unit; by default ``clock`` in the unit that suits the grid.
+        clock: what seconds are.
         targets: values of tau, each a dashed line; the last is the main one.
         of, interval: what the line and the band are, as the figure is to say it.
         look: from ``styles``, for the same colours in every figure.
@@ -61,7 +63,7 @@ def plot_best_bands(
     n = sizes(n, bands)
     drawn = {name: centred(f"bands[{name!r}]", band, len(x)) for name, band in bands.items()}
     drawn = {name: band for name, band in drawn.items() if np.isfinite(band[0]).any()}
-    x, xlabel = time_axis(x, xlabel, float(x[-1]) if len(x) else 0.0)
+    x, xlabel = time_axis(x, xlabel, float(x[-1]) if len(x) else 0.0, clock)
     if not drawn:
         by = f" by {x[-1]:.3g} ({xlabel}), where this figure ends" if len(x) else ""
         nothing(axes, f"no search had reported a finite score{by}")

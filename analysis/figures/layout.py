@@ -71,12 +71,12 @@ def ticks_at(axis: Axis, places: Sequence[float] | Floats, texts: Sequence[str])
     axis.set_minor_locator(NullLocator())
 
 
-def time_axis(grid: Floats, xlabel: str | None, end: float) -> tuple[Floats, str]:
-    """``grid`` in the unit of the x axis, and its label: ``xlabel``, else wall-clock time from seconds."""
+def time_axis(grid: Floats, xlabel: str | None, end: float, clock: str) -> tuple[Floats, str]:
+    """``grid`` in the unit of the x axis, and its label: ``xlabel``, else that of ``clock``, from seconds."""
     if xlabel is not None:
         return grid, xlabel
     seconds, name = time_unit(end)
-    return grid / seconds, f"wall-clock time ({name})"
+    return grid / seconds, f"{clock} ({name})"
 
 
 def joined(*parts: str) -> str:

@@ -50,6 +50,7 @@ def plot_kaplan_meier(
     horizon: float | None = None,
     interval: str = "95% log-log band",
     look: Mapping[str, Style] | None = None,
+    clock: str = "wall-clock time",
     title: str = "",
 ) -> None:
     """The share of searches that have not reached the target yet, by time (Kaplan and Meier 1958).
@@ -60,6 +61,7 @@ def plot_kaplan_meier(
             tick. Or what ``kaplan_meier`` gives, which goes on to its last time and has no ticks.
         n: searches, of all or by variation; by default those in ``durations``, or of the curves that know it.
         xlabel: with its unit; by default the times are seconds, shown in the unit that suits them.
+        clock: what seconds are.
         target: what is reached, such as "accuracy 0.93".
         complement: draw the share that has reached it, one minus the above.
         durations: by variation, (n,) the time or censoring time of each search; with it, and where there is
@@ -82,7 +84,7 @@ def plot_kaplan_meier(
         n = counts if len(set(counts.values())) > 1 else next(iter(counts.values()))
     n = sizes(n, curves)
     end = horizon if horizon is not None else max(float(step[0][-1]) for step in steps.values())
-    unit, xlabel = time_axis(np.ones(1), xlabel, end)
+    unit, xlabel = time_axis(np.ones(1), xlabel, end, clock)
     scale, style = float(unit[0]), looks(list(curves), look)
     marked = False
     for name, (t, share, low, high, marks, at) in steps.items():

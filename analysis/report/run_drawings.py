@@ -13,6 +13,7 @@ from analysis.report import captions
 from analysis.report.drawings import Drawing
 from analysis.report.run_figures import (
     by_score,
+    clock_of,
     losses_of,
     plot_best_so_far,
     plot_learning_curves,
@@ -29,7 +30,7 @@ def drawings_of(
 ) -> list[Drawing]:
     """The figures of a report on runs: those on hyper-parameters only of a single one."""
     best = partial(plot_best_so_far, runs=runs, target=target)
-    words = f"Best {runs[0].metric} so far against wall-clock time"
+    words = f"Best {runs[0].metric} so far against {clock_of(runs)}"
     found = [Drawing("best_so_far", best, words, captions.best_so_far(runs, target))]
     for index, (run, label, summary) in enumerate(zip(runs, labels(runs), summaries, strict=True)):
         suffix, of = (f"_{index}", f" of {label}") if len(runs) > 1 else ("", "")

@@ -25,16 +25,22 @@ from asha_core.runtime.terminal.notices import without_best
 from asha_core.runtime.units import counted
 
 
-def seconds_axis(axes: Axes, end: float) -> float:
-    """Label the x axis in the unit that suits ``end`` seconds; returns seconds a unit."""
+def seconds_axis(axes: Axes, end: float, clock: str) -> float:
+    """Label the x axis, of ``clock``, in the unit that suits ``end`` seconds; returns seconds a unit."""
     scale, name = time_unit(end)
-    axes.set_xlabel(f"wall-clock time ({name})")
+    axes.set_xlabel(f"{clock} ({name})")
     axes.set_xlim(0, max(end / scale, 1e-9) * 1.02)
     return scale
 
 
+def clock_of(runs: Sequence[Run]) -> str:
+    """What the seconds of these are."""
+    virtual = all("simulation" in run.manifest for run in runs)
+    return "virtual time" if virtual else "wall-clock time"
+
+
 def plot_best_so_far(axes: Axes, runs: Sequence[Run], target: float | None = None) -> None:
-    """Best validation value so far against wall-clock time, one step curve a run."""
+    """Best validation value so far against time, one step curve a run."""
     curves = {
         name: (run, curve)
         for name, run in zip(labels(runs), runs, strict=True)
@@ -44,7 +50,7 @@ def plot_best_so_far(axes: Axes, runs: Sequence[Run], target: float | None = Non
         reports = sum(len(trial.resources) for run in runs for trial in run.trials.values())
         nothing(axes, without_best(reports))
         return
-    scale = seconds_axis(axes, max(run.end for run in runs))
+    scale = seconds_axis(axes, max(run.end for run in runs), clock_of(runs))
     style = styles(labels(runs), baseline="")
     for name, (run, curve) in curves.items():
         times = np.append(curve.t, run.end) / scale

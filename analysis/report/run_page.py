@@ -12,10 +12,11 @@ from analysis.journals.space import shown
 from analysis.number_formats import better, listed
 from analysis.report.measures import device_hours
 from analysis.report.page import render
+from analysis.report.run_figures import clock_of
 from analysis.report.run_tables import in_words, tables_of
 from analysis.report.run_trials import trial_table
 from asha_core.runtime.observers import value_text
-from asha_core.runtime.units import counted, format_duration
+from asha_core.runtime.units import abridged, counted, format_duration
 
 if TYPE_CHECKING:
     from analysis.report.drawings import Drawing
@@ -92,7 +93,7 @@ def _about(run: Run) -> list[str]:
     about = [
         run.name,
         f"{run.metric}: {better(run.mode)}",
-        f"rungs {'/'.join(map(str, run.levels))} {run.unit}s",
+        f"rungs {'/'.join(abridged([str(level) for level in run.levels]))} {run.unit}s",
         f"simulated in virtual time, {devices}" if simulated else f"on {devices}",
     ]
     limit = manifest["budget"]["seconds"]
@@ -130,7 +131,7 @@ def _numbers(run: Run, summary: dict[str, Any]) -> list[tuple[str, str]]:
     numbers += [
         (str(summary["trials"]), "configurations"),
         (str(summary["units"]), f"{run.unit}s trained"),
-        (format_duration(run.end), "wall-clock"),
+        (format_duration(run.end), clock_of([run])),
         (f"{summary['gpu_hours']:.3g}", device_hours(gpu=run.on_gpu)),
     ]
     if area is not None:
@@ -158,6 +159,7 @@ def best_of(run: Run, summary: Mapping[str, Any]) -> dict[str, Any] | None:
         "unit": run.unit,
         "settings": rows,
         "moved": any(before for _, _, before in rows),
+        "simulated": "simulation" in run.manifest,
         "checkpoint": str(checkpoint.absolute()) if kept else "",
         "code": loading(run) if kept else "",
     }

@@ -203,7 +203,7 @@ def _how_sure(effect: TimeEffect) -> str:
     more, simulated = "", effect.configurations > 0
     if effect.seeds_needed is not None and effect.seeds_needed > (effect.configurations or effect.n):
         of = "recorded configurations" if simulated else "pairs"
-        more = f"; about {effect.seeds_needed} {of} would be needed to see {percent(1 - TIME, 0)}"
+        more = f"; about {effect.seeds_needed:,} {of} would be needed to see {percent(1 - TIME, 0)}"
     elif effect.seeds_needed is None and effect.n >= LEAST_PAIRS and not simulated:
         more = "; in too few pairs did both reach it to tell how many seeds it would take"
     if effect.wilcoxon is None:
@@ -276,14 +276,14 @@ def _cannot(comparison: Comparison) -> Iterable[str]:
         f"This is about {few(tasks)}, at this budget and in this search space: other tasks, schedulers, "
         "budgets and spaces may come out otherwise"
     )
-    if any(against.configurations for group in groups for against in group.against):
-        text += (
-            "; searches were simulated, each over configurations drawn again from those that were recorded: "
-            "more seeds make nothing surer than the recorded configurations are, so intervals and p-values "
-            "of comparisons are over these; those of one arm's scores and times, and bands, are over seeds"
-        )
     if all_simulated(comparison):
-        text += "; and so may a search that trains, on a machine where units take longer or shorter"
+        text += ", and so may a search that trains, on a machine where units take longer or shorter"
     elif not on_gpu(comparison):
         text += "; there was no GPU, so what warm starts cost there in time and memory is not known"
     yield f"{text}."
+    if any(against.configurations for group in groups for against in group.against):
+        yield (
+            "More seeds make simulated searches no surer than the recorded configurations are. So intervals "
+            "and p-values of comparisons are over these configurations; those of one arm's scores and "
+            "times, and bands, are over seeds."
+        )

@@ -71,20 +71,22 @@ def tables_of(comparison: Comparison, group: Group, slug: str) -> list[Table]:
 
 def criteria_table(comparison: Comparison) -> Table:
     """Every criterion on every arm of every group, a row an arm."""
-    criteria = list(dict.fromkeys(each.criterion for each in comparison.criteria.verdicts))
+    judged = {each.criterion for each in comparison.criteria.verdicts}
+    criteria = [name for name in CRITERIA if name in judged]
     rows = [(group.name, other.arm) for group in comparison.groups for other in group.against]
     found = {(each.group, each.arm, each.criterion): each for each in comparison.criteria.verdicts}
 
-    def judged(criterion: str) -> Column[tuple[str, str]]:
+    def of(criterion: str) -> Column[tuple[str, str]]:
         def cell(row: tuple[str, str]) -> str:
-            return " ".join(filter(None, verdict_cell(found[(*row, criterion)])))
+            verdict = found.get((*row, criterion))
+            return NONE if verdict is None else " ".join(filter(None, verdict_cell(verdict)))
 
         return Column(CRITERIA[criterion].title, cell, "l")
 
     columns = [
         Column[tuple[str, str]]("group", lambda row: row[0], "l"),
         Column("arm", lambda row: row[1], "l"),
-        *map(judged, criteria),
+        *map(of, criteria),
     ]
     notes = [f"{each.arm}: {each.verdict}: {each.sentence}" for each in comparison.criteria.overall]
     return tabulate("criteria", "The criteria, group by group", rows, columns, notes, by=lambda row: row[0])

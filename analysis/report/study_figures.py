@@ -15,7 +15,7 @@ from analysis.figures import Effect, Style, styles, tall
 from analysis.number_formats import better
 from analysis.report import captions
 from analysis.report.drawings import Drawing
-from analysis.report.measures import measure_name
+from analysis.report.measures import clock_name, measure_name, untimed
 
 Look = Mapping[str, Style]
 _ROWS = 40  # of a forest plot
@@ -54,6 +54,8 @@ def effects_drawing(comparison: Comparison, look: Look) -> Drawing | None:
         f"target of {primary}."
     )
     draw = partial(figures.plot_effects, rows=rows, look=look)
+    if any(against.configurations for group in comparison.groups for against in group.against):
+        draw.keywords["interval"] = "95% interval over recorded configurations"
     return Drawing("effects", draw, words, caption, (max(size[0], 7.2), size[1]))
 
 
@@ -89,6 +91,8 @@ def _axis(comparison: Comparison, group: Group, measure: str) -> str | None:
     """What an axis of ``measure`` is called; None: seconds, whose unit the figure chooses."""
     if measure == "units":
         return f"{group.unit}s of training, warm starts included"
+    if measure == "seconds" and untimed(group):
+        return "units of virtual time"
     return None if measure == "seconds" else measure_name(comparison, measure)
 
 
@@ -102,6 +106,7 @@ def _bands(comparison: Comparison, group: Group, slug: str, look: Look) -> list[
             bands=arms,
             n={name: band.n for name, band in bands.arms.items()},
             xlabel=_axis(comparison, group, bands.measure),
+            clock=clock_name(comparison),
             ylabel=f"best {group.metric} so far (validation; {better(group.mode)})",
             targets=group.targets or group.later,
             look=look,
@@ -134,6 +139,7 @@ def _kaplan_meier(comparison: Comparison, group: Group, slug: str, look: Look) -
             figures.plot_kaplan_meier,
             curves=curves,
             xlabel=_axis(comparison, group, measure),
+            clock=clock_name(comparison),
             target=f"{group.metric} {target:g}",
             durations={name: each.times for name, each in times.items()},
             horizon=_shown_until(list(times.values())),

@@ -71,7 +71,8 @@ def study_page(
         commands: that made the runs and this report.
         state: what is to be said of a study that is not complete.
     """
-    criteria = {each.criterion: CRITERIA[each.criterion].title for each in comparison.criteria.verdicts}
+    judged = {each.criterion for each in comparison.criteria.verdicts}
+    criteria = {name: each.title for name, each in CRITERIA.items() if name in judged}
     return render(
         "study.html",
         title=comparison.name,
@@ -117,12 +118,13 @@ def _summary(comparison: Comparison) -> dict[str, Any]:
 
 
 def _verdicts(comparison: Comparison, criteria: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """By group and arm: each verdict, and the estimate that it is of."""
+    """By group and arm: each verdict, None if there is none, and the estimate that it is of."""
     found: dict[str, dict[str, Any]] = {}
     for group in comparison.groups:
         for other in group.against:
             by_name = {each.criterion: each for each in comparison.criteria.of(group.name, other.arm)}
-            cells = [(by_name[name], verdict_cell(by_name[name])[1]) for name in criteria]
+            told = [by_name.get(name) for name in criteria]
+            cells = [(each, "" if each is None else verdict_cell(each)[1]) for each in told]
             found.setdefault(group.name, {})[other.arm] = cells
     return found
 

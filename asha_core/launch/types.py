@@ -17,7 +17,7 @@ from asha_core.runtime.storage.records import to_json
 from asha_core.runtime.storage.run_directory import RunDirectory
 from asha_core.runtime.terminal.console import PROGRESS
 from asha_core.runtime.trial_timeouts import Limits
-from asha_core.runtime.units import counted, parse_bytes, parse_duration
+from asha_core.runtime.units import abridged, counted, parse_bytes, parse_duration
 from asha_core.schedulers.base import Scheduler
 from trials.devices import INLINE, Devices
 from trials.spec import TaskSpec
@@ -212,5 +212,5 @@ class Launch:
         scheduler = self.scheduler
         return (
             f"{self.name}: {scheduler.name} {self.warm_start.name}, seed {scheduler.seed}, "
-            f"rungs {'/'.join(map(str, scheduler.levels))}, {where}"
+            f"rungs {'/'.join(abridged([str(level) for level in scheduler.levels]))}, {where}"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from asha_core.errors import SettingError
@@ -56,6 +56,11 @@ def format_duration(seconds: float) -> str:
 def counted(number: int, noun: str) -> str:
     """A number of things: ``"1 epoch"``, ``"1,200 epochs"``."""
     return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def abridged(words: Sequence[str]) -> list[str]:
+    """Of more than eight the first four, "..." and the last three: for lines that are read in passing."""
+    return list(words) if len(words) <= 8 else [*words[:4], "...", *words[-3:]]
 
 
 def as_ranges(numbers: Iterable[int]) -> list[list[int]]:

@@ -20,7 +20,7 @@ from asha_core.runtime.storage.records import event_record, job_record, to_json
 from asha_core.runtime.terminal.encodings import json_for
 from asha_core.runtime.terminal.notices import NewBest, better, notable
 from asha_core.runtime.terminal.streams import in_notebook, is_live_terminal, say
-from asha_core.runtime.units import counted, format_duration
+from asha_core.runtime.units import abridged, counted, format_duration
 
 PROGRESS = ("auto", "rich", "plain", "json", "none")
 _STATUS_SECONDS = 10.0
@@ -117,7 +117,7 @@ class PlainLines(Observer):
         reached = [
             f"{self._unit} {row.level} by {row.reached:,}" for row in scheduler.counts() if row.reached
         ]
-        parts += ["reached " + ", ".join(reached)] if reached else []
+        parts += ["reached " + ", ".join(abridged(reached))] if reached else []
         parts += filter(None, [describe(scheduler.state())])
         if self._virtual and scheduler.failures:
             parts.append(f"{scheduler.failures:,} failed")

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from analysis.cli import main
 from analysis.comparison.building import compare
+from analysis.comparison.criteria import CRITERIA, judge
+from analysis.number_formats import NONE
 from analysis.report import study_page
+from analysis.report.drawings import Drawing
 from analysis.report.measures import measure_name, scale
 from analysis.report.sentences import in_words
+from analysis.report.study_contents import criteria_table
+from analysis.report.study_figures import effects_drawing, look_of, main_drawings
 from analysis.study.loading import load_study
 from tests.asha_core.study.simulated import study, table
 
@@ -70,3 +78,42 @@ def test_the_page_is_written(folder: Path, tmp_path: Path) -> None:
     page = (tmp_path / "report.html").read_text()
     assert "These searches were simulated" in page
     assert "none: simulated, 1 worker" in page
+
+
+def test_memory_is_no_criterion_where_nothing_was_trained(folder: Path) -> None:
+    """None is recorded, so the whole could never hold."""
+    comparison = compare(load_study(folder))
+    told = {each.criterion for each in comparison.criteria.verdicts}
+    assert told == set(CRITERIA) - {"memory"}
+    assert "memory" not in " ".join(criteria_table(comparison).header)
+
+
+def test_the_verdicts_of_a_study_of_which_only_a_part_was_simulated(folder: Path) -> None:
+    comparison = compare(load_study(folder))
+    (simulated,) = comparison.groups
+    trained = replace(simulated, name="trained", simulated=None)
+    groups = (simulated, trained)
+    mixed = replace(comparison, groups=groups, criteria=judge(groups, comparison.measure))
+    assert [row[4] for row in criteria_table(mixed).rows] == [NONE, "not enough data"]
+    cells = study_page._verdicts(mixed, list(CRITERIA))
+    assert cells[simulated.name]["ohgw-1step"][2] == (None, "")
+    assert cells["trained"]["ohgw-1step"][2][0] is not None
+
+
+def test_figures_say_that_time_is_virtual_and_over_what_intervals_are(folder: Path) -> None:
+    comparison = compare(load_study(folder))
+    (group,) = comparison.groups
+    look = look_of(comparison)
+    effects = effects_drawing(comparison, look)
+    assert effects is not None
+    assert "recorded configurations" in shown(effects)
+    for drawing in main_drawings(comparison, group, "group", look)[:2]:
+        assert "virtual time" in shown(drawing)
+        assert "wall-clock" not in shown(drawing)
+
+
+def shown(drawing: Drawing) -> str:
+    """All that is written in a figure."""
+    figure = Figure()
+    drawing.draw(figure.add_subplot())
+    return " ".join(" ".join(text.get_text().split()) for text in figure.findobj(Text))

@@ -9,7 +9,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from asha_core.errors import SettingError
-from asha_core.runtime.units import counted, format_bytes, format_duration, parse_bytes, parse_duration
+from asha_core.runtime.units import (
+    abridged,
+    counted,
+    format_bytes,
+    format_duration,
+    parse_bytes,
+    parse_duration,
+)
 
 quick = settings(max_examples=200, deadline=None)
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -214,6 +221,11 @@ def test_what_is_told_is_read_back_as_nearly_the_same(size):
 @given(st.integers(1, 10**15))
 def test_a_whole_number_of_bytes_is_that_number(size):
     assert parse_bytes(size) == parse_bytes(str(size)) == size
+
+
+def test_of_many_words_the_ends_are_told():
+    assert abridged([*"abcdefgh"]) == [*"abcdefgh"]
+    assert "/".join(abridged([str(level) for level in range(1, 28)])) == "1/2/3/4/.../25/26/27"
 
 
 def test_a_count_has_its_noun():

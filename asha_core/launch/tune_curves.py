@@ -37,7 +37,7 @@ def refuse(executor: object, *, gpus: object, workers_per_gpu: object, warm_star
 
 def refuse_beside(executor: object, beside: Mapping[str, Any]) -> None:
     """Raise ``SettingError`` for what goes with curves alone."""
-    if executor == SIMULATE:
+    if isinstance(executor, str) and executor == SIMULATE:
         raise SettingError("executor is 'simulate', and train is no curves: give Curves.load(path) as train")
     for name, value in beside.items():
         if value is not None:

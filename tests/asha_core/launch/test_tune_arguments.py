@@ -61,6 +61,10 @@ REFUSED: dict[str, tuple[list[Any], str]] = {
     "gpus": ([None, 0, 1, "", "x", "0,", "-1", [], [0.0], [-1], "0,0", [0, 0], *NO_NUMBERS], "gpus is"),
     "workers_per_gpu": ([0, -1, 2.5, "2", 10**400, *NOTHING_LIKE_IT], "workers_per_gpu is"),
     "budget": (TIME, "budget is"),
+    # of curves alone, which ``train`` is not here
+    "workers": ([0, 4, "4", *NOTHING_LIKE_IT], "workers is"),
+    "curves_options": ([3, {"resample": True}, *NOTHING_LIKE_IT], "curves_options is"),
+    "decision_seconds": ([0, "measured", *NOTHING_LIKE_IT], "decision_seconds is"),
     "variation": (NAME, "variation"),
     "warm_start_options": ([3, "x", [], [("eta_h", 1)], *NOTHING_LIKE_IT], ""),
     "metric": ([None, 3, "", *NOTHING_LIKE_IT], "metric is"),

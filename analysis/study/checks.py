@@ -26,6 +26,7 @@ _PLANNED = (  # of asha-run's options, what makes another search
     *("max_trials", "min_resource", "max_resource", "reduction_factor", "gpu_hours"),
 )
 _HARDWARE = ("machine", "cores", "devices", "gpus")
+_FEW_CONFIGURATIONS = 30  # how often intervals hold the truth was measured with 100 and more
 _EARLY = 0.5  # of the median end: a search without a budget that ended before
 _HOLDS = "from there on it counts with what it had, and as not having reached what it had not reached"
 
@@ -160,6 +161,7 @@ def _check_group(result: Checked, group: str, runs: list[Replicate], plan: Plan)
         *_unlike(runs, "targets", lambda each: list(each.targets)),
         *_short(runs),
     ]
+    found += _few_configurations(runs)
     result.problems += (Problem(kind, "", text, group) for kind, text in found)
     result.problems += _early(runs, plan.measure)
     result.problems += (Problem("target", "", text, group) for text in _unreached(runs))
@@ -202,6 +204,17 @@ def _unlike(
 
 def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     return [name for name in {**one, **other} if one.get(name) != other.get(name)]
+
+
+def _few_configurations(runs: Sequence[Replicate]) -> Iterable[Found]:
+    """A simulated group whose intervals would rest on too few configurations to be believed."""
+    simulated = runs[0].manifest.get("simulated")
+    if simulated is not None and simulated["configurations"] < _FEW_CONFIGURATIONS:
+        yield (
+            "few configurations",
+            f"{counted(simulated['configurations'], 'configuration')} recorded: intervals and p-values over "
+            f"so few say next to nothing of others; record {_FEW_CONFIGURATIONS} or more, rather hundreds",
+        )
 
 
 def _short(runs: Sequence[Replicate]) -> Iterable[Found]:

@@ -27,6 +27,7 @@ KINDS = {
     "no baseline": "nothing to compare with",
     "unpaired": "seeds without a partner",
     "few seeds": "one pair: nothing can be tested",
+    "few configurations": "simulated over too few configurations to say anything of others",
 }
 UNUSED = ("missing", "failed", "unfinished", "damaged", "mislabelled", "duplicate", "unplanned", "metric")
 

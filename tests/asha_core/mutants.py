@@ -315,7 +315,7 @@ MUTANTS = {
         ("earlier.t = max(t, earlier.t)", "earlier.t = t", "time does not go back"),
         ('held = record["held"]', 'record["held"]', "each session holds its own devices"),
         ("enumerate(records, start=2)", "enumerate(records, start=1)", "lines count from 1, the header's"),
-        ("earlier.reason, earlier.in_between = None,", "_, earlier.in_between = None,", "what goes on has not ended"),
+        ("earlier.reason, earlier.in_between =", "_, earlier.in_between =", "what goes on has not ended"),
         ("earlier.running[job.trial] = job\n", "pass\n", "what was handed out runs"),
         ("earlier.history.append((earlier.t, job))", "pass", "jobs are in the history"),
         ("earlier.history.append((earlier.t, event))", "pass", "events are in the history"),

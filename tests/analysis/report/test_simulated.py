@@ -48,6 +48,12 @@ def test_words_have_the_table_its_size_and_that_time_is_virtual(folder: Path) ->
     assert group.against[0].gain.value > 0
 
 
+def test_few_configurations_are_said_to_be_few(folder: Path) -> None:
+    told = [str(problem) for problem in load_study(folder).problems if problem.kind == "few configurations"]
+    assert len(told) == 1
+    assert "12 configurations recorded" in told[0]
+
+
 def test_a_table_without_seconds_has_no_unit_of_time(tmp_path: Path) -> None:
     table(tmp_path / "curves.npz", seconds=None, warm_seconds=None)
     study(tmp_path, schedulers=["asha"])

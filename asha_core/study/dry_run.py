@@ -124,14 +124,17 @@ def dry_run_text(study: Study, costs: Sequence[ArmCost], *, gpu: bool) -> str:
         gpu: whether it would run on GPUs; else its hours are those of worker processes.
     """
     device = "GPU" if gpu else "worker"
-    header = ("arm", "seeds", "runs", *_STATES, "units a run", f"{device}-hours a run", "hours left")
+    simulated = sum(bool(cost.arm.runs[0].table) for cost in costs)
+    header = ("arm", "seeds", "runs", *_STATES, "units a run")
+    if any(cost.hours is not None or not cost.arm.runs[0].table for cost in costs):
+        header += (f"{device}-hours a run", "hours left")
     numbers = dry_run_numbers(study, costs)
     groups = len({run.group for cost in costs for run in cost.arm.runs})
     lines = [
         f"study {study.name}: {counted(numbers['runs'], 'run')}, {counted(len(costs), 'arm')} in "
         f"{counted(groups, 'group')}, {numbers['done']} done",
         "",
-        _left_aligned(header, [_row(cost) for cost in costs]),
+        _left_aligned(header, [_row(cost)[: len(header)] for cost in costs]),
         "",
     ]
     lines += [
@@ -152,11 +155,21 @@ def dry_run_text(study: Study, costs: Sequence[ArmCost], *, gpu: bool) -> str:
         (True, "their budget is wall-clock, and on how many devices a run trains is not known before"),
         (False, "no budget in time"),
     ):
-        if number := sum(cost.left > 0 and cost.hours is None and cost.timed is timed for cost in costs):
+        if number := sum(_unknown(cost) and cost.timed is timed for cost in costs):
             lines.append(f"the hours of {counted(number, 'arm')} are not known: {why}; no run is done yet")
+    if simulated:
+        lines.append(
+            f"{counted(simulated, 'arm')} of {len(costs)} simulated over recorded curves: they take no device "
+            "and some hundredths of a second a run"
+        )
     if any(cost.early for cost in costs):
         lines.append("stop-at and patience may end runs before: what they save is not in these numbers")
     return "\n".join(lines)
+
+
+def _unknown(cost: ArmCost) -> bool:
+    """Whether an arm has runs left that take a device for nobody knows how long."""
+    return cost.left > 0 and cost.hours is None and not cost.arm.runs[0].table
 
 
 def _row(cost: ArmCost) -> list[str]:

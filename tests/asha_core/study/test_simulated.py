@@ -203,6 +203,9 @@ def test_an_experiment_may_have_curves_beside_others_with_tasks(tmp_path: Path) 
 
 
 def test_a_dry_run_says_what_was_taken(tmp_path: Path) -> None:
+    told = study(tmp_path, "--dry-run").stdout
+    assert "arms of 4 simulated over recorded curves" in " ".join(told.split())
+    assert "hours" not in told
     study(tmp_path)
     told = json.loads(study(tmp_path, "--dry-run", "--json").stdout)
     hours = [each.ends["gpu_hours"] for each in load_study(tmp_path / "study").replicates]

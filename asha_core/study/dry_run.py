@@ -159,8 +159,8 @@ def dry_run_text(study: Study, costs: Sequence[ArmCost], *, gpu: bool) -> str:
             lines.append(f"the hours of {counted(number, 'arm')} are not known: {why}; no run is done yet")
     if simulated:
         lines.append(
-            f"{counted(simulated, 'arm')} of {len(costs)} simulated over recorded curves: they take no device "
-            "and some hundredths of a second a run"
+            f"{counted(simulated, 'arm')} of {len(costs)} simulated over recorded curves: they take no "
+            "device, and some hundredths of a second a run"
         )
     if any(cost.early for cost in costs):
         lines.append("stop-at and patience may end runs before: what they save is not in these numbers")

@@ -63,10 +63,12 @@ class Beside:
     def __init__(self, compute: Callable[[Callable[[], bool]], Any]) -> None:
         self._compute = compute
         self._dropped = threading.Event()
+        # waited for in place of the thread: Ctrl-C in ``Thread.join`` makes Python 3.11 take a thread that
+        # runs for one that has ended, and end under it
+        self._ended = threading.Event()
         self._found: Any = None
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="surrogate-fit")
-        self._thread.start()
+        threading.Thread(target=self._run, name="surrogate-fit").start()
 
     def _run(self) -> None:
         try:
@@ -81,6 +83,8 @@ class Beside:
             self._found = self._compute(self._unwanted)
         except BaseException as error:  # raised where it is waited for
             self._error = error
+        finally:
+            self._ended.set()
 
     def _unwanted(self) -> bool:
         return self._dropped.is_set() or not threading.main_thread().is_alive()
@@ -88,11 +92,11 @@ class Beside:
     @property
     def ready(self) -> bool:
         """Whether ``result`` would not wait."""
-        return not self._thread.is_alive()
+        return self._ended.is_set()
 
     def result(self) -> Any:
         """What the function found, or what it raised."""
-        self._thread.join()
+        self._ended.wait()
         if self._error is not None:
             raise self._error
         return self._found

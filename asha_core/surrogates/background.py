@@ -53,6 +53,18 @@ def one_thread() -> Iterator[None]:
                 torch.set_num_threads(before)
 
 
+def take_one_thread() -> None:
+    """What the thread that calls this computes by torch from now on, it computes alone."""
+    torch = load_torch()
+    with _SETTING:
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        # for threads that begin later it is as before; a thread of its own, for this one stays at 1
+        other = threading.Thread(target=torch.set_num_threads, args=(before,))
+        other.start()
+        other.join()
+
+
 class Beside:
     """A function that runs in a thread of its own, in which torch takes one thread.
 
@@ -72,14 +84,7 @@ class Beside:
 
     def _run(self) -> None:
         try:
-            torch = load_torch()
-            with _SETTING:
-                before = torch.get_num_threads()
-                torch.set_num_threads(1)
-                # for threads that begin later it is as before; a thread of its own, for this one stays at 1
-                other = threading.Thread(target=torch.set_num_threads, args=(before,))
-                other.start()
-                other.join()
+            take_one_thread()
             self._found = self._compute(self._unwanted)
         except BaseException as error:  # raised where it is waited for
             self._error = error

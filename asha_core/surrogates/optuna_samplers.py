@@ -32,6 +32,7 @@ from optuna.samplers import BaseSampler, GPSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from asha_core.space import Choice, Configuration, Constant, Dimension, Float, Int, SearchSpace
+from asha_core.surrogates.background import take_one_thread
 
 Observed = Sequence[tuple[Configuration, float]]
 Answer = Callable[[], Configuration | None]
@@ -199,7 +200,7 @@ class GPModel(OptunaModel):
 
     def __init__(self, space: SearchSpace) -> None:
         super().__init__(space)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="gp")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="gp", initializer=take_one_thread)
         self._last: Future[Configuration | None] | None = None
 
     def ask(self, observed: Observed, pending: Sequence[Configuration], seed: int) -> Answer:

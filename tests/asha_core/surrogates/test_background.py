@@ -63,11 +63,13 @@ def test_the_gaussian_process_computes_in_one_thread_of_torchs(monkeypatch):
 
     from asha_core.surrogates.optuna_samplers import GPModel
 
+    space = SearchSpace({"x": Float(0.0, 1.0)})
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     monkeypatch.setattr(GPModel, "_answer", lambda *_: torch.get_num_threads())
     try:
-        assert GPModel(SearchSpace({"x": Float(0.0, 1.0)})).ask([], [], 0)() == 1
+        observed = [(space.from_unit([0.5]), 0.0)]
+        assert GPModel(space).ask(observed, [], 0)() == 1
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)

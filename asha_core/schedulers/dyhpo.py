@@ -1,10 +1,14 @@
 """DyHPO: one trial is advanced by one unit at a time, the one that promises most.
 
-Candidates are all paused trials, each at its next unit, and configurations that have not begun, at their
-first. A Gaussian process with a deep kernel predicts what each would report there, from the
-configuration, the unit and the curve so far. The one with the largest expected improvement goes on, over
-the best loss seen at the same unit (where there is none yet: over the best of all). Nobody is stopped: a
-trial that does not promise much just waits.
+Candidates are all paused trials and configurations that have not begun. A Gaussian process predicts what
+each would report, and the one with the largest expected improvement goes on. Nobody is stopped: a trial
+that does not promise much just waits.
+
+With ``kernel="deep"`` it is the paper's: a deep kernel of configuration, unit and the curve so far predicts
+each at its next unit (a new one at its first), and improvement is over the best loss seen at that unit
+(where there is none yet: over the best of all). By default (``kernel="ahead"``) it is not: a process with a
+few parameters predicts each at the last unit, improvement is over the best of all, and the first ``scouts``
+configurations are trained to a third of ``max_resource`` before. Why: ``docs/decisions/0039-surrogates.md``.
 
 Source: Wistuba, Kadra and Grabocka 2022, arXiv:2202.09774, algorithm 1; the model in
 ``asha_core/surrogates/deep_kernel.py``.
@@ -15,8 +19,7 @@ takes values as they are; counts units from 0 in what is fitted and from 1 in wh
 with one configuration; and fits after each unit, while nothing trains. Here losses are scaled, units are
 counted alike, a failed trial has the worst loss and is over, several trials may run at once (what they
 will report is fantasised), and fits run beside the training. There a fit takes 1000 epochs at a learning
-rate of .001 for the first ten, and 50 later; ours are fewer and shorter, with a rate of .01
-(``docs/decisions/0039-surrogates.md``).
+rate of .001 for the first ten, and 50 later.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from collections.abc import Mapping
 from heapq import heappop, heappush
 from typing import Any, Self
 
-from asha_core.arguments import integer, number
+from asha_core.arguments import integer, number, one_of
 from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.brackets import Bracket
 from asha_core.schedulers.levels import check_levels
@@ -48,11 +51,14 @@ class DyHPO(Scheduler):
         step: units by which a trial is advanced at a time, from ``min_resource`` on.
         initial: configurations that begin before the model decides, in the searcher's order, whatever is
             reported: the same in all arms of a study. All start points are among them.
+        scouts: how many of these are trained to a third of ``max_resource`` unasked, so that the model knows
+            curves of more than one kind; only with ``kernel="ahead"``.
+        kernel: ``ahead`` or ``deep``; see the module.
         pool: how many configurations that have not begun the model chooses from, the searcher's next. Of a
             searcher that learns it is one: what it would propose later depends on what is reported.
-        epochs: of a fit that begins with new weights.
+        epochs: of a fit that begins with new parameters (of a deep kernel: new weights).
         refine_epochs: of a fit that goes on from the one before.
-        from_scratch: how many fits begin with new weights.
+        from_scratch: how many fits begin so.
         refit: a fit is begun after so many more observations, as a share of those there are.
         fitted: the most observations that are fitted: whole curves of the best trials and the last losses of
             others; the time of a fit grows with its cube.
@@ -74,17 +80,21 @@ class DyHPO(Scheduler):
         *,
         step: int = 1,
         initial: int = 10,
+        scouts: int = 6,
+        kernel: str = "ahead",
         pool: int = 1000,
-        epochs: int = 100,
-        refine_epochs: int = 30,
-        from_scratch: int = 1000,
-        refit: float = 0.1,
+        epochs: int = 80,
+        refine_epochs: int = 40,
+        from_scratch: int = 1,
+        refit: float = 0.2,
         fitted: int = 500,
-        learning_rate: float = 0.01,
+        learning_rate: float = 0.1,
         **others: Any,
     ) -> None:
         self.step = integer("step", step, 1)
         self.initial = integer("initial", initial, 2)
+        self.kernel = one_of("kernel", kernel, ("ahead", "deep"))
+        self.scouts = integer("scouts", scouts, 0)
         self.pool = integer("pool", pool, 1)
         self.fit_settings = {
             "epochs": integer("epochs", epochs, 1),
@@ -117,6 +127,9 @@ class DyHPO(Scheduler):
 
     def promotable(self) -> TrialState | None:
         """The paused trial that promises most; None: a new configuration promises more."""
+        scout = self._scout()
+        if scout is not None:
+            return scout
         best = self._best_paused()
         if best is None or self._begins_unasked():
             return None
@@ -124,6 +137,15 @@ class DyHPO(Scheduler):
             return self.trials[best]
         key = self._decision()
         return self.trials[key] if key is not None and key >= 0 else None
+
+    def _scout(self) -> TrialState | None:
+        """Who goes on whatever the model says."""
+        if self._rehearsed or self.kernel == "deep" or self._begins_initial():
+            return None
+        for trial in self.trials[: min(self.scouts, self.initial)]:
+            if trial.status == Status.PAUSED and 3 * self.levels[trial.rung] < self.levels[-1]:
+                return trial
+        return None
 
     def _best_paused(self) -> int | None:
         """The paused trial with the least loss."""
@@ -134,12 +156,16 @@ class DyHPO(Scheduler):
             heappop(self._candidates)
         return None
 
+    def _begins_initial(self) -> bool:
+        """Whether one of the initial design is next."""
+        begun = len(self.trials)
+        return self.may_begin() and (begun - self.rejected < self.initial or begun < self._listed)
+
     def _begins_unasked(self) -> bool:
         """Whether a new configuration is next, whatever the model says."""
         if not self.may_begin():
             return False
-        begun = len(self.trials)
-        if begun - self.rejected < self.initial or begun < self._listed:
+        if self._begins_initial():
             return True
         if self._rehearsed:  # no model: half of the jobs begin a trial, half go on with the best
             return len(self.trials) <= self._promotions
@@ -196,6 +222,7 @@ class DyHPO(Scheduler):
                     cap=settings["fitted"],
                     patience=len(self.levels) + len(self.levels) // 5,
                     learning_rate=settings["learning_rate"],
+                    looks_ahead=self.kernel == "ahead",
                 ),
             )
         return self._model
@@ -256,7 +283,8 @@ class DyHPO(Scheduler):
 
     def describe(self) -> dict[str, Any]:
         """The resolved settings, JSON-able, for a run's manifest."""
-        own = {"step": self.step, "initial": self.initial, "pool": self.pool, **self.fit_settings}
+        own = {"step": self.step, "initial": self.initial, "scouts": self.scouts, "kernel": self.kernel}
+        own |= {"pool": self.pool, **self.fit_settings}
         return {**super().describe(), **own}
 
     def state(self) -> dict[str, int | float]:

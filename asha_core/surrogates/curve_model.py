@@ -36,6 +36,8 @@ class FitSettings:
         cap: the most observations that are fitted and conditioned on when a fit is taken up.
         patience: observations without a better loss after which a fit begins with new weights again.
         learning_rate: Adam's.
+        looks_ahead: whether candidates are judged by what they would report at the last level, by a Gaussian
+            process on configuration and unit; else at their next level, by the deep kernel.
     """
 
     first_fit: int
@@ -46,6 +48,12 @@ class FitSettings:
     cap: int
     patience: int
     learning_rate: float
+    looks_ahead: bool = False
+
+    @property
+    def module(self) -> str:
+        """Where the model is."""
+        return "asha_core.surrogates." + ("curve_gp" if self.looks_ahead else "deep_kernel")
 
 
 class CurveModel:
@@ -110,10 +118,14 @@ class CurveModel:
         self._number(trial, configuration)
         if key is not None:
             self._new.pop(key, None)
-            if self._posterior is not None:
-                self._posterior.start(key, trial)
-        elif self._posterior is not None:
-            self._put([trial])
+        if self._posterior is None:
+            return
+        if key is not None and not self._settings.looks_ahead:
+            self._posterior.start(key, trial)  # where it was judged is where it goes
+            return
+        if key is not None:
+            self._posterior.drop(key)
+        self._put([trial])
 
     def gone(self, trial: int) -> None:
         """Nothing will be heard of a trial on its way."""
@@ -165,7 +177,8 @@ class CurveModel:
     def choose(self, *, new: bool) -> int | None:
         """The key of the candidate to train next, by the largest expected improvement; None: there is none.
 
-        Improvement is over the best loss at the same level, or over the best of all where there is none yet.
+        Improvement is over the best loss at the same level, or over the best of all where there is none yet;
+        over the best of all, if the model looks ahead.
 
         Args:
             new: whether new configurations may begin.
@@ -173,7 +186,8 @@ class CurveModel:
         with one_thread():
             torch = load_torch()
             overall = min(self._best)
-            best = [overall if math.isinf(value) else value for value in self._best]
+            ahead = self._settings.looks_ahead
+            best = [overall if ahead or math.isinf(value) else value for value in self._best]
             found: int | None = self._posterior.choose(torch.tensor(best, dtype=torch.float64), new=new)
         return found
 
@@ -196,15 +210,16 @@ class CurveModel:
 
     def _put(self, keys: Sequence[int]) -> None:
         """Columns for candidates and for what is being trained."""
-        kinds, levels = [], []
+        kinds, levels, last = [], [], len(self._levels) - 1
+        ahead = self._settings.looks_ahead
         posterior = importlib.import_module("asha_core.surrogates.posterior")
         for key in keys:
             if key < 0:
-                kind, level = posterior.NEW, 0
+                kind, level = posterior.NEW, last if ahead else 0
             elif key in self._pending:
                 kind, level = posterior.PENDING, self._pending[key]
             else:
-                kind, level = posterior.PAUSED, self._paused[key]
+                kind, level = posterior.PAUSED, last if ahead else self._paused[key]
             kinds.append(kind)
             levels.append(level)
         with one_thread():
@@ -227,7 +242,8 @@ class CurveModel:
                 heights[key] = [scaling.height(loss) for loss in self._curves.get(key, ())]
             x.append(self._new[key] if key < 0 else self._known[key][1])
             units.append([self._levels[level] / self._levels[-1]])
-            curves.append(heights[key][:level] + [0.0] * (width - level))
+            before = heights[key][:level]
+            curves.append(before + [0.0] * (width - len(before)))
         return x, units, curves
 
     # -- fits ----------------------------------------------------------------------------------
@@ -273,9 +289,9 @@ class CurveModel:
         numbers, targets = self._numbers(rows, scaling), [scaling.target(loss) for loss in losses]
 
         def compute(unwanted: Any) -> Any:
-            torch, kernel = load_torch(), importlib.import_module("asha_core.surrogates.deep_kernel")
-            return kernel.fit(
-                kernel.points(*numbers),
+            torch, network = load_torch(), importlib.import_module("asha_core.surrogates.deep_kernel")
+            return importlib.import_module(settings.module).fit(
+                network.points(*numbers),
                 torch.tensor(targets, dtype=torch.float64),
                 start,
                 epochs=settings.epochs if fresh else settings.refine_epochs,

@@ -231,3 +231,39 @@ def test_without_its_library_it_says_how_to_have_it(monkeypatch):
         SettingError, match=r"^scheduler dyhpo needs gpytorch, .*: pip install 'asha-core\[bo\]'"
     ):
         made()
+
+
+def test_scouts_are_trained_to_a_third_before_the_model_decides():
+    """Without them a search knows only the kind of curve that begins best (LCBench's fabert)."""
+    scheduler = made(max_resource=27, step=1, initial=4, scouts=2, max_trials=None)
+    steps = []
+    for _ in range(20):
+        job = asked(scheduler)
+        steps.append((job.trial, job.until))
+        tell(scheduler, job, value(job.trial, job.until))
+    assert steps == [(i, 1) for i in range(4)] + [(i, unit) for i in range(2) for unit in range(2, 10)]
+
+
+def test_who_would_end_best_goes_on_though_others_began_better():
+    """Curves that cross: the best after one unit are the worst at the end."""
+
+    def crossing(configuration, unit):
+        x = SPACE.to_unit(configuration)[0]
+        return (1 - x) * 0.3 + x * unit / 27
+
+    scheduler = DyHPO(SPACE, max_resource=27, pool=100, seed=1)
+    for _ in range(130):
+        job = asked(scheduler)
+        tell(scheduler, job, crossing(job.configuration, job.until))
+    longest = max(scheduler.trials[10:], key=lambda trial: trial.resource)
+    assert SPACE.to_unit(longest.configuration)[0] > 0.8
+    assert longest.resource > 9
+
+
+def test_the_papers_kernel_judges_each_at_its_next_unit():
+    scheduler = made(kernel="deep")
+    steps = drive(scheduler, value)
+    assert len(set(steps)) == 8 * 4
+    assert scheduler.describe()["kernel"] == "deep"
+    with pytest.raises(SettingError, match="kernel"):
+        made(kernel="dep")

@@ -77,7 +77,7 @@ SYNE_TUNE = {
     "Syne Tune DyHPO": "DyHPO",
 }
 SAME = ("RandomSearch", "ASHA", "Hyperband")  # those of Syne Tune that are told which configurations to try
-SLOW = {"asha-core dyhpo": 1, "asha-core boil": 3, "Syne Tune DyHPO": 1}  # searches a table
+SLOW = {"asha-core dyhpo": 2, "asha-core boil": 3, "Syne Tune DyHPO": 1}  # searches a table
 ANYWHERE = ("asha-core random", "asha-core asha", "asha-core sync-hyperband", *MODELS)
 FEW = ("Fashion-MNIST", "helena", "jasmine", "sylvine", "vehicle", "volkert")  # tables that they get
 

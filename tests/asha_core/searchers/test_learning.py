@@ -213,3 +213,18 @@ def test_a_rehearsal_neither_asks_nor_tells_the_searcher_of_the_search(name):
     assert scheduler.searcher is searcher
     twin = scheduler.rehearsal(9, RandomSearch(SPACE, 0))
     assert twin.searcher is not searcher
+
+
+@pytest.mark.parametrize("chooses", [False, True])
+def test_what_a_trial_began_as_is_recalled_by_whoever_had_chosen_it(chooses):
+    class Chooser(ASHA):
+        learns = chooses
+
+    class Rememberer(Learner):
+        def recall(self, index, configuration):
+            self.heard.append((index, configuration))
+
+    scheduler = Chooser(SPACE, searcher=Rememberer())
+    began_as = SPACE.from_unit([0.5, 0.5])
+    scheduler.recall(0, began_as, 1)
+    assert scheduler.searcher.heard == ([] if chooses else [(0, began_as)])

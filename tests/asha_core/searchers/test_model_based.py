@@ -334,7 +334,7 @@ def test_a_resumed_search_asks_the_model_for_nothing_that_the_journal_has(kind):
         for what in history:
             if isinstance(what, Job):
                 if what.trial == len(scheduler.trials):
-                    scheduler.searcher.recall(what.trial, what.configuration)
+                    scheduler.recall(what.trial, what.configuration, what.until)
                 assert scheduler.ask() == what
             else:
                 scheduler.tell(what)

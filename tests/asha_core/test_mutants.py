@@ -39,9 +39,7 @@ CASES = {
     **{f"schedulers.{name}": of_schedulers(name) for name in SCHEDULERS},
     "runtime.replay": ["runtime/test_resume_laws.py"],
 }
-FAST = tuple(
-    f"schedulers.{name}" for name in ("levels", "brackets", "asha", "pasha", "full")
-)  # others: seconds each
+FAST = tuple(f"schedulers.{name}" for name in ("levels", "asha", "full"))  # others: seconds each
 HELPERS = (
     "__init__.py",
     "schedulers/__init__.py",

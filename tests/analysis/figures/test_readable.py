@@ -67,7 +67,13 @@ CASES = {"13-page": (THIRTEEN, PAGE), "1-column": (ONE, COLUMN), "13-column": (T
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("names", "size"), CASES.values(), ids=CASES)
+@pytest.mark.parametrize(
+    ("names", "size"),
+    [
+        pytest.param(*case, id=name, marks=[] if name == "13-column" else [pytest.mark.slow])
+        for name, case in CASES.items()
+    ],
+)
 @pytest.mark.parametrize("name", BY_NAME)
 def test_no_text_lies_on_another_or_leaves_the_figure(
     name: str, names: list[str], size: tuple[float, float], monkeypatch: pytest.MonkeyPatch

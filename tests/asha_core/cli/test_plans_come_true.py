@@ -96,7 +96,13 @@ def test_the_plan_of_a_synchronous_search_is_what_it_does(name: str, search: Any
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", sorted({*MODEL_FREE} - {*SYNCHRONOUS, "pasha"}))
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name == "asha" else pytest.param(name, marks=pytest.mark.slow)
+        for name in sorted({*MODEL_FREE} - {*SYNCHRONOUS, "pasha"})
+    ],
+)
 @settings(max_examples=15, deadline=None, derandomize=True)
 @given(searches())
 def test_the_plan_of_an_asynchronous_search_is_the_mean_of_what_it_does(name: str, search: Any) -> None:

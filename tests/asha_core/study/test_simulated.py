@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from analysis.journals.replicate import time_to_target
-from analysis.study.loading import load_study
+from analysis.study.loading import Study, load_study
+from analysis.study.problems import Problem
 from analysis.study.simulated_runs import FILE, read_simulated
 from analysis.study.tidy import load
 from asha_core import ASHA, Curves, SettingError, simulate
@@ -22,6 +23,11 @@ from tests.asha_core.study.simulated import study, table
 ROWS = 12
 
 
+def problems_of(read: Study) -> list[Problem]:
+    """But for that the table of these tests is a small one."""
+    return [problem for problem in read.problems if problem.kind != "few configurations"]
+
+
 def test_a_study_over_a_table_is_one_file_and_reads_like_any_other(tmp_path: Path) -> None:
     done = study(tmp_path)
     assert done.returncode == 0, done.stderr
@@ -30,7 +36,7 @@ def test_a_study_over_a_table_is_one_file_and_reads_like_any_other(tmp_path: Pat
         *("study.json", "study.lock", "curves", FILE)
     }
     read = load_study(tmp_path / "study")
-    assert read.problems == []
+    assert problems_of(read) == []
     assert read.groups == ["curves, asha", "curves, random"]
     assert read.arms("curves, asha") == ["baseline", "ohgw-1step"]
     assert [base.seed for base, _ in read.pairs("curves, asha", "ohgw-1step")] == [0, 1, 2]
@@ -128,7 +134,7 @@ def test_runs_that_are_missing_are_told_of_together(tmp_path: Path, monkeypatch:
     study(tmp_path)
     file = tmp_path / "study" / FILE
     file.write_bytes(file.read_bytes()[:-1])
-    problems = load_study(tmp_path / "study").problems
+    problems = problems_of(load_study(tmp_path / "study"))
     assert {problem.kind for problem in problems} == {"missing"}
     assert all("not simulated yet" in problem.sentence for problem in problems)
 
@@ -265,11 +271,11 @@ def test_a_search_that_fails_ends_no_other_and_is_tried_again(
         patch.setattr(simulated_search, "simulate", fails)
         done = study(tmp_path)
     assert done.returncode == 1
-    problems = load_study(tmp_path / "study").problems
+    problems = problems_of(load_study(tmp_path / "study"))
     assert {problem.kind for problem in problems} == {"failed"}
     assert "an error ended it: it cannot go on" in problems[0].sentence
     assert study(tmp_path).returncode == 0
-    assert not load_study(tmp_path / "study").problems
+    assert not problems_of(load_study(tmp_path / "study"))
 
 
 def test_best_of_finds_the_best_of_simulated_arms(tmp_path: Path) -> None:

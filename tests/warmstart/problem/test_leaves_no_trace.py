@@ -196,8 +196,11 @@ def identical(a: Any, b: Any) -> bool:
 @pytest.mark.parametrize(
     "kind",
     [
-        *(Cnn, Adam, FromDataset, FromCounting, DrawsItsSplit),
-        *(pytest.param(kind, marks=pytest.mark.slow) for kind in (Mlp, HeavyBall, Restless)),
+        *(Cnn, FromDataset, DrawsItsSplit),
+        *(
+            pytest.param(kind, marks=pytest.mark.slow)
+            for kind in (Mlp, HeavyBall, Restless, Adam, FromCounting)
+        ),
     ],
 )
 def test_a_trial_is_bitwise_the_one_without_a_warm_start(kind: type[TorchTask], tmp_path: Path) -> None:

@@ -215,13 +215,16 @@ def limits(content: dict[str, Any]) -> str:
 
 def markdown(content: dict[str, Any]) -> dict[str, str]:
     """The page's tables, by name."""
-    loop = ["| form | workers | trials | units a second | us a unit |", "|---|---|---|---|---|"]
+    loop = [
+        "| form | scheduler | workers | trials | units a second | us a unit |",
+        "|---|---|---|---|---|---|",
+    ]
     forms = {"loop": "`asha-run --executor simulate`", "simulate": "`simulate`, the library form"}
     for row in json.loads(SPEED.read_text())["rows"] if SPEED.exists() else ():
         speed = row["units_a_second"]
         loop.append(
-            f"| {forms[row['form']]} | {row['workers']:,} | {row['trials']:,} | {speed:,} "
-            f"| {1e6 / speed:.1f} |"
+            f"| {forms[row['form']]} | {row['scheduler']} | {row['workers']:,} | {row['trials']:,} "
+            f"| {speed:,} | {1e6 / speed:.1f} |"
         )
     real = [
         "| workers | ms a second | ms a report | reports a second that would fill a core |",

@@ -2,7 +2,8 @@
 
 What is timed   CPU time of the process from the call that runs the search to its result: every decision,
                 event and, of the loop, every record of the journal and results.json. Imports are not.
-On what         ASHA, eta = 3, r = 1, R = 81, on a made table of 1,000 configurations, drawn again and again;
+On what         ASHA, eta = 3, r = 1, R = 81, most of whose trials train one unit, and random search, all of
+                whose trials train 81; on a made table of 1,000 configurations, drawn again and again;
                 1, 64 and 1,000 workers. With ``--large`` 10^6 trials of 1,000 workers as well.
 How             One after the other in one process, ``--repeats`` times; the largest number is reported, since
                 noise only ever takes away, and the JSON file has every one.
@@ -14,6 +15,7 @@ How             One after the other in one process, ``--repeats`` times; the lar
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -26,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from asha_core import ASHA, Curves, Float, SearchSpace, simulate, tune
+from asha_core import ASHA, Curves, Float, FullTraining, Scheduler, SearchSpace, simulate, tune
 
 RESULTS = Path(__file__).parent / "results" / "simulation_speed.json"
 ROWS, UNITS = 1000, 81
@@ -43,18 +45,21 @@ def made_table() -> Curves:
     return Curves.from_arrays(space, rows, value, seconds=seconds)
 
 
-def library(curves: Curves, trials: int, workers: int) -> tuple[int, float]:
+KINDS: dict[str, tuple[type[Scheduler], int]] = {"asha": (ASHA, 10_000), "random": (FullTraining, 1_000)}
+
+
+def library(kind: type[Scheduler], curves: Curves, trials: int, workers: int) -> tuple[int, float]:
     """Units and CPU seconds of ``simulate``."""
     searcher = curves.searcher(0, resample=True)
-    scheduler = ASHA(curves.space, max_resource=UNITS, max_trials=trials, searcher=searcher)
+    scheduler = kind(curves.space, max_resource=UNITS, max_trials=trials, searcher=searcher)
     began = time.process_time()
     found = simulate(scheduler, curves, workers=workers)
     return found.units, time.process_time() - began
 
 
-def loop(curves: Curves, trials: int, workers: int) -> tuple[int, float]:
+def loop(kind: type[Scheduler], curves: Curves, trials: int, workers: int) -> tuple[int, float]:
     """Units and CPU seconds of the engine, with a directory."""
-    scheduler = ASHA(curves.space, max_resource=UNITS, max_trials=trials)
+    scheduler = kind(curves.space, max_resource=UNITS, max_trials=trials)
     with tempfile.TemporaryDirectory() as folder:
         began = time.process_time()
         result = tune(
@@ -78,16 +83,18 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=RESULTS)
     given = parser.parse_args()
     curves, rows = made_table(), list[dict[str, Any]]()
-    forms: dict[str, Callable[[Curves, int, int], tuple[int, float]]] = {"loop": loop, "simulate": library}
-    for name, run in forms.items():
-        run(curves, 300, 4)  # what is done once
-        sizes = [(10_000, workers, given.repeats) for workers in (1, 64, 1000)]
-        for trials, workers, repeats in [*sizes, *([(1_000_000, 1000, 1)] if given.large else [])]:
-            found = [run(curves, trials, workers) for _ in range(repeats)]
+    forms: dict[str, Callable[..., tuple[int, float]]] = {"loop": loop, "simulate": library}
+    for (name, run), (scheduler, (kind, few)) in itertools.product(forms.items(), KINDS.items()):
+        run(kind, curves, 300, 4)  # what is done once
+        sizes = [(few, workers, given.repeats) for workers in (1, 64, 1000)]
+        large = [(1_000_000, 1000, 1)] if given.large and kind is ASHA else []
+        for trials, workers, repeats in [*sizes, *large]:
+            found = [run(kind, curves, trials, workers) for _ in range(repeats)]
             speeds = [round(units / seconds) for units, seconds in found]
-            row = {"form": name, "trials": trials, "workers": workers, "units": found[0][0]}
-            rows.append({**row, "units_a_second": max(speeds), "all": speeds})
-            print(f"{name:10} {trials:>9,} trials {workers:>5} workers {max(speeds):>10,} units a second")
+            row = {"form": name, "scheduler": scheduler, "trials": trials, "workers": workers}
+            rows.append({**row, "units": found[0][0], "units_a_second": max(speeds), "all": speeds})
+            what = f"{name:9} {scheduler:7} {trials:>9,} trials {workers:>5} workers"
+            print(f"{what} {max(speeds):>10,} units a second", flush=True)
     about = {
         "date": date.today().isoformat(),
         "python": platform.python_version(),

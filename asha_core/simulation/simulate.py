@@ -155,6 +155,8 @@ class _Search:
         self._timed = None if decision_seconds == 0 else TimedDecisions(scheduler, decision_seconds)
         self._ask = scheduler.ask if self._timed is None else self._timed.ask
         self._tell = scheduler.tell if self._timed is None else self._timed.tell
+        limits = (stop_at, patience.results, patience.seconds)
+        self._limited = deadline < math.inf or any(limit is not None for limit in limits)
         self._now = 0.0
         self._since = math.inf  # when the best was found
         self._results = 0  # since then
@@ -162,7 +164,7 @@ class _Search:
     def run(self) -> None:
         """Until nothing is left to do, the deadline, a best value that is good enough, or no better one."""
         found, slots = self.found, self._slots
-        while (reason := self._why_over()) is None:
+        while not self._limited or (reason := self._why_over()) is None:
             if slots.free:
                 self._hand_out()
             due = slots.next_time()
@@ -170,7 +172,7 @@ class _Search:
                 reason = "complete"
                 break
             # what came while it decided still counts, even past the deadline, as in the engine
-            if due > (last := max(self._last(), self._now)):
+            if self._limited and due > (last := max(self._last(), self._now)):
                 self._now = last
                 continue
             self._now, events = slots.pop(self._now)

@@ -114,8 +114,10 @@ class VirtualWorkers:
         heap, slots = self._heap, self._slots
         moment = max(now, heap[0][0])
         events: list[Event] = []
-        while heap and heap[0][0] <= moment and len(events) < most:
+        while heap:
             when, _, slot = heap[0]
+            if when > moment or len(events) >= most:
+                break
             running = slots[slot]
             assert running is not None
             place, curve = running.place, running.curve

@@ -174,6 +174,13 @@ def _from(options: argparse.Namespace, command: str) -> int:
         return _from_model(options, output, command)
     if options.configurations is not None or options.seed is not None:
         raise SettingError("--configurations and --seed are of a surrogate: results have what they have")
+    for given in options.directories:
+        tables = user_path(given, "DIR") / "curves"
+        if tables.is_dir() and not (tables.parent / "runs").exists():
+            found = ", ".join(str(path) for path in sorted(tables.glob("*.npz")))
+            raise SettingError(
+                f"{given} is of simulated searches, which trained nothing: its tables are {found}"
+            )
     runs = [load_run(directory) for directory in find_runs(options.directories)]
     recorded = curves_of(runs, source=_source(command))
     recorded.curves.save(output)

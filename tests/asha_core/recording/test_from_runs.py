@@ -13,6 +13,7 @@ from asha_core.cli.curves import main
 from asha_core.cli.run import main as asha_run
 from asha_core.errors import SettingError
 from asha_core.recording.from_runs import curves_of
+from tests.asha_core.study.simulated import study
 
 PACED = "tests.asha_core.cli.odd_tasks:Paced"
 
@@ -177,3 +178,11 @@ def test_a_table_out_of_results_is_that_of_its_recording(here: Path) -> None:
     one, other = Curves.load("c.npz"), Curves.load("d.npz")
     assert (one.arms, one.configurations, one.refined) == (other.arms, other.configurations, other.refined)
     np.testing.assert_array_equal(one.value, other.value)
+
+
+def test_a_simulated_study_trained_nothing_and_says_where_its_table_is(here: Path, capsys) -> None:
+    study(here)
+    assert main(["from", "study", "--output", "again.npz"]) == 2
+    said = capsys.readouterr().err
+    assert "its tables are study/curves/" in said
+    assert not Path("again.npz").exists()

@@ -217,9 +217,8 @@ class Search:
             if self._submit_jobs() and not self._slots.busy:
                 return "complete"
             self._audience.tell("on_tick")
-            self._handle(
-                self._executor.wait(self._timeout())
-            )  # those that come with the deadline still count
+            # those that come with the deadline still count
+            self._handle(self._executor.wait(self._timeout()))
             if (over := self._over(self.view.now)) is not None:
                 return over
             self._kill_overdue()

@@ -20,18 +20,22 @@ def begin(function: Callable[[], T]) -> Callable[[], T]:
     """
     found: list[T] = []
     raised: list[BaseException] = []
+    # waited for in place of the thread: Ctrl-C in ``Thread.join`` makes Python 3.11 take a thread that runs
+    # for one that has ended
+    ended = threading.Event()
 
     def compute() -> None:
         try:
             found.append(function())
         except BaseException as error:
             raised.append(error)
+        finally:
+            ended.set()
 
-    thread = threading.Thread(target=compute, name="asha-model-fit", daemon=True)
-    thread.start()
+    threading.Thread(target=compute, name="asha-model-fit", daemon=True).start()
 
     def wait() -> T:
-        thread.join()
+        ended.wait()
         if raised:
             raise raised[0]
         return found[0]

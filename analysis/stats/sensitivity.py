@@ -17,6 +17,7 @@ from analysis.stats.arrays import Floats, Ints, numbers, resampling, same_length
 from analysis.stats.summaries import student_interval
 from asha_core.arguments import integer, number
 from asha_core.errors import SettingError
+from asha_core.extras import needed
 
 FEWEST_X = 5  # distinct x with which a local line can be told from a line through everything
 
@@ -259,11 +260,8 @@ def _blocks(groups: Sequence[Hashable] | None, n: int) -> list[list[int]]:
 
 
 def _lowess() -> Callable[..., Any]:
-    try:  # by name: statsmodels has no types, and need not be there
-        module: Any = importlib.import_module("statsmodels.nonparametric.smoothers_lowess")
-    except ImportError as error:
-        needed = "LOESS needs statsmodels, which is not installed: pip install 'asha-core[loess]'"
-        raise SettingError(needed) from error
+    needed("loess", "statsmodels", what="LOESS", error=SettingError)
+    module: Any = importlib.import_module("statsmodels.nonparametric.smoothers_lowess")  # it has no types
     return cast(Callable[..., Any], module.lowess)
 
 

@@ -30,6 +30,8 @@ from heapq import heappop, heappush
 from typing import Any, Self
 
 from asha_core.arguments import integer, number, one_of
+from asha_core.errors import SettingError
+from asha_core.extras import needed
 from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.brackets import Bracket
 from asha_core.schedulers.levels import check_levels
@@ -37,7 +39,7 @@ from asha_core.schedulers.state import Status, TrialState
 from asha_core.searchers.base import Searcher
 from asha_core.searchers.listed import Listed
 from asha_core.space import Configuration, SearchSpace
-from asha_core.surrogates import check_installed, load
+from asha_core.surrogates import load
 
 _MOST_FITTED = 800  # beyond, gpytorch does not factorise, and approximates
 
@@ -104,7 +106,7 @@ class DyHPO(Scheduler):
             "fitted": integer("fitted", fitted, 10, _MOST_FITTED),
             "learning_rate": number("learning_rate", learning_rate, above=0, most=1),
         }
-        check_installed(("gpytorch",), f"scheduler {self.name}")
+        needed("bo", "gpytorch", what=f"scheduler {self.name}", error=SettingError)
         self._rehearsed = False
         super().__init__(space, **others)
 

@@ -6,7 +6,6 @@ A JSON file says how it is asked (docs/reference/curves-file.md has the form); o
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from asha_core.arguments import integer, one_of, text
 from asha_core.errors import AshaError, CurvesError, SettingError
+from asha_core.extras import needed
 from asha_core.messages import Job
 from asha_core.searchers.base import Searcher
 from asha_core.searchers.random_search import RandomSearch
@@ -269,10 +269,7 @@ def _names(columns: Any, what: str) -> Sequence[str]:
 
 def _session(model: Path) -> Any:
     """The model, on one thread: so it says the same each time, and is fastest for a few rows."""
-    if importlib.util.find_spec("onnxruntime") is None:
-        raise SettingError(
-            f"{model} needs onnxruntime, which is not installed: pip install 'asha-core[onnx]'"
-        )
+    needed("onnx", "onnxruntime", what=str(model), error=SettingError)
     if not model.is_file():
         raise CurvesError(f"there is no model {model}")
     import onnxruntime

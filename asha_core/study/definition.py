@@ -10,6 +10,7 @@ from typing import Any
 
 from asha_core.arguments import integer, number, one_of, true_or_false
 from asha_core.errors import SettingError, nearest
+from asha_core.extras import missing
 from asha_core.import_paths import label
 from asha_core.launch.option_parsing import read_option
 from asha_core.launch.option_table import MAPPINGS, OPTIONS, Scope
@@ -20,7 +21,6 @@ from asha_core.study.best_of import check_comparable
 from asha_core.study.curves_in_file import KEY, TableFile, check_arm, check_options, tables_of
 from asha_core.study.planned_runs import PlannedRun, Study, group_labels
 from asha_core.study.yaml_file import mapping_of, one_name, read_file, read_seeds, storable_value
-from asha_core.surrogates import missing
 from warmstart.registry import absolute_strategy, strategy_label
 
 Best = Mapping[str, Mapping[str, Any]]

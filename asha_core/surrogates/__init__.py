@@ -16,11 +16,10 @@ What a model must keep to, so that a search can be resumed from its journal:
 from __future__ import annotations
 
 import importlib
-import importlib.util
-from collections.abc import Sequence
 from typing import Any
 
 from asha_core.errors import SettingError, nearest
+from asha_core.extras import needed
 
 # by name: where it is, and which libraries of the extra ``bo`` it needs
 SURROGATES: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -41,25 +40,7 @@ def load(name: str, what: str) -> Any:
     """
     if name not in SURROGATES:
         raise SettingError(f"unknown surrogate {name!r}{nearest(name, SURROGATES)}")
-    path, needed = SURROGATES[name]
-    check_installed(needed, what)
+    path, libraries = SURROGATES[name]
+    needed(None, *libraries, what=what, error=SettingError)
     module, _, kind = path.partition(":")
     return getattr(importlib.import_module(module), kind)
-
-
-def check_installed(libraries: Sequence[str], what: str) -> None:
-    """Raise ``SettingError`` if a library of the extra ``bo`` is missing; none of them is loaded.
-
-    Args:
-        what: who needs them.
-    """
-    if lacking := missing(libraries):
-        raise SettingError(f"{what} needs {lacking}")
-
-
-def missing(libraries: Sequence[str]) -> str:
-    """Which of these libraries are not installed, and how to install them; empty: none."""
-    names = [library for library in libraries if importlib.util.find_spec(library) is None]
-    are = "which is" if len(names) == 1 else "which are"
-    told = f"{' and '.join(names)}, {are} not installed: pip install 'asha-core[bo]'"
-    return told if names else ""

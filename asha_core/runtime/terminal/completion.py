@@ -8,6 +8,7 @@ from typing import Any
 
 from asha_core.arguments import one_of
 from asha_core.errors import SettingError
+from asha_core.extras import needed
 
 SHELLS = ("bash", "zsh", "fish")
 _FOLDERS, _FILES = ("DIR", "RESULTS_DIR"), ("FILE", "FILE.yaml", "PATH")  # by the metavar
@@ -34,12 +35,9 @@ def completion_of(parser: argparse.ArgumentParser, shell: str) -> str:
     Raises:
         SettingError: shtab, which writes it, is not installed.
     """
-    try:
-        import shtab
-    except ImportError:
-        raise SettingError(
-            "--print-completion needs the package shtab: pip install 'asha-core[completion]'"
-        ) from None
+    needed("completion", "shtab", what="--print-completion", error=SettingError)
+    import shtab
+
     for action in parser._actions:
         if action.metavar in _FOLDERS:
             action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]

@@ -73,15 +73,20 @@ class Batches:
         """How many training batches an epoch has: full ones only, unless there is none."""
         return max(self.size // batch_size, 1)
 
-    def shuffled(self, batch_size: int, generator: torch.Generator, first: int = 0) -> Iterator[Any]:
-        """One epoch in random order: only full batches.
+    def shuffled(
+        self, batch_size: int, generator: torch.Generator, first: int = 0, chosen: Tensor | None = None
+    ) -> Iterator[Any]:
+        """One epoch in random order, or the samples that are chosen: only full batches.
 
         Args:
             generator: a CPU generator; drawn from now, not when the first batch is asked for.
+            chosen: (batches * batch_size,) rows, in the order in which they come.
             first: the batch to start at. Earlier ones are not read, unless reading a sample may change the
                 next: a data set that is not seeded, read in this process, is read to there, now.
         """
-        order = torch.randperm(self.size, generator=generator)[: self.steps(batch_size) * batch_size]
+        order = chosen
+        if order is None:
+            order = torch.randperm(self.size, generator=generator)[: self.steps(batch_size) * batch_size]
         rows = order.split(batch_size)
         if self._tensors is not None:
             return self._gathered(order, batch_size, first)

@@ -20,6 +20,7 @@ class TrainableTask(Protocol):
     space: SearchSpace
     batch_size: int
     eval_batch_size: int
+    samples_per_unit: int | None
     gradient_accumulation_steps: int
     max_grad_norm: float | None
     max_grad_value: float | None

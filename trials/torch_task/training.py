@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NoReturn
 
 import numpy as np
@@ -19,6 +20,7 @@ from asha_core.space import Configuration
 from asha_core.streams import stream_seed
 from trials.costs.flops import FlopCounter
 from trials.data.batches import Batches
+from trials.data.passes import rows_of_unit
 from trials.torch_task.acceleration import repeatable
 from trials.torch_task.evaluation import evaluate
 from trials.torch_task.learner import Learner, load_data, training_inputs
@@ -96,7 +98,7 @@ def _train_unit(
     batches: Batches,
     begun: Mapping[str, Any] | None,
 ) -> float:
-    """One epoch; returns the mean training loss.
+    """One unit, an epoch or so many samples; returns the mean training loss.
 
     Args:
         begun: what ``_pause`` kept of it; ``learner`` has loaded its weights.
@@ -104,10 +106,11 @@ def _train_unit(
     order = generator_for(trial.seed, "order", unit)
     noise = generator_for(trial.seed, "augmentation", unit, trial.device)
     settings = learner.settings
-    steps, window = batches.steps(settings.batch_size), settings.gradient_accumulation_steps
+    steps, window = settings.steps(batches), settings.gradient_accumulation_steps
     total = torch.zeros((), device=trial.device)
     first = 0 if begun is None else begun["step"]
-    found = batches.shuffled(settings.batch_size, order, first)
+    chosen = _chosen(trial, unit, steps, learner, batches)
+    found = batches.shuffled(settings.batch_size, order, first, chosen)
     if begun is not None:
         total += begun["total"].to(trial.device)
         noise.set_state(begun["noise"])
@@ -133,6 +136,15 @@ def _train_unit(
             _pause(trial, learner, step + 1, total, noise)
     trial.costs.add("train_batches", steps - first)
     return total.item() / steps
+
+
+def _chosen(trial: Trial, unit: int, steps: int, learner: Learner, batches: Batches) -> Tensor | None:
+    """The samples of a unit that is no epoch."""
+    if learner.settings.samples_per_unit is None:
+        return None
+    return rows_of_unit(
+        batches.size, steps * learner.settings.batch_size, unit, partial(generator_for, trial.seed, "pass")
+    )
 
 
 def _set_rates(learner: Learner, factor: float) -> None:

@@ -32,6 +32,7 @@ from trials.data.batches import Batches
 from trials.tasks.digits import Digits
 from trials.torch_task.evaluation import evaluate
 from trials.torch_task.learner import load_data
+from trials.torch_task.options import step_settings
 from trials.trial import JobStopped, Trial
 from trials.worker.job_runner import JobRunner, WorkerSettings
 from warmstart.problem.randomness import own_randomness
@@ -179,13 +180,19 @@ def in_sittings(task: Task, folder: Path, until: int, stops: list[int]) -> tuple
     return directory, sent
 
 
+class RestlessPart(Restless):
+    """A unit is 5 batches of the 16 that an epoch has, the next of which it takes."""
+
+    samples_per_unit = 5 * 64 + 10
+
+
 @pytest.mark.long
-@pytest.mark.parametrize("kind", [Restless, RestlessAdam, RestlessDataset])
+@pytest.mark.parametrize("kind", [Restless, RestlessAdam, RestlessDataset, RestlessPart])
 def test_a_unit_that_was_left_in_the_middle_is_bitwise_the_same(
     kind: type[TorchTask], tmp_path: Path
 ) -> None:
     task = kind()
-    steps = load_data(task, "cpu")[0].steps(kind.batch_size)
+    steps = step_settings(task, {}).steps(load_data(task, "cpu")[0])
     whole, expected = in_sittings(task, tmp_path / "whole", 2, [])
     draw = random.Random(kind.__name__)
     # before each unit it is asked once, then after each step but the last
@@ -216,6 +223,43 @@ def identical(a: Any, b: Any) -> bool:
     if isinstance(a, list):
         return len(a) == len(b) and all(map(identical, a, b))
     return bool(a == b)
+
+
+class Listening(Digits):
+    """Hears which samples it is trained on, of 1,077."""
+
+    batch_size = 100
+
+    def __init__(self, samples_per_unit: int | None) -> None:
+        super().__init__("mlp")
+        self.samples_per_unit = samples_per_unit
+        self.heard: list[list[int]] = []
+
+    def data(self) -> Any:
+        (x, y), valid = super().data()
+        return (x, y, torch.arange(len(x))), valid
+
+    def unpack_batch(self, batch: Any) -> tuple[Any, Any]:
+        if len(batch) == 3:
+            self.heard.append(batch[2].tolist())
+        return batch[0], batch[1]
+
+
+@pytest.mark.parametrize(("samples", "steps"), [(None, 10), (100, 1), (399, 3), (1077, 10), (2300, 23)])
+def test_a_unit_is_an_epoch_or_so_many_samples(run: Run, samples: int | None, steps: int) -> None:
+    task = Listening(samples)
+    events, _ = run(task, [2])
+    assert [event.costs["train_batches"] for event in events if isinstance(event, Report)] == [steps, steps]
+    assert [len(rows) for rows in task.heard] == [100] * (2 * steps)
+    heard = [row for rows in task.heard for row in rows]
+    if samples is not None:  # nothing again before everything has come
+        assert len(set(heard[:1077])) == min(len(heard), 1077)
+
+
+def test_a_unit_has_at_least_a_batch(run: Run) -> None:
+    with pytest.raises(AshaError, match="samples_per_unit is 99, and batch_size 100: a unit must have at"):
+        step_settings(Listening(99), {})
+    assert step_settings(Listening(99), {"batch_size": 33}).steps(Batches((torch.zeros(9),) * 2, "cpu")) == 3
 
 
 class Counting(Restless):

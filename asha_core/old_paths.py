@@ -27,6 +27,8 @@ MOVED = {
     "asha_core.forecast": "asha_core.schedulers.forecast",
     "asha_core.levels": "asha_core.schedulers.levels",
     "asha_core.tuning": "asha_core.launch.tuning",
+    "trials.torch_task.final_test": "trials.final_test",
+    "trials.torch_task.load_model": "trials.loading",
     "warmstart.model_problem": "warmstart.problem.model_problem",
 }
 

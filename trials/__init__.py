@@ -7,10 +7,10 @@ from asha_core.own_packages import claim
 claim("trials", "warmstart")
 
 from trials.devices import Slot
+from trials.final_test import Final, measure_on_test_data
+from trials.loading import load_model
 from trials.spec import TaskSpec
-from trials.task import FunctionTask, Task
-from trials.torch_task.final_test import Final, measure_on_test_data
-from trials.torch_task.load_model import load_model
+from trials.task import FunctionTask, Task, TestScore
 from trials.torch_task.torch_task import TorchTask
 from trials.trial import Trial
 from trials.worker.job_runner import JobRunner, WorkerSettings
@@ -22,6 +22,7 @@ __all__ = [
     "Slot",
     "Task",
     "TaskSpec",
+    "TestScore",
     "TorchTask",
     "Trial",
     "WorkerSettings",

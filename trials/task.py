@@ -7,6 +7,7 @@ import json
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -108,9 +109,34 @@ class Task(ABC):
         kind = type(self)
         return kind.problem is not Task.problem or kind.warm_start_loss is not Task.warm_start_loss
 
+    def trained_model(self, config: Configuration, state: Any) -> Any:
+        """What a trial has trained, ready to predict: what ``trials.load_model`` gives. Optional.
+
+        Args:
+            state: what was given to ``trial.save``, tensors on the CPU.
+        Raises:
+            ResultsError: this is no state of this task's.
+        """
+        raise NotImplementedError
+
+    def measure_test(self, model: Any, config: Configuration, device: str) -> TestScore:
+        """Measure a trained model on data that no trial sees, for ``asha-test``. Optional.
+
+        Args:
+            model: of ``trained_model``, which the task must have, too.
+            config: the configuration that it was trained with.
+            device: for torch.
+        Raises:
+            TaskError: there is no such data.
+        """
+        raise TaskError(
+            f"task {type(self).__name__} has no test data: give it a method measure_test(model, config, "
+            "device) that gives a trials.TestScore"
+        )
+
     def has_test_data(self) -> bool:
         """Whether there is data that no trial sees, for ``asha-test``."""
-        return False
+        return type(self).measure_test is not Task.measure_test
 
     def checkpoint_bytes(self) -> int | None:
         """About how large one checkpoint of a trial is, for plans; None: not known."""
@@ -124,6 +150,27 @@ class Task(ABC):
         """
         kind = type(self)
         return {"target": f"{_module(kind)}:{kind.__qualname__}", "options": self._arguments.options}
+
+
+@dataclass(frozen=True, slots=True)
+class TestScore:
+    """What a trained model does on test data.
+
+    Attributes:
+        value: the metric, as in a validation.
+        count: of what it was measured on: samples, episodes.
+        loss: the held-out loss; None: the task knows none.
+        confusion: (classes, classes) counts, a row for each true class; None where there are no classes.
+        what: one of these, for people.
+    """
+
+    __test__ = False  # it is no test of pytest's
+
+    value: float
+    count: int
+    loss: float | None = None
+    confusion: list[list[int]] | None = None
+    what: str = "sample"
 
 
 class _Arguments:

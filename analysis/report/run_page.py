@@ -168,15 +168,15 @@ def best_of(run: Run, summary: Mapping[str, Any]) -> dict[str, Any] | None:
 def loading(run: Run) -> str:
     """The lines of Python that load a run's best checkpoint."""
     path, target = str(run.directory.absolute()), str(run.manifest["task"].get("target") or "")
+    module, _, name = target.partition(":")
+    if module.startswith("trials.tasks."):
+        return f"from trials import load_model\n\nmodel, checkpoint = load_model({path!r})"
     if not any("evaluate_seconds" in costs for trial in run.trials.values() for costs in trial.costs):
         return (  # a function, or a task with a loop of its own: what it saved is its own affair
             "import torch\n"
             f"checkpoint = torch.load({path + '/checkpoints/best.pt'!r}, weights_only=True)\n"
             'config, state = checkpoint["configuration"], checkpoint["state"]  # as given to trial.save'
         )
-    module, _, name = target.partition(":")
-    if module.startswith("trials.tasks."):
-        return f"from trials import load_model\n\nmodel, checkpoint = load_model({path!r})"
     if module == "__main__":
         return (
             f"# where {name} is defined, as in your script\n"

@@ -58,14 +58,16 @@ def targets_for(runs: Sequence[Run], targets: Sequence[float]) -> tuple[list[flo
 def read_test(directory: Path) -> dict[str, Any] | None:
     """What ``asha-test`` kept of the look at the test data; None if there was none, or it cannot be read.
 
-    Keys: metric, value, loss, count (samples), trial (or None), resource, confusion (a row of counts for each
-    true class, or None).
+    Keys: metric, value, loss (or None), count, what (one is), trial (or None), resource, confusion (a
+    row of counts for each true class, or None).
     """
     content = read_optional_json(directory / "test.json")
     told = {key: content.get(key) for key in ("metric", "count", "trial", "resource")}
+    told["what"] = content.get("what") or "sample"
     confusion = content.get("confusion")
     try:
-        value, loss = float(content["value"]), float(content["loss"])  # "nan" is text in JSON
+        value, loss = float(content["value"]), content["loss"]  # "nan" is text in JSON
+        loss = None if loss is None else float(loss)
     except (ValueError, TypeError, KeyError):
         return None
     rows: list[Any] = confusion if isinstance(confusion, list) else []

@@ -44,7 +44,7 @@ def in_words(run: Run, summary: dict[str, Any]) -> str:
         )
     test = summary["test"]
     if test is not None:
-        samples = f" of {counted(test['count'], 'sample')}" if type(test["count"]) is int else ""
+        samples = f" of {counted(test['count'], test['what'])}" if type(test["count"]) is int else ""
         whose = "Its checkpoint" if test["trial"] is None else f"Trial {test['trial']}'s checkpoint"
         sentences.append(
             f"{whose} has {test['metric'] or run.metric} {value_text(test['value'])} on the test data"

@@ -14,7 +14,7 @@ from asha_core.runtime.storage.run_directory import RunDirectory
 from asha_core.runtime.terminal.command import Parser, run_command
 
 if TYPE_CHECKING:
-    from trials.torch_task.final_test import Final
+    from trials.final_test import Final
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -40,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _test(options: argparse.Namespace) -> int:
+    from trials.final_test import measure_on_test_data
     from trials.tasks import task_target
-    from trials.torch_task.final_test import measure_on_test_data
 
     final = measure_on_test_data(
         options.results,
@@ -53,7 +53,7 @@ def _test(options: argparse.Namespace) -> int:
     if options.json:
         from asha_core.runtime.storage.records import to_json
         from asha_core.runtime.terminal.encodings import print_json
-        from trials.torch_task.final_test import fields
+        from trials.final_test import fields
 
         print_json(to_json(fields(final)))
     else:
@@ -83,8 +83,9 @@ def _print(final: Final, directory: str) -> None:
     if final.again:
         print(f"measured before, on {final.measured[:10]}; the test data was not read again")
     beside = "" if final.validation is None else f" (validation {value_text(final.validation)})"
-    value, loss = value_text(final.value), value_text(final.loss)
-    print(f"test {final.metric} {value}{beside}, loss {loss}, {final.count:,} samples")
+    loss = "" if final.loss is None else f", loss {value_text(final.loss)}"
+    count = f"{final.count:,} {final.what}{'s' * (final.count != 1)}"
+    print(f"test {final.metric} {value_text(final.value)}{beside}{loss}, {count}")
     values = " ".join(f"{name}={short(value)}" for name, value in final.configuration.items())
     trial = "checkpoint" if final.trial is None else f"trial {final.trial}"
     print(f"{trial} at {final.unit} {final.resource}: {values}")

@@ -18,8 +18,6 @@ from asha_core.schedulers.state import Best
 from asha_core.space import Configuration, SearchSpace
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from analysis.journals.runs import Run
     from trials.task import Task
 
@@ -103,15 +101,16 @@ class Result:
 
         return as_frame(trials_as_trained(load_run(self.directory)), "analysis.load(result.directory).trials")
 
-    def load_model(self, task: type[Task] | Task | str | None = None) -> tuple[nn.Module, dict[str, Any]]:
+    def load_model(self, task: type[Task] | Task | str | None = None) -> tuple[Any, dict[str, Any]]:
         """The trained model of the best checkpoint, as ``trials.load_model`` gives it: model and checkpoint.
 
         Args:
             task: what was tuned; not needed after ``tune``, nor for a task that comes with this package.
         Raises:
-            ResultsError: there is no checkpoint, or none of a ``TorchTask``; or the task has to be given.
+            ResultsError: there is no checkpoint, or it is of a task without ``trained_model``; or the task
+                has to be given.
         """
-        from trials.torch_task.load_model import load_model
+        from trials.loading import load_model
 
         return load_model(self.directory, self.task if task is None else task)
 

@@ -32,8 +32,8 @@ def measure(directory: StudyDirectory, runs: Sequence[PlannedRun], view: View, d
 
     One that cannot be measured is said and left out: its search stands as it is.
     """
+    from trials.final_test import measure_on_test_data
     from trials.tasks import task_target
-    from trials.torch_task.final_test import measure_on_test_data
 
     for number, run in enumerate(runs, 1):
         try:

@@ -14,6 +14,7 @@ from asha_core.runtime.storage.run_directory import RunDirectory
 from asha_core.schedulers.levels import check_levels
 from asha_core.searchers.random_search import RandomSearch
 from asha_core.streams import stream_seed
+from trials.checkpoints.files import load_checkpoint
 from trials.executors.inline import InlineExecutor
 from trials.task import Task, check_task
 from trials.worker.job_runner import WorkerSettings
@@ -107,6 +108,22 @@ class TaskContract:
             if space.allows(configuration):
                 job = self._job(index, 0, 1)._replace(configuration=configuration)
                 self._train(tmp_path / str(index), job)
+
+    def test_what_was_trained_is_measured_on_test_data(self, tmp_path: Path) -> None:
+        """With ``has_test_data``: from what a trial saved, as ``asha-test`` does it, the same each time."""
+        task = self.task()
+        if not task.has_test_data():
+            pytest.skip("it has no test data")
+        job = self._job(0, 0, 1)
+        self._train(tmp_path, job)
+        state = load_checkpoint(RunDirectory(tmp_path).trial_checkpoint(0))["state"]
+        found = []
+        for _ in range(2):
+            model = task.trained_model(job.configuration, state)
+            found.append(task.measure_test(model, job.configuration, "cpu"))
+        assert repr(found[0]) == repr(found[1])
+        assert found[0].count >= 1
+        json.dumps([found[0].value, found[0].loss, found[0].confusion])
 
     def test_a_warm_start_has_a_loss_to_measure_or_none(self) -> None:
         """With ``has_losses``: the same draw, the same loss."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from asha_core.errors import TaskError
 from asha_core.space import Configuration
-from trials.task import Task
+from trials.task import Task, TestScore
 
 if TYPE_CHECKING:
     import torch
@@ -105,8 +105,23 @@ class TorchTask(Task):
         return None
 
     def has_test_data(self) -> bool:
-        """Whether ``test_data`` is the task's own."""
-        return type(self).test_data is not TorchTask.test_data
+        """Whether ``test_data`` is the task's own, or ``measure_test``."""
+        kind = type(self)
+        return (kind.test_data, kind.measure_test) != (TorchTask.test_data, TorchTask.measure_test)
+
+    def trained_model(self, config: Configuration, state: Any) -> nn.Module:
+        """The network in eval mode on the CPU, with the weights that its value was measured with: their
+        moving average, if the trial has one.
+        """
+        from trials.torch_task.final import trained_network
+
+        return trained_network(self, config, state)
+
+    def measure_test(self, model: nn.Module, config: Configuration, device: str) -> TestScore:
+        """As in a validation, on ``test_data``."""
+        from trials.torch_task.final import measure
+
+        return measure(self, model, device)
 
     def criterion(self, outputs: Any, targets: Any) -> Tensor:
         """The loss of outputs, a scalar, a mean over what ``batch_weight`` counts; cross-entropy by default.

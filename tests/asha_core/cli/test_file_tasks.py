@@ -12,8 +12,8 @@ import pytest
 from asha_core import user_files
 from asha_core.cli.final_test import main as asha_test
 from asha_core.cli.run import main as asha_run
+from trials.loading import load_model
 from trials.spec import TaskSpec
-from trials.torch_task.load_model import load_model
 
 TASK = """
 import torch

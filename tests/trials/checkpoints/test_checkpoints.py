@@ -297,7 +297,7 @@ def test_a_task_of_the_package_is_found_by_itself(tmp_path: Path) -> None:
     directory = tune(task, scheduler, gpus="inline", results_dir=tmp_path / "r", progress="none").directory
     model, _ = load_model(directory)
     assert sum(parameter.numel() for parameter in model.parameters()) == 8970
-    with pytest.raises(ResultsError, match=r"network of trials\.tasks\.digits:Digits is not the one of"):
+    with pytest.raises(ResultsError, match=r"model of trials\.tasks\.digits:Digits is not the one of"):
         load_model(directory, task=Digits("cnn"))
 
 
@@ -317,7 +317,7 @@ def test_a_checkpoint_that_says_too_little_is_refused_in_words(tmp_path: Path) -
         with pytest.raises(ResultsError, match=r"not by TorchTask\.run"):
             load_model(written_by("t:T", tmp_path / "c.pt", **change), task=Sized)
     with pytest.raises(
-        ResultsError, match=r"the network of .*:Sized is not the one of .*, which was written by t:T"
+        ResultsError, match=r"the model of .*:Sized is not the one of .*, which was written by t:T"
     ):
         load_model(written_by("t:T", tmp_path / "c.pt"), task=Sized)
     broken = {"target": "t:T", "options": {"and_more": "x"}}
@@ -335,7 +335,7 @@ def test_a_function_has_no_model_to_rebuild(tmp_path: Path) -> None:
     assert result.best is not None
     with pytest.raises(AshaError, match=r"what a plain function saved is in .*load_checkpoint"):
         load_model(result.directory)
-    with pytest.raises(AshaError, match=r"no TorchTask: read what was saved with .*load_checkpoint"):
+    with pytest.raises(AshaError, match=r"has no trained_model: read what was saved with .*load_checkpoint"):
         load_model(result.directory, task="tests.trials.jobs:work")
 
 

@@ -31,10 +31,10 @@ from trials.data.batches import Batches
 from trials.data.class_folders import EXTENSIONS
 from trials.data.image_folder import ImageFiles, ImageFolderData, RandomCrops, decoded, random_box
 from trials.data.sample_reader import is_seeded
+from trials.final_test import measure_on_test_data
+from trials.loading import load_model, rebuilt
 from trials.tasks import imagenet
 from trials.tasks.imagenet import DEVIATION, MEAN, ImageNet
-from trials.torch_task.final_test import measure_on_test_data
-from trials.torch_task.load_model import load_model, rebuilt
 from trials.worker.job_runner import JobRunner, WorkerSettings
 from trials.worker.processes import stat
 

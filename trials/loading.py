@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from asha_core.errors import AshaError, ResultsError, TaskError
 from asha_core.runtime.storage.paths import user_path
@@ -14,28 +14,24 @@ from trials.spec import TaskSpec, check_options
 from trials.task import Task, check_task
 from trials.torch_task.torch_task import TorchTask
 
-if TYPE_CHECKING:
-    from torch import nn
-
+_READ = "Result.load(directory).load_state(), or trials.checkpoints.files.load_checkpoint(path)['state']"
 _OURS = "trials.tasks."  # tasks that came with this package: whoever could change them needs no checkpoint
 
 
-def load_model(
-    path: str | Path, task: type[Task] | Task | str | None = None
-) -> tuple[nn.Module, dict[str, Any]]:
-    """Rebuild the trained model of a ``TorchTask`` from a checkpoint such as ``checkpoints/best.pt``.
+def load_model(path: str | Path, task: type[Task] | Task | str | None = None) -> tuple[Any, dict[str, Any]]:
+    """Rebuild a trained model from a checkpoint such as ``checkpoints/best.pt``.
 
     Args:
         path: a checkpoint, or a results directory, whose ``checkpoints/best.pt`` is taken.
         task: what was tuned: its class, which is built with the arguments that are kept in the checkpoint; or
             an object of it; or "package.module:Name". Not needed for a task that comes with this package.
     Returns:
-        The model in eval mode on the CPU, with the weights that its value was measured with (their moving
-        average, if the trial has one), and the checkpoint without its state (resource,
-        configuration, task).
+        What the task's ``trained_model`` makes of the state, and the checkpoint without it (resource,
+        configuration, task). Of a ``TorchTask`` the network in eval mode on the CPU, with the weights that
+        its value was measured with (their moving average, if the trial has one).
     Raises:
-        ResultsError: no such checkpoint, a damaged one, one that no ``TorchTask`` wrote, or one of a task
-            that was not given.
+        ResultsError: no such checkpoint, a damaged one, one of a task without ``trained_model``, or one
+            of a task that was not given.
 
     Nothing in a results directory is executed: what a checkpoint names is not imported, unless it is a task
     of this package.
@@ -45,7 +41,7 @@ def load_model(
 
 def rebuilt(
     path: str | Path, task: type[Task] | Task | str | None, changes: Mapping[str, Any]
-) -> tuple[TorchTask, nn.Module, dict[str, Any]]:
+) -> tuple[Task, Any, dict[str, Any]]:
     """As ``load_model``, with the task.
 
     Args:
@@ -59,15 +55,14 @@ def rebuilt(
     if task is None:
         task = _its_own(target, path)
     kind = TaskSpec(task).load() if isinstance(task, str) else task
-    if not (isinstance(kind, TorchTask) or (isinstance(kind, type) and issubclass(kind, TorchTask))):
+    if not _gives_models(kind):
         raise ResultsError(
-            f"{path} was written by {target}, and {_name(kind)} is no TorchTask: read what was saved with "
-            "Result.load(directory).load_state(), or trials.checkpoints.files.load_checkpoint(path)['state']"
+            f"{path} was written by {target}, and {_name(kind)} is no TorchTask and has no trained_model: "
+            f"read what was saved with {_READ}"
         )
-    if not (isinstance(state, dict) and "model" in state and isinstance(values, dict)):
+    if not isinstance(values, dict) or (_is_torch(kind) and not _of_torch(state)):
         raise ResultsError(
-            f"{path} was written by {target}, and not by TorchTask.run: read what it saved with "
-            "Result.load(directory).load_state(), or trials.checkpoints.files.load_checkpoint(path)['state']"
+            f"{path} was written by {target}, and not by TorchTask.run: read what it saved with {_READ}"
         )
     if isinstance(kind, type):
         if options is None:
@@ -77,17 +72,27 @@ def rebuilt(
             )
         kind = _build(kind, {**options, **changes})
     check_task(kind, f"task {_name(kind)}")
-    model = kind.model(kind.space.restored(values))
     try:
-        # what the score was measured with: the moving average of the weights, where there is one
-        model.load_state_dict(state.get("ema", state)["model"])
-    except (RuntimeError, TypeError) as error:
-        reason = " ".join(str(error).split())
+        model = kind.trained_model(kind.space.restored(values), state)
+    except ResultsError as error:
         raise ResultsError(
-            f"the network of {_name(kind)} is not the one of {path}, which was written by {target}: "
-            f"{reason if len(reason) < 300 else reason[:297] + '...'}"
+            f"the model of {_name(kind)} is not the one of {path}, which was written by {target}: {error}"
         ) from None
-    return kind, model.eval(), content
+    return kind, model, content
+
+
+def _gives_models(kind: Any) -> bool:
+    """Whether it is a task, or a class of tasks, that makes a model of what a trial saved."""
+    of_tasks = isinstance(kind, Task) or (isinstance(kind, type) and issubclass(kind, Task))
+    return of_tasks and getattr(kind.trained_model, "__func__", kind.trained_model) is not Task.trained_model
+
+
+def _is_torch(kind: Any) -> bool:
+    return isinstance(kind, TorchTask) or (isinstance(kind, type) and issubclass(kind, TorchTask))
+
+
+def _of_torch(state: Any) -> bool:
+    return isinstance(state, dict) and "model" in state
 
 
 def _origin(content: dict[str, Any], path: Path) -> tuple[str, dict[str, Any] | None]:
@@ -117,7 +122,7 @@ def _its_own(target: str, path: Path) -> str:
     )
 
 
-def _build(kind: type[TorchTask], options: dict[str, Any]) -> TorchTask:
+def _build(kind: type[Task], options: dict[str, Any]) -> Task:
     check_options(kind, options, _name(kind))
     try:
         return kind(**options)

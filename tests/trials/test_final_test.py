@@ -11,13 +11,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from asha_core import ASHA, AshaError, tune
+from asha_core import ASHA, AshaError, Configuration, Float, SearchSpace, tune
 from asha_core.cli.final_test import main
+from asha_core.errors import ResultsError
 from asha_core.runtime.storage.lock import RunLock
-from trials import load_model, measure_on_test_data
+from trials import Task, TestScore, Trial, load_model, measure_on_test_data
 from trials.tasks.digits import Digits
 from trials.tasks.dummy import Dummy
-from trials.torch_task.final_test import Confusion
+from trials.torch_task.final import Confusion
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,55 @@ def test_another_checkpoint_of_the_search_needs_a_word(run: Path) -> None:
     told = measure_on_test_data(run, replace=True)
     assert not told.again
     assert measure_on_test_data(run).again
+
+
+class Counted(Task):
+    """No network: it saves a number, which is its model."""
+
+    space = SearchSpace({"rate": Float(0.0, 1.0)})
+    metric, unit = "hits", "block"
+
+    def run(self, trial: Trial) -> None:
+        for unit in trial.units():
+            trial.save({"hits": unit * trial.config["rate"]})
+            trial.report(unit * trial.config["rate"])
+
+    def trained_model(self, config: Configuration, state: Any) -> float:
+        if "hits" not in state:
+            raise ResultsError("it has no hits")
+        return float(state["hits"])
+
+    def measure_test(self, model: float, config: Configuration, device: str) -> TestScore:
+        return TestScore(model / 2, 10, what="episode")
+
+
+def test_a_task_that_is_not_torchs_has_models_and_test_data_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scheduler = ASHA(Counted.space, max_trials=3, max_resource=3)
+    result = tune(Counted(), scheduler, gpus="inline", results_dir=tmp_path / "r", progress="none")
+    model, content = result.load_model()
+    assert model == load_model(tmp_path / "r", task=Counted)[0] == result.best_value
+    target = f"{__name__}:Counted"
+    assert main([str(tmp_path / "r"), "--task", target]) == 0
+    told = capsys.readouterr().out
+    assert f"test hits {model / 2:.4f} (validation {model:.4f}), 10 episodes\n" in told
+    final = measure_on_test_data(tmp_path / "r", task=Counted)
+    assert (final.value, final.loss, final.what, final.again) == (model / 2, None, "episode", True)
+    assert "on the test data of 10 episodes, measured once" in result.report().read_text()
+    torch.save({**content, "state": {}}, tmp_path / "r" / "checkpoints" / "best.pt")
+    with pytest.raises(AshaError, match=r"the model of .*Counted is not the one of .*: it has no hits"):
+        load_model(tmp_path / "r", task=Counted)
+
+
+def test_a_task_without_a_model_says_how_to_read_what_was_saved(tmp_path: Path) -> None:
+    class Bare(Counted):
+        trained_model = Task.trained_model
+
+    scheduler = ASHA(Counted.space, max_trials=2)
+    tune(Counted(), scheduler, gpus="inline", results_dir=tmp_path / "r", progress="none")
+    with pytest.raises(AshaError, match=r"is no TorchTask and has no trained_model: read .*load_state\(\)"):
+        load_model(tmp_path / "r", task=Bare)
 
 
 def test_a_task_without_test_data_says_how_to_give_some(run: Path) -> None:

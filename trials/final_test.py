@@ -12,19 +12,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from asha_core.errors import ResultsError, TaskError
+from asha_core.errors import ResultsError
 from asha_core.runtime.storage.json_files import read_json, read_optional_json, write_json
 from asha_core.runtime.storage.lock import held
 from asha_core.runtime.storage.paths import user_path
 from asha_core.runtime.storage.records import json_values
 from asha_core.runtime.storage.run_directory import RunDirectory
+from trials.loading import rebuilt
 from trials.own_threads import threads_within_limits
 from trials.task import Task
-from trials.torch_task.load_model import rebuilt
-from trials.torch_task.torch_task import TorchTask
 
 _SCHEMA = 1
-_MOST_CLASSES = 2000  # of a confusion matrix, whose size is their square
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +32,8 @@ class Final:
     Attributes:
         metric: what ``value`` is.
         value: as in a validation.
-        loss: likewise.
-        count: samples.
+        loss: likewise; None: the task knows none.
+        count: of samples, or of what ``what`` says.
         confusion: (classes, classes) counts, a row for each true class; None where outputs are no classes.
         configuration: whose checkpoint it is.
         resource: after how many units.
@@ -43,12 +41,13 @@ class Final:
         trial: its number; None if there is no results.json that says so.
         validation: its value in the search; likewise.
         measured: when, ISO 8601, UTC.
+        what: one of these is.
         again: it is the one that was measured then.
     """
 
     metric: str
     value: float
-    loss: float
+    loss: float | None
     count: int
     confusion: list[list[int]] | None
     configuration: dict[str, Any]
@@ -57,6 +56,7 @@ class Final:
     trial: int | None
     validation: float | None
     measured: str
+    what: str = "sample"
     again: bool = False
 
 
@@ -106,24 +106,29 @@ def measure_on_test_data(
         return _look(rooms, built, model, which, device)
 
 
-def _look(rooms: RunDirectory, built: TorchTask, model: Any, which: dict[str, Any], device: str) -> Final:
+def _look(rooms: RunDirectory, built: Task, model: Any, which: dict[str, Any], device: str) -> Final:
     """Measure, and keep it."""
-    source = built.test_data()
-    if source is None:
-        raise TaskError(
-            f"task {type(built).__name__} has no test data: give it a method test_data() that returns "
-            "(inputs, targets) which data() does not"
-        )
     trial, validation = _in_the_search(rooms, which["resource"])
-    about = {**which, "unit": built.unit, "trial": trial, "validation": validation}
     with threads_within_limits():
-        final = _measured(built, model, source, device, about)
+        score = built.measure_test(model, built.space.restored(which["configuration"]), device)
+    final = Final(
+        built.metric,
+        float(score.value),
+        None if score.loss is None else float(score.loss),
+        score.count,
+        score.confusion,
+        **which,
+        unit=built.unit,
+        trial=trial,
+        validation=validation,
+        measured=datetime.now(UTC).isoformat(timespec="seconds"),
+        what=score.what,
+    )
     try:
         write_json(rooms.test, {"schema": _SCHEMA, **fields(final)})
     except OSError as error:
         raise ResultsError(
-            f"the test data gave {final.metric} {final.value:.6g}, loss {final.loss:.6g}, and this cannot be "
-            f"kept: {error}"
+            f"the test data gave {final.metric} {final.value:.6g}, and this cannot be kept: {error}"
         ) from error
     return final
 
@@ -140,61 +145,6 @@ def _in_the_search(rooms: RunDirectory, resource: int) -> tuple[int | None, floa
     return None, None
 
 
-def _measured(built: TorchTask, model: Any, source: Any, device: str, about: dict[str, Any]) -> Final:
-    from trials.data.batches import Batches
-    from trials.torch_task.evaluation import evaluate
-
-    batches = Batches(source, device, built.loader_workers, built.collate_fn)
-    confusion = Confusion()
-    value, loss = evaluate(built, model.to(device), batches, watch=confusion.add)
-    return Final(
-        built.metric,
-        float(value),
-        loss,
-        batches.size,
-        confusion.rows(),
-        measured=datetime.now(UTC).isoformat(timespec="seconds"),
-        **about,
-    )
-
-
-class Confusion:
-    """Counts by true and by predicted class, if outputs are (N, classes) scores and targets (N,) classes."""
-
-    def __init__(self) -> None:
-        self._counts: Any = None
-        self._fits = True
-
-    def add(self, outputs: Any, targets: Any) -> None:
-        """One batch."""
-        self._fits = self._fits and _of_classes(outputs, targets)
-        if self._fits:
-            import torch
-
-            classes = outputs.shape[1]
-            pairs = torch.bincount(targets.long() * classes + outputs.argmax(1), minlength=classes**2)
-            self._counts = pairs if self._counts is None else self._counts + pairs
-
-    def rows(self) -> list[list[int]] | None:
-        """A row for each true class; None if they are no classes."""
-        if not self._fits or self._counts is None:
-            return None
-        classes = round(len(self._counts) ** 0.5)
-        counts: list[list[int]] = self._counts.reshape(classes, classes).tolist()
-        return counts
-
-
-def _of_classes(outputs: Any, targets: Any) -> bool:
-    import torch
-
-    if not (isinstance(outputs, torch.Tensor) and isinstance(targets, torch.Tensor)):
-        return False
-    if outputs.ndim != 2 or targets.ndim != 1 or targets.is_floating_point():
-        return False
-    classes = outputs.shape[1]
-    return 2 <= classes <= _MOST_CLASSES and int(targets.min()) >= 0 and int(targets.max()) < classes
-
-
 def fields(final: Final) -> dict[str, Any]:
     """As ``test.json`` holds them."""
     return {name: getattr(final, name) for name in Final.__slots__ if name != "again"}
@@ -209,11 +159,11 @@ def _kept(path: Path) -> Final | None:
         if content.pop("schema") != _SCHEMA:
             raise ValueError("of another schema")
         validation = content.pop("validation")
-        value, loss = float(content.pop("value")), float(content.pop("loss"))  # "nan" is text in JSON
+        value, loss = float(content.pop("value")), content.pop("loss")  # "nan" is text in JSON
         final = Final(
             **content,
             value=value,
-            loss=loss,
+            loss=None if loss is None else float(loss),
             validation=None if validation is None else float(validation),
             again=True,
         )

@@ -1,0 +1,102 @@
+"""A table as plain arrays: what every reader gives, and all that the rest knows of where rows came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asha_core.errors import SettingError, closest
+
+Values = NDArray[Any]
+_SHOWN = 20  # names in a message
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns of equal length, by name and in order.
+
+    Attributes:
+        name: as people know it: a path, ``wine``, ``openml:61``.
+        columns: numbers are (N,) float64, NaN where one is missing; categories (N,) object: str, or None.
+        target: the column that its source calls the target; None: it names none.
+        nominal: columns that the source itself declares to be categories.
+        notes: what the reader left out, in sentences for people.
+    """
+
+    name: str
+    columns: dict[str, Values]
+    target: str | None = None
+    nominal: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return len(next(iter(self.columns.values()), ()))
+
+    def with_categories(self, names: Iterable[str]) -> Table:
+        """The same with these columns as categories, whatever they hold."""
+        named = set(names) & set(self.columns)
+        columns = {
+            name: as_text(values) if name in named else values for name, values in self.columns.items()
+        }
+        return replace(self, columns=columns, nominal=self.nominal | named)
+
+
+def is_text(values: Values) -> bool:
+    """Whether these are categories, not numbers."""
+    return bool(values.dtype.kind == "O")
+
+
+def missing(values: Values) -> NDArray[np.bool_]:
+    """(N,): where there is none."""
+    if is_text(values):
+        return np.fromiter((value is None for value in values), dtype=np.bool_, count=len(values))
+    return np.isnan(values)
+
+
+def as_text(values: Values) -> Values:
+    """Numbers as categories: 3.0 is called ``3``; what is text already, or missing, stays so."""
+    if is_text(values):
+        return values
+    found: list[str | None] = [
+        None if np.isnan(value) else f"{int(value)}" if value.is_integer() else repr(float(value))
+        for value in values
+    ]
+    return np.array(found, dtype=object)
+
+
+def as_number(text: str) -> float | None:
+    """A number that is written in ASCII; None: it is none."""
+    try:
+        return float(text) if text.isascii() and "_" not in text else None
+    except ValueError:
+        return None
+
+
+def names_of(option: str, value: object) -> tuple[str, ...]:
+    """Column names from ``a,b`` or a list of names."""
+    if isinstance(value, str):
+        return tuple(name.strip() for name in value.split(",") if name.strip())
+    if isinstance(value, list | tuple) and all(isinstance(name, str) for name in value):
+        return tuple(value)
+    raise SettingError(f"{option} is {value!r}: it must be names of columns, as in {option}=age,city")
+
+
+def listed(names: Iterable[str], most: int = _SHOWN) -> str:
+    """Names for a message, only the first of very many."""
+    found = list(names)
+    more = f" and {len(found) - most} more" if len(found) > most else ""
+    return (", ".join(found[:most]) or "(none)") + more
+
+
+def not_there(name: str, names: Iterable[str]) -> str:
+    """The end of an error about a name that is not one of these: the nearest one, and all."""
+    found = list(names)
+    close = closest(name, found)
+    question = f'; did you mean "{close}"?' if close else ";"
+    return f"{question} there are: {listed(found)}"

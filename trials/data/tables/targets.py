@@ -110,8 +110,8 @@ def _complete(where: str, values: Values) -> None:
     gone = np.flatnonzero(missing(values))
     if len(gone):
         raise TaskError(
-            f"{where} is missing in {counted(len(gone), 'row')} of {len(values)} (the first: row {gone[0] + 1}): fill "
-            f"them in, or leave those rows out of the file"
+            f"{where} is missing in {counted(len(gone), 'row')} of {len(values)} (the first: row "
+            f"{gone[0] + 1}): fill them in, or leave those rows out of the file"
         )
     if not is_text(values):
         infinite = np.flatnonzero(np.abs(values) > np.finfo(np.float32).max)

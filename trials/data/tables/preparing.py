@@ -90,8 +90,8 @@ def prepared(
             are classes.
         seed: of the split, 0 to 2**32 - 1.
         encoding: "dense" (for networks): numbers standardised, missing ones filled in with the median and
-            marked in a column of their own; "trees": numbers as they are, NaN where missing. Fitted on the rows
-            to train on alone.
+            marked in a column of their own; "trees": numbers as they are, NaN where missing. Both know
+            the training rows alone.
         drop: columns to leave out, as in ``a,b``.
         categorical: columns of numbers that are names of categories.
     Raises:

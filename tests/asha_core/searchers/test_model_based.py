@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass, field
 
 import pytest
@@ -304,10 +305,9 @@ def test_one_that_takes_long_is_asked_ahead_with_what_is_known_when_the_one_befo
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(surrogates.SURROGATES, "tpe", ("nowhere:Nothing", ("no_such_library",)))
-    with pytest.raises(
-        SettingError, match=r"searcher tpe needs no_such_library.*pip install 'asha-core\[bo\]'"
-    ):
+    monkeypatch.setitem(surrogates.SURROGATES, "tpe", ("nowhere:Nothing", ("gpytorch",)))
+    monkeypatch.setitem(sys.modules, "gpytorch", None)
+    with pytest.raises(SettingError, match=r"searcher tpe needs gpytorch.*pip install 'asha-core\[bo\]'"):
         TPESearch(SPACE, 0)
 
 

@@ -98,7 +98,7 @@ def test_a_study_that_was_killed_before_its_plan_was_written_is_begun(tmp_path: 
 def test_a_task_that_fails_on_test_data_leaves_the_others_to_be_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from trials.torch_task import final_test as final
+    from trials import final_test as final
 
     runs = study(seeds=3).runs
     asked = []

@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 
 from asha_core.arguments import integer, one_of
 from asha_core.errors import TaskError
+from asha_core.runtime.terminal.streams import say
 from trials.data.splits import stratified_split
 from trials.data.tables.encoding import ENCODINGS, Encoder
+from trials.data.tables.features import as_in, no_stray_texts
+from trials.data.tables.features import check as features_check
 from trials.data.tables.reading import read
-from trials.data.tables.table import Table, names_of
+from trials.data.tables.table import Table, names_of, not_there
 from trials.data.tables.targets import KINDS, Target, name_of, same_target, target_of
 
 _HELD_OUT = 0.2  # of all rows, for validation; and as many for the test
@@ -134,7 +137,8 @@ def check(
 ) -> None:
     """Everything that ``prepared`` could find wrong, with nothing fitted. Arguments and errors as there."""
     one_of("encoding", encoding, ENCODINGS)
-    _parts(data, target, test, kind, seed, drop, categorical)
+    for note in _parts(data, target, test, kind, seed, drop, categorical)[0][0].notes:
+        say(note)
 
 
 def _parts(
@@ -151,22 +155,47 @@ def _parts(
     seed = integer("seed", seed, 0, _LARGEST_SEED)
     left_out, categories = names_of("drop", drop), names_of("categorical", categorical)
     table = read(data, target, left_out, categories)
+    other = None if test is None else read(test, None, left_out, table.texts | {*categories})
+    _all_there(table, other, target, left_out, categories)
     name = name_of(table, target)
+    no_stray_texts(table, name)
     found = target_of(table, name, kind)
     features = _without(table, name)
+    features_check(features, categories)
     if not features.columns:
         raise TaskError(
             f"{table.name} has no column but the target {name!r}: there is nothing to predict it from"
         )
-    if test is None:
+    if other is None:
         rest, last = _split(found, np.arange(table.rows, dtype=np.int64), _HELD_OUT, seed)
         train, valid = _split(found, rest, _HELD_OUT / (1 - _HELD_OUT), seed)
         return [features] * 3, [found] * 3, [train, valid, last]
-    other = read(test, name, left_out, categories)
+    if name not in other.columns:
+        raise TaskError(f"{other.name} lacks the target {name!r}{not_there(name, other.columns)}")
     goal = same_target(other, found, table.name)
+    last_features = as_in(_without(other, name), features)
+    features_check(last_features, features.columns)
     train, valid = _split(found, np.arange(table.rows, dtype=np.int64), _HELD_OUT, seed)
     last = np.arange(other.rows, dtype=np.int64)
-    return [features, features, _without(other, name)], [found, found, goal], [train, valid, last]
+    return [features, features, last_features], [found, found, goal], [train, valid, last]
+
+
+def _all_there(
+    table: Table,
+    other: Table | None,
+    target: str | None,
+    drop: Sequence[str],
+    categories: Sequence[str],
+) -> None:
+    """Raise if an option names a column that is nowhere."""
+    dropped = table.dropped | (other.dropped if other else frozenset())
+    for option, names, known in (("drop", drop, dropped), ("categorical", categories, table.columns)):
+        for name in names:
+            if name not in known:
+                there = not_there(name, table.columns)
+                raise TaskError(f"{option} names {name!r}: {table.name} has no such column{there}")
+    if target in drop:
+        raise TaskError(f"the target {target!r} is in drop: name another target, or keep it")
 
 
 def _split(target: Target, rows: Indices, share: float, seed: int) -> tuple[Indices, Indices]:

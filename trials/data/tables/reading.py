@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
+from pathlib import Path
 
 from asha_core.arguments import text
 from asha_core.errors import TaskError
-from trials.data.tables import bundled
-from trials.data.tables.table import Table
+from trials.data.tables import bundled, files, openml
+from trials.data.tables.table import Table, not_there
 
 
 def read(data: str, target: str | None, drop: Collection[str], categories: Collection[str]) -> Table:
@@ -17,15 +18,29 @@ def read(data: str, target: str | None, drop: Collection[str], categories: Colle
     Args:
         data: a bundled set's name, ``openml:ID``, or a file's path.
         target: the column to predict; None: the source names it.
-        drop: columns that are not read, wherever they are there.
+        drop: columns that are left out, wherever they are there.
         categories: columns that are read as text.
     Raises:
         TaskError: there is no such table, or it cannot be read.
     """
     data = text("data", data)
     if data in bundled.LOADERS:
-        table = bundled.read(data)
+        found = bundled.read(data)
+        columns = {name: values for name, values in found.columns.items() if name not in drop}
+        table = replace(found, columns=columns, dropped=frozenset(drop) & {*found.columns})
+    elif data.startswith(openml.PREFIX):
+        table = openml.read(data, target, drop, categories)
+    elif "://" in data:
+        raise TaskError(f"data is {data}: fetch it first, and name the file")
+    elif _like_a_name(data):
+        raise TaskError(
+            f"data is {data}: no file, and no set of scikit-learn's{not_there(data, bundled.LOADERS)}"
+        )
     else:
-        raise TaskError(f"data is {data}: files are not read yet")
-    kept = {name: values for name, values in table.columns.items() if name not in drop}
-    return replace(table, columns=kept).with_categories(categories)
+        table = files.read(Path(data).expanduser(), drop, categories)
+    return table.with_categories(categories)
+
+
+def _like_a_name(data: str) -> bool:
+    """Whether a bundled set may be meant: no file of that name, no ending, and no folder before it."""
+    return not Path(data).exists() and not Path(data).suffix and Path(data).name == data

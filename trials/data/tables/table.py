@@ -24,19 +24,26 @@ class Table:
         columns: numbers are (N,) float64, NaN where one is missing; categories (N,) object: str, or None.
         target: the column that its source calls the target; None: it names none.
         nominal: columns that the source itself declares to be categories.
-        notes: what the reader left out, in sentences for people.
+        dropped: columns that were there, and that nobody wants.
+        notes: what the reader left out or found odd, in sentences for people.
     """
 
     name: str
     columns: dict[str, Values]
     target: str | None = None
     nominal: frozenset[str] = frozenset()
+    dropped: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
         """How many rows there are."""
         return len(next(iter(self.columns.values()), ()))
+
+    @property
+    def texts(self) -> frozenset[str]:
+        """The columns of categories."""
+        return frozenset(name for name, values in self.columns.items() if is_text(values))
 
     def with_categories(self, names: Iterable[str]) -> Table:
         """The same with these columns as categories, whatever they hold."""
@@ -97,6 +104,6 @@ def listed(names: Iterable[str], most: int = _SHOWN) -> str:
 def not_there(name: str, names: Iterable[str]) -> str:
     """The end of an error about a name that is not one of these: the nearest one, and all."""
     found = list(names)
-    close = closest(name, found)
+    close = next((each for each in found if each.lower() == name.lower()), None) or closest(name, found)
     question = f'; did you mean "{close}"?' if close else ";"
     return f"{question} there are: {listed(found)}"

@@ -40,7 +40,7 @@ class Encoder:
             unseen = {"handle_unknown": "use_encoded_value", "unknown_value": -1, "encoded_missing_value": -1}
             self._codes = OrdinalEncoder(dtype=np.int64, **unseen).fit(_texts(train, self.categorical_names))
             self.cardinalities = tuple(
-                1 + sum(category is not None for category in each) for each in self._codes.categories_
+                1 + sum(isinstance(category, str) for category in each) for each in self._codes.categories_
             )
 
     def __call__(self, table: Table) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -79,5 +79,7 @@ def _stacked(table: Table, names: list[str]) -> NDArray[np.float64]:
 
 
 def _texts(table: Table, names: tuple[str, ...]) -> NDArray[Any]:
-    """(N, c) object."""
-    return np.stack([table.columns[name] for name in names], axis=1)
+    """(N, c) object, NaN where missing: scikit-learn takes None for a category."""
+    texts = np.stack([table.columns[name] for name in names], axis=1)
+    texts[np.equal(texts, None)] = np.nan
+    return texts

@@ -55,7 +55,8 @@ def as_in(table: Table, train: Table) -> Table:
         if is_text(train.columns[name]):
             columns[name] = as_text(values)
         elif is_text(values):
-            at = int(np.flatnonzero(~missing(values))[0])
+            filled = np.flatnonzero(~missing(values))
+            at = next((at for at in filled if as_number(values[at]) is None), filled[0])
             raise TaskError(
                 f"column {name!r} of {table.name} holds text, such as {values[at]!r} in row {at + 1}, and "
                 f"numbers in {train.name}: mend it, or leave it out with drop={name}"

@@ -46,18 +46,22 @@ def read(data: str, target: str | None, drop: Collection[str], text: Collection[
 
 def _fetched(data: str, identity: int) -> tuple[Any, tuple[str, ...]]:
     """What scikit-learn finds, and what it warns of."""
-    from sklearn.datasets import fetch_openml, get_data_home
+    from sklearn.datasets import fetch_openml
 
     try:
         with warnings.catch_warnings(record=True) as said, _patience():
             warnings.simplefilter("always")
-            found = fetch_openml(data_id=identity, as_frame=True, parser="auto", n_retries=1)
-    except Exception as error:  # urllib's, OpenML's own, a damaged download: all without a common class
+            try:
+                found = fetch_openml(data_id=identity, as_frame=True, parser="auto", n_retries=1)
+            except TypeError:  # pandas 3.1 and categories that are numbers: scikit-learn#34892
+                found = fetch_openml(data_id=identity, as_frame=True, parser="liac-arff", n_retries=1)
+    except Exception as error:  # urllib's, OpenML's own, a sparse table: they have no common class
         reason = re.sub(r"<urlopen error (?:\[Errno -?\d+\] )?(.*?)>", r"no connection: \1", str(error))
         reason = " ".join(reason.split()) or type(error).__name__
+        network = "check the network, or " if isinstance(error, OSError) else ""
         raise TaskError(
-            f"{data} cannot be fetched from openml.org ({reason}): check the id and the network, or save the "
-            f"data set as CSV and name the file (what is fetched stays in {get_data_home()})"
+            f"{data} cannot be had from openml.org ({reason}): {network}save the data set as CSV and name "
+            f"that file (what was fetched once needs no network)"
         ) from None
     notes = dict.fromkeys(f"{data}: {' '.join(str(each.message).split())}" for each in said)
     return found, tuple(note for note in notes if "OpenML" in note or "inactive" in note)

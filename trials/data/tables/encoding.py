@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asha_core.arguments import one_of
-from trials.data.tables.table import Table, is_text
+from trials.data.tables.table import Table, is_text, missing
 
 ENCODINGS = ("dense", "trees")
 
@@ -80,6 +80,5 @@ def _stacked(table: Table, names: list[str]) -> NDArray[np.float64]:
 
 def _texts(table: Table, names: tuple[str, ...]) -> NDArray[Any]:
     """(N, c) object, NaN where missing: scikit-learn takes None for a category."""
-    texts = np.stack([table.columns[name] for name in names], axis=1)
-    texts[np.equal(texts, None)] = np.nan
-    return texts
+    columns = [table.columns[name] for name in names]
+    return np.stack([np.where(missing(values), np.nan, values) for values in columns], axis=1)

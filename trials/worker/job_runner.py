@@ -211,7 +211,8 @@ class JobRunner:
             send(Notice(hint, self._slot, job.trial, once=True))
         seconds = time.perf_counter() - began
         operations = flops(diagnostics)
-        costs = self._peaks() if operations is None else {"flops": operations, **self._peaks()}
+        costs = {} if operations is None else {"flops": operations}
+        costs |= {**_spent(problem), **self._peaks()}
         send(Refined(job.trial, as_kept(configuration), seconds, diagnostics, costs))
         return job._replace(configuration=configuration)
 
@@ -232,6 +233,12 @@ def _counting(
     """Counts the operations of a refinement, if the problem can; see ``TrainingProblem.counting``."""
     counting = getattr(problem, "counting", None)
     return nullcontext(lambda diagnostics: None) if counting is None else counting(known)
+
+
+def _spent(problem: Problem) -> Mapping[str, float]:
+    """What else a refinement has cost, by name, if the problem counts it; see ``PpoProblem.spent``."""
+    spent: Callable[[], Mapping[str, float]] | None = getattr(problem, "spent", None)
+    return {} if spent is None else spent()
 
 
 def _check_jsonable(strategy: str, what: str, values: Mapping[str, Any]) -> None:

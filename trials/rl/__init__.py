@@ -1,0 +1,1 @@
+"""Reinforcement learning: what PPO trains with, rollouts, and what a warm start makes of them."""

@@ -82,7 +82,7 @@ def test_the_notebook_of_a_study_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.processes
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_the_notebook_of_a_search_is_stopped_by_its_button_and_goes_on(tmp_path: Path) -> None:
     cells = executed("tune.ipynb", tmp_path, "results/notebook/journal.jsonl")

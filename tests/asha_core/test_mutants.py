@@ -39,7 +39,7 @@ CASES = {
     **{f"schedulers.{name}": of_schedulers(name) for name in SCHEDULERS},
     "runtime.replay": ["runtime/test_resume_laws.py"],
 }
-FAST = tuple(f"schedulers.{name}" for name in ("levels", "asha", "full"))  # others: seconds each
+FAST = tuple(f"schedulers.{name}" for name in ("asha", "full"))  # others: seconds each
 HELPERS = (
     "__init__.py",
     "schedulers/__init__.py",
@@ -90,6 +90,7 @@ def run(folders: list[Path], cases: list[str]) -> list[str]:
     return [status[str(folder)] for folder in folders]
 
 
+@pytest.mark.slow
 @pytest.mark.processes
 def test_without_a_mistake_all_cases_pass(original):
     cases = sorted({case for each in CASES.values() for case in each})

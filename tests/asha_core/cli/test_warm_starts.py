@@ -30,7 +30,16 @@ def options(*given: str) -> list[str]:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("variation", [*VARIATIONS, "screen+trust", "pasha-ohgw-trust"])
+@pytest.mark.parametrize(
+    "variation",
+    [
+        *(
+            pytest.param(name, marks=pytest.mark.slow) if name.endswith(("-matched", "-flipped")) else name
+            for name in VARIATIONS
+        ),
+        *("screen+trust", "pasha-ohgw-trust"),
+    ],
+)
 def test_every_variation_runs_from_the_command_line(variation: str, tmp_path: Path) -> None:
     from analysis import load_run
 

@@ -27,7 +27,13 @@ def digits() -> Digits:
 
 @pytest.mark.long
 @pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize("name", VARIATIONS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name.endswith(("-matched", "-flipped")) else name
+        for name in VARIATIONS
+    ],
+)
 def test_a_refinement_costs_what_pytorch_counts_of_it(name: str, digits: Digits) -> None:
     """The first one is counted, the others are concluded from their calls; none is left out, on digits."""
     strategy = build(VARIATIONS[name].strategy, VARIATIONS[name].settings)
@@ -81,7 +87,7 @@ def test_refinements_of_networks_of_every_width(name: str) -> None:
     assert figures >= 5
 
 
-@pytest.mark.parametrize("name", ["ohgw-1step", "ohgw-trust"])
+@pytest.mark.parametrize("name", [pytest.param("ohgw-1step", marks=pytest.mark.slow), "ohgw-trust"])
 def test_a_first_check_is_in_its_own_figure_and_in_no_other(
     name: str, digits: Digits, monkeypatch: pytest.MonkeyPatch
 ) -> None:

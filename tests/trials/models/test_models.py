@@ -53,7 +53,7 @@ FORMS: dict[str, Form] = {
 # of the same code as others, on another number of blocks or channels
 ALIKE = (
     *("resnet32", "resnet44", "resnet56", "resnet20, grey", "resnet20, projection", "vit-tiny, grey"),
-    "vit-small",
+    *("vit-small", "resnet50, large, grey"),
 )
 
 
@@ -124,7 +124,14 @@ def on_meta(name: str, classes: int, channels: int, size: int, **settings: Any) 
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "millions"),
-    [("resnet20", 0.27), ("resnet32", 0.46), ("resnet44", 0.66), ("resnet56", 0.85), ("resnet110", 1.7)],
+    [
+        ("resnet20", 0.27),
+        ("resnet110", 1.7),
+        *(
+            pytest.param(*size, marks=pytest.mark.slow)
+            for size in (("resnet32", 0.46), ("resnet44", 0.66), ("resnet56", 0.85))
+        ),
+    ],
 )
 def test_cifar_resnets_have_the_papers_sizes(name: str, millions: float) -> None:
     """He et al. 2016, arXiv:1512.03385, table 6; the layers are those that the name says."""

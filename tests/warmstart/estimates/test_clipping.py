@@ -80,7 +80,10 @@ WAYS: list[tuple[str, float, tuple[float, ...]]] = [
 
 @pytest.mark.parametrize("kind", ["sgd", "adamw"])
 @pytest.mark.parametrize(("how", "norm_type", "limits"), WAYS)
-@pytest.mark.parametrize(("route", "ahead"), [("closed", 1), ("tangents", 1), ("tangents", 3)])
+@pytest.mark.parametrize(
+    ("route", "ahead"),
+    [("closed", 1), pytest.param("tangents", 1, marks=pytest.mark.slow), ("tangents", 3)],
+)
 def test_every_coordinate_has_the_slope_of_a_loop_that_clips_as_pytorch_does(
     kind: str, how: str, norm_type: float, limits: tuple[float, ...], route: Any, ahead: int
 ) -> None:

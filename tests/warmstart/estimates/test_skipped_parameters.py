@@ -147,7 +147,10 @@ def slope(value: Callable[[dict[str, float]], float], name: str, h: float = 2e-4
     return (8 * (at(1) - at(-1)) - (at(2) - at(-2))) / (12 * h)
 
 
-@pytest.mark.parametrize("kinds", KINDS)
+@pytest.mark.parametrize(
+    "kinds",
+    ["other experts", "late", *(pytest.param(n, marks=pytest.mark.slow) for n in ("the same", "early"))],
+)
 @pytest.mark.parametrize("kind", OPTIMISERS)
 def test_every_route_has_the_slopes_of_a_loop_whose_optimiser_skips_them(kind: str, kinds: str) -> None:
     clip = kinds in ("late", "the same")

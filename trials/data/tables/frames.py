@@ -1,6 +1,6 @@
 """A pandas frame as a table: each column becomes numbers, or categories.
 
-Numbers: integers, floats, decimals, booleans (0 and 1), and dates, as days since 1970. Categories: text.
+Numbers are integers, floats, decimals, booleans (0 and 1), and dates, as days since 1970; texts are categories.
 """
 
 from __future__ import annotations

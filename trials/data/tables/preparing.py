@@ -153,6 +153,8 @@ def _parts(
     """Of training, validation and test: the table without its target, the target, and which rows."""
     one_of("kind", kind, KINDS)
     seed = integer("seed", seed, 0, _LARGEST_SEED)
+    if target is not None:
+        (target,) = names_of("target", [target]) or (None,)
     left_out, categories = names_of("drop", drop), names_of("categorical", categorical)
     table = read(data, target, left_out, categories)
     other = None if test is None else read(test, None, left_out, table.texts | {*categories})

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from asha_core.arguments import shown
 from asha_core.errors import SettingError, closest
 
 Values = NDArray[Any]
@@ -21,7 +22,8 @@ class Table:
 
     Attributes:
         name: as people know it: a path, ``wine``, ``openml:61``.
-        columns: numbers are (N,) float64, NaN where one is missing; categories (N,) object: str, or None.
+        columns: (N,) float64 of numbers, NaN where one is missing; or (N,) object of texts (categories), None
+            where one is.
         target: the column that its source calls the target; None: it names none.
         nominal: columns that the source itself declares to be categories.
         dropped: columns that were there, and that nobody wants.
@@ -86,12 +88,13 @@ def as_number(text: str) -> float | None:
 
 
 def names_of(option: str, value: object) -> tuple[str, ...]:
-    """Column names from ``a,b`` or a list of names."""
-    if isinstance(value, str):
-        return tuple(name.strip() for name in value.split(",") if name.strip())
-    if isinstance(value, list | tuple) and all(isinstance(name, str) for name in value):
-        return tuple(value)
-    raise SettingError(f"{option} is {value!r}: it must be names of columns, as in {option}=age,city")
+    """Column names from ``a,b``, or a list of them; a column that is called 3 may be named by the number."""
+    named = (
+        value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
+    )
+    if not all(isinstance(name, str | int) and not isinstance(name, bool) for name in named):
+        raise SettingError(f"{option} is {shown(value)}: it must name columns, as in {option}=age,city")
+    return tuple(filter(None, (str(name).strip() for name in named)))
 
 
 def listed(names: Iterable[str], most: int = _SHOWN) -> str:

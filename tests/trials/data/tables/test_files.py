@@ -163,3 +163,10 @@ def test_kind_says_what_a_target_of_whole_numbers_is(tmp_path: Path) -> None:
     assert len(prepared(path, "y", kind="classification").classes) == 30
     few = written(tmp_path / "few.csv", ["x,y", *[f"{at},{at % 3}" for at in range(30)]])
     assert prepared(few, "y", kind="regression").kind == "regression"
+
+
+def test_columns_whose_names_are_numbers_may_be_named_by_numbers(tmp_path: Path) -> None:
+    """As a command reads ``target=2``."""
+    path = written(tmp_path / "t.csv", ["0,1,2", *[f"{at},{at % 3},{at % 2}" for at in range(30)]])
+    found = prepared(path, 2, drop=0, categorical=[1])  # type: ignore[arg-type]
+    assert (found.target_name, found.numeric_names, found.categorical_names) == ("2", (), ("1",))

@@ -216,7 +216,7 @@ def test_the_sets_of_scikit_learn(
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("kind", "guess"), ("encoding", "one-hot"), ("seed", -1), ("seed", 2**32), ("drop", 3)],
+    [("kind", "guess"), ("encoding", "one-hot"), ("seed", -1), ("seed", 2**32), ("drop", 0.5)],
 )
 def test_what_options_may_be(option: str, value: object) -> None:
     for function in (check, prepared):

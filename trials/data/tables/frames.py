@@ -1,6 +1,7 @@
 """A pandas frame as a table: each column becomes numbers, or categories.
 
-Numbers are integers, floats, decimals, booleans (0 and 1), and dates, as days since 1970; texts are categories.
+Numbers are integers, floats, decimals, booleans (0 and 1), and dates, as days since 1970. Texts are
+categories.
 """
 
 from __future__ import annotations

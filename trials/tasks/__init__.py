@@ -11,6 +11,7 @@ TASKS = {
     "cifar100": "trials.tasks.cifar:Cifar100",
     "fashion-mnist": "trials.tasks.fashion_mnist:FashionMnist",
     "imagenet": "trials.tasks.imagenet:ImageNet",
+    "tabular": "trials.tasks.tabular:Tabular",
     "dummy": "trials.tasks.dummy:Dummy",
 }
 

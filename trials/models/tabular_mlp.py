@@ -1,7 +1,8 @@
 """A multilayer perceptron for rows of a table: numbers, and categories by embeddings.
 
-Source: the MLP of Gorishniy et al. 2021, "Revisiting deep learning models for tabular data", arXiv:2106.11959:
-linear, ReLU, dropout in each layer; embeddings of one size for all categories, beside the numbers.
+Source: the MLP of Gorishniy et al. 2021, "Revisiting deep learning models for tabular data",
+arXiv:2106.11959: linear, ReLU, dropout in each layer; embeddings of one size for all categories, beside the
+numbers.
 """
 
 from __future__ import annotations

@@ -117,11 +117,11 @@ class Tabular(Task):
         self._configure(given)
 
     def _of_this_model(self, given: dict[str, Any]) -> None:
-        for name in given:
+        for name, value in given.items():
             if name not in self.options:
                 raise SettingError(
-                    f"{name} is {given[name]!r}, which model {self.network} has not: leave it out; its options "
-                    f"are {', '.join(self.options)}"
+                    f"{name} is {value!r}, which model {self.network} has not: leave it out; its options are "
+                    f"{', '.join(self.options)}"
                 )
 
     def _configure(self, given: dict[str, Any]) -> None:
@@ -151,9 +151,9 @@ class Tabular(Task):
         """As ``Task``; with files where they are, and the kind that was found."""
         options = super().describe()["options"]
         if options is not None:
-            found = {"kind": self.kind}
-            found |= {name: self._arguments_of_the_table[name] for name in ("data", "test") if name in options}
-            options = {**options, **found}
+            files = [name for name in ("data", "test") if name in options]
+            found = {name: self._arguments_of_the_table[name] for name in files}
+            options = {**options, **found, "kind": self.kind}
         return {"target": "trials.tasks.tabular:Tabular", "options": options}
 
     def __getstate__(self) -> Any:

@@ -1,7 +1,7 @@
 """The metrics of predictions for a table's rows, whichever model made them.
 
-ROC AUC of more than two classes is the mean over the classes of each against all others (macro, one-vs-rest;
-scikit-learn's ``roc_auc_score(..., multi_class="ovr")``). Source: Provost and Domingos 2001, there unweighted.
+ROC AUC of more than two classes is the unweighted mean over the classes of each against all others: macro,
+one-vs-rest, as scikit-learn's ``roc_auc_score(..., multi_class="ovr")``.
 """
 
 from __future__ import annotations

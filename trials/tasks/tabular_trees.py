@@ -4,8 +4,8 @@ Chen and Guestrin 2016, "XGBoost: a scalable tree boosting system", arXiv:1603.0
 of xgboost.readthedocs.io/en/stable/parameter.html, under the library's own names.
 
 Going on to the same trees. What a booster's file does not hold is where its random numbers are: those of the
-rows (``subsample``) and a second stream, of the columns (``colsample_bytree``), which lives in the object that
-grows trees and is seeded when that is made (dmlc/xgboost#10324, #6711). So each unit begins with a new such
+rows (``subsample``) and a second stream, of the columns (``colsample_bytree``), which lives in what grows
+trees and is seeded when that is made (dmlc/xgboost#10324, dmlc/xgboost#6711). So each unit begins with a new such
 object, which the library makes when ``tree_method`` becomes another one, and with a seed of its own, which
 ``seed_per_iteration`` mixes with the number of the round. Cached predictions stay, so this takes half a
 millisecond, and a trial that was paused has the trees of one that was not, to the last bit.
@@ -38,7 +38,7 @@ SPACE = SearchSpace(
         "subsample": Float(0.5, 1.0),
         "colsample_bytree": Float(0.3, 1.0),
         "max_depth": Int(2, 10),
-        "min_child_weight": Float(0.5, 32.0, log=True),
+        "min_child_weight": Float(0.1, 10.0, log=True),
     }
 )
 _LARGEST_SEED = 2**31 - 1

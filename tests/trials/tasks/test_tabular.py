@@ -93,7 +93,9 @@ def test_other_seeds_have_other_trees(tmp_path: Path) -> None:
     task = Tabular("xgboost", rounds_per_unit=2)
     task.setup("cpu")
     config = RandomSearch(task.space, 0).propose(1)
-    assert task.warm_start_loss(config, 1) == task.warm_start_loss(config, 1) != task.warm_start_loss(config, 2)
+    assert (
+        task.warm_start_loss(config, 1) == task.warm_start_loss(config, 1) != task.warm_start_loss(config, 2)
+    )
 
 
 @pytest.mark.parametrize("model", ["mlp", "xgboost"])
@@ -111,12 +113,12 @@ def test_each_metric_of_classes_is_what_scikit_learn_says(
         fitted = task.trained_model(RandomSearch(task.space, 3).propose(0), state)
         shares = _shares(task, fitted, task.table.valid)
         truth = task.table.valid.target
-        several = {"multi_class": "ovr"} if shares.shape[1] > 2 else {}
+        of_one = shares if shares.shape[1] > 2 else shares[:, 1]
         wanted = {
-            "accuracy": lambda: metrics.accuracy_score(truth, shares.argmax(1)),
-            "log-loss": lambda: metrics.log_loss(truth, shares),
-            "roc-auc": lambda: metrics.roc_auc_score(truth, shares if several else shares[:, 1], **several),
-        }[metric]()
+            "accuracy": metrics.accuracy_score(truth, shares.argmax(1)),
+            "log-loss": metrics.log_loss(truth, shares),
+            "roc-auc": metrics.roc_auc_score(truth, of_one, multi_class="ovr"),
+        }[metric]
         assert values[-1] == pytest.approx(wanted, abs=2e-6)
         assert task.mode == ("min" if metric == "log-loss" else "max")
         score = task.measure_test(fitted, RandomSearch(task.space, 3).propose(0), "cpu")
@@ -153,7 +155,9 @@ def test_trees_do_not_depend_on_the_unit_of_the_target(tmp_path: Path) -> None:
         path = tmp_path / f"{name}.csv"
         path.write_text("a,b,y\n" + "\n".join(rows) + "\n")
         task = Tabular("xgboost", data=str(path), target="y")
-        config = task.space.configuration({**RandomSearch(task.space, 1).propose(0), "gamma": 1.0, "alpha": 3.0})
+        config = task.space.configuration(
+            {**RandomSearch(task.space, 1).propose(0), "gamma": 1.0, "alpha": 3.0}
+        )
         found.append(_train(task, tmp_path / name, (0, 2), config=config)[0][-1] / factor)
     assert found[0] == pytest.approx(found[1], rel=1e-3)
 
@@ -174,14 +178,14 @@ def test_a_warm_start_of_trees_moves_real_numbers_alone_and_says_how() -> None:
     task = Tabular("xgboost", data="breast-cancer")
     task.prepare()
     task.setup("cpu")
-    config = RandomSearch(task.space, 0).propose(0)
+    config = task.space.from_unit([0.5] * len(task.space))
     chosen = variation("ohgw-1step", {})
     outcome = build(chosen.strategy, chosen.settings).refine(task.problem(1, "cpu"), config, 1)
     assert outcome.diagnostics["route"] == "differences"
     assert outcome.configuration["max_depth"] == config["max_depth"]
     assert "max_depth" not in outcome.diagnostics["gradient"]
     assert outcome.configuration["eta"] != config["eta"]
-    assert outcome.diagnostics["ignored"] == []
+    assert "ignored" not in outcome.diagnostics
 
 
 class InDoubles(TabularNetwork):
@@ -249,7 +253,7 @@ def test_mistakes_are_told_when_it_is_made(options: dict[str, Any], said: str) -
 
 def test_a_missing_library_is_told_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(TaskError, match=r"xgboost, which is not installed: pip install 'asha-core\[tabular\]'"):
+    with pytest.raises(TaskError, match=r"xgboost, which is not installed: .*asha-core\[tabular\]'"):
         Tabular("xgboost")
 
 

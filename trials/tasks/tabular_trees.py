@@ -5,8 +5,8 @@ of xgboost.readthedocs.io/en/stable/parameter.html, under the library's own name
 
 Going on to the same trees. What a booster's file does not hold is where its random numbers are: those of the
 rows (``subsample``) and a second stream, of the columns (``colsample_bytree``), which lives in what grows
-trees and is seeded when that is made (dmlc/xgboost#10324, dmlc/xgboost#6711). So each unit begins with a new such
-object, which the library makes when ``tree_method`` becomes another one, and with a seed of its own, which
+trees and is seeded when that is made (dmlc/xgboost#10324, dmlc/xgboost#6711). So each unit has what grows
+trees made anew, which the library does when ``tree_method`` becomes another one, and a seed of its own, which
 ``seed_per_iteration`` mixes with the number of the round. Cached predictions stay, so this takes half a
 millisecond, and a trial that was paused has the trees of one that was not, to the last bit.
 """

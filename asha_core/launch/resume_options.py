@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import shlex
 import sys
@@ -153,7 +154,21 @@ def _settings(directory: RunDirectory) -> dict[str, Any]:
     scheduler = manifest.get("scheduler")
     if settings.get("max_trials") is None and isinstance(scheduler, dict):
         settings["max_trials"] = scheduler.get("max_trials")  # the limit of a search that was given none
+    settings["task_option"] = _found_again(settings.get("task_option", {}), manifest.get("task", {}))
     return settings | changed_settings(read_resumptions(directory.journal))
+
+
+def _found_again(options: Mapping[str, Any], task: Mapping[str, Any]) -> dict[str, Any]:
+    """The task's options; a file that is not there from here by its whole path, if the task told that."""
+    told = task.get("options") or {}
+
+    def found(name: str, value: Any) -> Any:
+        whole = told.get(name)
+        if not (isinstance(value, str) and isinstance(whole, str)) or whole == value:
+            return value
+        return whole if os.path.isabs(whole) and not os.path.exists(value) else value
+
+    return {name: found(name, value) for name, value in options.items()}
 
 
 def storable(options: Mapping[str, Any]) -> dict[str, Any]:

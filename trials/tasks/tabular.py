@@ -46,7 +46,7 @@ class Tabular(Task):
         embedding: of the mlp: numbers that stand for a category (8).
         batch_size: of the mlp: rows a step (64).
         rounds_per_unit: of xgboost: boosting rounds in a unit of resource (10).
-        warm_start_rounds, warm_start_rows: of xgboost: for how many rounds (10), and on how many training
+        warm_start_rounds, warm_start_rows: of xgboost: for how many rounds (5), and on how many training
             rows (at most 4,096: half to train on, half to measure), a warm start trains.
 
     A table is read once in each worker. The rows that are held out, and the test rows, are the same for both

@@ -60,7 +60,7 @@ class TabularTrees(Tabular):
 
     def _configure(self, given: dict[str, Any]) -> None:
         self.rounds_per_unit = integer("rounds_per_unit", given.get("rounds_per_unit", 10), 1)
-        self.warm_start_rounds = integer("warm_start_rounds", given.get("warm_start_rounds", 10), 1)
+        self.warm_start_rounds = integer("warm_start_rounds", given.get("warm_start_rounds", 5), 1)
         self.warm_start_rows = integer("warm_start_rows", given.get("warm_start_rows", 4096), 4)
         self.unit = "round" if self.rounds_per_unit == 1 else f"{self.rounds_per_unit}-round block"
         self.space = SPACE

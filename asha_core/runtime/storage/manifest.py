@@ -16,7 +16,7 @@ from asha_core.runtime.machine import cores
 CHECKOUT = Path(__file__).resolve().parents[3]
 # of a task: with other values the problem is the same, elsewhere
 PLACE_OPTIONS = ("data_dir", "download", "curves")
-_PACKAGES = ("asha-core", "torch", "torchvision", "numpy", "scipy", "scikit-learn")
+_PACKAGES = ("asha-core", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "xgboost")
 
 
 def versions() -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from asha_core.cli.run import main
 from asha_core.errors import ResultsError, SettingError, TaskError
 from asha_core.messages import Job, Report
 from asha_core.runtime.storage.run_directory import RunDirectory
@@ -277,3 +278,18 @@ def test_scores_of_numbers_known_beforehand() -> None:
     assert measured("rmse", np.array([1.0, 5.0]), np.array([0.0, 2.0])) == pytest.approx(5**0.5)
     with pytest.raises(TaskError, match="all of one class"):
         measured("roc-auc", logits, np.array([1, 1]))
+
+
+def test_a_search_goes_on_from_another_folder(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its file was named from where it began; and from there the same command goes on, too."""
+    results = str(tmp_path / "run")
+    command = ["--task", "tabular", "--task-option", f"data={file.name}", "--task-option", "target=kind"]
+    command += ["--gpus", "inline", "--progress", "none", "--max-resource", "3", "--results-dir", results]
+    monkeypatch.chdir(file.parent)
+    assert main([*command, "--max-trials", "2"]) == 0
+    assert main([*command, "--resume", "--max-trials", "3"]) == 0
+    monkeypatch.chdir("/")
+    assert main(["--resume", "--results-dir", results, "--max-trials", "4"]) == 0, capsys.readouterr().err
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["trials"] == 4

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 import shlex
 import sys
@@ -154,19 +153,25 @@ def _settings(directory: RunDirectory) -> dict[str, Any]:
     scheduler = manifest.get("scheduler")
     if settings.get("max_trials") is None and isinstance(scheduler, dict):
         settings["max_trials"] = scheduler.get("max_trials")  # the limit of a search that was given none
-    settings["task_option"] = _found_again(settings.get("task_option", {}), manifest.get("task", {}))
+    if "task_option" in settings:
+        settings["task_option"] = _found_again(settings["task_option"], manifest.get("task"))
     return settings | changed_settings(read_resumptions(directory.journal))
 
 
-def _found_again(options: Mapping[str, Any], task: Mapping[str, Any]) -> dict[str, Any]:
-    """The task's options; a file that is not there from here by its whole path, if the task told that."""
-    told = task.get("options") or {}
+def _found_again(options: Any, task: Any) -> Any:
+    """The task's options; a file that is not there from here by its whole path, if the task told that.
+
+    Both as a manifest has them, which may be damaged.
+    """
+    told = task.get("options") if isinstance(task, dict) else None
+    if not (isinstance(options, dict) and isinstance(told, dict)):
+        return options
 
     def found(name: str, value: Any) -> Any:
         whole = told.get(name)
-        if not (isinstance(value, str) and isinstance(whole, str)) or whole == value:
+        if not (isinstance(value, str) and isinstance(whole, str)):
             return value
-        return whole if os.path.isabs(whole) and not os.path.exists(value) else value
+        return whole if Path(whole).is_absolute() and not Path(value).exists() else value
 
     return {name: found(name, value) for name, value in options.items()}
 

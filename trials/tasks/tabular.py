@@ -7,7 +7,6 @@ What reads tables, splits and encodes them is ``trials.data.tables``. Each model
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from asha_core.arguments import integer, one_of, text
@@ -88,6 +87,7 @@ class Tabular(Task):
         warm_start_rows: int | None = None,
     ) -> None:
         from asha_core.extras import needed
+        from trials.data.tables.reading import located
 
         needed(None, *self.libraries, what=f"task tabular with model {self.network}")
         own = {
@@ -104,9 +104,9 @@ class Tabular(Task):
         self._of_this_model(given)
         self._table: Prepared | None = None
         self._arguments_of_the_table: dict[str, Any] = {
-            "data": _absolute(text("data", data)),
+            "data": located(text("data", data)),
             "target": target,
-            "test": None if test is None else _absolute(text("test", test)),
+            "test": None if test is None else located(text("test", test)),
             "kind": one_of("kind", kind, _KINDS),
             "seed": integer("data_seed", data_seed, 0, 2**32 - 1),
             "drop": drop,
@@ -160,12 +160,3 @@ class Tabular(Task):
         """Pickled without the rows: a worker reads them."""
         state: Any = super().__getstate__()
         return {name: None if name == "_table" else value for name, value in state.items()}
-
-
-def _absolute(data: str) -> str:
-    """A file that is there by its whole path; all else as it is."""
-    try:
-        path = Path(data).expanduser()
-        return str(path.absolute()) if path.exists() else data
-    except (OSError, RuntimeError, ValueError):  # what no path can be, which its reader tells
-        return data

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
-from asha_core.arguments import text
+from asha_core.arguments import shown, text
 from asha_core.errors import TaskError
 from trials.data.tables import bundled, files, openml
 from trials.data.tables.table import Table, not_there
@@ -32,15 +32,30 @@ def read(data: str, target: str | None, drop: Collection[str], categories: Colle
         table = openml.read(data, target, drop, categories)
     elif "://" in data:
         raise TaskError(f"data is {data}: fetch it first, and name the file")
-    elif _like_a_name(data):
+    elif not _path(data).exists() and not _path(data).suffix and Path(data).name == data:
         raise TaskError(
             f"data is {data}: no file, and no set of scikit-learn's{not_there(data, bundled.LOADERS)}"
         )
     else:
-        table = files.read(Path(data).expanduser(), drop, categories)
+        table = files.read(_path(data), drop, categories)
     return table.with_categories(categories)
 
 
-def _like_a_name(data: str) -> bool:
-    """Whether a bundled set may be meant: no file of that name, no ending, and no folder before it."""
-    return not Path(data).exists() and not Path(data).suffix and Path(data).name == data
+def located(data: str) -> str:
+    """What names the same table from any folder: a file that is there by its whole path, else as it is.
+
+    Raises:
+        TaskError: no file can be called so.
+    """
+    there = data not in bundled.LOADERS and _path(data).exists()
+    return str(_path(data).absolute()) if there else data
+
+
+def _path(data: str) -> Path:
+    try:
+        path = Path(data).expanduser()
+        path.exists()
+    except (OSError, RuntimeError, ValueError) as error:  # too long; no such user; a null byte
+        reason = getattr(error, "strerror", None) or error
+        raise TaskError(f"data is {shown(data)}: no file can be called so ({reason})") from None
+    return path

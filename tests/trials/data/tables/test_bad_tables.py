@@ -167,6 +167,8 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
     refused(str(tmp_path / "none" / "people.csv"), "its folder is not there")
     refused(str(tmp_path), "is a folder", "people.csv")
     refused("wien", 'did you mean "wine"', "breast-cancer", "diabetes")
+    refused("x" * 999, "no file can be called so", "too long")
+    refused("~nobody-of-this-name/t.csv", "no file can be called so")
     refused("https://example.org/people.csv", "fetch it first")
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.trials.data.tables.made import lines, written
 from trials.data.tables import check, prepared
+from trials.data.tables.reading import located
 
 pd: Any = pytest.importorskip("pandas")
 
@@ -155,6 +156,15 @@ def test_what_a_target_is(values: list[str], kind: str, classes: tuple[str, ...]
     found = prepared(path, "y")
     assert (found.kind, found.classes) == (kind, classes)
     assert found.target_name == "y"
+
+
+def test_a_table_is_found_from_other_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path / "t.csv", lines())
+    (tmp_path / "wine").mkdir()
+    assert located("t.csv") == str(tmp_path / "t.csv")
+    for data in ("wine", "openml:61", "not-there.csv"):
+        assert located(data) == data
 
 
 def test_kind_says_what_a_target_of_whole_numbers_is(tmp_path: Path) -> None:

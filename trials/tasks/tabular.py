@@ -120,7 +120,7 @@ class Tabular(Task):
         for name, value in given.items():
             if name not in self.options:
                 raise SettingError(
-                    f"{name} is {value!r}, which model {self.network} has not: leave it out; its options are "
+                    f"{name} is {value!r}, and model {self.network} has no such option: leave it out; it has "
                     f"{', '.join(self.options)}"
                 )
 

@@ -31,8 +31,8 @@ _OPTIMIZERS = {
     },
 }
 
-# In steps, so that no warm start moves it: with a draw that is held, which units are left out is a staircase in
-# the rate, and a difference along it is noise (on Adult 90 nats a unit of the rate in the median, at most 38,000)
+# In steps, so that no warm start moves it: with a draw that is held, which units are left out is a staircase
+# in the rate, and a difference along it is noise (on Adult 90 nats a unit of the rate in the median)
 _DROPOUT = Float(0.0, 0.5, step=0.01)
 
 

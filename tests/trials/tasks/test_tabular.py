@@ -165,10 +165,10 @@ def test_trees_do_not_depend_on_the_unit_of_the_target(tmp_path: Path) -> None:
 def test_a_checkpoint_gives_the_booster_back(tmp_path: Path, file: Path) -> None:
     """Which needs no rows for that: the file may be gone."""
     task = Tabular("xgboost", data=str(file), target="kind", rounds_per_unit=2)
-    _train(task, tmp_path, (0, 2))
+    _train(task, tmp_path / "run", (0, 2))
     valid = task._made(task.table.valid)
     file.unlink()
-    model, content = load_model(RunDirectory(tmp_path).trial_checkpoint(0))
+    model, content = load_model(RunDirectory(tmp_path / "run").trial_checkpoint(0))
     assert isinstance(model, xgboost.Booster)
     assert model.num_boosted_rounds() == 4
     assert 0 < model.predict(valid).min() < model.predict(valid).max() < 1

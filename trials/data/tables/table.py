@@ -14,6 +14,7 @@ from asha_core.errors import SettingError, closest
 
 Values = NDArray[Any]
 _SHOWN = 20  # names in a message
+_NONE = np.array(None, dtype=object)
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def is_text(values: Values) -> bool:
 def missing(values: Values) -> NDArray[np.bool_]:
     """(N,): where there is none."""
     if is_text(values):
-        return np.fromiter((value is None for value in values), dtype=np.bool_, count=len(values))
+        return np.asarray(np.equal(values, _NONE), dtype=np.bool_)
     return np.isnan(values)
 
 

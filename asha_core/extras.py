@@ -11,6 +11,7 @@ from asha_core.errors import AshaError, TaskError
 EXTRAS = {
     "accelerate": "hugging-face",
     "ale_py": "rl",
+    "cv2": "rl",  # opencv-python-headless
     "gpytorch": "bo",
     "gymnasium": "rl",
     "lightning": "lightning",

@@ -12,6 +12,7 @@ TASKS = {
     "fashion-mnist": "trials.tasks.fashion_mnist:FashionMnist",
     "imagenet": "trials.tasks.imagenet:ImageNet",
     "tabular": "trials.tasks.tabular:Tabular",
+    "atari": "trials.tasks.atari:Atari",
     "dummy": "trials.tasks.dummy:Dummy",
 }
 

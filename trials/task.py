@@ -138,6 +138,10 @@ class Task(ABC):
         """Whether there is data that no trial sees, for ``asha-test``."""
         return type(self).measure_test is not Task.measure_test
 
+    def plan_notes(self) -> Sequence[str]:
+        """Lines for who searches, said when a search begins and by ``--plan``: what may not be expected."""
+        return ()
+
     def checkpoint_bytes(self) -> int | None:
         """About how large one checkpoint of a trial is, for plans; None: not known."""
         return None

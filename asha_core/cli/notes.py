@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asha_core.schedulers.base import Scheduler
 
+if TYPE_CHECKING:
+    from trials.task import Task
 
-def notes_on(options: Mapping[str, Any], scheduler: Scheduler) -> list[str]:
+
+def notes_on(options: Mapping[str, Any], task: Task, scheduler: Scheduler) -> list[str]:
     """Lines for its user, before it begins."""
-    notes: list[str] = []
+    notes = list(task.plan_notes())
     few = scheduler.trial_limit
     if few is not None and options["max_trials"] is None and scheduler.max_trials is not None:
         notes.append(f"no limit given: stopping after {few} trials (--max-trials, --budget)")

@@ -42,7 +42,7 @@ def print_plan(
     )
     if results is None:
         few = few_trials(scheduler, len(devices.slots))
-        notes = [mode_warning(task.metric, task.mode), *notes_on(options, scheduler), few]
+        notes = [mode_warning(task.metric, task.mode), *notes_on(options, task, scheduler), few]
         print("\n".join([*filter(None, notes), _as_text(plan, task)]))
         early = [f"--{name.replace('_', '-')}" for name in EARLY if options[name] is not None]
         if early:

@@ -148,7 +148,7 @@ def set_up(options: Mapping[str, Any], parts: Parts, changes: Mapping[str, Any])
         observers=make_observers(options["observer"], options["observer_option"]),
         executor=parts.executor,
         own_settings=own_settings(options),
-        notes=notes_on(options, scheduler),
+        notes=notes_on(options, parts.task, scheduler),
         safety=SafetyLimits.read(
             **{option.key: options[option.key] for option in OPTIONS if option.of_safety}
         ),

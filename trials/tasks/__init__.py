@@ -13,6 +13,7 @@ TASKS = {
     "imagenet": "trials.tasks.imagenet:ImageNet",
     "tabular": "trials.tasks.tabular:Tabular",
     "atari": "trials.tasks.atari:Atari",
+    "language": "trials.tasks.language:Language",
     "dummy": "trials.tasks.dummy:Dummy",
 }
 

@@ -1,6 +1,6 @@
 """The perplexity of a byte by a bigram model, which a language model must beat.
 
-    python benchmarks/bigram.py TEXT
+    python -m benchmarks.bigram TEXT
 
 The text is cut as ``--task language`` cuts it (90, 5 and 5 per cent, at the ends of lines), and counted here
 with nothing of the package. Two estimates of p(byte | byte before):

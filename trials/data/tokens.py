@@ -90,12 +90,13 @@ def _kept(path: Path) -> Tokens | None:
 
 def _keep(folder: Path, name: str, rules: str, tokens: Tokens) -> bool:
     """Whether it could be kept."""
+    named: dict[str, Any] = {**tokens}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with whole(folder / f"{name}.json") as file:
             file.write(rules.encode())
         with whole(folder / f"{name}.npz") as file:
-            np.savez(file, **tokens)
+            np.savez(file, **named)
     except OSError:
         return False
     return True

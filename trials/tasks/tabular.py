@@ -44,7 +44,7 @@ class Tabular(Task):
         layers, width: of the mlp: hidden layers (2), and the units of each (128).
         embedding: of the mlp: numbers that stand for a category (8).
         batch_size: of the mlp: rows a step (64).
-        rounds_per_unit: of xgboost: boosting rounds in a unit of resource (10).
+        rounds_per_unit: of xgboost: boosting rounds in a unit of resource (30).
         warm_start_rounds, warm_start_rows: of xgboost: for how many rounds (5), and on how many training
             rows (at most 4,096: half to train on, half to measure), a warm start trains.
 

@@ -56,10 +56,11 @@ class TabularTrees(Tabular):
     encoding = "trees"
     options = ("rounds_per_unit", "warm_start_rounds", "warm_start_rows")
     libraries = ("xgboost",)
+    max_resource = 27
     preload = ("xgboost", "torch", "sklearn.metrics", "sklearn.preprocessing", "sklearn.impute")
 
     def _configure(self, given: dict[str, Any]) -> None:
-        self.rounds_per_unit = integer("rounds_per_unit", given.get("rounds_per_unit", 10), 1)
+        self.rounds_per_unit = integer("rounds_per_unit", given.get("rounds_per_unit", 30), 1)
         self.warm_start_rounds = integer("warm_start_rounds", given.get("warm_start_rounds", 5), 1)
         self.warm_start_rows = integer("warm_start_rows", given.get("warm_start_rows", 4096), 4)
         self.unit = "round" if self.rounds_per_unit == 1 else f"{self.rounds_per_unit}-round block"

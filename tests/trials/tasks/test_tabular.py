@@ -283,6 +283,7 @@ def test_scores_of_numbers_known_beforehand() -> None:
         measured("roc-auc", logits, np.array([1, 1]))
 
 
+@pytest.mark.long
 def test_a_search_goes_on_from_another_folder(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -99,7 +99,7 @@ def _matching(folder: Path, patterns: Sequence[str]) -> list[Path]:
 
 def _below(folder: Path) -> str:
     """Which folder below it was meant, perhaps."""
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.glob("*")):  # which passes over what may not be read
         patterns = [pattern for form in _FORMS for pattern in form[0]]
         if path.is_dir() and _matching(path, (*patterns, "*.txt", "*.txt.gz")):
             return f", but {path} has (--data-dir {path})"

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from asha_core import Configuration, SettingError
+from asha_core.cli.run import main
 from asha_core.errors import TaskError
 from asha_core.testing import TaskContract
 from benchmarks.bigram import cut, perplexities
@@ -252,10 +253,15 @@ def test_a_text_shorter_than_the_context(tmp_path: Path, length: int) -> None:
         small(str(tmp_path)).prepare()
 
 
-def test_what_the_text_is_without_a_folder_is_said(text: str) -> None:
+def test_what_the_text_is_without_a_folder_is_said(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     (note,) = small().plan_notes()
     assert "no --data-dir" in note
     assert small(text).plan_notes() == []
+    plan = ["--task", "language", "--gpus", "cpu", "--max-trials", "9", "--plan"]
+    assert main(plan) == 0
+    assert note in capsys.readouterr().out
+    assert main([*plan, "--data-dir", text]) == 0
+    assert "no --data-dir" not in capsys.readouterr().out
 
 
 def test_a_bigram_model_knows_what_it_counted() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import configparser
 import json
 import os
+import re
 import subprocess
 import sys
 import venv
@@ -13,6 +15,8 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+
+from asha_core.extras import EXTRAS
 
 pytestmark = pytest.mark.processes
 
@@ -72,6 +76,36 @@ def test_the_metadata_names_the_dependencies_and_the_licence(wheel: Path) -> Non
     assert {r.lower() for r in required} == {w.lower() for w in wanted}
     assert fields["Requires-Python"] == ">=3.11"
     assert fields["License-File"] == "LICENSE"
+
+
+def test_what_a_missing_library_asks_to_install_has_that_library() -> None:
+    """``asha_core.extras`` names extras by hand; pip would only warn of one that is not there."""
+    extras = _extras()
+    for library, extra in EXTRAS.items():
+        project = {"ale_py": "ale-py", "cv2": "opencv-python-headless"}.get(library, library.replace("_", "-"))
+        assert any(re.match(rf"{project}\b(?!-)", line) for line in extras[extra]), (library, extra)
+
+
+def test_tests_are_run_with_the_extras_of_every_task() -> None:
+    test = _extras()["test"]
+    assert {f"asha-core[{extra}]" for extra in ("language", "tabular", "rl", "hugging-face")} <= set(test)
+
+
+def test_no_extra_takes_just_any_version() -> None:
+    """What people install; the test extra's tools may be the newest."""
+    for extra, lines in _extras().items():
+        if extra != "test":
+            assert [line for line in lines if ">=" not in line] == [], extra
+
+
+def _extras() -> dict[str, list[str]]:
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    section = config["options.extras_require"]
+    return {
+        name: [line for line in lines.split("\n") if line and not line.startswith("#")]
+        for name, lines in section.items()
+    }
 
 
 @pytest.mark.slow

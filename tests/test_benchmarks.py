@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import configuration_intervals, pasha_epsilon, training_speed
+from benchmarks import configuration_intervals, pasha_epsilon, task_speed, training_speed
 from benchmarks.training_parts import Roofline
 from benchmarks.training_routes import Plan, Route
 from benchmarks.warm_start_cost import BAR_ROW, LiveBytes, markdown, peak_bytes
@@ -88,6 +88,11 @@ def test_the_tables_of_training_s_speed_are_what_the_json_files_say(path: Path) 
     kind = content["settings"]["device"].partition(":")[0]
     table = f"<!-- {kind} -->\n{training_speed.markdown(content)}\n<!-- end -->"
     assert table in (ROOT / "docs" / "results" / "training-speed.md").read_text()
+
+
+def test_the_table_of_the_tasks_speed_is_what_the_json_file_says() -> None:
+    content = json.loads((BENCHMARKS / "results" / "task_speed.json").read_text())
+    assert task_speed.markdown(content) in (ROOT / "docs" / "results" / "task-speed.md").read_text()
 
 
 @pytest.mark.processes

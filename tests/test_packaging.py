@@ -82,7 +82,9 @@ def test_what_a_missing_library_asks_to_install_has_that_library() -> None:
     """``asha_core.extras`` names extras by hand; pip would only warn of one that is not there."""
     extras = _extras()
     for library, extra in EXTRAS.items():
-        project = {"ale_py": "ale-py", "cv2": "opencv-python-headless"}.get(library, library.replace("_", "-"))
+        project = {"ale_py": "ale-py", "cv2": "opencv-python-headless"}.get(
+            library, library.replace("_", "-")
+        )
         assert any(re.match(rf"{project}\b(?!-)", line) for line in extras[extra]), (library, extra)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,10 @@ from asha_core.errors import SettingError
 from asha_core.study.definition import read_study, study_from
 from asha_core.study.planned_runs import PlannedRun, in_order
 from asha_core.study.yaml_file import read_seeds
+
+ROOT = Path(__file__).resolve().parents[3]
+SHIPPED = ROOT / "asha_core" / "study" / "files"
+TRANSFER = ROOT / "benchmarks" / "studies" / "zero-tuning-transfer.yaml"
 
 
 def study(**content: Any) -> Any:
@@ -275,6 +280,33 @@ def test_an_experiment_that_needs_what_is_not_installed_is_left_out_and_named() 
     assert {run.experiment for run in found.runs} == {"a"}
     (note,) = found.notes_of_left_out
     assert note.startswith("experiment b is left out; it needs no_such_library, which is not installed: pip")
+
+
+def test_the_smoke_test_leaves_out_tasks_whose_extra_is_missing_and_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    there = importlib.util.find_spec
+    lacking = {"xgboost", "stable_baselines3", "gymnasium", "ale_py", "cv2"}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in lacking else there(name))
+    found = read_study(SHIPPED / "smoke-test.yaml")
+    notes = {note.split()[1]: note for note in found.notes_of_left_out}
+    assert "pip install 'asha-core[rl]'" in notes["ppo"]
+    assert "pip install 'asha-core[tabular]'" in notes["trees"]
+    tasks = {run.options["task"] for run in found.runs}
+    assert {"language", "tabular"} <= tasks
+    assert "atari" not in tasks
+
+
+def test_the_transfer_study_moves_eta_h_alone_and_pairs_the_sweep_with_what_is_unchanged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("asha_core.study.definition.missing", lambda libraries: "")
+    runs = read_study(TRANSFER).runs
+    assert len({run.group for run in runs}) == 4  # language, tabular by two models, CartPole
+    for group in {run.group for run in runs}:
+        arms = [run.options for run in runs if run.group == group and run.variation == "ohgw-1step"]
+        swept = {(arm.get("warm_start_option") or {}).get("eta_h") for arm in arms}
+        assert swept == {1e-4, 3e-4, 1e-3, 3e-3, 1e-2}
 
 
 def test_keys_may_be_written_with_hyphens_or_underscores() -> None:

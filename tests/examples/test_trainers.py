@@ -1,0 +1,158 @@
+"""Others' trainers as searches: they run, a pause or a kill changes nothing, and they are as shown."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.journals.runs import load_run
+from asha_core import ASHA, AshaError, tune
+from asha_core.testing import TaskContract
+from scripts import trainers_page
+from trials.task import FunctionTask, Task
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "trainers"
+NEEDS = {
+    **{"loop": (), "scikit_learn": ()},
+    **{"lightning": ("lightning",), "hugging_face": ("transformers", "accelerate")},
+}
+LIGHT = pytest.mark.filterwarnings("ignore")  # of what the libraries think of small examples
+
+
+def search(name: str) -> Any:
+    for needed in NEEDS[name]:
+        pytest.importorskip(needed, reason=f"needs {needed}")
+    sys.path.insert(0, str(EXAMPLES))
+    try:
+        return importlib.import_module(f"{name}_search")
+    finally:
+        sys.path.remove(str(EXAMPLES))
+
+
+class _Example(TaskContract):
+    name: str
+
+    def task(self) -> Task:
+        module = search(self.name)
+        return FunctionTask(module.train, module.SPACE)
+
+
+class TestLoop(_Example):
+    name = "loop"
+
+
+class TestScikitLearn(_Example):
+    name = "scikit_learn"
+
+
+@LIGHT
+@pytest.mark.slow
+class TestLightning(_Example):
+    name = "lightning"
+
+
+@LIGHT
+@pytest.mark.slow
+class TestHuggingFace(_Example):
+    name = "hugging_face"
+
+
+def test_the_differences_on_the_page_are_those_of_the_scripts() -> None:
+    assert trainers_page.page() == trainers_page.PAGE.read_text(), "run: python -m scripts.trainers_page"
+    assert len(list(EXAMPLES.glob("*.py"))) == 2 * len(NEEDS)
+    for name in NEEDS:
+        assert trainers_page.difference(name) in trainers_page.PAGE.read_text()
+
+
+@LIGHT
+@pytest.mark.long
+@pytest.mark.processes
+@pytest.mark.parametrize("name", ["lightning", "hugging_face"])
+def test_a_trainer_of_a_library_is_searched_and_goes_on_from_its_own_checkpoint(
+    name: str, tmp_path: Path
+) -> None:
+    """One that was paused, and went on in another worker, has the values of one that trained on."""
+    contract: Any = {"lightning": TestLightning, "hugging_face": TestHuggingFace}[name]()
+    whole = contract._train(tmp_path / "whole", contract._job(1, 0, 2))
+    paused = contract._train(tmp_path / "paused", contract._job(1, 0, 1), contract._job(1, 1, 2))
+    assert paused == whole
+
+
+@LIGHT
+@pytest.mark.processes
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NEEDS)
+def test_a_search_that_was_killed_goes_on_to_the_same_values(name: str, tmp_path: Path) -> None:
+    search(name)
+    program = f"""
+import sys; sys.path.insert(0, {str(EXAMPLES)!r})
+from pathlib import Path
+from asha_core import ASHA, tune
+from {name}_search import SPACE, train
+if __name__ == "__main__":
+    place = Path(sys.argv[1])
+    scheduler = ASHA(SPACE, max_resource=9, max_trials=3)
+    again = place.exists()
+    tune(train, scheduler, gpus="cpu", workers_per_gpu=1, results_dir=place, resume=again, progress="none")
+"""
+    (tmp_path / "run.py").write_text(program)
+    found = []
+    for kills in (0, 1):
+        place = tmp_path / f"r{kills}"
+        command = [sys.executable, str(tmp_path / "run.py"), str(place)]
+        for _ in range(kills):
+            process = subprocess.Popen(command, start_new_session=True)
+            journal = place / "journal.jsonl"
+            while not journal.exists() or journal.read_text().count('"report"') < 3:
+                assert process.poll() is None
+                time.sleep(0.05)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        subprocess.run(command, check=True)
+        run = load_run(place)
+        assert run.end is not None
+        found.append({n: dict(zip(t.resources, t.values, strict=True)) for n, t in run.trials.items()})
+    whole, killed = found
+    both = [(n, unit) for n in whole for unit in whole[n] if unit in killed.get(n, {})]
+    assert len(both) >= 5
+    assert all(whole[n][unit] == killed[n][unit] for n, unit in both)
+
+
+@LIGHT
+@pytest.mark.long
+def test_what_a_trainer_lacks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = search("hugging_face")
+
+    def fails(message: str, metric: str = "eval_accuracy", **changes: Any) -> None:
+        def train(trial: Any) -> None:
+            real = module.train_trial
+
+            def with_changes(trainer: Any, trial: Any, **_: Any) -> None:
+                for name, value in changes.items():
+                    setattr(trainer if name == "eval_dataset" else trainer.args, name, value)
+                real(trainer, trial, metric=metric)
+
+            with monkeypatch.context() as patch:
+                patch.setattr(module, "train_trial", with_changes)
+                module.train(trial)
+
+        with pytest.raises(AshaError, match=message):
+            tune(
+                train,
+                ASHA(module.SPACE, max_trials=3),
+                gpus="inline",
+                results_dir=tmp_path / message[:9].strip(),
+                progress="none",
+            )
+
+    fails("metric is 'eval_acuracy', .*eval_accuracy", metric="eval_acuracy")
+    fails("max_steps is 9: a unit is an epoch", max_steps=9)
+    fails("the trainer has no eval_dataset", eval_dataset=None)

@@ -156,3 +156,47 @@ def test_what_a_trainer_lacks_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
     fails("metric is 'eval_acuracy', .*eval_accuracy", metric="eval_acuracy")
     fails("max_steps is 9: a unit is an epoch", max_steps=9)
     fails("the trainer has no eval_dataset", eval_dataset=None)
+
+
+class _Ends:
+    """What another callback does that ends a training in its second epoch."""
+
+    def hugging_face(self, trainer: Any) -> None:
+        from transformers import TrainerCallback
+
+        class Ends(TrainerCallback):
+            def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+                control.should_training_stop |= state.epoch >= 2
+
+        trainer.add_callback(Ends())
+
+    def lightning(self, trainer: Any) -> None:
+        from lightning.pytorch import Callback
+
+        class Ends(Callback):
+            def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+                trainer.should_stop |= trainer.current_epoch == 1
+
+        trainer.callbacks.append(Ends())
+
+
+@LIGHT
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lightning", "hugging_face"])
+def test_a_trainer_that_ends_by_itself_has_stopped_early(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = search(name)
+    function = {"lightning": "fit_trial", "hugging_face": "train_trial"}[name]
+    real = getattr(module, function)
+
+    def ended(trainer: Any, *arguments: Any, **named: Any) -> None:
+        getattr(_Ends(), name)(trainer)
+        real(trainer, *arguments, **named)
+
+    monkeypatch.setattr(module, function, ended)
+    scheduler = ASHA(module.SPACE, min_resource=4, max_resource=4, max_trials=1)
+    result = tune(module.train, scheduler, gpus="inline", results_dir=tmp_path / "run", progress="none")
+    assert result.outcome.failures == 0
+    assert result.summary["stopped_early"] == 1
+    assert [trial.resource for trial in scheduler.trials] == [2]

@@ -21,6 +21,7 @@ from asha_core.arguments import text
 from asha_core.errors import SettingError, TaskError, nearest
 from asha_core.extras import needed
 from asha_core.streams import stream_seed
+from trials.integrations.packing import ended, packed, unpacked
 from trials.trial import Trial
 
 needed("hugging-face", "transformers", "accelerate", what="trials.integrations.hugging_face")
@@ -58,6 +59,7 @@ def train_trial(trainer: Any, trial: Trial, metric: str) -> None:
         raise SettingError("the trainer has no eval_dataset: give one, for its metric is what is reported")
     arguments.num_train_epochs = trial.max_resource
     arguments.eval_strategy = arguments.save_strategy = "epoch"
+    arguments.save_only_model = False
     arguments.data_seed = stream_seed(trial.seed, "order") % _SEEDS
     with tempfile.TemporaryDirectory() as folder:
         arguments.output_dir = folder
@@ -67,6 +69,7 @@ def train_trial(trainer: Any, trial: Trial, metric: str) -> None:
         trainer.add_callback(reporter)
         try:
             trainer.train(resume_from_checkpoint=begun)
+            ended(trial)
         finally:
             trainer.remove_callback(reporter)
             trial.finish()  # what is saved is in a folder that goes now
@@ -111,12 +114,10 @@ class _Reporter(TrainerCallback):
             control.should_training_stop = True
 
 
-def _files(folder: Path) -> dict[str, bytes]:
+def _files(folder: Path) -> dict[str, Any]:
     """A checkpoint's files, by their paths in it."""
     return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        str(path.relative_to(folder)): packed(path) for path in sorted(folder.rglob("*")) if path.is_file()
     }
 
 
@@ -124,7 +125,5 @@ def _written(kept: Any, folder: Path) -> str:
     """The checkpoint as the ``Trainer`` wrote it, in a folder."""
     checkpoint = folder / f"checkpoint-{kept['step']}"
     for name, content in kept["files"].items():
-        path = checkpoint / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        unpacked(content, checkpoint / name)
     return str(checkpoint)

@@ -24,6 +24,7 @@ from asha_core.arguments import text
 from asha_core.errors import TaskError, nearest
 from asha_core.extras import missing
 from asha_core.streams import stream_seed
+from trials.integrations.packing import ended, packed, unpacked
 from trials.trial import Trial
 
 _ABSENT = bool(missing(["lightning"]))
@@ -61,8 +62,9 @@ def fit_trial(trainer: Any, module: Any, trial: Trial, metric: str, **data: Any)
             path = None
             if kept is not None:
                 path = Path(folder) / "last.ckpt"
-                path.write_bytes(kept["checkpoint"])
+                unpacked(kept["checkpoint"], path)
             trainer.fit(module, ckpt_path=path, weights_only=False, **data)
+        ended(trial)
     finally:
         trainer.callbacks.remove(reporter)
         trial.finish()
@@ -97,7 +99,7 @@ class _Reporter(Callback):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "last.ckpt"
             trainer.save_checkpoint(path)
-            trial.save({"checkpoint": path.read_bytes()})
+            trial.save({"checkpoint": packed(path)})
         others = {name: float(value) for name, value in logged.items() if name != self._metric}
         trial.report(logged[self._metric], **others)
         if trial.done >= trial.until or trial.stopped_early:

@@ -42,12 +42,18 @@ def check_environment(name: str) -> None:
         with quiet():
             made = gymnasium.make(name, **_own_settings(name))
             observations, actions = made.observation_space, made.action_space
+            game = str(made.spec.entry_point).startswith("ale_py") if made.spec else False
             made.close()
     except error.DependencyNotInstalled as problem:
         raise TaskError(f"environment {name} cannot be made: {problem}") from None
     except error.Error as problem:
         told = " ".join(str(problem).split())
         raise SettingError(f"env is {name!r}: {told}; ids are such as ALE/Pong-v5") from None
+    if game and not is_atari(name):  # skipped twice, and seen without the usual preprocessing
+        raise SettingError(
+            f"env is {name!r}: an old id of one of Atari's games, which skips frames itself; take the game's "
+            "ALE/...-v5, such as ALE/Pong-v5"
+        )
     kinds = (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Box)
     if not isinstance(actions, kinds):
         raise SettingError(

@@ -221,6 +221,7 @@ def test_a_game_of_ataris_is_seen_in_four_small_grey_frames() -> None:
         ({"env": "CartPole-v9"}, r"env is 'CartPole-v9': .*\[ `v0`, `v1` \]"),
         ({"env": "Nobody/Game-v0"}, "Namespace Nobody not found"),
         ({"env": "Blackjack-v1"}, "its observations are a Tuple"),
+        ({"env": "Pong-v4"}, "an old id of one of Atari.s games.* such as ALE/Pong-v5"),
     ],
 )
 def test_an_environment_that_cannot_be_had_is_one_line(options: dict[str, Any], message: str) -> None:

@@ -302,7 +302,7 @@ def test_the_transfer_study_moves_eta_h_alone_and_pairs_the_sweep_with_what_is_u
 ) -> None:
     monkeypatch.setattr("asha_core.study.definition.missing", lambda libraries: "")
     runs = read_study(TRANSFER).runs
-    assert len({run.group for run in runs}) == 4  # language, tabular by two models, CartPole
+    assert len({run.group for run in runs}) == 5  # language, two tables by a network, one by trees, CartPole
     for group in {run.group for run in runs}:
         arms = [run.options for run in runs if run.group == group and run.variation == "ohgw-1step"]
         swept = {(arm.get("warm_start_option") or {}).get("eta_h") for arm in arms}

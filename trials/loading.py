@@ -60,7 +60,7 @@ def rebuilt(
             f"{path} was written by {target}, and {_name(kind)} is no TorchTask and has no trained_model: "
             f"read what was saved with {_READ}"
         )
-    if not isinstance(values, dict) or (_is_torch(kind) and not _of_torch(state)):
+    if not isinstance(values, dict) or (issubclass(_class_of(kind), TorchTask) and not _of_torch(state)):
         raise ResultsError(
             f"{path} was written by {target}, and not by TorchTask.run: read what it saved with {_READ}"
         )
@@ -81,14 +81,14 @@ def rebuilt(
     return kind, model, content
 
 
-def _gives_models(kind: Any) -> bool:
+def _class_of(task: Any) -> type:
+    return task if isinstance(task, type) else type(task)
+
+
+def _gives_models(task: Any) -> bool:
     """Whether it is a task, or a class of tasks, that makes a model of what a trial saved."""
-    of_tasks = isinstance(kind, Task) or (isinstance(kind, type) and issubclass(kind, Task))
-    return of_tasks and getattr(kind.trained_model, "__func__", kind.trained_model) is not Task.trained_model
-
-
-def _is_torch(kind: Any) -> bool:
-    return isinstance(kind, TorchTask) or (isinstance(kind, type) and issubclass(kind, TorchTask))
+    kind = _class_of(task)
+    return issubclass(kind, Task) and kind.trained_model is not Task.trained_model
 
 
 def _of_torch(state: Any) -> bool:

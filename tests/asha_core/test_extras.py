@@ -1,18 +1,13 @@
-"""What is said of libraries that are not installed, and that the extras which are named have them."""
+"""What is said of libraries that are not installed (that extras have them: ``tests/test_packaging.py``)."""
 
 from __future__ import annotations
 
-import configparser
 import importlib.util
-import re
-from pathlib import Path
 
 import pytest
 
 from asha_core.errors import SettingError, TaskError
-from asha_core.extras import EXTRAS, missing, needed
-
-SETUP = Path(__file__).resolve().parents[2] / "setup.cfg"
+from asha_core.extras import missing, needed
 
 
 @pytest.fixture
@@ -42,15 +37,3 @@ def test_the_error_says_who_needs_it(gone):
     )
     with pytest.raises(SettingError, match="scheduler his needs gpytorch"):
         needed(None, "gpytorch", what="scheduler his", error=SettingError)
-
-
-def test_each_library_stands_in_the_extra_that_is_named_for_it():
-    setup = configparser.ConfigParser()
-    setup.read(SETUP)
-    extras = {
-        extra: {re.split(r"[^\w-]", line)[0].replace("-", "_") for line in lines.split("\n") if line}
-        for extra, lines in setup["options.extras_require"].items()
-    }
-    packages = {"cv2": "opencv_python_headless"}
-    lacking = {name for name, extra in EXTRAS.items() if packages.get(name, name) not in extras[extra]}
-    assert lacking == set()

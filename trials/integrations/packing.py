@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trials.trial import JobStopped, Trial
+
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from trials.trial import Trial
 
 
 def packed(file: Path) -> Tensor:
@@ -32,8 +32,6 @@ def ended(trial: Trial) -> None:
         JobStopped: the search is being stopped, and the trainer may have ended for that.
     """
     if 0 < trial.done < trial.until:
-        from trials.trial import JobStopped
-
         if trial.stopping:
             raise JobStopped(f"trial {trial.id} stopped after unit {trial.done}")
         trial.stop_early()

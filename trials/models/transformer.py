@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout, gelu, linear, scaled_dot_product_attention
 
@@ -96,9 +95,3 @@ def decayed(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """The weights that weight decay is for, matrices and tables; and the others, biases and norms."""
     weights = list(model.parameters())
     return [each for each in weights if each.ndim >= 2], [each for each in weights if each.ndim < 2]
-
-
-def count(shape: Shape) -> int:
-    """How many parameters a network of this shape has."""
-    with torch.device("meta"):
-        return sum(weight.numel() for weight in Transformer(shape).parameters())

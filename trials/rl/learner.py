@@ -103,7 +103,6 @@ class PpoLearner:
                 vf_coef=settings.vf_coef,
                 max_grad_norm=settings.max_grad_norm,
                 policy_kwargs={"net_arch": list(plan.net_arch)},
-                stats_window_size=WINDOW,
                 device=device,
             )
         self.returns: list[float] = []
@@ -113,8 +112,6 @@ class PpoLearner:
         """One unit, in new episodes; returns how many of them ended in it."""
         before = self.ppo.num_timesteps
         self.ppo.set_env(environments)
-        if self.ppo.ep_info_buffer is not None:
-            self.ppo.ep_info_buffer.clear()
         ended = _Ended()
         with quiet():
             self.ppo.learn(steps, callback=ended.heard, log_interval=None, reset_num_timesteps=before == 0)
@@ -147,7 +144,6 @@ class PpoLearner:
         load_policy(self.ppo.policy, state)
         self.ppo.policy.optimizer.load_state_dict(state["optimizer"])
         self.ppo.num_timesteps = state["steps"]
-        self.ppo.ep_info_buffer = self.ppo.ep_success_buffer = None
         self.returns, self.lengths = list(state["returns"]), list(state["lengths"])
 
 

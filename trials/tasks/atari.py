@@ -178,8 +178,7 @@ class Atari(Task):
         from trials.rl.warm_start_problem import PpoProblem
         from warmstart.problem.randomness import own_randomness
 
-        seen = self._environments(0, 1.0, None, learns=True)
-        seen.close()
+        seen = self._seen()
 
         def make_policy(config: Configuration) -> Any:
             with own_randomness(stream_seed(seed, "weights"), device):
@@ -201,9 +200,7 @@ class Atari(Task):
         from trials.rl.learner import load_policy, new_policy
         from trials.rl.player import Player
 
-        environments = self._environments(0, 1.0, None, learns=False)
-        environments.close()
-        policy = new_policy(environments, self._plan(), 3e-4, "cpu")
+        policy = new_policy(self._seen(), self._plan(), 3e-4, "cpu")
         load_policy(policy, state)
         return Player(policy, state.get("normalizer"))
 
@@ -225,6 +222,14 @@ class Atari(Task):
 
         schedule = (lambda share: 1.0 - share) if self.schedule == "linear" else (lambda share: 1.0)
         return PpoPlan(self.n_steps, self.batch_size, self.n_epochs, self.net_arch, schedule)
+
+    def _seen(self) -> Any:
+        """An environment that is closed: what its observations and actions are."""
+        from trials.rl.environments import environments
+
+        made = environments(self.env, 1, 0)
+        made.close()
+        return made
 
     def _environments(self, seed: int, gamma: float, normalizer: Any, *, learns: bool) -> Any:
         from trials.rl.environments import environments

@@ -42,7 +42,6 @@ SPACE = SearchSpace(
     }
 )
 _LARGEST_SEED = 2**31 - 1
-_MOST_CLASSES = 2000  # of a confusion matrix
 
 
 class TabularTrees(Tabular):
@@ -114,13 +113,19 @@ class TabularTrees(Tabular):
 
     def measure_test(self, model: Any, config: Configuration, device: str) -> TestScore:
         """The metric on the test rows."""
+        import torch
+
+        from trials.torch_task.final import Confusion
+
         rows = self.table.test
         outputs = self._outputs(model, self._made(rows))
+        confusion = Confusion()
+        confusion.add(torch.from_numpy(outputs), torch.from_numpy(rows.target))
         return TestScore(
             measured(self.metric, outputs, rows.target),
             len(rows),
             self._loss(outputs, rows),
-            self._confusion(outputs, rows.target),
+            confusion.rows(),
             what="row",
         )
 
@@ -133,7 +138,7 @@ class TabularTrees(Tabular):
         for name, power in (("alpha", 1), ("gamma", 2)):
             if name in found:
                 found[name] *= scale**power
-        booster = xgboost.Booster({**found, **self._fixed(device)}, [] if train is None else [train])
+        booster = xgboost.Booster({**found, **self._fixed(device)}, [train])
         if trees is not None:
             booster.load_model(bytearray(trees))
             booster.set_param({**found, **self._fixed(device)})
@@ -163,14 +168,6 @@ class TabularTrees(Tabular):
 
     def _loss(self, outputs: Array, rows: Rows) -> float:
         return mean_loss(outputs, rows.target) / self.table.target_deviation**2
-
-    def _confusion(self, outputs: Array, target: Array) -> list[list[int]] | None:
-        classes = len(self.table.classes)
-        if not 2 <= classes <= _MOST_CLASSES:
-            return None
-        pairs = np.bincount(target * classes + outputs.argmax(1), minlength=classes**2)
-        counts: list[list[int]] = pairs.reshape(classes, classes).tolist()
-        return counts
 
     def _matrix(self, part: str) -> Any:
         """Training or validation rows as the library takes them; made once a worker."""

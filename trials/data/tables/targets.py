@@ -67,7 +67,7 @@ def target_of(table: Table, name: str, kind: str) -> Target:
             f"to validate and to test"
         )
     if found == "regression":
-        return Target(name, found, (), _numbers(where, values))
+        return Target(name, found, (), values.astype(np.float32))
     classes = _classes(values)
     codes = _codes(values, classes)
     counts = np.bincount(codes, minlength=len(classes))
@@ -94,7 +94,7 @@ def same_target(table: Table, target: Target, data: str) -> Target:
     if target.kind == "regression":
         if is_text(values):
             raise TaskError(f"{where} is text, such as {values[0]!r}, and a number in {data}")
-        return Target(target.name, target.kind, (), _numbers(where, values))
+        return Target(target.name, target.kind, (), values.astype(np.float32))
     texts = as_text(values)
     strange = sorted(set(texts.tolist()) - set(target.classes))
     if strange:
@@ -149,7 +149,3 @@ def _codes(values: Values, classes: tuple[str, ...]) -> NDArray[np.int64]:
     """(N,) places in ``classes``."""
     place = {name: at for at, name in enumerate(classes)}
     return np.array([place[name] for name in as_text(values)], dtype=np.int64)
-
-
-def _numbers(where: str, values: Values) -> NDArray[np.float32]:
-    return values.astype(np.float32)

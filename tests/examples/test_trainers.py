@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from analysis.journals.runs import load_run
 from asha_core import ASHA, AshaError, tune
@@ -84,6 +85,36 @@ def test_a_trainer_of_a_library_is_searched_and_goes_on_from_its_own_checkpoint(
     whole = contract._train(tmp_path / "whole", contract._job(1, 0, 2))
     paused = contract._train(tmp_path / "paused", contract._job(1, 0, 1), contract._job(1, 1, 2))
     assert paused == whole
+
+
+@LIGHT
+@pytest.mark.long
+@pytest.mark.processes
+@pytest.mark.parametrize("name", ["lightning", "hugging_face"])
+def test_each_trial_has_an_order_and_random_numbers_of_its_own(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of its seed: else all trials of a search share what is to be independent in them."""
+    contract: Any = {"lightning": TestLightning, "hugging_face": TestHuggingFace}[name]()
+    seen: list[tuple[int, int]] = []
+    module = search(name)
+    kind: Any = getattr(module, {"lightning": "TensorDataset", "hugging_face": "Lines"}[name])
+    read = kind.__getitem__
+
+    def noted(self: Any, row: int) -> Any:
+        seen.append((row, torch.initial_seed()))
+        return read(self, row)
+
+    monkeypatch.setattr(kind, "__getitem__", noted)
+    found = []
+    for number in (1, 2):
+        seen.clear()
+        job = contract._job(number, 0, 1)._replace(configuration=contract._job(0, 0, 1).configuration)
+        contract._train(tmp_path / str(number), job)
+        found.append(tuple(zip(*seen[:32], strict=True)))
+    (order, noise), (other_order, other_noise) = found
+    assert order != other_order
+    assert noise != other_noise
 
 
 @LIGHT

@@ -26,7 +26,7 @@ from trials.trial import Trial
 
 needed("hugging-face", "transformers", "accelerate", what="trials.integrations.hugging_face")
 
-from transformers import TrainerCallback  # noqa: E402 - what is missing is told in words first
+from transformers import TrainerCallback, set_seed  # noqa: E402 - what is missing is told in words first
 
 _SEEDS = 2**31
 
@@ -37,7 +37,7 @@ def train_trial(trainer: Any, trial: Trial, metric: str) -> None:
     Args:
         trainer: a ``transformers.Trainer`` with an ``eval_dataset``. Of its arguments these are the trial's:
             ``num_train_epochs`` (so schedules end with a complete trial), evaluation and saving (after each
-            epoch), ``output_dir`` (a temporary folder) and ``data_seed``.
+            epoch), ``output_dir`` (a temporary folder), ``seed`` and ``data_seed``.
         metric: what is reported, by the name that the evaluation gives it: "eval_loss", or "eval_accuracy"
             of a ``compute_metrics`` that returns "accuracy".
     Raises:
@@ -60,7 +60,7 @@ def train_trial(trainer: Any, trial: Trial, metric: str) -> None:
     arguments.num_train_epochs = trial.max_resource
     arguments.eval_strategy = arguments.save_strategy = "epoch"
     arguments.save_only_model = False
-    arguments.data_seed = stream_seed(trial.seed, "order") % _SEEDS
+    _seed(trainer, trial)
     with tempfile.TemporaryDirectory() as folder:
         arguments.output_dir = folder
         kept = trial.resume_from()
@@ -73,6 +73,17 @@ def train_trial(trainer: Any, trial: Trial, metric: str) -> None:
         finally:
             trainer.remove_callback(reporter)
             trial.finish()  # what is saved is in a folder that goes now
+
+
+def _seed(trainer: Any, trial: Trial) -> None:
+    """The order of the data and all random numbers from the trial's seed: the ``Trainer``, when it was made,
+    has taken both from its arguments, whose seed is 42 in every trial.
+    """
+    arguments = trainer.args
+    arguments.data_seed = stream_seed(trial.seed, "order") % _SEEDS
+    arguments.seed = stream_seed(trial.seed, "noise") % _SEEDS
+    trainer.accelerator.dataloader_config.data_seed = arguments.data_seed
+    set_seed(arguments.seed)
 
 
 class _Reporter(TrainerCallback):

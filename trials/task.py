@@ -34,6 +34,7 @@ class Task(ABC):
         metric: name of what ``trial.report`` reports.
         mode: "max" or "min".
         unit: name of one unit of resource.
+        measured_on: what a reported value was measured on, for people; empty: validation data.
         min_resource, max_resource, reduction_factor: defaults for the scheduler.
         preload: names of modules that take long to import, which are loaded once for all workers.
 
@@ -44,6 +45,7 @@ class Task(ABC):
     metric: str = "accuracy"
     mode: str = "max"
     unit: str = "epoch"
+    measured_on: str = ""
     min_resource: int = 1
     max_resource: int = 81
     reduction_factor: int = 3
@@ -228,7 +230,7 @@ def check_task(task: Task, name: str) -> None:
         raise TaskError(f"{name} has no search space: set `space = SearchSpace({{...}})`")
     if task.mode not in MODES:
         raise TaskError(f'{name} has mode {task.mode!r}: it must be "max" or "min"')
-    for attribute in ("metric", "unit"):
+    for attribute in ("metric", "unit", "measured_on"):
         if not isinstance(getattr(task, attribute), str):
             raise TaskError(f"{name} has {attribute} {shown(getattr(task, attribute))}: it must be text")
 

@@ -75,7 +75,7 @@ def refine(
     outcome = accepted(warm_start.name, problem.space, whole, outcome)
     caller = sys._getframe(1)
     where = caller.f_code.co_filename, caller.f_lineno, caller.f_globals.get("__name__")
-    for hint in new_hints(outcome.diagnostics, _hints_given, subject(problem)):
+    for hint in new_hints(outcome.diagnostics, _hints_given, subject(problem), problem):
         # with a registry of its own, or a loop's second model would be thought to have been warned of
         warnings.warn_explicit(hint, UserWarning, *where, registry={})
     return outcome

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
+_READ_IT = "read it from the configuration that the function is given"
 
-def hints(diagnostics: Mapping[str, Any]) -> list[str]:
-    """Texts for people; the same text for the same matter."""
+
+def hints(diagnostics: Mapping[str, Any], problem: Any = None) -> list[str]:
+    """Texts for people; the same text for the same matter.
+
+    Args:
+        problem: may have ``why_ignored``: of dimensions on which nothing may depend, why that is so.
+    """
+    why: Mapping[str, str] = getattr(problem, "why_ignored", {})
     said = [
-        f"warm start: nothing depends on {name!r}, so its hyper-gradient is 0 (read it from the "
-        "configuration that the function is given)"
+        f"warm start: nothing depends on {name!r}, so its hyper-gradient is 0 ({why.get(name, _READ_IT)})"
         for name in diagnostics.get("ignored", [])
     ]
     if "fallback" in diagnostics:
@@ -25,9 +31,11 @@ def hints(diagnostics: Mapping[str, Any]) -> list[str]:
     return said
 
 
-def new_hints(diagnostics: Mapping[str, Any], said: set[Hashable], about: Hashable = None) -> list[str]:
-    """Those that ``said`` does not hold about this yet, which remembers them."""
-    fresh = [hint for hint in hints(diagnostics) if (about, hint) not in said]
+def new_hints(
+    diagnostics: Mapping[str, Any], said: set[Hashable], about: Hashable = None, problem: Any = None
+) -> list[str]:
+    """Those that ``said`` does not hold about this yet, which remembers them; ``problem``: see ``hints``."""
+    fresh = [hint for hint in hints(diagnostics, problem) if (about, hint) not in said]
     said.update((about, hint) for hint in fresh)
     return fresh
 

@@ -86,6 +86,11 @@ class FromManifest:
         return str(self.manifest["task"]["unit"])
 
     @property
+    def measured_on(self) -> str:
+        """What values were measured on; empty: validation data."""
+        return str(self.manifest["task"].get("measured_on") or "")
+
+    @property
     def on_gpu(self) -> bool:
         """Whether the devices were GPUs."""
         return bool(self.manifest["hardware"]["gpus"])

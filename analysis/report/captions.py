@@ -13,11 +13,21 @@ _TRAINED_OTHERWISE = (
 )
 
 
+def held_out(run: Run) -> str:
+    """What its values were measured on."""
+    return run.measured_on or "validation data"
+
+
+def measured(run: Run, what: str) -> str:
+    """The label of an axis of values."""
+    return f"{what} ({'' if run.measured_on else 'validation; '}{better(run.mode)})"
+
+
 def best_so_far(runs: Sequence[Run], target: float | None) -> str:
     """Of the best value against time."""
     first = runs[0]
     text = (
-        f"The best {first.metric} on validation data that any trial had reported by then "
+        f"The best {first.metric} on {held_out(first)} that any trial had reported by then "
         f"({better(first.mode)}); the mark is the last improvement. Time begins with the search, so "
         "starting the workers is in it."
     )

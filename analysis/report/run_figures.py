@@ -20,7 +20,8 @@ from analysis.figures.style import GREY, PALETTE, styles
 from analysis.figures.value_axis import ValueAxis
 from analysis.journals.metrics import best_so_far, rung_survival, time_split
 from analysis.journals.runs import Run, TrialHistory, best_value, labels
-from analysis.number_formats import better, time_unit
+from analysis.number_formats import time_unit
+from analysis.report.captions import measured
 from asha_core.runtime.terminal.notices import without_best
 from asha_core.runtime.units import counted
 
@@ -61,7 +62,7 @@ def plot_best_so_far(axes: Axes, runs: Sequence[Run], target: float | None = Non
     if target is not None:
         axes.axhline(target, color="#555555", linestyle="--", linewidth=1)
         axes.annotate(f" target {target:g}", (0, target), va="bottom", color="#555555", fontsize="small")
-    labelled(axes, f"best {runs[0].metric} so far (validation; {better(runs[0].mode)})")
+    labelled(axes, measured(runs[0], f"best {runs[0].metric} so far"))
     axes.set_title("Best so far")
     if len(runs) > 1:
         legend_below(axes, [sample(style[name], plain(name)) for name in curves])
@@ -105,7 +106,7 @@ def plot_learning_curves(
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlim(levels[0] - 0.03 * levels[-1], 1.03 * levels[-1])
     across(axes, f"resource ({run.unit}s)")
-    labelled(axes, f"{run.metric} (validation; {better(run.mode)})")
+    labelled(axes, measured(run, run.metric))
     _titled(axes, f"Learning curves of {counted(len(run.trials), 'trial')}", run, name)
 
 

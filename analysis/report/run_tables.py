@@ -9,6 +9,7 @@ from typing import Any
 from analysis.journals.metrics import TimeToTarget
 from analysis.journals.runs import Run, labels, unlike
 from analysis.number_formats import better, worse
+from analysis.report.captions import held_out
 from analysis.report.measures import device_hours
 from analysis.report.tables import Column, Table, tabulate, text
 from asha_core.runtime.observers import short, value_text
@@ -36,7 +37,7 @@ def in_words(run: Run, summary: dict[str, Any]) -> str:
         sentences.append(f"{without_best(summary['units']).capitalize()}.")
     else:
         sentences.append(
-            f"The best {run.metric} ({better(run.mode)}) on validation data is "
+            f"The best {run.metric} ({better(run.mode)}) on {held_out(run)} is "
             f"{value_text(summary['best'])}, by trial {summary['best_trial']}, after "
             f"{format_duration(summary['best_after_seconds'])}. It was "
             f"chosen as the best of many on that same data, so expect it to be a little {worse(run.mode)} on "

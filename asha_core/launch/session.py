@@ -136,6 +136,7 @@ def _manifest(setup: Launch) -> dict[str, Any]:
             "metric": setup.built.metric,
             "mode": setup.built.mode,
             "unit": setup.built.unit,
+            **({"measured_on": setup.built.measured_on} if setup.built.measured_on else {}),
         },
         space=setup.scheduler.space.to_dict(),
         scheduler={**setup.scheduler.describe(), **setup.own_settings},

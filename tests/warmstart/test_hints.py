@@ -64,6 +64,15 @@ def test_other_texts_are_told_as_they_come() -> None:
     assert len(new_hints({"ignored": ["c", "a"], "fallback": "x", "unmatched": ["lr"]}, said)) == 3
 
 
+def test_a_problem_may_know_why_nothing_depends_on_one() -> None:
+    """Its user cannot read it anywhere: a task of this package does."""
+    problem = type("Known", (), {"why_ignored": {"a": "it acts later"}})()
+    first, second = hints({"ignored": ["a", "b"]}, problem)
+    assert first.endswith("is 0 (it acts later)")
+    assert second.endswith("is 0 (read it from the configuration that the function is given)")
+    assert new_hints({"ignored": ["a"]}, set(), problem=problem) == [first]
+
+
 def test_each_model_is_told_of_once_however_many_problems_are_made_of_it() -> None:
     """A tuner makes one for each trial. Python's own filter, which knows texts and lines, lets it by."""
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -61,6 +61,10 @@ class PpoProblem(ModelProblem):
         device: of the policy.
         seed: the trial's; the same seed, the same rollout and mini-batches.
     """
+
+    why_ignored: ClassVar[Mapping[str, str]] = {
+        "clip_range": "PPO clips only what a step has moved: --warm-start-option lookahead=2"
+    }
 
     def __init__(
         self,

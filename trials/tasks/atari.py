@@ -72,6 +72,7 @@ class Atari(Task):
     metric = "return"
     mode = "max"
     unit = "block"
+    measured_on = "the trial's last 100 episodes"
     preload: Sequence[str] = ("torch", "torch._dynamo", "stable_baselines3", "gymnasium", "ale_py", "cv2")
 
     def __init__(
@@ -141,11 +142,12 @@ class Atari(Task):
     def run(self, trial: Trial) -> None:
         """Blocks of environment steps, unit by unit."""
         from trials.rl.learner import PpoLearner
+        from trials.rl.ppo_settings import PpoSettings
         from warmstart.problem.randomness import own_randomness, seeded_generators
 
         kept = trial.resume_from()
         total = trial.max_resource * self.steps_per_unit
-        gamma = 1.0 - float(trial.config["one_minus_gamma"]) if self.normalize else 1.0
+        gamma = PpoSettings(trial.config).gamma if self.normalize else 1.0
         normalizer = None if kept is None else kept["normalizer"]
         learner: PpoLearner | None = None
         for unit in trial.units():

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from asha_core.arguments import integer, one_of
 from asha_core.space import Configuration, Float, SearchSpace
+from trials.task import TestScore
 from trials.tasks.tabular import Tabular
 from trials.torch_task.torch_task import TorchTask
 
@@ -125,6 +127,10 @@ class TabularNetwork(Tabular, TorchTask):
         from trials.tasks.tabular_scores import measured
 
         return measured(self.metric, outputs.cpu().numpy(), targets.cpu().numpy())
+
+    def measure_test(self, model: nn.Module, config: Configuration, device: str) -> TestScore:
+        """As in a validation, on the test rows."""
+        return replace(super().measure_test(model, config, device), what="row")
 
     def adds_up(self) -> bool:
         """All but ROC AUC."""

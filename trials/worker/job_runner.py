@@ -207,7 +207,7 @@ class JobRunner:
         configuration, diagnostics = outcome.configuration, outcome.diagnostics
         _check_jsonable(warm_start.name, "configuration", stored(configuration))
         _check_jsonable(warm_start.name, "diagnostics", diagnostics)
-        for hint in new_hints(diagnostics, self._hinted):
+        for hint in new_hints(diagnostics, self._hinted, problem=problem):
             send(Notice(hint, self._slot, job.trial, once=True))
         seconds = time.perf_counter() - began
         operations = flops(diagnostics)

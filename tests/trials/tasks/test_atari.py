@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 import warnings
 from pathlib import Path
@@ -17,7 +19,7 @@ pytest.importorskip("cv2", reason="needs the extra rl")
 import gymnasium
 import torch
 
-from asha_core import ASHA, AshaError, tune
+from asha_core import ASHA, AshaError, SearchSpace, tune
 from asha_core.testing import TaskContract
 from trials import load_model
 from trials.rl import environments as made_by
@@ -147,6 +149,11 @@ def test_a_search_is_reported_loaded_and_played(tmp_path: Path) -> None:
     journal = (result.directory / "journal.jsonl").read_text()
     assert '"environment_steps"' in journal
     assert '"ignored": ["clip_range"]' in journal
+    notes = [each["text"] for each in map(json.loads, journal.splitlines()) if each.get("type") == "notice"]
+    assert any("lookahead=2" in note for note in notes)
+    page = html.unescape(result.report().read_text())
+    assert "on the trial's last 100 episodes" in page
+    assert "on validation data" not in page
 
 
 def test_returns_are_of_the_last_hundred_episodes() -> None:
@@ -192,6 +199,20 @@ def test_a_normaliser_goes_on_where_it_was() -> None:
     policy: Any = type("Policy", (), {"predict": lambda self, seen, deterministic: (seen, None)})()
     assert np.allclose(Player(policy, kept).predict(frozen.get_original_obs()), seen, atol=1e-5)
     assert normalizer_state(None) is None
+
+
+def test_a_space_need_not_have_the_discount(tmp_path: Path) -> None:
+    """PPO's default then, of the normaliser as well."""
+
+    class OnlyTheRate(Atari):
+        space = SearchSpace({"lr": SPACE["lr"]})
+
+    class Contract(TaskContract):
+        def task(self) -> Task:
+            return OnlyTheRate(**SMALL, normalize=True)
+
+    contract = Contract()
+    assert len(contract._train(tmp_path, contract._job(0, 0, 1))) == 1
 
 
 @pytest.mark.long

@@ -123,6 +123,7 @@ def test_each_metric_of_classes_is_what_scikit_learn_says(
         assert task.mode == ("min" if metric == "log-loss" else "max")
         score = task.measure_test(fitted, RandomSearch(task.space, 3).propose(0), "cpu")
         assert score.count == len(task.table.test) == np.sum(score.confusion)
+        assert score.what == "row"
 
 
 def _shares(task: Any, model: Any, rows: Any) -> Any:

@@ -34,7 +34,7 @@ class Task(ABC):
         metric: name of what ``trial.report`` reports.
         mode: "max" or "min".
         unit: name of one unit of resource.
-        measured_on: what a reported value was measured on, for people; empty: validation data.
+        measured_on: what a reported value was measured on, for people, where that is not validation data.
         min_resource, max_resource, reduction_factor: defaults for the scheduler.
         preload: names of modules that take long to import, which are loaded once for all workers.
 

@@ -189,6 +189,68 @@ def test_what_a_trainer_lacks_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
     fails("the trainer has no eval_dataset", eval_dataset=None)
 
 
+@LIGHT
+@pytest.mark.long
+def test_what_lightnings_trainer_lacks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = search("lightning")
+    real = module.fit_trial
+
+    def fails(message: str, change: Any) -> None:
+        def changed(trainer: Any, *arguments: Any, **named: Any) -> None:
+            change(trainer, named)
+            real(trainer, *arguments, **named)
+
+        monkeypatch.setattr(module, "fit_trial", changed)
+        with pytest.raises(AshaError, match=message):
+            scheduler = ASHA(module.SPACE, max_trials=3)
+            tune(module.train, scheduler, gpus="inline", results_dir=tmp_path / "run", progress="none")
+        assert not (tmp_path / "run").exists()
+
+    fails(r"end of epoch 1; .*\(none\); .* give validation data", lambda _, data: data.pop("val_dataloaders"))
+    fails("leave out check_val", lambda trainer, _: setattr(trainer, "check_val_every_n_epoch", 2))
+    fails(
+        "max_steps is 60: a unit is an",
+        lambda trainer, _: setattr(trainer.fit_loop.epoch_loop, "max_steps", 60),
+    )
+
+
+@LIGHT
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["several sets", "delay", "midway"])
+def test_how_a_trainer_evaluates_is_its_users(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sets by name, a delay, an evaluation and a save within an epoch: each epoch's end is reported."""
+    module = search("hugging_face")
+    from transformers import TrainerCallback
+
+    class Midway(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            control.should_evaluate = control.should_save = state.global_step % 20 == 7
+
+    real = module.train_trial
+
+    def train_trial(trainer: Any, trial: Any, metric: str) -> None:
+        if kind == "several sets":
+            trainer.eval_dataset = {"same": trainer.eval_dataset, "short": module.Lines(8, 3)}
+            metric = "eval_same_accuracy"
+        elif kind == "delay":
+            trainer.args.eval_delay = 2
+        else:
+            trainer.add_callback(Midway())
+        real(trainer, trial, metric=metric)
+        history = [entry for entry in trainer.state.log_history if metric in entry]
+        ends.update({entry["epoch"]: entry[metric] for entry in history if entry["epoch"] % 1 == 0})
+
+    ends: dict[int, float] = {}
+    monkeypatch.setattr(module, "train_trial", train_trial)
+    scheduler = ASHA(module.SPACE, min_resource=2, max_resource=2, max_trials=1)
+    tune(module.train, scheduler, gpus="inline", results_dir=tmp_path / "run", progress="none")
+    (trial,) = load_run(tmp_path / "run").trials.values()
+    assert dict(zip(trial.resources, trial.values, strict=True)) == ends
+    assert sorted(ends) == [1, 2]
+
+
 class _Ends:
     """What another callback does that ends a training in its second epoch."""
 

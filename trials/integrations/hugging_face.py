@@ -39,7 +39,8 @@ def train_trial(trainer: Any, trial: Trial, metric: str) -> None:
             ``num_train_epochs`` (so schedules end with a complete trial), evaluation and saving (after each
             epoch), ``output_dir`` (a temporary folder), ``seed`` and ``data_seed``.
         metric: what is reported, by the name that the evaluation gives it: "eval_loss", or "eval_accuracy"
-            of a ``compute_metrics`` that returns "accuracy".
+            of a ``compute_metrics`` that returns "accuracy". With a dictionary of sets to evaluate on,
+            "eval_" and the set's name come first.
     Raises:
         SettingError: the arguments count steps, or there is nothing to evaluate on.
         TaskError: the evaluation gives no such metric.
@@ -61,6 +62,7 @@ def train_trial(trainer: Any, trial: Trial, metric: str) -> None:
     arguments.eval_strategy = arguments.save_strategy = "epoch"
     arguments.save_only_model = False
     _seed(trainer, trial)
+    arguments.eval_delay = 0
     with tempfile.TemporaryDirectory() as folder:
         arguments.output_dir = folder
         kept = trial.resume_from()
@@ -93,25 +95,31 @@ class _Reporter(TrainerCallback):
         self._trial, self._metric = trial, metric
         self._units = trial.units()
         self._metrics: dict[str, float] = {}
+        self._over = False  # the epoch
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """The next unit, or ``JobStopped``."""
         next(self._units)
+        self._over = False
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Evaluations and saves before this, which other callbacks asked for, are not the unit's."""
+        self._over = True
         self._metrics = {}
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **_: Any) -> None:
-        """What is to be reported when the epoch is saved."""
-        if self._metric not in metrics:
-            raise TaskError(
-                f"metric is {self._metric!r}, and the evaluation gives none of that name"
-                f"{nearest(self._metric, metrics)}"
-            )
-        self._metrics = dict(metrics)
+        """What is to be reported when the epoch is saved; called once for each set that is evaluated on."""
+        self._metrics.update(metrics)
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """The epoch is over: save, then report."""
-        if not self._metrics:
-            return  # a save of somebody else's, in the middle
+        if not self._over:
+            return
+        if self._metric not in self._metrics:
+            raise TaskError(
+                f"metric is {self._metric!r}, and the evaluation gives none of that name"
+                f"{nearest(self._metric, self._metrics)}"
+            )
         trial = self._trial
         checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         trial.save({"step": int(state.global_step), "files": _files(checkpoint)})

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from asha_core.arguments import text
-from asha_core.errors import TaskError, nearest
+from asha_core.errors import SettingError, TaskError, nearest
 from asha_core.extras import missing
 from asha_core.streams import stream_seed
 from trials.integrations.packing import ended, packed, unpacked
@@ -46,6 +46,7 @@ def fit_trial(trainer: Any, module: Any, trial: Trial, metric: str, **data: Any)
         metric: what is reported, by the name that the module logs it under.
         data: as for ``Trainer.fit``: ``train_dataloaders`` and ``val_dataloaders``, or ``datamodule``.
     Raises:
+        SettingError: the trainer counts steps.
         TaskError: no such metric was logged by the end of an epoch.
 
     On a CPU, a trial that was paused has the numbers of one that was not, to the last bit, if the module's
@@ -53,6 +54,11 @@ def fit_trial(trainer: Any, module: Any, trial: Trial, metric: str, **data: Any)
     is made) and its data are read by no process of a loader's own (``num_workers=0``).
     """
     text("metric", metric)
+    if trainer.max_steps != -1:
+        raise SettingError(
+            f"max_steps is {trainer.max_steps}: a unit is an epoch, and a trial has trial.max_resource of "
+            "them; leave it out"
+        )
     trainer.fit_loop.max_epochs = trial.max_resource
     reporter = _Reporter(trial, metric)
     trainer.callbacks.append(reporter)
@@ -92,8 +98,9 @@ class _Reporter(Callback):
         logged = {name: value for name, value in trainer.callback_metrics.items() if _is_number(value)}
         if self._metric not in logged:
             raise TaskError(
-                f"metric is {self._metric!r}, and the module has logged none of that name"
-                f"{nearest(self._metric, logged)}"
+                f"metric is {self._metric!r}, and the module has logged none of that name by the end of "
+                f"epoch {trainer.current_epoch + 1}{nearest(self._metric, logged)}; each epoch needs a "
+                "validation: give validation data, and leave out check_val_every_n_epoch"
             )
         trial = self._trial
         with tempfile.TemporaryDirectory() as folder:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
-_READ_IT = "read it from the configuration that the function is given"
+_READ_IT = "if it should, read it from the configuration that the function is given"
 
 
 def hints(diagnostics: Mapping[str, Any], problem: Any = None) -> list[str]:
@@ -16,7 +16,8 @@ def hints(diagnostics: Mapping[str, Any], problem: Any = None) -> list[str]:
     """
     why: Mapping[str, str] = getattr(problem, "why_ignored", {})
     said = [
-        f"warm start: nothing depends on {name!r}, so its hyper-gradient is 0 ({why.get(name, _READ_IT)})"
+        f"warm start: in its virtual steps nothing depends on {name!r}, so its hyper-gradient is 0 "
+        f"({why.get(name, _READ_IT)})"
         for name in diagnostics.get("ignored", [])
     ]
     if "fallback" in diagnostics:

@@ -6,7 +6,7 @@ each half, in an order that a stream of the seed decides.
 
     training:  PPO's loss, as stable-baselines3 2.9 has it: clipped surrogate of advantages that are
                normalised by mini-batch, + vf_coef * value loss - ent_coef * entropy
-    held out:  the same with gamma, lambda and clip range fixed, and no entropy bonus; see ``_heldout_loss``
+    held out:  surrogate and value loss with gamma, lambda and clip range fixed; see ``heldout_loss``
 
 The learning rate acts through Adam's step. The entropy coefficient, gamma and lambda act through the training
 loss: each is differentiated along the recorded rollout. The clip range acts on no step at which the policy is
@@ -216,15 +216,18 @@ def heldout_loss(outputs: Any, targets: Mapping[str, Any]) -> Tensor:
 
     It must not depend on the configuration itself. With its own gamma, say, a smaller gamma would look
     better by making returns small and easy to fit; and an entropy bonus would reward its own coefficient.
-    The value loss is a share of the returns' second moment, about 1 where the value function says about 0: so
-    neither the scale of rewards nor that of returns decides which of the two parts counts, and the sum is
-    positive where a trial begins, of which ``brake`` and ``screen`` take ratios. (The surrogate alone is 0
-    there, since normalised advantages have mean 0.)
+
+    The value loss is told in nats, as losses of other tasks are: log(1 + r)/2 of r, its share of the returns'
+    second moment, about 1 where the value function says about 0. So the scale of rewards decides nothing; and
+    one step of Adam, which in a network of convolutions takes values many times past the returns at rates
+    that a search tries, has a slope of a few nats and not of thousands. It is positive where a trial begins, of
+    which ``brake`` and ``screen`` take ratios. (The surrogate alone is 0 there, since normalised advantages
+    have mean 0.)
     """
     advantage, returns = _advantages(outputs, targets, REFERENCE)
     values, log_prob, _ = outputs
     share: Tensor = F.mse_loss(values.flatten(), returns) / (returns.square().mean() + _TINY)
-    return _surrogate(log_prob, targets["log_probs"], advantage, REFERENCE) + REFERENCE.vf_coef * share
+    return _surrogate(log_prob, targets["log_probs"], advantage, REFERENCE) + torch.log1p(share) / 2
 
 
 def _advantages(outputs: Any, targets: Mapping[str, Any], settings: PpoSettings) -> tuple[Tensor, Tensor]:

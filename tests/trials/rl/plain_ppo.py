@@ -76,7 +76,7 @@ def training_loss(weights: Weights, samples: Any, config: Mapping[str, float]) -
 def heldout_loss(weights: Weights, samples: Any) -> Tensor:
     advantage, returns, values, ratio, _ = _parts(weights, samples, 0.99, 0.95)
     share = ((values - returns) ** 2).mean() / (returns**2).mean()
-    return _clipped(advantage, ratio, 0.2) + 0.5 * share
+    return _clipped(advantage, ratio, 0.2) + 0.5 * (1 + share).log()
 
 
 def gradient(weights: Weights, samples: Any, config: Mapping[str, float]) -> dict[str, Tensor]:

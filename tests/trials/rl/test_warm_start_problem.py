@@ -167,7 +167,7 @@ def test_without_an_entropy_coefficient_there_is_no_bonus():
     assert loss(0.0) - loss(0.1) == pytest.approx(0.1 * entropy.mean().item(), rel=1e-6)
 
 
-def test_the_held_out_loss_reads_no_configuration_and_begins_at_half_a_share():
+def test_the_held_out_loss_reads_no_configuration_and_begins_without_a_surrogate():
     """Where a policy has not moved, its surrogate is 0: what is left is the value function's part."""
     losses = problem(make_policy=double_policy).losses(configuration())
     _, heldout = losses.batches(0, "half")
@@ -176,7 +176,7 @@ def test_the_held_out_loss_reads_no_configuration_and_begins_at_half_a_share():
     returns = returns.reshape(-1)[heldout.targets["rows"]]
     share = np.mean((values.detach().numpy()[:, 0] - returns) ** 2) / np.mean(returns**2)
     for config in (configuration(), configuration(one_minus_gamma=0.1, ent_coef=0.1)):
-        assert losses.after(config, [], heldout) == pytest.approx(0.5 * share, rel=1e-6)
+        assert losses.after(config, [], heldout) == pytest.approx(0.5 * np.log(1 + share), rel=1e-6)
     watched = Watched(configuration())
     losses.after(watched, [], heldout)
     assert not watched.reads
@@ -279,6 +279,17 @@ def test_a_rate_that_explodes_is_seen():
     own = problem(make_policy=lambda config: small_ppo.policy(net_arch=[64, 64]))
     outcome = build("screen", {}).refine(own, configuration(lr=1.0), 1)
     assert outcome.diagnostics["rejected"] > 0
+
+
+def test_values_that_go_far_past_the_returns_cost_nats_and_not_thousands():
+    """Ten times as far is ln 10 more. A square would throw a rate that does so to its bound."""
+    _, heldout = problem(make_policy=double_policy).losses(configuration()).batches(0, "half")
+    values, log_prob, entropy = double_policy().evaluate_actions(*heldout.inputs)
+    far = [
+        heldout_loss((torch.full_like(values, size), log_prob, entropy), heldout.targets).item()
+        for size in (1e4, 1e5, 1e6)
+    ]
+    assert np.diff(far) == pytest.approx(np.log(10), rel=1e-2)
 
 
 def test_environments_are_closed_whatever_happens():

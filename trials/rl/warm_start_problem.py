@@ -220,9 +220,9 @@ def heldout_loss(outputs: Any, targets: Mapping[str, Any]) -> Tensor:
     The value loss is told in nats, as losses of other tasks are: log(1 + r)/2 of r, its share of the returns'
     second moment, about 1 where the value function says about 0. So the scale of rewards decides nothing; and
     one step of Adam, which in a network of convolutions takes values many times past the returns at rates
-    that a search tries, has a slope of a few nats and not of thousands. It is positive where a trial begins, of
-    which ``brake`` and ``screen`` take ratios. (The surrogate alone is 0 there, since normalised advantages
-    have mean 0.)
+    that a search tries, has a slope of a few nats and not of thousands. It is positive where a trial begins,
+    and ``brake`` and ``screen`` take ratios of that. (The surrogate alone is 0 there, since normalised
+    advantages have mean 0.)
     """
     advantage, returns = _advantages(outputs, targets, REFERENCE)
     values, log_prob, _ = outputs

@@ -69,7 +69,7 @@ def test_a_problem_may_know_why_nothing_depends_on_one() -> None:
     problem = type("Known", (), {"why_ignored": {"a": "it acts later"}})()
     first, second = hints({"ignored": ["a", "b"]}, problem)
     assert first.endswith("is 0 (it acts later)")
-    assert second.endswith("is 0 (read it from the configuration that the function is given)")
+    assert second.endswith("is 0 (if it should, read it from the configuration that the function is given)")
     assert new_hints({"ignored": ["a"]}, set(), problem=problem) == [first]
 
 

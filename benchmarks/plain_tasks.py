@@ -91,7 +91,14 @@ def trees(task: Tabular, config: Configuration, units: int, file: Path) -> Itera
     def matrix(rows: Any) -> Any:
         import numpy as np
 
-        return xgboost.DMatrix(np.hstack([rows.numeric, rows.categories]), rows.target)
+        codes = np.where(rows.categories > 0, rows.categories - 1, np.nan).astype(np.float32)
+        return xgboost.DMatrix(
+            np.hstack([rows.numeric, codes]),
+            rows.target,
+            feature_types=["q"] * rows.numeric.shape[1] + ["c"] * codes.shape[1],
+            enable_categorical=True,
+            nthread=torch.get_num_threads(),
+        )
 
     train, held = matrix(task.table.train), matrix(task.table.valid)
     own = {"objective": "binary:logistic", "tree_method": "hist", "nthread": torch.get_num_threads()}
@@ -106,14 +113,22 @@ def trees(task: Tabular, config: Configuration, units: int, file: Path) -> Itera
         yield
 
 
-def cartpole(task: Atari, config: Configuration, units: int, file: Path) -> Iterator[None]:
+def ppo(task: Atari, config: Configuration, units: int, file: Path) -> Iterator[None]:
     """``PPO.learn`` of stable-baselines3."""
     from stable_baselines3 import PPO
-    from stable_baselines3.common.env_util import make_vec_env
+    from stable_baselines3.common.env_util import make_atari_env, make_vec_env
+    from stable_baselines3.common.vec_env import VecFrameStack
 
-    ppo = PPO(
-        "MlpPolicy",
-        make_vec_env(task.env, n_envs=task.n_envs, seed=0),
+    if task.env.startswith("ALE/"):
+        game = {"frameskip": 1}
+        environments = VecFrameStack(
+            make_atari_env(task.env, n_envs=task.n_envs, seed=0, env_kwargs=game), n_stack=4
+        )
+    else:
+        environments = make_vec_env(task.env, n_envs=task.n_envs, seed=0)
+    trained = PPO(
+        "CnnPolicy" if task.env.startswith("ALE/") else "MlpPolicy",
+        environments,
         learning_rate=lambda left: config["lr"] * left,
         n_steps=task.n_steps,
         batch_size=task.batch_size,
@@ -127,7 +142,7 @@ def cartpole(task: Atari, config: Configuration, units: int, file: Path) -> Iter
     )
     first = True
     while True:
-        ppo.learn(task.steps_per_unit, log_interval=None, reset_num_timesteps=first)
+        trained.learn(task.steps_per_unit, log_interval=None, reset_num_timesteps=first)
         first = False
-        ppo.save(file)
+        trained.save(file)
         yield

@@ -2,9 +2,9 @@
 
 What is timed   A unit: training, validation, a checkpoint. "plain" is `plain_tasks.py`; "ours" the task as a
                 worker of a search runs it, with a `JobRunner`. And a whole warm start (`ohgw-1step`,
-                `ohgw-trust`), in per cent of our unit.
-On what         The text that comes with Python, breast-cancer (341 rows to train on), digits (1,078),
-                CartPole-v1; one thread.
+                `ohgw-trust`), in per cent of our unit, and in mini-batches: a unit's time over their number.
+On what         The text that comes with Python, breast-cancer (341 rows to train on), digits (1,078), the
+                table of --table (its column --target), CartPole-v1, ALE/Pong-v5; one thread.
 How             One process. Blocks of units (`UNITS`) take turns, plain first in every other round, each
                 after a unit that is left out. Processor time, which other programs disturb
                 less than seconds; both are kept. The ratio is plain over ours in a round: above 1, ours is
@@ -34,6 +34,8 @@ from asha_core.runtime.storage.run_directory import RunDirectory
 from asha_core.space import Configuration
 from benchmarks import plain_tasks
 from trials.task import Task
+from trials.torch_task.learner import load_data
+from trials.torch_task.options import step_settings
 from trials.worker.job_runner import JobRunner, WorkerSettings
 from warmstart.registry import VARIATIONS, build
 
@@ -43,15 +45,22 @@ UNITS = {
     "tabular, mlp": 25,
     "tabular, mlp, digits": 25,
     "tabular, xgboost": 25,
+    "tabular, mlp, a file": 1,
+    "tabular, xgboost, a file": 10,
     "atari, CartPole-v1": 1,
+    "atari, ALE/Pong-v5": 1,
 }  # of a block
 WARM_STARTS = ("ohgw-1step", "ohgw-trust")
 Plain = Callable[[Any, Configuration, int, Path], Iterator[None]]
 Row = dict[str, Any]
 
 
-def tasks() -> dict[str, tuple[Callable[[], Task], Plain, dict[str, Any]]]:
-    """What is measured: task, plain script, and the configuration's values."""
+def tasks(table: dict[str, str] | None = None) -> dict[str, tuple[Callable[[], Task], Plain, dict[str, Any]]]:
+    """What is measured: task, plain script, and the configuration's values.
+
+    Args:
+        table: ``data`` and ``target`` of a file; None: there is none.
+    """
     from trials.tasks.atari import Atari
     from trials.tasks.language import Language
     from trials.tasks.tabular import Tabular
@@ -76,12 +85,36 @@ def tasks() -> dict[str, tuple[Callable[[], Task], Plain, dict[str, Any]]]:
             plain_tasks.trees,
             {**trees, "colsample_bytree": 0.8, "max_depth": 6, "min_child_weight": 1.0},
         ),
+        "tabular, mlp, a file": (
+            lambda: Tabular(model="mlp", **table or {}),
+            plain_tasks.network,
+            {"lr": 1e-3, "weight_decay": 0.01, **adamw},
+        ),
+        "tabular, xgboost, a file": (
+            lambda: Tabular(model="xgboost", **table or {}),
+            plain_tasks.trees,
+            {**trees, "colsample_bytree": 0.8, "max_depth": 6, "min_child_weight": 1.0},
+        ),
         "atari, CartPole-v1": (
             lambda: Atari(env="CartPole-v1"),
-            plain_tasks.cartpole,
+            plain_tasks.ppo,
+            {**game, "one_minus_gamma": 0.01},
+        ),
+        "atari, ALE/Pong-v5": (
+            lambda: Atari(steps_per_unit=2048),
+            plain_tasks.ppo,
             {**game, "one_minus_gamma": 0.01},
         ),
     }
+
+
+def mini_batches(task: Any, config: Configuration) -> int | None:
+    """How many a unit has; None: of trees."""
+    if hasattr(task, "n_epochs"):
+        return int(task.n_epochs * task.steps_per_unit // task.batch_size)
+    if not hasattr(task, "batch_size"):
+        return None
+    return step_settings(task, config).steps(load_data(task, "cpu")[0])
 
 
 def clocks() -> tuple[float, float]:
@@ -136,9 +169,9 @@ def warm_starts(task: Task, config: Configuration, repeats: int) -> dict[str, fl
     return found
 
 
-def measure(name: str, units: int, rounds: int, repeats: int) -> Row:
+def measure(name: str, table: dict[str, str] | None, units: int, rounds: int, repeats: int) -> Row:
     """One row: a task beside its plain script, in turn."""
-    make, script, values = tasks()[name]
+    make, script, values = tasks(table)[name]
     task = make()
     task.prepare()
     task.setup("cpu")
@@ -160,6 +193,8 @@ def measure(name: str, units: int, rounds: int, repeats: int) -> Row:
         "name": name,
         "units": units,
         "rounds": rounds,
+        "mini_batches": mini_batches(task, config),
+        "steps_per_unit": getattr(task, "steps_per_unit", None),
         "plain": statistics.median(plain[0] for plain in found["plain"]),
         "ours": unit,
         "seconds": {who: statistics.median(each[1] for each in kept) for who, kept in found.items()},
@@ -176,11 +211,15 @@ def markdown(content: Row) -> str:
         f"{content['date']}, {content['machine']}, processor time, medians of rounds.",
         "",
         "| task | rounds x units | plain, s a unit | ours | plain / ours | range | bar 0.95 "
-        "| ohgw-1step, of a unit | ohgw-trust |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | --- | ---: | ---: |",
+        "| ohgw-1step, of a unit | in mini-batches | ohgw-trust | in mini-batches |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: |",
     ]
     for row in content["rows"]:
-        shares = " | ".join(f"{100 * row['warm_starts'][name] / row['ours']:.1f}%" for name in WARM_STARTS)
+        taken = [row["warm_starts"][name] / row["ours"] for name in WARM_STARTS]
+        batches = row["mini_batches"]
+        shares = " | ".join(
+            f"{100 * share:.1f}% | {f'{share * batches:.1f}' if batches else '-'}" for share in taken
+        )
         lines.append(
             f"| {row['name']} | {row['rounds']} x {row['units']} | {row['plain']:.3f} | {row['ours']:.3f} "
             f"| {row['ratio']:.2f} | {row['range'][0]:.2f} to {row['range'][1]:.2f} "
@@ -191,7 +230,9 @@ def markdown(content: Row) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--only", nargs="*", default=list(tasks()), choices=list(tasks()))
+    parser.add_argument("--only", nargs="*", choices=list(tasks()), help="rows; else all, of a file if given")
+    parser.add_argument("--table", help="a CSV file")
+    parser.add_argument("--target", help="its column to predict")
     parser.add_argument("--quick", action="store_true", help="blocks of one unit")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=5, help="of each warm start")
@@ -199,12 +240,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--document", type=Path, help="whose table it becomes")
     args = parser.parse_args(arguments)
     torch.set_num_threads(1)
+    table = {"data": args.table, "target": args.target} if args.table else None
+    names = args.only or [name for name in tasks() if table or "a file" not in name]
     content = {
         "date": time.strftime("%Y-%m-%d"),
         "machine": f"cpu, {os.cpu_count()}-core {platform.system()} {platform.machine()}, python "
         f"{platform.python_version()}, torch {torch.__version__.partition('+')[0]}",
         "rows": [
-            measure(name, 1 if args.quick else UNITS[name], args.rounds, args.repeats) for name in args.only
+            measure(name, table, 1 if args.quick else UNITS[name], args.rounds, args.repeats)
+            for name in names
         ],
     }
     print(markdown(content))

@@ -30,6 +30,8 @@ def moved(values: Any, device: torch.device, *, non_blocking: bool = False) -> A
 
 def rows_of(values: Any, rows: Tensor | slice) -> Any:
     """Some samples: of every tensor those rows."""
+    if type(values) is tuple and all(isinstance(value, Tensor) for value in values):  # 1% of a small step
+        return tuple(value[rows] for value in values)
     return tree_map_only(Tensor, lambda tensor: tensor[rows], values)
 
 

@@ -53,19 +53,19 @@ def language(task: Language, config: Configuration, units: int, file: Path) -> I
 
 
 def network(task: Tabular, config: Configuration, units: int, file: Path) -> Iterator[None]:
-    """An epoch a unit: shuffled mini-batches by indices, AdamW, the cosine by torch's LambdaLR."""
+    """An epoch a unit: shuffled full mini-batches by indices, AdamW, the cosine by torch's LambdaLR."""
     (numbers, codes, target), (held, held_codes, answers) = task.data()  # type: ignore[attr-defined]
     model = task.model(config)  # type: ignore[attr-defined]
     optimizer = task.optimizer(model.parameters(), config)  # type: ignore[attr-defined]
     batch = task.batch_size  # type: ignore[attr-defined]
-    steps = -(-len(target) // batch)
+    steps = len(target) // batch
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer,
         lambda step: task.schedule(step / (steps * units)),  # type: ignore[attr-defined]
     )
     while True:
         model.train()
-        for rows in torch.randperm(len(target)).split(batch):
+        for rows in torch.randperm(len(target))[: steps * batch].split(batch):
             scores = model(numbers[rows], codes[rows])
             loss = cross_entropy(scores, target[rows], label_smoothing=config["label_smoothing"])
             optimizer.zero_grad(set_to_none=True)

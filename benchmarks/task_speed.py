@@ -101,7 +101,7 @@ def tasks(table: dict[str, str] | None = None) -> dict[str, tuple[Callable[[], T
             {**game, "one_minus_gamma": 0.01},
         ),
         "atari, ALE/Pong-v5": (
-            lambda: Atari(steps_per_unit=2048),
+            lambda: Atari(n_envs=2, steps_per_unit=2048),  # a whole episode each
             plain_tasks.ppo,
             {**game, "one_minus_gamma": 0.01},
         ),

@@ -77,7 +77,8 @@ def _measured(
 ) -> Iterator[tuple[Any, Any]]:
     """(outputs, targets) of everything in order; none of them is kept here."""
     model.eval()
-    for batch in batches.ordered(heldout_batch(task.eval_batch_size, batches.device)):
+    at_once = heldout_batch(task.eval_batch_size, batches.device, batches.numbers)
+    for batch in batches.ordered(at_once):
         inputs, targets = task.unpack_batch(batch)
         inputs = heldout_inputs(task, inputs)
         if seen is not None:

@@ -15,7 +15,6 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_leaves
 from torch.utils.data import Dataset
 
 from asha_core.arguments import integer
@@ -69,13 +68,6 @@ class Batches:
             )
         if self.size == 0:
             raise TaskError("data() gave an empty data set")
-
-    @property
-    def numbers(self) -> int:
-        """Of a sample, in its largest tensor; of a data set that of a CIFAR image is assumed."""
-        if self._dataset is not None:
-            return 3 * 32 * 32
-        return max(leaf[0].numel() for leaf in tree_leaves(self._tensors) if isinstance(leaf, torch.Tensor))
 
     def steps(self, batch_size: int) -> int:
         """How many training batches an epoch has: full ones only, unless there is none."""

@@ -49,6 +49,7 @@ class TabularNetwork(Tabular, TorchTask):
     encoding = "dense"
     options = ("optimizer", "layers", "width", "embedding", "batch_size")
     max_resource = 27
+    eval_batch_size_on_cpu = 1024
     trained_model = TorchTask.trained_model
     preload = (*TorchTask.preload, "sklearn.metrics", "sklearn.preprocessing", "sklearn.impute")
 

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 _HALVES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
-_CPU_NUMBERS = 128 * 3 * 32 * 32  # of inputs at once: with more a CPU's tensors are mapped anew by the system
 
 
 class Precision:
@@ -62,11 +61,6 @@ def repeatable(deterministic: bool) -> Iterator[None]:
         yield
     finally:
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])
-
-
-def heldout_batch(size: int, device: torch.device, numbers: int) -> int:
-    """How many samples are measured at once, of ``size`` at most, each of so many numbers."""
-    return size if device.type == "cuda" else max(1, min(size, _CPU_NUMBERS // max(numbers, 1)))
 
 
 def laid_out(inputs: Tensor, channels_last: bool) -> Tensor:

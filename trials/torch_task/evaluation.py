@@ -16,7 +16,6 @@ from torch.utils._pytree import tree_map, tree_map_only
 from trials.costs.flops import FlopCounter
 from trials.data.batches import Batches
 from trials.data.trees import joined
-from trials.torch_task.acceleration import heldout_batch
 from trials.torch_task.learner import heldout_inputs
 from trials.torch_task.trainable import TrainableTask
 from warmstart.problem.data.samples import call
@@ -77,8 +76,10 @@ def _measured(
 ) -> Iterator[tuple[Any, Any]]:
     """(outputs, targets) of everything in order; none of them is kept here."""
     model.eval()
-    at_once = heldout_batch(task.eval_batch_size, batches.device, batches.numbers)
-    for batch in batches.ordered(at_once):
+    size = task.eval_batch_size
+    if batches.device.type != "cuda":
+        size = min(size, task.eval_batch_size_on_cpu)
+    for batch in batches.ordered(size):
         inputs, targets = task.unpack_batch(batch)
         inputs = heldout_inputs(task, inputs)
         if seen is not None:

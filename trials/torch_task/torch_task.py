@@ -34,6 +34,8 @@ class TorchTask(Task):
 
     Class attributes that a task may set (*: or the space, as a dimension of that name):
         batch_size*, eval_batch_size: samples a mini-batch, and at once in a validation.
+        eval_batch_size_on_cpu: at most so many at once there: tensors of more images are so large that the
+            system maps each anew. Of small samples more are faster.
         samples_per_unit: training samples in a unit of resource; None: it is an epoch. The next so many of
             shuffled passes over the data, so that none comes again before all have come.
         gradient_accumulation_steps*: mini-batches in one step of the optimiser (Lightning's
@@ -59,6 +61,7 @@ class TorchTask(Task):
 
     batch_size: int = 128
     eval_batch_size: int = 1024
+    eval_batch_size_on_cpu: int = 128
     samples_per_unit: int | None = None
     gradient_accumulation_steps: int = 1
     max_grad_norm: float | None = None

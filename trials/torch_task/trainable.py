@@ -20,6 +20,7 @@ class TrainableTask(Protocol):
     space: SearchSpace
     batch_size: int
     eval_batch_size: int
+    eval_batch_size_on_cpu: int
     samples_per_unit: int | None
     gradient_accumulation_steps: int
     max_grad_norm: float | None

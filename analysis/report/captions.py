@@ -64,9 +64,9 @@ def losses(run: Run, kinds: Collection[str]) -> str:
         else "Training loss (dashed) of the best trials; none reported a validation loss, as valid_loss."
     )
     text = (
-        f"{begin} Training loss is what the optimiser saw: on augmented batches, with dropout and label "
-        "smoothing if there are any, and averaged while the weights still moved. So it may lie above a "
-        "validation loss, and that says nothing about overfitting"
+        f"{begin} Training loss is as the task reports it: of networks usually what the optimiser saw, on "
+        "augmented batches, with dropout and label smoothing if there are any, and averaged while the "
+        "weights still moved. Then it may lie above a validation loss, and that says nothing about overfitting"
     )
     compare = " Compare validation losses." if both else ""
     if changed:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -212,13 +213,15 @@ def test_what_lightnings_trainer_lacks_is_told(tmp_path: Path, monkeypatch: pyte
         "max_steps is 60: a unit is an",
         lambda trainer, _: setattr(trainer.fit_loop.epoch_loop, "max_steps", 60),
     )
+    monkeypatch.setattr(module, "Trainer", partial(module.Trainer, devices=2))
+    fails(r"the trainer has 2 devices, and a trial one, .*: give Trainer\(devices=1\)", lambda *_: None)
 
 
 @LIGHT
 @pytest.mark.long
 @pytest.mark.parametrize("kind", ["several sets", "delay", "midway"])
 def test_how_a_trainer_evaluates_is_its_users(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Sets by name, a delay, an evaluation and a save within an epoch: each epoch's end is reported."""
     module = search("hugging_face")
@@ -240,15 +243,18 @@ def test_how_a_trainer_evaluates_is_its_users(
             trainer.add_callback(Midway())
         real(trainer, trial, metric=metric)
         history = [entry for entry in trainer.state.log_history if metric in entry]
+        said.append(capfd.readouterr().err)
         ends.update({entry["epoch"]: entry[metric] for entry in history if entry["epoch"] % 1 == 0})
 
     ends: dict[int, float] = {}
+    said: list[str] = []
     monkeypatch.setattr(module, "train_trial", train_trial)
     scheduler = ASHA(module.SPACE, min_resource=2, max_resource=2, max_trials=1)
     tune(module.train, scheduler, gpus="inline", results_dir=tmp_path / "run", progress="none")
     (trial,) = load_run(tmp_path / "run").trials.values()
     assert dict(zip(trial.resources, trial.values, strict=True)) == ends
     assert sorted(ends) == [1, 2]
+    assert not any("shards" in text for text in said), "a bar for every file that is saved"
 
 
 class _Ends:

@@ -14,6 +14,8 @@ killed, goes on from it by the ``Trainer``'s own ``resume_from_checkpoint``.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from trials.trial import Trial
 needed("hugging-face", "transformers", "accelerate", what="trials.integrations.hugging_face")
 
 from transformers import TrainerCallback, set_seed  # noqa: E402 - what is missing is told in words first
+from transformers.utils import logging  # noqa: E402
 
 _SEEDS = 2**31
 
@@ -70,11 +73,24 @@ def train_trial(trainer: Any, trial: Trial, metric: str) -> None:
         reporter = _Reporter(trial, metric)
         trainer.add_callback(reporter)
         try:
-            trainer.train(resume_from_checkpoint=begun)
+            with _without_bars():
+                trainer.train(resume_from_checkpoint=begun)
             ended(trial)
         finally:
             trainer.remove_callback(reporter)
             trial.finish()  # what is saved is in a folder that goes now
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Of the files that are saved after each epoch; the training's own bar is by ``disable_tqdm``."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _seed(trainer: Any, trial: Trial) -> None:

@@ -46,7 +46,7 @@ def fit_trial(trainer: Any, module: Any, trial: Trial, metric: str, **data: Any)
         metric: what is reported, by the name that the module logs it under.
         data: as for ``Trainer.fit``: ``train_dataloaders`` and ``val_dataloaders``, or ``datamodule``.
     Raises:
-        SettingError: the trainer counts steps.
+        SettingError: the trainer counts steps, or trains in several processes.
         TaskError: no such metric was logged by the end of an epoch.
 
     On a CPU, a trial that was paused has the numbers of one that was not, to the last bit, if the module's
@@ -58,6 +58,11 @@ def fit_trial(trainer: Any, module: Any, trial: Trial, metric: str, **data: Any)
         raise SettingError(
             f"max_steps is {trainer.max_steps}: a unit is an epoch, and a trial has trial.max_resource of "
             "them; leave it out"
+        )
+    if (devices := trainer.num_devices * trainer.num_nodes) > 1:
+        raise SettingError(
+            f"the trainer has {devices} devices, and a trial one, in one process: give Trainer(devices=1); "
+            "a search takes more GPUs by more trials at once (gpus=)"
         )
     trainer.fit_loop.max_epochs = trial.max_resource
     reporter = _Reporter(trial, metric)

@@ -144,8 +144,10 @@ class Tabular(Task):
     def prepare(self) -> None:
         """Read the table, and check it."""
         from trials.data.tables import check
+        from trials.tasks.tabular_scores import check_defined
 
-        check(**self._arguments_of_the_table, encoding=self.encoding)
+        tested = check(**self._arguments_of_the_table, encoding=self.encoding)
+        check_defined(self.metric, tested, f"the test rows of {self._arguments_of_the_table['test']}")
 
     def describe(self) -> dict[str, Any]:
         """As ``Task``; with files where they are, and the kind that was found."""

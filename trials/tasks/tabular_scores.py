@@ -69,6 +69,20 @@ def measured(metric: str, outputs: Array, target: Array) -> float:
     return loss**0.5 if metric == "rmse" else loss
 
 
+def check_defined(metric: str, target: Array, rows: str) -> None:
+    """Raise if a metric of rows with such a target is not defined.
+
+    Args:
+        target: (N,) int64 classes, or (N,) numbers.
+        rows: which, in words.
+    """
+    if metric == "roc-auc" and len(np.unique(target)) == 1:
+        raise TaskError(
+            f"metric is roc-auc, and {rows} are all of one class ({len(target)}): it is not defined; take "
+            "other rows, or another metric"
+        )
+
+
 def roc_auc(logits: Array, target: Array) -> float:
     """Of two classes, of the second; of more, the mean of each against the others.
 

@@ -62,9 +62,15 @@ class TabularTrees(Tabular):
         self.rounds_per_unit = integer("rounds_per_unit", given.get("rounds_per_unit", 30), 1)
         self.warm_start_rounds = integer("warm_start_rounds", given.get("warm_start_rounds", 5), 1)
         self.warm_start_rows = integer("warm_start_rows", given.get("warm_start_rows", 4096), 4)
-        self.unit = "round" if self.rounds_per_unit == 1 else f"{self.rounds_per_unit}-round block"
+        self.unit = "round" if self.rounds_per_unit == 1 else "block"
         self.space = SPACE
         self._matrices: dict[Any, Any] = {}
+
+    def plan_notes(self) -> list[str]:
+        """What a block is."""
+        if self.rounds_per_unit == 1:
+            return []
+        return [f"tabular: a block is {self.rounds_per_unit} rounds of boosting (rounds_per_unit)"]
 
     def setup(self, device: str) -> None:
         """Load the library and the table."""

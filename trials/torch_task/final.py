@@ -27,8 +27,10 @@ def trained_network(task: TrainableTask, config: Configuration, state: Any) -> n
     try:
         # what the score was measured with: the moving average of the weights, where there is one
         model.load_state_dict(state.get("ema", state)["model"])
-    except (RuntimeError, TypeError) as error:
+    except (RuntimeError, TypeError, KeyError, AttributeError) as error:
         reason = " ".join(str(error).split())
+        if isinstance(error, KeyError | AttributeError):
+            reason = "there are no weights in it, which TorchTask.run saves as model"
         raise ResultsError(reason if len(reason) < 300 else reason[:297] + "...") from None
     return model.eval()
 

@@ -295,10 +295,13 @@ def test_a_task_of_the_package_is_found_by_itself(tmp_path: Path) -> None:
     task = Digits("mlp")
     scheduler = ASHA(SPACE, max_resource=1, max_trials=1)
     directory = tune(task, scheduler, gpus="inline", results_dir=tmp_path / "r", progress="none").directory
-    model, _ = load_model(directory)
+    model, content = load_model(directory)
     assert sum(parameter.numel() for parameter in model.parameters()) == 8970
     with pytest.raises(ResultsError, match=r"model of trials\.tasks\.digits:Digits is not the one of"):
         load_model(directory, task=Digits("cnn"))
+    for state in ({}, {"ema": {}}, None):
+        with pytest.raises(ResultsError, match="there are no weights in it"):
+            task.trained_model(SPACE.restored(content["configuration"]), state)
 
 
 @pytest.mark.parametrize("name", ["trials.tasks.digits:Configuration", "trials.tasks.digits:SPACE"])

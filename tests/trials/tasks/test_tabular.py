@@ -255,6 +255,26 @@ def test_mistakes_are_told_when_it_is_made(options: dict[str, Any], said: str) -
         Tabular(**options)
 
 
+def test_what_a_block_of_trees_is_is_said() -> None:
+    assert Tabular("xgboost").plan_notes() == ["tabular: a block is 30 rounds of boosting (rounds_per_unit)"]
+    one = Tabular("xgboost", rounds_per_unit=1)
+    assert (one.unit, one.plan_notes()) == ("round", [])
+
+
+def test_an_area_under_a_curve_of_one_class_is_refused_before_the_search(file: Path) -> None:
+    with file.open() as stream:
+        lines = stream.read().splitlines()
+    place = lines[0].split(",").index("kind")
+    kinds = {line.split(",")[place] for line in lines[1:]}
+    one = [line for line in lines[1:] if line.split(",")[place] == min(kinds)]
+    test = file.with_name("test.csv")
+    test.write_text("\n".join([lines[0], *one]))
+    Tabular(data=str(file), target="kind", test=str(test)).prepare()
+    task = Tabular(data=str(file), target="kind", test=str(test), metric="roc-auc")
+    with pytest.raises(TaskError, match=r"metric is roc-auc, and the test rows of .*test.csv are all of one"):
+        task.prepare()
+
+
 def test_a_missing_library_is_told_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(TaskError, match=r"xgboost, which is not installed: .*asha-core\[tabular\]'"):

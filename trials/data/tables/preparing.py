@@ -134,11 +134,17 @@ def check(
     encoding: str = "dense",
     drop: str | Sequence[str] = (),
     categorical: str | Sequence[str] = (),
-) -> None:
-    """Everything that ``prepared`` could find wrong, with nothing fitted. Arguments and errors as there."""
+) -> NDArray[Any]:
+    """Everything that ``prepared`` could find wrong, with nothing fitted. Arguments and errors as there.
+
+    Returns:
+        The target of the test rows, as ``Rows.target``.
+    """
     one_of("encoding", encoding, ENCODINGS)
-    for note in _parts(data, target, test, kind, seed, drop, categorical)[0][0].notes:
+    features, found, parts = _parts(data, target, test, kind, seed, drop, categorical)
+    for note in features[0].notes:
         say(note)
+    return found[-1].values[parts[-1]]
 
 
 def _parts(

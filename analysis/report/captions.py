@@ -66,7 +66,8 @@ def losses(run: Run, kinds: Collection[str]) -> str:
     text = (
         f"{begin} Training loss is as the task reports it: of networks usually what the optimiser saw, on "
         "augmented batches, with dropout and label smoothing if there are any, and averaged while the "
-        "weights still moved. Then it may lie above a validation loss, and that says nothing about overfitting"
+        "weights still moved. Then it may lie above a validation loss, and that says nothing about "
+        "overfitting"
     )
     compare = " Compare validation losses." if both else ""
     if changed:

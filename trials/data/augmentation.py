@@ -35,13 +35,13 @@ def random_affine(images: Tensor, magnitude: float | Tensor, generator: torch.Ge
 
     def warped(strength: float | Tensor) -> Tensor:
         if isinstance(strength, Tensor):
-            return _affine_in_pixels(images, *_arguments(draws.to(images.dtype) * strength))
-        return affine(images, *_arguments((draws * strength).to(images.dtype)))
+            return _affine_in_pixels(images, *affine_arguments(draws.to(images.dtype) * strength))
+        return affine(images, *affine_arguments((draws * strength).to(images.dtype)))
 
     return from_zero(images, magnitude, warped)
 
 
-def _arguments(draws: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def affine_arguments(draws: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """(B, 4) draws, times the magnitude -> the angle, scale and shift that ``affine`` takes."""
     return draws[:, 0] * math.radians(_DEGREES), 1 + draws[:, 1] * _SCALE, draws[:, 2:] * _SHIFT
 
@@ -83,12 +83,30 @@ def random_crop_flip(images: Tensor, padding: int, generator: torch.Generator) -
     Returns:
         (B, C, H, W) of the same dtype.
     """
-    count, _, height, width = images.shape
-    device = images.device
+    return crop_flip(images, padding, *crop_flip_draws(len(images), padding, generator))
+
+
+def crop_flip_draws(count: int, padding: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """What ``random_crop_flip`` draws for ``count`` images: the ``top``, ``left`` and ``flip`` of each."""
+    device = generator.device
     top, left = torch.randint(0, 2 * padding + 1, (2, count, 1), generator=generator, device=device)
-    flip = torch.rand(count, 1, generator=generator, device=device) < 0.5
-    rows = top + torch.arange(height, device=device)
-    columns = torch.arange(width, device=device)
+    return top, left, torch.rand(count, 1, generator=generator, device=device) < 0.5
+
+
+def crop_flip(images: Tensor, padding: int, top: Tensor, left: Tensor, flip: Tensor) -> Tensor:
+    """Crop each image at a place of its zero-padded self, and flip some of them left to right.
+
+    Args:
+        images: (B, C, H, W), any dtype.
+        padding: pixels on each side.
+        top, left: (B, 1) int64, the first row and column, 0 to twice the padding.
+        flip: (B, 1) bool.
+    Returns:
+        (B, C, H, W) of the same dtype.
+    """
+    count, _, height, width = images.shape
+    rows = top + torch.arange(height, device=images.device)
+    columns = torch.arange(width, device=images.device)
     columns = left + torch.where(flip, columns.flip(0), columns)
     padded = functional.pad(images, (padding,) * 4)
     # one gather of whole planes: several times faster on a CPU than to index rows and columns

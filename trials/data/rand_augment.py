@@ -60,10 +60,8 @@ def rand_augment(
     """
     if not images.is_floating_point():
         raise TypeError(f"rand_augment takes floats from 0 to 255, not {images.dtype}: use images.float()")
-    shape, device = (operations, len(images)), images.device
-    kinds = torch.randint(len(OPERATIONS), shape, generator=generator, device=device)
-    flips = torch.randint(2, shape, generator=generator, device=device)
-    signs = (1 - 2 * flips).to(images.dtype)
+    kinds, signs = operation_draws(len(images), generator, operations)
+    signs = signs.to(images.dtype)
 
     def augmented(strength: float | Tensor) -> Tensor:
         changed = images
@@ -72,6 +70,13 @@ def rand_augment(
         return changed
 
     return from_zero(images, magnitude, augmented)
+
+
+def operation_draws(count: int, generator: torch.Generator, operations: int = 2) -> tuple[Tensor, Tensor]:
+    """What ``rand_augment`` draws: (operations, count) int64 places in OPERATIONS, and signs, 1 or -1."""
+    shape, device = (operations, count), generator.device
+    kinds = torch.randint(len(OPERATIONS), shape, generator=generator, device=device)
+    return kinds, 1 - 2 * torch.randint(2, shape, generator=generator, device=device)
 
 
 def apply_operations(images: Tensor, kinds: Tensor, strengths: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 MODELS = {
     "small-cnn": "trials.models.small:fashion_cnn",
+    "mlp": "trials.models.small:image_mlp",
     "resnet20": "trials.models.resnet:resnet20",
     "resnet32": "trials.models.resnet:resnet32",
     "resnet44": "trials.models.resnet:resnet44",

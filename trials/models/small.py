@@ -25,13 +25,28 @@ def small_cnn(classes: int = 10) -> nn.Module:
 
 def mlp(classes: int = 10) -> nn.Module:
     """(B, 1, 8, 8) -> (B, classes): two hidden layers of 64."""
+    return _perceptron(64, 64, classes)
+
+
+def image_mlp(classes: int = 10, channels: int = 1, size: int = 28) -> nn.Module:
+    """(B, channels, size, size) -> (B, classes): two hidden layers of 32.
+
+    Args:
+        classes: outputs.
+        channels: of the images.
+        size: pixels of a side.
+    """
+    return _perceptron(channels * size * size, 32, classes)
+
+
+def _perceptron(inputs: int, width: int, classes: int) -> nn.Module:
     return nn.Sequential(
         nn.Flatten(),
-        nn.Linear(64, 64),
+        nn.Linear(inputs, width),
         nn.ReLU(),
-        nn.Linear(64, 64),
+        nn.Linear(width, width),
         nn.ReLU(),
-        nn.Linear(64, classes),
+        nn.Linear(width, classes),
     )
 
 

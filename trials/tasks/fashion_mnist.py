@@ -14,7 +14,7 @@ class FashionMnist(ImageTask):
     """Fashion-MNIST with a small convolutional network. See ``ImageTask`` for the options."""
 
     images = "fashion-mnist"
-    models = ("small-cnn", "resnet20")
+    models = ("small-cnn", "resnet20", "mlp")
     mean = (72.94,)
     deviation = (90.02,)
     padding = 2

@@ -33,6 +33,7 @@ Form = tuple[str, int, int, int, dict[str, Any]]
 # name, classes, channels, size, settings: each network in each of its forms, on images that cost little
 FORMS: dict[str, Form] = {
     "small-cnn": ("small-cnn", 10, 1, 28, {}),
+    "mlp": ("mlp", 10, 1, 28, {}),
     "small-cnn, odd": ("small-cnn", 10, 3, 19, {}),
     "resnet20": ("resnet20", 10, 3, 32, {}),
     "resnet20, grey": ("resnet20", 10, 1, 28, {}),

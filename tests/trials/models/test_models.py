@@ -474,7 +474,7 @@ def test_an_unknown_network_is_refused_without_torch() -> None:
 
 
 def test_an_unknown_network_names_the_nearest_and_all() -> None:
-    with pytest.raises(SettingError, match=r'did you mean "vit-tiny"\? known: resnet110, .*vit-tiny$'):
+    with pytest.raises(SettingError, match=r'did you mean "vit-tiny"\? known: mlp, resnet110, .*vit-tiny$'):
         build("vit_tiny", classes=10, channels=3, size=32)
     with pytest.raises(SettingError, match="model is 50; known"):
         build(50, classes=10, channels=3, size=32)  # type: ignore[arg-type]  # what a YAML file may hold

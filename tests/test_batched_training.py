@@ -145,7 +145,7 @@ def test_what_it_cannot_do_is_refused() -> None:
         ema_decay = 0.9
 
     configurations, seeds = proposed(Digits("mlp"), 1)
-    with pytest.raises(SettingError, match="ema_decay.*asha-curves record"):
+    with pytest.raises(SettingError, match=r"ema_decay.*asha-curves record"):
         train(Averaged("mlp"), configurations, seeds, 1)
 
 

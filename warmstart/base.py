@@ -171,15 +171,21 @@ class BlackBox:
     def __init__(self, space: SearchSpace, evaluate: Callable[[Configuration, int], float]) -> None:
         self.space, _ = space_and_seed(space, 0)
         self._evaluate = evaluate
+        self._evaluations = 0
 
     def made_of(self) -> list[Any]:
         """What tells it from other problems; see ``hints.subject``."""
         return [self._evaluate]
 
+    def spent(self) -> Mapping[str, float]:
+        """What all that was measured has cost up to now, for the journal."""
+        return {"evaluations": float(self._evaluations)}
+
     def losses(self, configuration: Configuration) -> Losses:
         """``evaluate`` as it is; a batch is the number of a draw."""
 
         def after(config: Configuration, train: Sequence[Batch], heldout: Batch) -> float:
+            self._evaluations += 1
             return float(detached(self._evaluate(config, heldout)))
 
         return Losses(lambda draw, kind: (draw, draw), after)

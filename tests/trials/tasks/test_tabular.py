@@ -184,8 +184,10 @@ def test_a_warm_start_of_trees_moves_real_numbers_alone_and_says_how() -> None:
     task.setup("cpu")
     config = task.space.from_unit([0.5] * len(task.space))
     chosen = variation("ohgw-1step", {})
-    outcome = build(chosen.strategy, chosen.settings).refine(task.problem(1, "cpu"), config, 1)
+    problem = task.problem(1, "cpu")
+    outcome = build(chosen.strategy, chosen.settings).refine(problem, config, 1)
     assert outcome.diagnostics["route"] == "differences"
+    assert problem.spent()["evaluations"] >= 2 * len(outcome.diagnostics["gradient"])
     assert outcome.configuration["max_depth"] == config["max_depth"]
     assert "max_depth" not in outcome.diagnostics["gradient"]
     assert outcome.configuration["eta"] != config["eta"]

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from asha_core.space import Configuration
 
+EARLIER = 64  # of what earlier warm starts learned a job has no more than this
 _NONE: Mapping[str, float] = {}  # shared by every report without metrics or costs; nobody writes to it
 
 
@@ -40,6 +41,8 @@ class Job(NamedTuple):
         seed: the trial's own seed, a function of (run seed, trial).
         refine: a warm start may change the configuration before the first unit.
         alone: no other job may run on its device meanwhile; it ran out of memory before.
+        earlier: for a warm start that learns: what earlier ones of this search have put under "learned" in
+            their diagnostics, the last ``EARLIER`` of them, oldest first; empty where ``refine`` is false.
     """
 
     trial: int
@@ -50,6 +53,7 @@ class Job(NamedTuple):
     seed: int
     refine: bool = False
     alone: bool = False
+    earlier: tuple[Any, ...] = ()
 
 
 class Report(NamedTuple):
@@ -93,7 +97,7 @@ class Refined:
     trial: int
     configuration: Configuration
     seconds: float
-    # JSON-able: the gradient by dimension, the step, losses, notes
+    # JSON-able: the gradient by dimension, the step, losses, notes; "learned": for later warm starts
     diagnostics: Mapping[str, Any] = field(default_factory=dict)
     # beside seconds, by name: floating point operations, bytes of memory
     costs: Mapping[str, float] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 import sys
 import warnings
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from asha_core.own_packages import claim
@@ -19,7 +19,7 @@ from asha_core.own_packages import claim
 claim("warmstart")
 
 from asha_core.space import Choice, Configuration, Float, Int, SearchSpace
-from warmstart.base import BlackBox, Outcome, Problem, WarmStart, accepted
+from warmstart.base import BlackBox, Outcome, Problem, WarmStart, accepted, refined_by
 from warmstart.diagnosis import Diagnosis
 from warmstart.doctor import check
 from warmstart.hints import new_hints, subject
@@ -51,7 +51,13 @@ _hints_given: set[Hashable] = set()  # by this process
 
 
 def refine(
-    name: str, problem: Problem, configuration: Mapping[str, Any], *, seed: int = 0, **settings: Any
+    name: str,
+    problem: Problem,
+    configuration: Mapping[str, Any],
+    *,
+    seed: int = 0,
+    earlier: Sequence[Any] = (),
+    **settings: Any,
 ) -> Outcome:
     """Warm-start one configuration: the whole of the package in one call.
 
@@ -60,6 +66,7 @@ def refine(
         problem: what may be looked at: a ``ModelProblem``, or a ``BlackBox``.
         configuration: name -> value, inside the problem's space.
         seed: of all randomness in it.
+        earlier: what earlier trials have under "learned" in their diagnostics; for strategies that learn.
         settings: in the place of the variation's own, such as delta=0.05.
     Returns:
         The refined configuration, and what was measured on the way. What the space's constraints refuse is
@@ -71,7 +78,7 @@ def refine(
     chosen = variation(name, settings)
     warm_start = build(chosen.strategy, chosen.settings)
     whole = problem.space.configuration(dict(configuration))
-    outcome = warm_start.refine(problem, whole, seed)
+    outcome = refined_by(warm_start, problem, whole, seed, earlier)
     outcome = accepted(warm_start.name, problem.space, whole, outcome)
     caller = sys._getframe(1)
     where = caller.f_code.co_filename, caller.f_lineno, caller.f_globals.get("__name__")

@@ -215,6 +215,7 @@ class Outcome:
             - "rejected": how many configurations were screened out
             - "acted": how often the brake slowed it down
             - "parts": the diagnostics of each part of a chain
+            - "learned": what later trials of the search are given of this one, small
     """
 
     configuration: Configuration
@@ -227,6 +228,10 @@ class WarmStart(Protocol):
     Attributes:
         name: as the registry has it.
         needs_losses: it asks the problem for its losses; a task without them is refused before a search.
+
+    One that learns from the trials before it has ``learns = True`` besides, and its ``refine`` takes
+    ``earlier``: what it has put under "learned" in the diagnostics of earlier trials of the same search, as
+    JSON has it, oldest first, and bounded; empty in the first trials, and wherever there is no search.
     """
 
     name: str
@@ -241,6 +246,23 @@ class WarmStart(Protocol):
             seed: the trial's seed; all randomness comes from streams of it.
         """
         ...
+
+
+def learns(warm_start: Any) -> bool:
+    """Whether its ``refine`` takes ``earlier``; most strategies have no say in it."""
+    return bool(getattr(warm_start, "learns", False))
+
+
+def refined_by(
+    warm_start: WarmStart,
+    problem: Problem,
+    configuration: Configuration,
+    seed: int,
+    earlier: Sequence[Any] = (),
+) -> Outcome:
+    """What its ``refine`` gives, which is told what earlier trials learned if it learns; see ``accepted``."""
+    more = {"earlier": earlier} if learns(warm_start) else {}
+    return warm_start.refine(problem, configuration, seed, **more)
 
 
 def undone_if_refused(space: SearchSpace, before: Configuration, outcome: Outcome) -> Outcome:

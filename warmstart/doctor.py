@@ -12,7 +12,7 @@ from typing import Any
 
 from asha_core.errors import SettingError
 from asha_core.space import Configuration, SearchSpace
-from warmstart.base import Losses, Problem, WarmStart, accepted
+from warmstart.base import Losses, Problem, WarmStart, accepted, refined_by
 from warmstart.diagnosis import Costs, Diagnosis
 from warmstart.registry import build
 from warmstart.registry import variation as variation_of
@@ -132,7 +132,7 @@ def _costs(warm_start: WarmStart, problem: Problem, configuration: Configuration
     """What a refinement takes, beside an ordinary mini-batch; measured here."""
 
     def refine() -> None:
-        given = warm_start.refine(problem, configuration, seed)
+        given = refined_by(warm_start, problem, configuration, seed)
         accepted(warm_start.name, problem.space, configuration, given)
 
     refine()  # what is slow but once

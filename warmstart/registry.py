@@ -12,7 +12,7 @@ from asha_core.errors import SettingError, nearest
 from asha_core.import_paths import is_path, label
 from asha_core.plugins import Plugins
 from asha_core.user_files import absolute_target
-from warmstart.base import WarmStart
+from warmstart.base import WarmStart, learns
 from warmstart.strategies.chain import Chain
 from warmstart.strategies.control import Control
 from warmstart.strategies.gradient_strategy import GradientStrategy
@@ -125,6 +125,11 @@ def build(strategy: str, settings: Mapping[str, Any] | None = None) -> WarmStart
                 f"warm start {strategy!r} is a {type(built).__name__} without {needed!r}: it must have name, "
                 "needs_losses and refine(problem, configuration, seed)"
             )
+    if learns(built) and "earlier" not in (parameters(built.refine) or ("earlier",)):
+        raise SettingError(
+            f"warm start {strategy!r} is a {type(built).__name__} that learns, and its refine takes no "
+            "'earlier': it must be refine(problem, configuration, seed, earlier=())"
+        )
     return built
 
 

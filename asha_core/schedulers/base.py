@@ -40,7 +40,19 @@ from typing import Any, Self
 
 from asha_core.arguments import instance, integer, one_of, parameters
 from asha_core.errors import SettingError, nearest
-from asha_core.messages import Event, Failed, Finished, Job, Lost, Refined, Rejected, Report, Retried, Verdict
+from asha_core.messages import (
+    EARLIER,
+    Event,
+    Failed,
+    Finished,
+    Job,
+    Lost,
+    Refined,
+    Rejected,
+    Report,
+    Retried,
+    Verdict,
+)
 from asha_core.schedulers.attempts import job_ended
 from asha_core.schedulers.event_checks import check_finished, check_report, check_trial, value_of
 from asha_core.schedulers.expectations import Expectations
@@ -154,6 +166,7 @@ class Scheduler(Expectations, ABC):
         self.best: Best | None = None
         self._best_loss = math.inf
         self._lost: deque[TrialState] = deque()
+        self._learned: deque[Any] = deque(maxlen=EARLIER)  # by warm starts, as it came in
         self._any_finished = False
         self._tally = RungTally(len(self.levels))
         self.begin()
@@ -279,6 +292,7 @@ class Scheduler(Expectations, ABC):
             trial.seed,
             refine,
             trial.alone,
+            tuple(self._learned) if refine else (),
         )
 
     def _go_up(self, trial: TrialState) -> None:
@@ -330,6 +344,8 @@ class Scheduler(Expectations, ABC):
                 if trial.resource == 0 and not trial.refined:
                     trial.configuration = self.space.restored(event.configuration)
                     trial.refined = True
+                    if (learned := event.diagnostics.get("learned")) is not None:
+                        self._learned.append(learned)
             elif isinstance(event, Finished):
                 self._tell_finished(trial, event)
             elif isinstance(event, Rejected) or event.attempt == trial.attempt:

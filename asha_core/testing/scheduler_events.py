@@ -197,6 +197,30 @@ class SchedulerEvents:
         assert scheduler.trials[1].configuration == second.configuration
         assert first.configuration != one
 
+    def test_what_warm_starts_learned_is_told_to_later_ones_in_the_order_in_which_it_came_in(self) -> None:
+        """Of each trial once, the last 64 of them, and only to a job that is to be refined."""
+        scheduler = self.scheduler(SPACE, max_resource=9, max_trials=70, max_retries=99)
+        first = [asked(scheduler) for _ in range(3)]
+        assert [job.earlier for job in first] == [(), (), ()]
+        told = [SPACE.from_unit([0.5] * 3), 0.5]
+        for trial, diagnostics in (
+            (2, {"learned": {"x": 2.0}}),
+            (0, {}),
+            (2, {"learned": 3}),
+            (1, {"learned": 0}),
+        ):
+            scheduler.tell(Refined(trial, *told, diagnostics))
+        scheduler.tell(Lost(0, 0, "killed"))
+        assert asked(scheduler).earlier == ()
+        job = asked(scheduler)
+        assert job.earlier == ({"x": 2.0}, 0)
+        scheduler.tell(Lost(job.trial, 0, "killed"))
+        scheduler.tell(Refined(job.trial, *told, {"learned": "too late"}))
+        assert asked(scheduler).earlier == ({"x": 2.0}, 0)
+        for number in range(4, 69):
+            scheduler.tell(Refined(asked(scheduler).trial, *told, {"learned": number}))
+        assert asked(scheduler).earlier == tuple(range(5, 69))
+
     def test_units_repeated_after_a_retry_count_once(self) -> None:
         """What was reported is not trained again, and changes nothing if it is."""
         scheduler, [first] = self._begun()

@@ -18,7 +18,7 @@ from asha_core.errors import AshaError
 from asha_core.searchers.random_search import RandomSearch
 from asha_core.space import Choice, Configuration, Constant, Float, Int, SearchSpace
 from trials.task import PlainProblem
-from warmstart.base import BlackBox, Outcome, Problem, WarmStart
+from warmstart.base import BlackBox, Outcome, Problem, WarmStart, learns, refined_by
 from warmstart.problem.model_problem import ModelProblem
 
 
@@ -131,6 +131,19 @@ class WarmStartContract:
             again = self.warm_start().refine(self.problem()[0], before, seed)
             assert again.configuration == outcome.configuration
             assert repr(again.diagnostics) == repr(outcome.diagnostics)
+
+    def test_if_it_learns_it_takes_what_it_has_learned_itself(self) -> None:
+        """``learns = True``: small, as JSON gives it, and in the first trials of a search nothing."""
+        if not learns(self.warm_start()):
+            return
+        earlier: list[object] = []
+        for seed in range(20):
+            [before] = self._proposed(1)
+            outcome = refined_by(self.warm_start(), self.problem()[0], before, seed, tuple(earlier))
+            learned = self._checked(outcome).diagnostics.get("learned")
+            assert len(json.dumps(learned)) <= 4096, "leave later trials a few numbers, not more"
+            if learned is not None:
+                earlier.append(json.loads(json.dumps(learned)))
 
     def test_it_stays_inside_from_every_corner(self) -> None:
         """Clamp, or reflect: ``space.configuration`` refuses what lies outside."""

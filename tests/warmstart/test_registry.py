@@ -18,9 +18,10 @@ from asha_core.launch.resolve import split_variation
 from asha_core.plugins import installed
 from asha_core.schedulers import SCHEDULERS
 from tests.warmstart.small_problems import Small, configuration
-from warmstart import Outcome, build, registry, variation
+from warmstart import Outcome, build, refine, registry, variation
 from warmstart.base import accepted
-from warmstart.registry import STRATEGIES, VARIATIONS
+from warmstart.registry import STRATEGIES, VARIATIONS, WARM_START
+from warmstart.strategies.chain import Chain
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,14 +34,16 @@ class Halve:
 
     name = "halve"
     needs_losses = False
+    learns = True
 
     def __init__(self, times: int = 1) -> None:
         self.times = times
 
-    def refine(self, problem, configuration, seed):
+    def refine(self, problem, configuration, seed, earlier=()):
         which = "lr" if "lr" in configuration else "x"
         values = {**configuration, which: configuration[which] / 2**self.times}
-        return Outcome(problem.space.configuration(values), {"strategy": self.name, "step": {}})
+        told = {"learned": [self.times, seed], "earlier": list(earlier)}
+        return Outcome(problem.space.configuration(values), {"strategy": self.name, "step": {}, **told})
 
 
 class NoStrategy:
@@ -158,6 +161,9 @@ def test_worker_processes_find_it_too_by_its_name_and_by_its_file(tmp_path: Path
     for trial in run.trials.values():
         assert trial.diagnostics["strategy"] == "halve+halve"
         assert trial.configuration["x"] == trial.proposed["x"] / 4 / 2
+    first, second = (trial.diagnostics["parts"] for trial in run.trials.values())
+    assert [part["earlier"] for part in first] == [[], []]
+    assert [part["earlier"] for part in second] == [[part["learned"]] for part in first]
     assert run.manifest["variation"] == {
         "name": "halve+stranger.py:Halve",
         "strategy": f"halve+{stranger}/stranger.py:Halve",
@@ -197,6 +203,41 @@ def test_a_chain_adds_up_steps_counts_and_notes() -> None:
 def test_a_chain_needs_losses_if_a_part_does() -> None:
     assert build("none+trust").needs_losses
     assert not build("none+random").needs_losses
+
+
+class Recalls:
+    """Says what it was told of earlier trials."""
+
+    name = "recalls"
+    needs_losses = False
+    learns = True
+
+    def refine(self, problem: Any, configuration: Any, seed: int, earlier: Any = ()) -> Outcome:
+        return Outcome(configuration, {"strategy": "recalls", "step": {}, "told": earlier, "learned": seed})
+
+
+def test_in_a_chain_each_part_is_told_what_it_learned_itself() -> None:
+    chain = Chain([Recalls(), build("none"), Recalls()])
+    assert chain.learns
+    assert not build("none+random").learns
+    told = chain.refine(Small(), configuration(), 7, [[1, None, 2], [3, None, None]]).diagnostics
+    assert [part.get("told") for part in told["parts"]] == [[1, 3], None, [2]]
+    assert told["learned"] == [7, None, 7]
+    assert "learned" not in build("none+random").refine(Small(), configuration(), 7).diagnostics
+
+
+def test_a_strategy_that_learns_and_cannot_be_told_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Recalls, "refine", lambda self, problem, configuration, seed: None)
+    monkeypatch.setitem(WARM_START.own, "recalls", f"{__name__}:Recalls")
+    with pytest.raises(SettingError, match="that learns, and its refine takes no 'earlier'"):
+        build("recalls")
+
+
+def test_in_a_loop_of_ones_own_one_tells_it_what_was_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(WARM_START.own, "recalls", f"{__name__}:Recalls")
+    assert refine("recalls", Small(), configuration()).diagnostics["told"] == ()
+    assert refine("recalls", Small(), configuration(), earlier=[1]).diagnostics["told"] == [1]
+    assert "told" not in refine("random", Small(), configuration(), earlier=[1]).diagnostics
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from asha_core.errors import AshaError, ReportError, TaskError
-from asha_core.messages import Event, Failed, Finished, Job, Refined, Report
+from asha_core.messages import EARLIER, Event, Failed, Finished, Job, Refined, Report
 from asha_core.runtime.executor import Notice
-from asha_core.runtime.storage.records import to_json
+from asha_core.runtime.storage.records import json_values, to_json
 from asha_core.runtime.storage.run_directory import RunDirectory
 from asha_core.space import as_kept, stored
 from trials.checkpoints.writer import Writer
@@ -26,11 +26,13 @@ from trials.worker import memory
 from trials.worker.failures import closing_event, stopped
 from trials.worker.output import not_through_links
 from trials.worker.process_state import SetOnce, restored
-from warmstart.base import Problem, WarmStart, accepted
+from warmstart.base import Problem, WarmStart, accepted, refined_by
 from warmstart.hints import new_hints
 from warmstart.registry import build
 
 Send = Callable[[Event | Notice], None]
+
+_LEARNED = 4096  # characters of JSON that one trial may leave to later ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,11 +204,14 @@ class JobRunner:
         began = time.perf_counter()
         problem = self._task.problem(job.seed, self._device)
         with _counting(problem, self._counted) as flops:
-            given = warm_start.refine(problem, job.configuration, job.seed)
+            # as a journal gives it again; and of a copy a strategy may do what it likes with it
+            earlier = json_values(job.earlier)
+            given = refined_by(warm_start, problem, job.configuration, job.seed, earlier)
         outcome = accepted(warm_start.name, self._task.space, job.configuration, given)
         configuration, diagnostics = outcome.configuration, outcome.diagnostics
         _check_jsonable(warm_start.name, "configuration", stored(configuration))
         _check_jsonable(warm_start.name, "diagnostics", diagnostics)
+        _check_small(warm_start.name, diagnostics.get("learned"))
         for hint in new_hints(diagnostics, self._hinted, problem=problem):
             send(Notice(hint, self._slot, job.trial, once=True))
         seconds = time.perf_counter() - began
@@ -239,6 +244,17 @@ def _spent(problem: Problem) -> Mapping[str, float]:
     """What else a refinement has cost, by name, if the problem counts it; see ``PpoProblem.spent``."""
     spent: Callable[[], Mapping[str, float]] | None = getattr(problem, "spent", None)
     return {} if spent is None else spent()
+
+
+def _check_small(strategy: str, learned: Any) -> None:
+    """Raise ``TaskError`` for more than a job should carry many times."""
+    size = len(to_json(learned))
+    if size > _LEARNED:
+        raise TaskError(
+            f"warm start {strategy!r}: diagnostics['learned'] is {size:,} characters of JSON: give at most "
+            f"{_LEARNED:,}, such as a number for each dimension: each new trial is told of {EARLIER} "
+            "others"
+        )
 
 
 def _check_jsonable(strategy: str, what: str, values: Mapping[str, Any]) -> None:

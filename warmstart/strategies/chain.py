@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from asha_core.space import Configuration
-from warmstart.base import Outcome, Problem, WarmStart, accepted
+from warmstart.base import Outcome, Problem, WarmStart, accepted, learns, refined_by
 
 _COUNTS = ("rejected", "acted", "non_finite")
 
@@ -18,19 +18,24 @@ class Chain:
         parts: at least one.
 
     What the space's constraints refuse is undone part by part. The diagnostics are those of all parts
-    together, those of later parts first; counts and steps are added up, and each part's own are in "parts".
+    together, those of later parts first; counts and steps are added up, "learned" is a
+    list of what each part learned, and each part's own are in "parts".
     """
 
     def __init__(self, parts: Sequence[WarmStart]) -> None:
         self.parts = list(parts)
         self.name = "+".join(part.name for part in self.parts)
         self.needs_losses = any(part.needs_losses for part in self.parts)
+        self.learns = any(map(learns, self.parts))
 
-    def refine(self, problem: Problem, configuration: Configuration, seed: int) -> Outcome:
+    def refine(
+        self, problem: Problem, configuration: Configuration, seed: int, earlier: Sequence[Any] = ()
+    ) -> Outcome:
         """The configuration that the last part gives."""
         parts: list[dict[str, Any]] = []
-        for part in self.parts:
-            outcome = part.refine(problem, configuration, seed)
+        for place, part in enumerate(self.parts):
+            before = [each[place] for each in earlier if each[place] is not None]
+            outcome = refined_by(part, problem, configuration, seed, before)
             outcome = accepted(part.name, problem.space, configuration, outcome)
             configuration = outcome.configuration
             parts.append(outcome.diagnostics)
@@ -44,6 +49,8 @@ class Chain:
             if count in whole:
                 whole[count] = sum(own.get(count, 0) for own in parts)
         whole |= {"strategy": self.name, "step": steps, "parts": parts}
+        if "learned" in whole:
+            whole["learned"] = [own.get("learned") for own in parts]
         notes = [own["note"] for own in parts if "note" in own]
         if notes:
             whole["note"] = "; ".join(notes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 
 import pytest
@@ -145,6 +146,26 @@ def test_a_late_event_closes_nothing():
     ):
         story.tell(late)
     assert story.replayed()[0].running == {0: again}
+
+
+def test_a_warm_start_is_told_of_the_same_earlier_ones_wherever_the_search_was_killed():
+    """Which they are is said by where its job stands in the journal, and kept nowhere else."""
+    story, whole = Story(max_trials=9), []
+    for number in range(5):
+        job = story.ask()
+        whole.append(job)
+        if number != 2:
+            story.tell(Refined(job.trial, job.configuration, 0.1, {"learned": {"x": [number]}}))
+        story.tell(Lost(job.trial, 0, "gone") if number == 2 else Report(job.trial, 0, 1, 0.0, 1.0))
+    assert [len(job.earlier) for job in whole] == [0, 1, 2, 2, 3]
+    assert "earlier" not in story.records[0]
+    records = json.loads(json.dumps(story.records))
+    for end in range(len(records) + 1):
+        scheduler = asha(**story.settings)
+        history = replay(PATH, records[:end], scheduler).history
+        told = [what.earlier for _, what in history if isinstance(what, Job)]
+        assert told == [job.earlier for job in whole][: len(told)]
+    assert scheduler.ask() == story.scheduler.ask()
 
 
 def test_history_is_jobs_and_events_with_their_times():

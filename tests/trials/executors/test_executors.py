@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from asha_core.errors import TaskError, WorkerError
-from asha_core.messages import Failed, Finished, Lost, Report
+from asha_core.messages import Failed, Finished, Lost, Refined, Report
 from asha_core.runtime.executor import WorkerReady
 from asha_core.runtime.interrupts import stop_signals
 from asha_core.runtime.storage.run_directory import RunDirectory
@@ -354,3 +355,27 @@ def test_a_warm_start_that_gives_what_no_journal_can_hold_is_named(tmp_path: Pat
         assert isinstance(last, Failed)
         assert last.kind == "setup"
         assert "warm start 'odd': diagnostics['what'] is of type object, which JSON cannot hold" in last.error
+
+
+def test_a_warm_start_is_told_what_earlier_ones_learned_as_a_journal_has_it(tmp_path: Path) -> None:
+    """So it meets the same in a search that is resumed; whatever it does with it stays its own affair."""
+    for inline in maker("inline", tmp_path):
+        executor = inline(jobs.work)
+        executor._runner._warm_start = jobs.Recalls({"lr": 0.5})
+        earlier = ({"lr": (math.nan, 2)}, {"lr": [1.0]})
+        refined, *_ = finish(executor, jobs.job()._replace(refine=True, earlier=earlier))
+        assert refined.diagnostics["told"] == '[{"lr": ["nan", 2]}, {"lr": [1.0]}]'
+        assert refined.diagnostics["learned"] == {"lr": 0.5}
+        assert earlier[1] == {"lr": [1.0]}
+
+
+def test_a_warm_start_that_leaves_too_much_to_later_ones_is_named(tmp_path: Path) -> None:
+    for inline in maker("inline", tmp_path):
+        executor = inline(jobs.work)
+        executor._runner._warm_start = jobs.Recalls("x" * 4094)
+        first, *_ = finish(executor, jobs.job()._replace(refine=True))
+        assert isinstance(first, Refined)
+        executor._runner._warm_start = jobs.Recalls("x" * 4095)
+        *_, last = finish(executor, jobs.job(trial=1)._replace(refine=True))
+        assert (type(last), last.kind) == (Failed, "setup")
+        assert "diagnostics['learned'] is 4,097 characters of JSON: give at most 4,096" in last.error

@@ -202,23 +202,23 @@ class SchedulerEvents:
         scheduler = self.scheduler(SPACE, max_resource=9, max_trials=70, max_retries=99)
         first = [asked(scheduler) for _ in range(3)]
         assert [job.earlier for job in first] == [(), (), ()]
-        told = [SPACE.from_unit([0.5] * 3), 0.5]
+        there = SPACE.from_unit([0.5] * 3)
         for trial, diagnostics in (
             (2, {"learned": {"x": 2.0}}),
             (0, {}),
             (2, {"learned": 3}),
             (1, {"learned": 0}),
         ):
-            scheduler.tell(Refined(trial, *told, diagnostics))
+            scheduler.tell(Refined(trial, there, 0.5, diagnostics))
         scheduler.tell(Lost(0, 0, "killed"))
         assert asked(scheduler).earlier == ()
         job = asked(scheduler)
         assert job.earlier == ({"x": 2.0}, 0)
         scheduler.tell(Lost(job.trial, 0, "killed"))
-        scheduler.tell(Refined(job.trial, *told, {"learned": "too late"}))
+        scheduler.tell(Refined(job.trial, there, 0.5, {"learned": "too late"}))
         assert asked(scheduler).earlier == ({"x": 2.0}, 0)
         for number in range(4, 69):
-            scheduler.tell(Refined(asked(scheduler).trial, *told, {"learned": number}))
+            scheduler.tell(Refined(asked(scheduler).trial, there, 0.5, {"learned": number}))
         assert asked(scheduler).earlier == tuple(range(5, 69))
 
     def test_units_repeated_after_a_retry_count_once(self) -> None:

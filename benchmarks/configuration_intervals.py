@@ -8,9 +8,10 @@ What is run     Populations of 100,000 configurations whose learning curves are 
                 "halving": successive halving of 27 at a time (1, 3, 9, 27 units; 27, 9, 3, 1 of them), again
                 and again; "random": one after the other for 27 units. One worker, time in units.
 What is told    The share of tables whose interval of 95% holds the population's own value (from 40,000 pairs
-                of searches, each over configurations of its own): of the ratio of median times,
-                of the difference in the final value, of the spread's ratio; and how often the tests say p <
-                .05, which with a gain of 0 should be 5%. In brackets the same over seeds alone.
+                of searches, each over configurations of its own): of the ratio of median times, of the paired
+                Hodges-Lehmann estimate, of the difference in the final value, of the spread's ratio; and how
+                often the tests say p < .05, which with a gain of 0 should be 5%. In brackets the same over
+                seeds alone. Widths: medians of log(high / low).
 
     python -m benchmarks.configuration_intervals        # writes results/configuration_intervals.json
 """
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,11 +32,12 @@ from analysis.stats.configurations import MetRows
 from analysis.stats.effects import Ratio, ratio_of_times, spread_ratio
 from analysis.stats.over_configurations import (
     difference_over,
+    hodges_lehmann_over,
     ratio_of_times_over,
     spread_ratio_over,
     wilcoxon_over,
 )
-from analysis.stats.paired import Difference, paired_difference, wilcoxon_log
+from analysis.stats.paired import Difference, hodges_lehmann_ratio, paired_difference, wilcoxon_log
 
 RESULTS = Path(__file__).parent / "results" / "configuration_intervals.json"
 TABLES = 200
@@ -147,11 +150,12 @@ def measured(
     horizon = float(max(base.times.max(), arm.times.max()))
     truth = {
         "median": _median(arm, horizon) / _median(base, horizon),
+        "hodges_lehmann": hodges_lehmann_ratio(base.times, arm.times).value,
         "final": float((arm.final - base.final).mean()),
         "spread": _quartiles(arm.times) / _quartiles(base.times),
     }
     found: dict[str, list[tuple[bool, bool]]] = {}
-    widths = []
+    widths: dict[str, list[list[float]]] = {"median": [], "hodges_lehmann": []}
     for _ in range(tables):
         drawn = rng.integers(0, len(curves[0]), scenario.rows)
         rows = rng.integers(0, scenario.rows, (scenario.seeds, scenario.longest))
@@ -163,10 +167,10 @@ def measured(
             else:
                 held = _holds(over, truth[name]), _holds(naive, truth[name])
             found.setdefault(name, []).append(held)
-        ratio, seeds = told["median"]
-        widths.append([np.log(each.high / each.low) for each in (ratio, seeds)])
+        for name, of in widths.items():
+            of.append([math.log(each.high / each.low) for each in told[name]])
     shares = {name: np.mean(held, axis=0).round(3).tolist() for name, held in found.items()}
-    width = np.median(widths, axis=0).round(3).tolist()
+    width = {name: np.median(of, axis=0).round(3).tolist() for name, of in widths.items()}
     return {**asdict(scenario), "tables": tables, "truth": truth, "shares": shares, "width": width}
 
 
@@ -182,6 +186,10 @@ def _intervals(
     naive = ratio_of_times(*times, horizon, draws=400)
     return {
         "median": (ratio_of_times_over(met, *times, horizon), naive),
+        "hodges_lehmann": (
+            hodges_lehmann_over(met, base.times, arm.times),
+            hodges_lehmann_ratio(base.times, arm.times),
+        ),
         "final": (
             difference_over(all_rows, base.final, arm.final),
             paired_difference(base.final, arm.final, draws=10),
@@ -209,16 +217,17 @@ def _holds(interval: Ratio | Difference, truth: float) -> bool:
 
 def markdown(content: list[dict[str, Any]]) -> str:
     """A table, a row a scenario."""
-    head = ("search", "share", "gain", "N", "S", "median T", "final value", "spread of T", "p < .05", "width")
+    told = "median T", "Hodges-Lehmann", "final value", "spread of T", "p < .05"
+    head = ("search", "share", "gain", "N", "S", *told, "width of the median's", "of Hodges-Lehmann's")
     lines = [f"| {' | '.join(head)} |", "|---|" + "---:|" * (len(head) - 1)]
     for each in content:
         shares = each["shares"]
         cells = [each["kind"], *(f"{each[key]:g}" for key in ("share", "gain", "rows", "seeds"))]
         cells += [
             f"{100 * a:.0f}% ({100 * b:.0f}%)"
-            for a, b in (shares[k] for k in ("median", "final", "spread", "p"))
+            for a, b in (shares[k] for k in ("median", "hodges_lehmann", "final", "spread", "p"))
         ]
-        cells.append("{:.2f} ({:.2f})".format(*each["width"]))
+        cells += ["{:.2f} ({:.2f})".format(*each["width"][k]) for k in ("median", "hodges_lehmann")]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -195,6 +195,7 @@ class TimeEffect:
     base_reached: int = 0  # how many of their baselines got there
     reached: int = 0  # how many of the arm's searches did
     ratio: Ratio = _UNKNOWN  # arm over baseline; below 1 the arm is faster
+    hodges_lehmann: Ratio = _UNKNOWN  # of paired times, the estimate that belongs to the primary test
     wilcoxon: WilcoxonResult | None = None  # the primary test
     p: float | None = None  # its p-value
     p_holm: float | None = None  # after Holm's correction over the ``family``: the one to quote

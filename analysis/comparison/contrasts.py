@@ -126,6 +126,7 @@ def time_effect(data: GroupData, pairs: Sequence[Pair], target: float, measure: 
         base_reached=int((~base[1]).sum()),
         reached=int((~other[1]).sum()),
         ratio=ratio,
+        hodges_lehmann=how.paired_ratio(base, other),
         wilcoxon=wilcoxon if tested else None,
         p=wilcoxon.p if tested else None,
         permutation=permutation,

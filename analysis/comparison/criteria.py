@@ -169,8 +169,9 @@ def _time(group: Group, against: Against, measure: str) -> Finding:
     of = "median" if ratio.of == "medians" else "restricted mean"
     p = effect.p_holm
     corrected = "" if p is None else f", {p_value(p)} after Holm's correction"
+    paired = f"; pair by pair {number(effect.hodges_lehmann.value)}" if effect.n > 1 else ""
     sentence = (
-        f"{of} time to {tau} {number(ratio.value)} of the baseline's ({_interval(ratio)}{corrected})"
+        f"{of} time to {tau} {number(ratio.value)} of the baseline's ({_interval(ratio)}{corrected}){paired}"
         f"{_weakness(effect)}"
     )
     seeds = effect.seeds_needed

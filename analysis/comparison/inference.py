@@ -21,6 +21,7 @@ from analysis.stats.configurations import MetRows
 from analysis.stats.effects import Ratio, ratio_of_times, spread_ratio
 from analysis.stats.over_configurations import (
     difference_over,
+    hodges_lehmann_over,
     mean_over,
     ratio_of_times_over,
     restricted_mean_over,
@@ -32,6 +33,7 @@ from analysis.stats.paired import (
     McNemar,
     PermutationResult,
     WilcoxonResult,
+    hodges_lehmann_ratio,
     mcnemar,
     paired_difference,
     permutation_restricted_mean,
@@ -61,6 +63,10 @@ class OverSeeds:
     def ratio(self, base: Sample, other: Sample, limit: float) -> Ratio:
         """Of the times to a target."""
         return ratio_of_times(*base, *other, limit, DRAWS, 0, CONFIDENCE)
+
+    def paired_ratio(self, base: Sample, other: Sample) -> Ratio:
+        """Hodges and Lehmann's estimate of the ratio within a pair."""
+        return hodges_lehmann_ratio(base[0], other[0], CONFIDENCE)
 
     def spread(self, base: Sample, other: Sample) -> Ratio:
         """Of the spreads of log time."""
@@ -115,6 +121,10 @@ class OverConfigurations(OverSeeds):
     def ratio(self, base: Sample, other: Sample, limit: float) -> Ratio:
         """The same, over configurations."""
         return ratio_of_times_over(self._met, *base, *other, limit, CONFIDENCE)
+
+    def paired_ratio(self, base: Sample, other: Sample) -> Ratio:
+        """The same, over configurations."""
+        return hodges_lehmann_over(self._met, base[0], other[0], CONFIDENCE)
 
     def spread(self, base: Sample, other: Sample) -> Ratio:
         """The same, over configurations."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from analysis.comparison.arms import Against, TimeEffect
@@ -182,6 +183,10 @@ def _effect(comparison: Comparison, group: Group, against: Against, target: floa
         f"baseline's ({between(ratio.low, ratio.high)}, {_sample(effect.n, effect.configurations)}): "
         f"{_how_sure(effect)}."
     )
+    paired = effect.hodges_lehmann
+    if effect.n > 1:
+        sure = f" ({between(paired.low, paired.high)})" if math.isfinite(paired.low + paired.high) else ""
+        text += f" Pair by pair, by Hodges and Lehmann's estimate, it was {number(paired.value)} of it{sure}."
     censored = 2 * effect.n - reached
     if censored:
         text += f" {censored} of the {2 * effect.n} searches did not get there, and stay in as censored."

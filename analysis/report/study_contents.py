@@ -21,23 +21,27 @@ from analysis.report.study_costs import (
 )
 from analysis.report.tables import Column, Table, tabulate
 from analysis.stats.effects import Ratio
+from analysis.stats.signed_ranks import OF
 from asha_core.runtime.budget import MEASURES
 
 _LATER = "\N{DAGGER}"
 _TIMES = (
-    "T: Kaplan-Meier median over all seeds. Ratio: arm over baseline, over pairs, with a paired bootstrap "
-    "interval; below 1 the arm is faster. p: two-sided Wilcoxon signed-rank test on paired log T, Holm's "
-    "correction over the arms. Pairs for 15%: about how many would show a ratio of 0.85 with 80% power, by "
-    "the sd of the log ratio of those pairs in which both reached the target, times all pairs over these; "
-    "none if these are fewer than six or half."
+    "T: Kaplan-Meier median over all seeds. Ratio: arm over baseline, over pairs, with a paired bootstrap"
+    " interval; below 1 the arm is faster. Paired ratio: Hodges-Lehmann estimate of the ratio within a "
+    "pair, with the interval that belongs to the test; searches that did not reach the target count with "
+    "the horizon. p: two-sided Wilcoxon signed-rank test on paired log T, Holm's correction over the "
+    "arms. Pairs for 15%: about how many would show a ratio of 0.85 with 80% power, by the sd of the log "
+    "ratio of those pairs in which both reached the target, times all pairs over these; none if these are"
+    " fewer than six or half."
 )
 _SIMULATED = (
-    "T: Kaplan-Meier median over all seeds, its interval over seeds alone. Ratio: arm over baseline, over "
-    "pairs; below 1 the arm is faster. Searches were simulated over {:,} recorded configurations: interval "
-    "and p of the comparison say how far other configurations may differ (jackknife over configurations), "
-    "which more seeds do not change. p: Student's test of the signed-rank statistic on paired log T, Holm's "
-    "correction over the arms. Configurations for 15%: about how many would have to be recorded to show a "
-    "ratio of 0.85 with 80% power."
+    "T: Kaplan-Meier median over all seeds, its interval over seeds alone. Ratio: arm over baseline, over"
+    " pairs; below 1 the arm is faster. Paired ratio: Hodges-Lehmann estimate of the ratio within a pair;"
+    " searches that did not reach the target count with the horizon. Searches were simulated over {:,} "
+    "recorded configurations: intervals and p of the comparison say how far other configurations may "
+    "differ (jackknife over configurations), which more seeds do not change. p: Student's test of the "
+    "signed-rank statistic on paired log T, Holm's correction over the arms. Configurations for 15%: "
+    "about how many would have to be recorded to show a ratio of 0.85 with 80% power."
 )
 _MEANS_SIMULATED = (
     "p (means, Holm): Student's test of the ratio of restricted means over configurations, where the numbers "
@@ -140,6 +144,7 @@ def _of_effect(header: str, cell: Callable[[TimeEffect], str], *, shown: bool = 
 _ARM = Column[_Timed]("arm", lambda row: row.arm.name, "l")
 _REACHED = Column[_Timed]("reached", lambda row: f"{row.times.reached.k} of {row.times.reached.n}")
 _RATIO = _of_effect("ratio [95%]", lambda effect: _ratio(effect.ratio, "medians"))
+_PAIRED = _of_effect("paired ratio [95%]", lambda effect: _ratio(effect.hodges_lehmann, OF))
 
 
 def times_table(comparison: Comparison, group: Group, slug: str) -> Table:
@@ -162,6 +167,7 @@ def times_table(comparison: Comparison, group: Group, slug: str) -> Table:
         _REACHED,
         Column(f"median T ({unit.unit}) [95%]", _median),
         _RATIO,
+        _PAIRED,
         _of_effect("pairs", lambda effect: str(effect.n)),
         _of_effect("p", lambda effect: p_cell(effect.p)),
         _of_effect("p (Holm)", lambda effect: p_cell(effect.p_holm)),
@@ -239,6 +245,7 @@ def measures_table(comparison: Comparison, group: Group, slug: str) -> Table:
         _REACHED,
         Column("median T [95%]", _median),
         _RATIO,
+        _PAIRED,
     ]
     others = [measure for measure in MEASURES if measure != tested and target is not None]
     return tabulate(

@@ -23,10 +23,10 @@ from analysis.stats.arrays import Bools, Floats, cut, numbers, pairs, same_lengt
 from analysis.stats.configurations import MetRows, Uncertainty
 from analysis.stats.effects import Ratio
 from analysis.stats.paired import Difference, PermutationResult, WilcoxonResult, wilcoxon_log
+from analysis.stats.signed_ranks import OF, hodges_lehmann_ratio, log_ratios, walsh_averages
 from asha_core.arguments import number
 
 _ROUNDING = 1e-9
-_DIGITS = 12  # log ratios that agree to so many decimals are tied
 _SLOPE = 0.05, 0.4  # the least and the most that a slope is taken over, on either side, in shares
 
 
@@ -132,10 +132,41 @@ def wilcoxon_over(met: MetRows, base: ArrayLike, other: ArrayLike) -> WilcoxonRe
     seeds = wilcoxon_log(base, other)
     if seeds.p is None:
         return seeds
-    difference = np.round(np.log(np.asarray(other, float)) - np.log(np.asarray(base, float)), _DIGITS)
+    difference = log_ratios(base, other)
     ranks = stats.rankdata(np.abs(difference)) * np.sign(difference) / len(difference)
     p = _p(met.uncertainty(ranks), float(ranks.mean()))
     return replace(seeds, p=seeds.p if p is None else max(p, seeds.p), exact=False)
+
+
+def hodges_lehmann_over(met: MetRows, base: ArrayLike, other: ArrayLike, confidence: float = 0.95) -> Ratio:
+    """The paired Hodges-Lehmann estimate of other / base, with an interval over configurations.
+
+    It is where half of the Walsh averages lie below. How many do is, to first order, a mean over searches of
+    twice the share of differences that lie below this search's mirror image: its uncertainty says between
+    which Walsh averages the interval reaches.
+
+    Args:
+        base, other: (S,) positive times, pairs in the order of ``met``; censored ones at the horizon.
+    Returns:
+        With no draws; NaN ends for a single search.
+    Raises:
+        SettingError: arrays or settings are not as they must be.
+    """
+    found = hodges_lehmann_ratio(base, other, confidence)
+    difference = log_ratios(base, other)
+    ordered, mirrored = np.sort(difference), 2 * math.log(found.value) - difference
+    below, upto = (
+        np.searchsorted(ordered, mirrored + room, side=side)
+        for room, side in ((-_ROUNDING, "left"), (_ROUNDING, "right"))
+    )
+    reach = met.uncertainty((below + upto) / len(ordered)).half(confidence)
+    if math.isnan(reach):
+        return Ratio(found.value, math.nan, math.nan, OF, 0, 0.0, found.n)
+    averages = len(ordered) * (len(ordered) + 1) // 2
+    shares = np.clip([0.5 - reach, 0.5 + reach], 0.0, 1.0)
+    places = np.clip((shares * averages).astype(np.int64), 0, averages - 1)
+    low, high = np.exp(walsh_averages(ordered, places))
+    return Ratio(found.value, float(low), float(high), OF, 0, 0.0, found.n)
 
 
 def restricted_mean_over(

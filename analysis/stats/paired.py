@@ -29,6 +29,7 @@ from analysis.stats.arrays import (
 )
 from analysis.stats.effects import Ratio, ratio_of_times, spread_ratio
 from analysis.stats.resampling import sign_flip_p, swapped_means_p
+from analysis.stats.signed_ranks import EXACT, hodges_lehmann_ratio, log_ratios, rank_sums
 from analysis.stats.summaries import (
     Band,
     SuccessRate,
@@ -48,6 +49,7 @@ __all__ = [
     "Ratio",
     "SuccessRate",
     "WilcoxonResult",
+    "hodges_lehmann_ratio",
     "holm",
     "interquartile_mean",
     "interquartile_mean_band",
@@ -60,9 +62,7 @@ __all__ = [
     "wilcoxon_log",
 ]
 
-_EXACT_RANKS = 200  # pairs up to which the signed-rank distribution is counted out: 10 ms
 _FEW_DIFFER = 25  # pairs that differ, up to which it is so of any number: the normal one does not fit them
-_DIGITS = 12  # log ratios that agree to so many decimals are tied
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +93,13 @@ def wilcoxon_log(base: ArrayLike, other: ArrayLike) -> WilcoxonResult:
         SettingError: no pairs, different lengths, or what is no time.
     Source: Wilcoxon 1945, doi:10.2307/3001968; Pratt 1959, doi:10.1080/01621459.1959.10501526.
     """
-    x, y = numbers("base", base, positive=True), numbers("other", other, positive=True)
-    same_length("other", len(y), "base", len(x))
-    n, difference = len(x), np.round(np.log(y) - np.log(x), _DIGITS)
+    difference = log_ratios(base, other)
+    n = len(difference)
     spread = float(difference.std(ddof=1)) if n > 1 else math.nan
     differing = int(np.count_nonzero(difference))
     ranks = stats.rankdata(np.abs(difference))
     statistic = float(min(ranks[difference > 0].sum(), ranks[difference < 0].sum()))
-    exact = n <= _EXACT_RANKS or differing <= _FEW_DIFFER
+    exact = n <= EXACT or differing <= _FEW_DIFFER
     note, p = too_few(n), None
     if not note and exact:
         p = _signed_rank_p(ranks[difference != 0], statistic)
@@ -263,17 +262,6 @@ def _p_values(values: Sequence[float | None] | Floats) -> Floats:
 
 
 def _signed_rank_p(ranks: Floats, statistic: float) -> float:
-    """2 P(rank sum <= statistic), at most 1, when each rank is in the sum with probability 1/2.
-
-    Doubled, mid-ranks of ties are whole numbers: the distribution is built up rank by rank.
-    """
-    doubled = np.rint(2 * ranks).astype(int)
-    probability = np.zeros(int(doubled.sum()) + 1)
-    probability[0] = 1.0
-    top = 0
-    for rank in doubled:
-        moved = probability[: top + 1].copy() / 2
-        probability[: top + 1] = moved
-        probability[rank : rank + top + 1] += moved
-        top += int(rank)
+    """2 P(rank sum <= statistic), at most 1, when each rank is in the sum with probability 1/2."""
+    probability = rank_sums(np.rint(2 * ranks).astype(np.int64))
     return float(min(1.0, 2 * probability[: round(2 * statistic) + 1].sum()))

@@ -48,6 +48,8 @@ def test_an_arm_that_is_a_fifth_faster_in_every_pair() -> None:
     assert (found.n, found.base_reached, found.reached) == (20, 20, 20)
     assert found.ratio.of == "medians"
     assert [found.ratio.value, found.ratio.low, found.ratio.high] == pytest.approx([0.8] * 3)
+    paired = found.hodges_lehmann
+    assert [paired.value, paired.low, paired.high] == pytest.approx([0.8] * 3)
     assert found.p == pytest.approx(2**-19)  # all 20 signs alike
     assert found.p_holm == found.p
     assert found.sd_log_ratio == pytest.approx(0, abs=1e-9)

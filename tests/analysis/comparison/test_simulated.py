@@ -57,6 +57,12 @@ def test_a_simulated_study_is_less_sure_than_its_seeds() -> None:
     one, other = effect(found), effect(alone)
     assert one.ratio.value == pytest.approx(other.ratio.value)
     assert math.log(one.ratio.high / one.ratio.low) > 1.5 * math.log(other.ratio.high / other.ratio.low)
+    one_paired, paired = one.hodges_lehmann, other.hodges_lehmann
+    assert one_paired.value == paired.value
+    assert one_paired.high / one_paired.low > paired.high / paired.low
+    found_in = tables_of(found, found.groups[0], "")[0]
+    assert "paired ratio [95%]" in found_in.header
+    assert any(f"estimate, it was {paired.value:.2f} of it" in words for words in in_words(found))
     assert one.p > 100 * other.p
     assert one.p_holm == one.p
     assert (one.configurations, other.configurations) == (40, 0)

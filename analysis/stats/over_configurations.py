@@ -155,10 +155,8 @@ def hodges_lehmann_over(met: MetRows, base: ArrayLike, other: ArrayLike, confide
     found = hodges_lehmann_ratio(base, other, confidence)
     difference = log_ratios(base, other)
     ordered, mirrored = np.sort(difference), 2 * math.log(found.value) - difference
-    below, upto = (
-        np.searchsorted(ordered, mirrored + room, side=side)
-        for room, side in ((-_ROUNDING, "left"), (_ROUNDING, "right"))
-    )
+    below = np.searchsorted(ordered, mirrored - _ROUNDING, side="left")
+    upto = np.searchsorted(ordered, mirrored + _ROUNDING, side="right")
     reach = met.uncertainty((below + upto) / len(ordered)).half(confidence)
     if math.isnan(reach):
         return Ratio(found.value, math.nan, math.nan, OF, 0, 0.0, found.n)

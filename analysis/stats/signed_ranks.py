@@ -62,8 +62,8 @@ def hodges_lehmann_ratio(base: ArrayLike, other: ArrayLike, confidence: float = 
         places += [outside - 1, averages - outside]
     found = walsh_averages(differences, np.array(places))
     low, high = found[2:] if outside else (math.nan, math.nan)
-    ends = np.exp([(found[0] + found[1]) / 2, low, high])
-    return Ratio(*map(float, ends), OF, 0, 0.0, n)
+    value, low, high = (math.exp(each) for each in ((found[0] + found[1]) / 2, low, high))
+    return Ratio(value, low, high, OF, 0, 0.0, n)
 
 
 def walsh_averages(ordered: Floats, places: Ints) -> Floats:

@@ -44,11 +44,14 @@ def check_environment(name: str) -> None:
             observations, actions = made.observation_space, made.action_space
             game = str(made.spec.entry_point).startswith("ale_py") if made.spec else False
             made.close()
+    except ImportError as problem:  # of "module:Id-v0"
+        raise TaskError(
+            f"environment {name} cannot be made: {_line(problem)}; install what it is in"
+        ) from None
     except error.DependencyNotInstalled as problem:
         raise TaskError(f"environment {name} cannot be made: {problem}") from None
     except error.Error as problem:
-        told = " ".join(str(problem).split())
-        raise SettingError(f"env is {name!r}: {told}; ids are such as ALE/Pong-v5") from None
+        raise SettingError(f"env is {name!r}: {_line(problem)}; ids are such as ALE/Pong-v5") from None
     if game and not is_atari(name):  # skipped twice, and seen without the usual preprocessing
         raise SettingError(
             f"env is {name!r}: an old id of one of Atari's games, which skips frames itself; take the game's "
@@ -70,6 +73,10 @@ def check_environment(name: str) -> None:
         raise SettingError(
             f"env is {name!r}: its images are {shape}, and must have {_LEAST_PIXELS} pixels a side"
         )
+
+
+def _line(problem: Exception) -> str:
+    return " ".join(str(problem).split()).rstrip(".")
 
 
 def import_libraries() -> None:

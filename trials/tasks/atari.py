@@ -58,7 +58,7 @@ class Atari(Task):
             n_envs. Many times as long as an episode, or those that end are the short ones. 32,768 of Atari's
             games, else 16,384.
         n_steps: of each environment in a rollout: 128 of Atari's games, else 32.
-        batch_size: steps in a mini-batch: 256.
+        batch_size: steps in a mini-batch; must divide n_steps * n_envs; the largest such up to 256.
         n_epochs: passes over a rollout: 4 of Atari's games, else 20.
         net_arch: hidden units by layer, as in ``64,64``; of images, after the convolutions. None of Atari's
             games, else 64, 64.
@@ -101,7 +101,9 @@ class Atari(Task):
 
         self.n_envs = integer("n_envs", n_envs, 1)
         self.n_steps = chosen("n_steps", n_steps, 2)
-        self.batch_size = chosen("batch_size", batch_size, 2)
+        if batch_size is None:  # the usual number, or what a rollout can be cut into
+            batch_size = _largest_part(self.n_steps * self.n_envs, usual["batch_size"])
+        self.batch_size = integer("batch_size", batch_size, 2)
         self.n_epochs = chosen("n_epochs", n_epochs)
         self.net_arch = _layers(usual["net_arch"] if net_arch is None else net_arch)
         self.steps_per_unit = chosen("steps_per_unit", steps_per_unit)
@@ -239,6 +241,12 @@ class Atari(Task):
 
         made = environments(self.env, self.n_envs, seed % _LARGEST_SEED)
         return normalized(made, gamma, normalizer, learns=learns) if self.normalize else made
+
+
+def _largest_part(whole: int, most: int) -> int:
+    """The largest number up to ``most`` that divides ``whole``; ``whole`` where only 1 does."""
+    part = next(size for size in range(min(whole, most), 0, -1) if whole % size == 0)
+    return part if part > 1 else whole
 
 
 def _layers(given: str | int | Sequence[int]) -> tuple[int, ...]:

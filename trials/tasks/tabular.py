@@ -143,10 +143,16 @@ class Tabular(Task):
 
     def prepare(self) -> None:
         """Read the table, and check it."""
+        from asha_core.runtime.terminal.streams import say
         from trials.data.tables import check
         from trials.tasks.tabular_scores import check_defined
 
-        tested = check(**self._arguments_of_the_table, encoding=self.encoding)
+        if self._table is None:
+            tested = check(**self._arguments_of_the_table, encoding=self.encoding)
+        else:  # read when the task was made, to know the kind
+            tested = self._table.test.target
+            for note in self._table.notes:
+                say(note)
         check_defined(self.metric, tested, f"the test rows of {self._arguments_of_the_table['test']}")
 
     def describe(self) -> dict[str, Any]:

@@ -68,6 +68,13 @@ class TestPong(TaskContract):
         return Atari(n_envs=2, steps_per_unit=2048, n_steps=128, n_epochs=1, test_episodes=1)
 
 
+@pytest.mark.parametrize(
+    ("n_envs", "n_steps", "size"), [(8, 32, 256), (4, 32, 128), (6, 32, 192), (16, 32, 256), (1, 257, 257)]
+)
+def test_without_a_batch_size_a_rollout_is_cut_into_equal_ones(n_envs: int, n_steps: int, size: int) -> None:
+    assert Atari("CartPole-v1", n_envs=n_envs, n_steps=n_steps).batch_size == size
+
+
 def plan(**changes: Any) -> PpoPlan:
     return PpoPlan(**{"n_steps": 32, "batch_size": 32, "n_epochs": 2, "net_arch": (8,), **changes})
 

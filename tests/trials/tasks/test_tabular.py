@@ -19,6 +19,7 @@ from asha_core.searchers.random_search import RandomSearch
 from asha_core.streams import stream_seed
 from asha_core.testing import TaskContract
 from trials.checkpoints.files import load_checkpoint
+from trials.data.tables import preparing
 from trials.executors.inline import InlineExecutor
 from trials.loading import load_model
 from trials.task import Task
@@ -275,6 +276,24 @@ def test_an_area_under_a_curve_of_one_class_is_refused_before_the_search(file: P
     task = Tabular(data=str(file), target="kind", test=str(test), metric="roc-auc")
     with pytest.raises(TaskError, match=r"metric is roc-auc, and the test rows of .*test.csv are all of one"):
         task.prepare()
+
+
+def test_a_search_reads_a_table_once(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text("".join(f"{at},{line}\n" for at, line in enumerate(file.read_text().split("\n")[:-1])))
+    file.write_text(file.read_text().removeprefix("0"))  # as pandas writes row numbers
+    reads: list[Any] = []
+    read = preparing.read
+
+    def counted(*given: Any) -> Any:
+        reads.append(given)
+        return read(*given)
+
+    monkeypatch.setattr(preparing, "read", counted)
+    Tabular(data=str(file), target="kind").prepare()
+    assert len(reads) == 1
+    assert "it is left out" in capsys.readouterr().err
 
 
 def test_a_missing_library_is_told_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:

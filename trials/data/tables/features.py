@@ -10,7 +10,15 @@ import numpy as np
 
 from asha_core.errors import TaskError
 from asha_core.runtime.units import counted
-from trials.data.tables.table import Table, Values, as_number, as_text, is_text, missing
+from trials.data.tables.table import (
+    Table,
+    Values,
+    as_number,
+    as_text,
+    how_numbers_are_written,
+    is_text,
+    missing,
+)
 
 FREE_TEXT = 0.5  # more different texts than this share of the rows
 _FEW = 20  # different texts that are never too many
@@ -108,5 +116,5 @@ def _categories(where: str, name: str, values: Values) -> None:
         raise TaskError(
             f"{where} is free text: {len(counts)} different ones in {rows} rows, such as {short!r}; leave "
             f"it out with drop={name}, or, if these are categories, say categorical={name} (dates are read "
-            f"as 2024-01-31)"
+            f"as 2024-01-31{how_numbers_are_written(example)})"
         )

@@ -55,6 +55,7 @@ class Prepared:
         numeric_names, categorical_names: of the columns of ``Rows``; of indicators, "... is missing".
         cardinalities: codes of each categorical column are below its; code 0 is for missing or unseen ones.
         train, valid, test: its rows.
+        notes: what a user should know of how the table was read, a line each.
     """
 
     kind: str
@@ -68,6 +69,7 @@ class Prepared:
     train: Rows
     valid: Rows
     test: Rows
+    notes: tuple[str, ...] = ()
 
 
 def prepared(
@@ -122,6 +124,7 @@ def prepared(
         train=rows[0],
         valid=rows[1],
         test=rows[2],
+        notes=features[0].notes,
     )
 
 

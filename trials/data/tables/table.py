@@ -88,6 +88,12 @@ def as_number(text: str) -> float | None:
         return None
 
 
+def how_numbers_are_written(example: str) -> str:
+    """The part of an error about texts that may be meant as numbers, as ``1,234`` and ``$5``; or nothing."""
+    bare = example.strip("$\u20ac\u00a3% ").replace(",", "").replace(" ", "").replace("'", "")
+    return "; numbers are read as 1234.5" if bare != example and as_number(bare) is not None else ""
+
+
 def names_of(option: str, value: object) -> tuple[str, ...]:
     """Column names from ``a,b``, or a list of them; a column that is called 3 may be named by the number."""
     named = (

@@ -8,9 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from asha_core.arguments import shown
 from asha_core.errors import TaskError
 from asha_core.runtime.units import counted
-from trials.data.tables.table import Table, Values, as_text, is_text, listed, missing, not_there
+from trials.data.tables.table import (
+    Table,
+    Values,
+    as_text,
+    how_numbers_are_written,
+    is_text,
+    listed,
+    missing,
+    not_there,
+)
 
 MOST_CLASSES = 20  # that whole numbers can be without being asked for
 LEAST_OF_A_CLASS = 5  # a fifth of them is one row
@@ -73,8 +83,8 @@ def target_of(table: Table, name: str, kind: str) -> Target:
     counts = np.bincount(codes, minlength=len(classes))
     if is_text(values) and different > max(MOST_CLASSES, table.rows // 2):
         raise TaskError(
-            f"{where} holds {different} different texts in {table.rows} rows: these are no classes; "
-            f"name another column"
+            f"{where} holds {different} different texts in {table.rows} rows, such as {shown(classes[0])}: "
+            f"these are no classes; name another column{how_numbers_are_written(classes[0])}"
         )
     if counts.min() < LEAST_OF_A_CLASS:
         few = [f"{classes[at]} ({counts[at]})" for at in np.flatnonzero(counts < LEAST_OF_A_CLASS)]

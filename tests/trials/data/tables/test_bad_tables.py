@@ -73,6 +73,16 @@ BAD: dict[str, tuple[Change, dict[str, Any], list[str]]] = {
         {},
         ["'note'", "free text: 60 different", "'the 0th remark'", "drop=note", "categorical=note"],
     ),
+    "numbers with commas": (
+        with_column("debt", lambda at: f"${at + 1} 234"),
+        {},
+        ["'debt'", "'$1 234'", "numbers are read as 1234.5"],
+    ),
+    "target of percentages": (
+        with_column("share", lambda at: f"{at}%"),
+        {"target": "share"},
+        ["such as '0%'", "no classes", "numbers are read as 1234.5"],
+    ),
     "target of free text": (
         with_column("note", lambda at: f"the {at}th remark"),
         {"target": "note"},

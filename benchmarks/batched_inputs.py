@@ -17,7 +17,7 @@ from trials.data import rand_augment
 from trials.data.augmentation import affine, affine_arguments, crop_flip, crop_flip_draws
 from trials.data.batches import Batches
 from trials.data.passes import rows_of_unit
-from trials.data.rand_augment import apply_operations, operation_draws
+from trials.data.rand_augment import operation_draws
 from trials.data.trees import joined, rows_of
 from trials.tasks.digits import Digits
 from trials.tasks.images import ImageTask
@@ -135,20 +135,31 @@ def _rand_augment(
     changed = before
     with patch.object(rand_augment, "warp", _sampled):
         for kind, sign in zip(torch.cat(kinds, 1), torch.cat(signs, 1), strict=True):
-            changed = apply_operations(changed, kind, sign * strength)
+            changed = _applied(changed, kind, sign * strength)
     return torch.where((strength == 0)[:, None, None, None], before, changed)
+
+
+def _applied(images: Tensor, kinds: Tensor, strengths: Tensor) -> Tensor:
+    """As ``apply_operations``, each group of operations in its place."""
+    changed = images.clone()
+    bounds = (*rand_augment._FIRST, len(rand_augment.OPERATIONS))
+    transforms = rand_augment._transforms()[1:]
+    for first, end, transform in zip(bounds[:-1], bounds[1:], transforms, strict=True):
+        rows = ((kinds >= first) & (kinds < end)).nonzero()[:, 0]
+        changed.index_copy_(0, rows, transform(images[rows], kinds[rows], strengths[rows]))
+    return changed
 
 
 def _sampled(images: Tensor, change: Tensor) -> Tensor:
     """``warp`` to rounding, several times faster; without derivatives."""
     height, width = images.shape[2:]
-    scale = images.new_tensor([2 / width, 2 / height])
+    scale = images.new_tensor([2 / width, 2 / height])[:, None]
     columns, rows = (torch.arange(size) - (size - 1) / 2 for size in (width, height))
-    along_x, along_y, constant = (change * scale[:, None])[:, None].unbind(3)  # (B, 1, 2)
-    across = (along_x + scale * torch.tensor([1.0, 0.0])) * columns[:, None]
-    down = (along_y + scale * torch.tensor([0.0, 1.0])) * rows[:, None] + constant
-    grid = across[:, None] + down[:, :, None]
-    return functional.grid_sample(images, grid, align_corners=False)
+    along_x, along_y, constant = (change * scale)[..., None].unbind(2)  # (B, 2, 1)
+    across = (along_x + scale * torch.tensor([[1.0], [0.0]])) * columns
+    down = (along_y + scale * torch.tensor([[0.0], [1.0]])) * rows + constant
+    grid = across[:, :, None] + down[..., None]  # (B, 2, H, W): the loop inside is along a row
+    return functional.grid_sample(images, grid.permute(0, 2, 3, 1), align_corners=False)
 
 
 def _standardized(task: ImageTask, images: Tensor) -> Tensor:

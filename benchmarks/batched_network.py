@@ -19,6 +19,7 @@ class Networks:
 
     Args:
         models: freshly initialised, on the CPU.
+        first: names of weights that are to lie together, at the beginning of a row.
         rates: of dropout, one for each network; None: they have none.
 
     Attributes:
@@ -28,11 +29,14 @@ class Networks:
         order: names in the order in which they lie in a row, and how many numbers each is.
     """
 
-    def __init__(self, models: Sequence[nn.Module], rates: Sequence[float] | None) -> None:
+    def __init__(
+        self, models: Sequence[nn.Module], rates: Sequence[float] | None, first: Sequence[str] = ()
+    ) -> None:
         self.template = models[0]
         shapes = {name: weight.shape for name, weight in models[0].named_parameters()}
-        self.order = [(name, shape.numel()) for name, shape in shapes.items()]
-        rows = [torch.cat([w.detach().flatten() for w in model.parameters()]) for model in models]
+        self.order = [(name, shapes[name].numel()) for name in dict.fromkeys([*first, *shapes])]
+        named = [dict(model.named_parameters()) for model in models]
+        rows = [torch.cat([each[name].detach().flatten() for name, _ in self.order]) for each in named]
         self.flat = torch.stack(rows)
         self._flat_gradients = torch.zeros_like(self.flat)
         self.weights: dict[str, Tensor] = {}
@@ -119,7 +123,9 @@ def _attention(
 
 
 def _linear(mode: _Alike, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    product = x @ weight.t()
+    # in two dimensions, or the weights would be repeated for each sample
+    flat = x.flatten(0, -2) @ weight.t()
+    product = flat.unflatten(0, x.shape[:-1])
     return product if bias is None else product + bias
 
 

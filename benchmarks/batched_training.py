@@ -137,7 +137,8 @@ class _Trials:
             for model, configuration in zip(models, configurations, strict=True)
         ]
         rates = [c["dropout"] for c in configurations] if "dropout" in configurations[0] else None
-        self.networks = Networks(models, rates)
+        first = [name for group in groups[0][1] for name in group["params"]]
+        self.networks = Networks(models, rates, first)
         self.optimizer = _joint_optimizer(groups, self.networks)
         self.peaks = [group["lr"] for group in self.optimizer.param_groups]
         self._smoothing: Tensor | None = None

@@ -15,7 +15,7 @@ from asha_core import Configuration, Curves, Float, Job, RandomSearch, SearchSpa
 from asha_core.errors import SettingError
 from asha_core.messages import Report
 from asha_core.streams import stream_seed
-from benchmarks import study_tables
+from benchmarks import study_plans, study_tables
 from benchmarks.batched_inputs import _rand_augment, _standardized
 from benchmarks.batched_network import Networks
 from benchmarks.batched_training import train
@@ -162,8 +162,8 @@ def test_a_task_without_augmentation_of_its_own_is_trained_trial_by_trial() -> N
 
 @pytest.mark.long
 def test_a_table_has_the_configurations_and_refinements_of_the_search(tmp_path: Path) -> None:
-    plan = study_tables.planned("digits-mlp", "wide", tmp_path, None)
-    plan = study_tables.Plan(plan.name, plan.half, plan.task, 1, plan.parts, plan.seed, plan.told)
+    plan = study_plans.planned("digits-mlp", "wide", tmp_path, None)
+    plan = study_plans.Plan(plan.name, plan.half, plan.task, 1, plan.parts, plan.seed, plan.told)
     parts = [study_tables.recorded(plan, arm, 2) for arm in ("baseline", "ohgw-trust")]
     study_tables.merged(parts).save(tmp_path / "table.npz")
     table = Curves.load(tmp_path / "table.npz")
@@ -179,7 +179,7 @@ def test_a_table_has_the_configurations_and_refinements_of_the_search(tmp_path: 
 
 
 def test_the_narrow_space_is_a_decade_about_the_pilots_best_within_the_wide_one() -> None:
-    space = study_tables._about(Digits.space, 2.0)
+    space = study_plans._about(Digits.space, 2.0)
     low, high = Digits.space["lr"].lower, Digits.space["lr"].upper  # type: ignore[union-attr]
     assert low < space["lr"].lower == pytest.approx(2 / 10**0.5, rel=1e-2)  # type: ignore[union-attr]
     assert space["lr"].upper == high  # type: ignore[union-attr]

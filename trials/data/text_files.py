@@ -55,7 +55,8 @@ def read_parts(place: Path | None) -> Parts:
             for part, files, patterns in zip(PARTS, found, form, strict=True):
                 if not files:
                     raise TaskError(
-                        f"language: {place} has {found[0][0].name}, and no {patterns[0]}: the {part} text"
+                        f"language: {place} has {found[0][0].name}, and no {patterns[0]}: put the {part} "
+                        "text there, or name a single file, which is cut into three"
                     )
             training, validation, test = map(_read, found)
             return training, validation, test
@@ -119,8 +120,13 @@ def _text_of(path: Path) -> bytes:
             content = gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise TaskError(f"language: {path} cannot be read: {why}") from None
+        raise TaskError(f"language: {path} cannot be read: {why}{_damaged(error)}") from None
     return content.removeprefix(_MARK)
+
+
+def _damaged(error: Exception) -> str:
+    system = isinstance(error, OSError) and error.strerror
+    return "" if system else "; it is damaged, or no gzip file: get it again"
 
 
 def _parquet(path: Path) -> bytes:
@@ -136,6 +142,8 @@ def _parquet(path: Path) -> bytes:
             raise TaskError(f"language: {path} has no column text; it has: {names}")
         rows = file.read(columns=["text"]).column("text").to_pylist()
     except pyarrow.ArrowException as error:
-        raise TaskError(f"language: {path} cannot be read: {' '.join(str(error).split())}") from None
+        raise TaskError(
+            f"language: {path} cannot be read: {' '.join(str(error).split())}; get it again"
+        ) from None
     lines = (row if row.endswith("\n") else row + "\n" for row in rows if row is not None)
     return "".join(lines).encode()

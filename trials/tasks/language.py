@@ -121,6 +121,11 @@ class Language(TorchTask):
 
         self.data_dir = None if data_dir is None else user_path(data_dir, "data_dir")
         self.tokenizer = one_of("tokenizer", tokenizer, TOKENIZERS)
+        if vocabulary != 16_000 and self.tokenizer == "bytes":
+            raise SettingError(
+                f"vocabulary is {vocabulary}, and tokens are bytes, of which there are {BYTES}: give "
+                "tokenizer=bpe with it"
+            )
         # not 256: byte pairs are single bytes and at least one pair
         self.vocabulary = integer("vocabulary", vocabulary, BYTES + 1, 2**16)
         self.context, self.layers = setting("context", context), setting("layers", layers)

@@ -74,9 +74,10 @@ def test_what_is_wrong_is_told_in_a_line(tmp_path: Path) -> None:
     (tmp_path / "corpus").mkdir()
     (tmp_path / "corpus" / "wiki.train.tokens").write_text("text")
     assert f"--data-dir {tmp_path / 'corpus'}" in told(tmp_path)
-    assert "no wiki.valid.tokens: the validation text" in told(tmp_path / "corpus")
+    assert "no wiki.valid.tokens: put the validation text there" in told(tmp_path / "corpus")
     (tmp_path / "broken.txt.gz").write_bytes(gzip.compress(b"text")[:-6])
     assert "broken.txt.gz cannot be read" in told(tmp_path)
+    assert "get it again" in told(tmp_path)
 
 
 def test_parquet_of_something_else(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_each_target_is_the_token_after(text: str, tokenizer: str) -> None:
     if tokenizer == "bpe":
         pytest.importorskip("tokenizers")
-    task = small(text, tokenizer=tokenizer, vocabulary=300)
+    task = small(text, tokenizer=tokenizer, **({"vocabulary": 300} if tokenizer == "bpe" else {}))
     for inputs, targets in (*task.data(), task.test_data()):
         line = torch.cat([inputs.flatten(), targets.flatten()[-1:]])
         assert torch.equal(line[1:], targets.flatten())
@@ -238,7 +238,8 @@ def test_hyper_gradients_are_those_of_differences_through_the_real_optimiser(
         ({"width": 15}, "width is 15, and heads 2: it must be a multiple"),
         ({"tokens_per_unit": 31}, "tokens_per_unit is 31: a unit must have at least one mini-batch"),
         ({"validation_tokens": 7}, "validation_tokens is 7"),
-        ({"vocabulary": 256}, "vocabulary is 256"),
+        ({"tokenizer": "bpe", "vocabulary": 256}, "vocabulary is 256"),
+        ({"vocabulary": 500}, "vocabulary is 500, and tokens are bytes"),
         ({"context": 0}, "context is 0"),
     ],
 )

@@ -127,6 +127,11 @@ def _check_header(path: Path, names: list[str], rows: list[list[str]]) -> None:
             f"{path} has no header: its first line holds values ({listed(names, 4)}); write the columns' "
             f"names above it"
         )
+    if len(names) == 1 and re.search(r"[\s^~:]", names[0]):
+        raise TaskError(
+            f"{path} seems to have a single column, {names[0]!r}: columns are told apart by a comma, a "
+            "semicolon, a tab or a pipe"
+        )
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
         raise TaskError(f"{path} has several columns called {listed(map(repr, twice), 5)}: rename them")

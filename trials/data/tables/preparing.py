@@ -17,7 +17,7 @@ from trials.data.tables.encoding import ENCODINGS, Encoder
 from trials.data.tables.features import as_in, no_stray_texts
 from trials.data.tables.features import check as features_check
 from trials.data.tables.reading import read
-from trials.data.tables.table import Table, names_of, not_there
+from trials.data.tables.table import Table, Values, missing, names_of, not_there
 from trials.data.tables.targets import KINDS, Target, name_of, same_target, target_of
 
 _HELD_OUT = 0.2  # of all rows, for validation; and as many for the test
@@ -177,6 +177,11 @@ def _parts(
         raise TaskError(
             f"{table.name} has no column but the target {name!r}: there is nothing to predict it from"
         )
+    if all(_is_constant(values) for values in features.columns.values()):
+        raise TaskError(
+            f"{table.name}: beside the target {name!r}, each column has the same value in all rows, or none: "
+            "there is nothing to predict it from"
+        )
     if other is None:
         rest, last = _split(found, np.arange(table.rows, dtype=np.int64), _HELD_OUT, seed)
         train, valid = _split(found, rest, _HELD_OUT / (1 - _HELD_OUT), seed)
@@ -189,6 +194,11 @@ def _parts(
     train, valid = _split(found, np.arange(table.rows, dtype=np.int64), _HELD_OUT, seed)
     last = np.arange(other.rows, dtype=np.int64)
     return [features, features, last_features], [found, found, goal], [train, valid, last]
+
+
+def _is_constant(values: Values) -> bool:
+    there = values[~missing(values)]
+    return len(there) in (0, len(values)) and not np.any(there[1:] != there[:1])
 
 
 def _all_there(

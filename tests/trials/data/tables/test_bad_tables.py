@@ -50,6 +50,16 @@ BAD: dict[str, tuple[Change, dict[str, Any], list[str]]] = {
     "header only": (lambda rows: rows[:1], {}, ["header and no rows", "age, city, y"]),
     "header and a blank line": (lambda rows: [rows[0], ""], {}, ["header and no rows"]),
     "no header": (lambda rows: ["5.1,3.5,a", "4.9,3.0,b"], {}, ["has no header", "5.1, 3.5"]),
+    "another delimiter": (
+        lambda rows: [row.replace(",", "^") for row in rows],
+        {},
+        ["a single column, 'age^city^y'", "semicolon"],
+    ),
+    "nothing but constants": (
+        lambda rows: [rows[0], *(f"1,a,{row.split(',')[-1]}" for row in rows[1:])],
+        {},
+        ["nothing to predict it from"],
+    ),
     "target elsewhere": (
         lambda rows: rows,
         {"target": "citi"},

@@ -1,11 +1,11 @@
 """Does a warm start shorten a search? Replays of the study's tables: arms, schedulers, workers, prices.
 
 What is run     Searches in virtual time over the tables of benchmarks/studies/tables.yaml, which are
-                benchmarks/tables/NAME-SPACE.npz. Search s meets rows that were drawn with replacement from the
-                stream of s alone, the same for all arms and schedulers. eta = 3, from the table's first unit
-                to its last.
-Arms            Those of the wide table, "baseline" among them, and two controls: *narrow*, the baseline of the
-                expert's narrow space (row i is the same draw there, its learning rate's rank kept), and
+                benchmarks/tables/NAME-SPACE.npz. Search s meets rows that were drawn with replacement from
+                the stream of s alone, the same for all arms and schedulers. eta = 3, from the first unit of
+                the table to its last.
+Arms            Those of the wide table, "baseline" among them, and two controls: *narrow*, the baseline of
+                the expert's narrow space (row i is the same draw there, its learning rate's rank kept), and
                 *early*, the baseline with a smallest rung of a part of a unit.
 Equal cost      Every arm has the same time: that in which ASHA without a warm start trains as many
                 configurations as were recorded. Configurations do not run out before it does (four times as
@@ -83,8 +83,6 @@ class Tables:
         if BASE not in wide.arms:
             raise SystemExit(f"{files['wide']} has no arm {BASE}: its arms are {', '.join(wide.arms)}")
         self.steps: int | None = wide.source.get("mini-batches a unit")
-        digest = hashlib.sha256(b"".join(files[space].read_bytes() for space in self.curves))
-        self.digest = digest.hexdigest()[:8]
         best = np.sort(reached_at_all(wide, BASE))[::-1]
         found = [float(best[max(round(share * len(best)), 1) - 1]) for share in SHARES]
         kept = [n for n, value in enumerate(found) if value not in found[:n]]
@@ -117,6 +115,16 @@ class Tables:
     def of(self, arm: str) -> tuple[Curves, str]:
         """Whose curves an arm has."""
         return (self.curves[arm], BASE) if arm in (NARROW, EARLY) else (self.wide, arm)
+
+    def digest(self, arm: str) -> str:
+        """Of all that an arm's searches depend on: its curves, and the baseline's, which decide on targets."""
+        told = hashlib.sha256()
+        for curves, own in dict.fromkeys([self.of(BASE), self.of(arm)]):
+            place = curves.arms.index(own)
+            for part in (curves.value, curves.seconds, curves.warm_seconds):
+                assert part is not None
+                told.update(np.ascontiguousarray(part[place]).tobytes())
+        return told.hexdigest()[:8]
 
     def reach(self, arm: str) -> list[float]:
         """The share of an arm's configurations that reach each target."""
@@ -198,7 +206,7 @@ def run(cell: Cell, folder: Path, raw: Path, seeds: int) -> float:
     """All searches of a cell, into its file; seconds that they took."""
     began = time.process_time()
     tables = tables_of(cell.task, folder)
-    whole = WHOLE if (cell.workers, cell.price) == (MAIN, "long") else 0
+    whole = WHOLE if (cell.workers, cell.price) == (MAIN, "long") and cell.scheduler in PLAIN else 0
     found = [searched(cell, tables, seed, whole=seed < whole) for seed in range(seeds)]
     columns = {name: np.array([each[name] for each in found]) for name in found[0]}
     file = file_of(cell, tables, raw, seeds)
@@ -209,19 +217,26 @@ def run(cell: Cell, folder: Path, raw: Path, seeds: int) -> float:
 
 
 def file_of(cell: Cell, tables: Tables, raw: Path, seeds: int) -> Path:
-    """Where a cell is kept; another table has another name."""
-    name = f"{cell.task}-{tables.digest}-{cell.scheduler}-{cell.workers}-{cell.price}-{cell.arm}-{seeds}.npz"
-    return raw / name
+    """Where a cell is kept; with other curves it has another name."""
+    return raw / f"{stem_of(cell, tables)}-{seeds}.npz"
 
 
-def cells(tables: Tables, schedulers: Sequence[str], workers: Sequence[int]) -> Iterator[Cell]:
+def stem_of(cell: Cell, tables: Tables) -> str:
+    """The name of its files, without the number of searches."""
+    told = (tables.digest(cell.arm), cell.scheduler, cell.workers, cell.price, cell.arm)
+    return "-".join([cell.task, *map(str, told)])
+
+
+def cells(
+    tables: Tables, schedulers: Sequence[str], workers: Sequence[int], arms: Sequence[str] | None = None
+) -> Iterator[Cell]:
     """What is to be run of a task: the baseline, and what has no warm start, at one price."""
     for price in ("long", "measured"):
         for scheduler in schedulers:
             for count in workers:
                 if count != MAIN and (price == "measured" or scheduler in MODELS):
                     continue
-                for arm in tables.arms:
+                for arm in (each for each in tables.arms if arms is None or each in arms):
                     free = arm in (BASE, NARROW, EARLY)
                     if price == "long" or not (free or scheduler in MODELS or not tables.steps):
                         yield Cell(tables.task, scheduler, count, price, arm)
@@ -247,6 +262,7 @@ def main() -> None:
     parser.add_argument("--tasks", help="with commas [all that there are tables of]")
     parser.add_argument("--schedulers", default=",".join(PLAIN))
     parser.add_argument("--workers", default=",".join(map(str, WORKERS)))
+    parser.add_argument("--arms", help="with commas [all that a table has, and the controls]")
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--tables", type=Path, default=TABLES, metavar="FOLDER")
     parser.add_argument("--raw", type=Path, default=RAW, metavar="FOLDER")
@@ -265,11 +281,12 @@ def main() -> None:
         return
     options.raw.mkdir(parents=True, exist_ok=True)
     workers = [int(each) for each in options.workers.split(",")]
+    arms = options.arms.split(",") if options.arms else None
     missing = [
         cell
         for task in tasks_of(options.tables, options.tasks)
         for tables in [tables_of(task, options.tables)]
-        for cell in cells(tables, options.schedulers.split(","), workers)
+        for cell in cells(tables, options.schedulers.split(","), workers, arms)
         if not file_of(cell, tables, options.raw, options.seeds).exists()
     ]
     print(f"{len(missing)} cells of {options.seeds} searches are missing", flush=True)

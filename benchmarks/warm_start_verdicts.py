@@ -1,0 +1,483 @@
+"""What the replays of warm starts came to: effects, verdicts of the proposal's criteria, the bar, the tables.
+
+A *tuple* is a task with a scheduler, at a number of workers and a price. Each arm of one is compared with its
+baseline pair by pair; intervals and p-values are over the recorded configurations (decision 0038), Holm's
+correction is over the warm starts of a tuple at one target. Controls are compared likewise, outside of it.
+
+The bar: ratio of the medians at most .75, p < .05 after Holm (and of restricted means, where unequally many
+were censored), warm starts take at most 1% of the workers' time, and the arm is faster than the narrow prior
+and than the early rung: the whole interval of the paired Hodges-Lehmann ratio is below 1.
+
+Where searches met more than one and a half times as many rows as were recorded, too few of them lack any one
+configuration for the jackknife: there is neither an interval nor a p.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from analysis.comparison.arms import TimeEffect
+from analysis.comparison.criteria import (
+    CRITERIA,
+    FAILS,
+    HOLDS,
+    OPEN,
+    SCORE,
+    TIME,
+    interval_verdict,
+    shown,
+)
+from analysis.stats.configurations import MetRows
+from analysis.stats.over_configurations import (
+    difference_over,
+    hodges_lehmann_over,
+    mean_over,
+    ratio_of_times_over,
+    restricted_mean_over,
+    spread_ratio_over,
+    wilcoxon_over,
+)
+from analysis.stats.paired import PermutationResult, holm
+from asha_core.launch.yaml_files import read_yaml
+from benchmarks.faster_start import could_have_bought
+from benchmarks.tables import PAGES, RESULTS, put, write
+from benchmarks.warm_start_replays import (
+    BASE,
+    EARLY,
+    HERE,
+    MAIN,
+    MODELS,
+    NARROW,
+    PLAIN,
+    WHOLE,
+    WORKERS,
+    Cell,
+    Tables,
+    cells,
+    rows_of,
+    stem_of,
+    tables_of,
+    tasks_of,
+)
+
+FILE = RESULTS / "warm_start_replays.json"
+PAGE = PAGES / "does-a-warm-start-help.md"
+PRIMARY = 0.03
+BAR, SHARE = 0.75, 0.01
+_MUCH = 1.5  # times N: of so many rows met too few searches lack a configuration for the jackknife
+CONTROLS = (NARROW, EARLY)
+Raw = Mapping[str, np.ndarray]
+
+
+# -- figures ---------------------------------------------------------------------------------------------
+
+
+class Against:
+    """One arm's searches beside another's, of the same seeds."""
+
+    def __init__(self, tables: Tables, workers: int, base: Raw, other: Raw) -> None:
+        self.tables, self.horizon = tables, tables.budget / workers
+        self.n = min(len(base["times"]), len(other["times"]))
+        self.base, self.other = ({k: v[: self.n] for k, v in each.items()} for each in (base, other))
+        self.rows = [rows_of(seed, len(tables.wide)) for seed in range(self.n)]
+
+    def met(self, of: str, place: int | None, first: int | None = None) -> MetRows:
+        """Rows that could play a part in each pair."""
+        count = np.maximum(
+            *(each[of] if place is None else each[of][:, place] for each in (self.base, self.other))
+        )
+        return MetRows(len(self.tables.wide), self.rows[:first], count[:first].tolist())
+
+    def sure(self, place: int) -> bool:
+        """Whether so few rows were met that the jackknife over configurations means something."""
+        met = np.maximum(self.base["met"][:, place], self.other["met"][:, place])
+        return bool(np.median(met) <= _MUCH * len(self.tables.wide))
+
+    def effect(self, place: int) -> tuple[TimeEffect, Any]:
+        """T@tau of a target, p-values not yet corrected; and the ratio of spreads."""
+        met, h = self.met("met", place), self.horizon
+        t0, t1 = (np.minimum(each["times"][:, place], h) for each in (self.base, self.other))
+        c0, c1 = (np.isinf(each["times"][:, place]) for each in (self.base, self.other))
+        known = self.sure(place)
+        wilcoxon = wilcoxon_over(met, t0, t1)
+        means: PermutationResult | None = None
+        if c0.sum() != c1.sum():
+            means = restricted_mean_over(met, t0, t1, h)
+        effect = TimeEffect(
+            target=self.tables.targets[place],
+            measure="seconds",
+            n=self.n,
+            base_reached=int((~c0).sum()),
+            reached=int((~c1).sum()),
+            ratio=ratio_of_times_over(met, t0, c0, t1, c1, h),
+            hodges_lehmann=hodges_lehmann_over(met, t0, t1),
+            p=wilcoxon.p if known else None,
+            permutation=means,
+            p_permutation=means.p if means is not None and known else None,
+            configurations=len(self.tables.wide),
+        )
+        return effect, spread_ratio_over(met, t0, t1, c0, c1)
+
+    def added(self) -> tuple[float, float, float]:
+        """What warm starts add to the workers' time, as a share of all else, with its interval."""
+        share = self.other["cost"]
+        return mean_over(self.met("all", None), share / np.maximum(1 - share, 1e-9))
+
+    def gain(self) -> Any:
+        """The difference in the best value at the end, above 0 is better; None if it was not kept."""
+        kept = [
+            i
+            for i in range(min(self.n, WHOLE))
+            if math.isfinite(self.base["final"][i] + self.other["final"][i])
+        ]
+        if len(kept) < WHOLE // 2 or kept != list(range(len(kept))):
+            return None
+        n, sign = len(kept), self.tables.sign
+        return difference_over(
+            self.met("all", None, n), sign * self.base["final"][:n], sign * self.other["final"][:n]
+        )
+
+
+def figures(key: tuple[str, str, int, str], folder: Path, raw: Path) -> list[dict[str, Any]]:
+    """A row for each arm and target of a tuple; none while its baseline is missing."""
+    task, scheduler, workers, price = key
+    tables = tables_of(task, folder)
+    found = {
+        arm: kept
+        for arm in tables.arms
+        if (kept := _kept(Cell(task, scheduler, workers, "long" if _free(arm) else price, arm), tables, raw))
+    }
+    if BASE not in found:
+        return []
+    rows = []
+    for place, share in enumerate(tables.shares):
+        arms = [arm for arm in found if arm != BASE]
+        pairs = {arm: Against(tables, workers, found[BASE], found[arm]) for arm in arms}
+        effects = {arm: pair.effect(place) for arm, pair in pairs.items()}
+        warm = [arm for arm in arms if not _free(arm)]
+        told = {arm: effects[arm][0] for arm in arms}
+        told |= dict(zip(warm, _corrected([told[arm] for arm in warm]), strict=True))
+        for arm in arms:
+            row = _row(tables, key, arm, place, share, told[arm], effects[arm][1], pairs[arm])
+            if not _free(arm):
+                for control in (each for each in CONTROLS if each in found):
+                    beside = Against(tables, workers, found[control], found[arm]).effect(place)[0]
+                    row[f"beside {control}"] = _short(beside.hodges_lehmann) if beside.p is not None else None
+                row["bar"] = _bar(row)
+            rows.append(row)
+    return rows
+
+
+def _free(arm: str) -> bool:
+    return arm in (BASE, *CONTROLS)
+
+
+def _kept(cell: Cell, tables: Tables, raw: Path) -> dict[str, np.ndarray] | None:
+    """The file with the most searches of a cell."""
+    name = f"{stem_of(cell, tables)}-"
+    files = {
+        int(f.stem.removeprefix(name)): f
+        for f in raw.glob(f"{name}*.npz")
+        if f.stem.removeprefix(name).isdigit()
+    }
+    if not files:
+        return None
+    with np.load(files[max(files)], allow_pickle=False) as content:
+        return dict(content)
+
+
+def _corrected(effects: Sequence[TimeEffect]) -> list[TimeEffect]:
+    p, q = holm([each.p for each in effects]), holm([each.p_permutation for each in effects])
+    return [
+        replace(
+            each,
+            p_holm=None if math.isnan(one) else one,
+            p_holm_permutation=None if math.isnan(two) else two,
+            family=len(effects),
+        )
+        for each, one, two in zip(effects, p.tolist(), q.tolist(), strict=True)
+    ]
+
+
+def _row(
+    tables: Tables,
+    key: tuple[str, str, int, str],
+    arm: str,
+    place: int,
+    share: float,
+    effect: TimeEffect,
+    spread: Any,
+    pair: Against,
+) -> dict[str, Any]:
+    _, scheduler, workers, price = key
+    reach, own = tables.reach(BASE)[place], tables.reach(arm)[place]
+    added, gain = pair.added(), pair.gain()
+    cost = tables.warm(arm) * tables.factor(price) if not _free(arm) else 0.0
+    could = None
+    if scheduler in PLAIN and arm != EARLY and own >= reach:
+        could = could_have_bought(scheduler, workers, reach, own / reach, cost)
+    row = {
+        **dict(zip(("task", "scheduler", "workers", "price"), key, strict=True)),
+        "arm": arm,
+        "share": share,
+        "n": effect.n,
+        "reached": [effect.base_reached, effect.reached],
+        "reach": [round(reach, 4), round(own, 4)],
+        "ratio": _short(effect.ratio) if effect.p is not None else [round(effect.ratio.value, 4), None, None],
+        "of": effect.ratio.of,
+        "hl": _short(effect.hodges_lehmann)
+        if effect.p is not None
+        else [round(effect.hodges_lehmann.value, 4), None, None],
+        "p": _digits(effect.p),
+        "p_holm": _digits(effect.p_holm),
+        "shown": shown(effect),
+        "spread": _short(spread),
+        "added": [_digits(each) for each in added],
+        "batches": _digits(tables.warm(arm) * (tables.steps or 1)),
+        "gain": None if gain is None else [_digits(each) for each in (gain.mean, gain.low, gain.high)],
+        "could": _digits(could),
+    }
+    row["verdicts"] = _verdicts(row, pair)
+    return row
+
+
+def _verdicts(row: Mapping[str, Any], pair: Against) -> dict[str, str]:
+    """Of the proposal's criteria, as ``analysis.comparison.criteria`` has them; there is no memory here."""
+    ratio, low, _ = (math.nan if each is None else each for each in row["ratio"])
+    time = HOLDS if row["shown"] and ratio <= TIME else OPEN
+    if low > (TIME if row["of"] == "medians" else 1.0):
+        time = FAILS
+    found = {"time": time, "cost": _upto(row["added"], CRITERIA["cost"].threshold, row["n"])}
+    if row["gain"] is not None:
+        worst = SCORE
+        base = pair.base["final"][:WHOLE]
+        if base.min() < 0 or base.max() > 1:
+            worst = SCORE * abs(float(base.mean()))
+        value, low, high = row["gain"]
+        found["score"] = _upto([-value, -high, -low], worst, row["n"])
+    found["spread"] = _upto(row["spread"], CRITERIA["spread"].threshold, row["n"])
+    return found
+
+
+def _upto(interval: Sequence[float | None], threshold: float, n: int) -> str:
+    value, low, high = (math.nan if each is None else each for each in interval)
+    return interval_verdict(value, low, high, threshold, n)
+
+
+def _bar(row: Mapping[str, Any]) -> dict[str, bool]:
+    """Which parts of the bar an arm takes."""
+    share = row["added"][0] / (1 + row["added"][0])
+    beside = {f"beats {c}": _below(row.get(f"beside {c}")) for c in CONTROLS}
+    return {"faster": bool(row["ratio"][0] <= BAR and row["shown"]), "cheap": bool(share <= SHARE), **beside}
+
+
+def _below(interval: Sequence[float | None] | None) -> bool:
+    return interval is not None and interval[2] is not None and interval[2] < 1
+
+
+def _short(ratio: Any) -> list[float | None]:
+    return [_digits(each) for each in (ratio.value, ratio.low, ratio.high)]
+
+
+def _digits(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(f"{value:.4g}")
+
+
+def write_results(folder: Path, raw: Path, processes: int) -> None:
+    """All that was run, as JSON."""
+    keys, about = [], []
+    for task in tasks_of(folder):
+        tables = tables_of(task, folder)
+        own = cells(tables, (*PLAIN, *MODELS), WORKERS)
+        keys += list(dict.fromkeys(cell.tuple for cell in own if not _free(cell.arm)))
+        about.append(_about(tables))
+    with ProcessPoolExecutor(processes) as pool:
+        parts = pool.map(figures, keys, [folder] * len(keys), [raw] * len(keys))
+        rows = [row for part in parts for row in part]
+    write(FILE, rows, ["asha-core", "numpy"], {"primary": PRIMARY, "tables": about})
+    content = json.loads(FILE.read_text())
+    lines = ",\n".join(json.dumps(row) for row in content.pop("rows"))
+    FILE.write_text(f'{json.dumps(content)[:-1]}, "rows": [\n{lines}\n]}}\n')
+
+
+def _about(tables: Tables) -> dict[str, Any]:
+    wide = tables.wide
+    entry = read_yaml((HERE / "studies" / "tables.yaml").read_text(encoding="utf-8"))["tasks"].get(
+        tables.task, {}
+    )
+    return {
+        "task": tables.task,
+        "half": entry.get("half", ""),
+        "digests": {arm: tables.digest(arm) for arm in tables.arms},
+        "configurations": len(wide),
+        "metric": wide.metric,
+        "mode": wide.mode,
+        "units": wide.units[-1],
+        "steps": tables.steps,
+        "spaces": {space: _space(curves) for space, curves in tables.curves.items()},
+        "shares": tables.shares,
+        "targets": [_digits(each) for each in tables.targets],
+        "reach": {arm: [round(each, 4) for each in tables.reach(arm)] for arm in tables.arms},
+        "warm": {
+            arm: _digits(tables.warm(arm) * (tables.steps or 1)) for arm in tables.arms if not _free(arm)
+        },
+    }
+
+
+def _space(curves: Any) -> dict[str, str]:
+    return {name: str(dimension) for name, dimension in curves.space.items()}
+
+
+# -- tables ----------------------------------------------------------------------------------------------
+
+
+def write_page() -> None:
+    """Fill the page's tables."""
+    put(PAGE, markdown(json.loads(FILE.read_text())))
+
+
+def markdown(content: Mapping[str, Any]) -> dict[str, str]:
+    """The page's tables, by name."""
+    about, rows = content["settings"]["tables"], content["rows"]
+    half = {each["task"]: each["half"] for each in about}
+    arms = list(dict.fromkeys(row["arm"] for row in rows if not _free(row["arm"])))
+    main = [row for row in rows if (row["workers"], row["price"]) == (MAIN, "long")]
+    tables = {"tasks": _tasks(about), "reach": _reach(about, [*arms, *CONTROLS])}
+    for share in sorted({row["share"] for row in rows}, reverse=True):
+        chosen = [row for row in main if row["share"] == share]
+        tables[f"effects {share:g}"] = _effects(chosen, [*arms, *CONTROLS])
+        tables[f"bar {share:g}"] = _bars(chosen, arms, half)
+    tables["measured"] = _effects(
+        [r for r in rows if r["price"] == "measured" and r["share"] == PRIMARY], arms
+    )
+    for workers in WORKERS:
+        chosen = [r for r in rows if (r["workers"], r["price"], r["share"]) == (workers, "long", PRIMARY)]
+        tables[f"workers {workers}"] = _effects(chosen, [*arms, *CONTROLS])
+    tables["could"] = _could([row for row in main if row["share"] == PRIMARY], [*arms, NARROW])
+    tables["criteria"] = _criteria([row for row in main if row["share"] == PRIMARY], arms, half)
+    return tables
+
+
+def _lines(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return "\n".join(f"| {' | '.join(each)} |" for each in (head, rule, *body))
+
+
+def _tasks(about: Sequence[Mapping[str, Any]]) -> str:
+    head = (
+        "task",
+        "half",
+        "configurations",
+        "units",
+        "mini-batches a unit",
+        "metric",
+        "targets (reached by)",
+    )
+    body = []
+    for each in about:
+        reach = each["reach"][BASE]
+        targets = ", ".join(f"{t:.4g} ({100 * r:.1f}%)" for t, r in zip(each["targets"], reach, strict=True))
+        steps = "-" if each["steps"] is None else str(each["steps"])
+        cells = each["task"], each["half"], str(each["configurations"]), str(each["units"]), steps
+        body.append((*cells, each["metric"], targets))
+    return _lines(head, body)
+
+
+def _reach(about: Sequence[Mapping[str, Any]], arms: Sequence[str]) -> str:
+    """How many times as many configurations reach each target, and the mini-batches of a warm start."""
+    body = []
+    for arm in arms:
+        cells = []
+        for each in about:
+            if arm not in each["reach"]:
+                cells.append("-")
+                continue
+            shifts = [b / a for a, b in zip(each["reach"][BASE], each["reach"][arm], strict=True)]
+            cost = f"; {each['warm'][arm]:.3g}" if arm in each["warm"] else ""
+            cells.append(" / ".join(f"{shift:.2f}" for shift in shifts) + cost)
+        body.append((arm, *cells))
+    return _lines(("arm", *(each["task"] for each in about)), body)
+
+
+def _effects(rows: Sequence[Mapping[str, Any]], arms: Sequence[str]) -> str:
+    """Ratio of the medians, the paired ratio with its interval, p after Holm."""
+    found = {(row["task"], row["scheduler"], row["arm"]): row for row in rows}
+    body = [
+        (task, scheduler, *(_effect(found.get((task, scheduler, arm))) for arm in arms))
+        for task, scheduler in dict.fromkeys((row["task"], row["scheduler"]) for row in rows)
+    ]
+    return _lines(("task", "scheduler", *arms), body)
+
+
+def _effect(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return "-"
+    value, low, high = row["hl"]
+    ends = "" if low is None or high is None else f" [{low:.2f}, {high:.2f}]"
+    p = row["p_holm"] if not _free(row["arm"]) else row["p"]
+    told = "" if p is None else f"; p {'<.001' if p < 0.001 else f'{p:.2g}'}"
+    star = "" if row["of"] == "medians" else "*"
+    return f"{row['ratio'][0]:.2f}{star}; {value:.2f}{ends}{told}"
+
+
+def _bars(rows: Sequence[Mapping[str, Any]], arms: Sequence[str], half: Mapping[str, str]) -> str:
+    """In how many tuples each arm takes each part of the bar."""
+    head = (
+        "arm",
+        "half",
+        "tuples",
+        "cut by 25%, shown",
+        "at most 1%",
+        *(f"beats {c}" for c in CONTROLS),
+        "all",
+    )
+    body = []
+    for arm in arms:
+        for side in ("tuning", "judging"):
+            own = [row["bar"] for row in rows if row["arm"] == arm and half.get(row["task"]) == side]
+            if own:
+                parts = [str(sum(bar[name] for bar in own)) for name in own[0]]
+                body.append((arm, side, str(len(own)), *parts, str(sum(all(bar.values()) for bar in own))))
+    return _lines(head, body)
+
+
+def _could(rows: Sequence[Mapping[str, Any]], arms: Sequence[str]) -> str:
+    """Measured beside what the shift in the share of good configurations could have bought."""
+    found = {(row["task"], row["scheduler"], row["arm"]): row for row in rows}
+    body = []
+    for task, scheduler in dict.fromkeys((row["task"], row["scheduler"]) for row in rows):
+        cells = []
+        for arm in arms:
+            row = found.get((task, scheduler, arm))
+            could = None if row is None else row["could"]
+            shift = "" if row is None else f"x {row['reach'][1] / row['reach'][0]:.2f}: "
+            told = "-" if could is None else f"{could:.2f}"
+            cells.append("-" if row is None else f"{shift}{row['ratio'][0]:.2f} ({told})")
+        body.append((task, scheduler, *cells))
+    return _lines(("task", "scheduler", *arms), body)
+
+
+def _criteria(rows: Sequence[Mapping[str, Any]], arms: Sequence[str], half: Mapping[str, str]) -> str:
+    """Tuples in which each criterion holds, fails, or cannot be judged."""
+    names = ("time", "cost", "score", "spread")
+    body = []
+    for arm in arms:
+        for side in ("tuning", "judging"):
+            own = [row["verdicts"] for row in rows if row["arm"] == arm and half.get(row["task"]) == side]
+            if not own:
+                continue
+            cells = []
+            for name in names:
+                told = [each[name] for each in own if name in each]
+                cells.append(" / ".join(str(told.count(verdict)) for verdict in (HOLDS, FAILS, OPEN)))
+            whole = sum(all(each.get(name) == HOLDS for name in names) for each in own)
+            body.append((arm, side, str(len(own)), *cells, str(whole)))
+    return _lines(("arm", "half", "tuples", *names, "all hold"), body)

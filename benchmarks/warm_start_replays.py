@@ -117,7 +117,7 @@ class Tables:
         return (self.curves[arm], BASE) if arm in (NARROW, EARLY) else (self.wide, arm)
 
     def digest(self, arm: str) -> str:
-        """Of all that an arm's searches depend on: its curves, and the baseline's, which decide on targets."""
+        """Of all that its searches depend on: its curves, and those of the baseline, for the targets."""
         told = hashlib.sha256()
         for curves, own in dict.fromkeys([self.of(BASE), self.of(arm)]):
             place = curves.arms.index(own)

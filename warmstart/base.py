@@ -214,6 +214,9 @@ class Outcome:
             - "ratio": the held-out loss after the virtual steps over the one before
             - "rejected": how many configurations were screened out
             - "acted": how often the brake slowed it down
+            - "place": name -> log10 of the middle of the window that it was put into, as an effective rate
+            - "offset": name -> log10 of the rate over the effective rate, where momentum makes it another
+            - "looks": at how many rates a place was looked for
             - "parts": the diagnostics of each part of a chain
             - "learned": what later trials of the search are given of this one, small
     """

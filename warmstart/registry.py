@@ -26,6 +26,7 @@ STRATEGIES = {
     "brake": "warmstart.strategies.brake:Brake",
     "flipped": "warmstart.strategies.flipped:Flipped",
     "screen": "warmstart.strategies.screen:Screen",
+    "place": "warmstart.strategies.place:Place",
 }
 WARM_START = Plugins("warm start", "asha_core.warm_starts", "MyWarmStart", STRATEGIES)
 
@@ -64,6 +65,7 @@ VARIATIONS = {
     "ohgw-flipped": Variation("flipped", {"of": "hypergradient"}, _ONE_STEP),
     "ohgw-screen": Variation("screen", {}, "5/6, and as much for each configuration drawn again"),
     "ohgw-screen-trust": Variation("screen+trust", {}, "those of ohgw-screen and ohgw-trust"),
+    "ohgw-place": Variation("place", {}, "4"),
     "trust-matched": Variation("random-matched", {"of": "trust"}, "8"),
     "trust-flipped": Variation("flipped", {"of": "trust"}, "8"),
 }

@@ -72,6 +72,7 @@ ZERO: dict[str, tuple[str, dict[str, Any]]] = {
     "chain": ("hypergradient+trust", {"hypergradient": {"eta_h": 0.0}, "trust": {"delta": 0.0}}),
     "brake": ("brake", {"factor": 1e9}),
     "screen": ("screen", {"factor": 1e9}),
+    "place": ("place", {"factor": 1e30}),
 }
 
 

@@ -45,6 +45,9 @@ class Probe:
         losses: of the configuration.
         lookahead: H.
         heldout: which samples are held out.
+
+    Attributes:
+        initial: the held-out loss before any step.
     """
 
     def __init__(
@@ -52,11 +55,11 @@ class Probe:
     ) -> None:
         self.losses = losses
         self._train, self._heldout = losses.samples(0, lookahead, heldout)
-        self._initial = losses.after(configuration, [], self._heldout)
+        self.initial = losses.after(configuration, [], self._heldout)
 
     def ratio(self, configuration: Configuration) -> float:
         """The held-out loss after the steps over the one before; infinite where it is not finite."""
         final = self.losses.after(configuration, self._train, self._heldout)
-        if not (math.isfinite(final) and math.isfinite(self._initial)):
+        if not (math.isfinite(final) and math.isfinite(self.initial)):
             return math.inf
-        return final / self._initial if self._initial > 0 else math.inf if final > 0 else 1.0
+        return final / self.initial if self.initial > 0 else math.inf if final > 0 else 1.0

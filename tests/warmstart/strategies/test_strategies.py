@@ -34,6 +34,7 @@ from warmstart.strategies.control import Control
 KEYS = {
     *("strategy", "step", "gradient", "route", "lookahead", "heldout_loss", "note", "non_finite", "fallback"),
     *("ignored", "unmatched", "ratio", "rejected", "acted", "parts"),
+    *("place", "offset", "looks"),
 }
 
 
@@ -134,7 +135,7 @@ def test_every_strategy_that_can_has_a_zero_setting_in_these_tests() -> None:
     assert set(STRATEGIES) - {strategy for strategy, _ in ZERO.values()} == {"random"}  # sigma is above 0
 
 
-FOLLOWS = [case for case in CASES if takes(case, "mask") and "brake" not in CASES[case][0]]
+FOLLOWS = [case for case in CASES if takes(case, "mask") and CASES[case][0] not in ("brake", "place")]
 
 
 @pytest.mark.parametrize("case", FOLLOWS)

@@ -40,7 +40,8 @@ class Group:
     diagnostics: tuple[Diagnostics, ...]
     sweeps: tuple[Sweep, ...]
     best_configurations: BestConfigurations | None
-    # of simulated searches, by study.json: table, sha256, configurations, timed, workers, decision_seconds
+    # of simulated searches, by study.json: table, sha256, configurations, timed, workers, decision_seconds;
+    # warm_start_cost, if warm starts were charged at another price than their recorded seconds
     simulated: Mapping[str, Any] | None = None
 
     @property

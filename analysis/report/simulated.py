@@ -41,5 +41,9 @@ def simulation_limits(comparison: Comparison) -> Iterable[str]:
             if told["timed"]
             else "Time is virtual, and the table has no seconds: a unit of resource takes 1."
         )
+        prices = {each.get("warm_start_cost", 1.0) for _, each in found} - {1.0}
+        if prices:
+            some = "" if all("warm_start_cost" in each for _, each in found) else "in some groups "
+            text += f" Warm starts were charged {some}with {' or '.join(f'{each:.3g}' for each in sorted(prices))} of their recorded seconds."
         costs = {each["decision_seconds"] for _, each in found}
         yield text + ("" if costs == {0.0} else " Decisions of the scheduler took virtual time, too.")

@@ -71,7 +71,8 @@ def simulated_replicate(planned: Planned, run: SimulatedRun, table: CurveTable) 
     """A simulated run as a replicate; ``trials`` is worked out of the table when it is asked for."""
     manifest = {**planned.manifest, "scheduler": {**planned.manifest["scheduler"], "seed": planned.seed}}
     workers = manifest["simulated"]["workers"]
-    trials = TrialColumns(run, table, table.arms.index(planned.variation))
+    cost = manifest["simulated"].get("warm_start_cost", 1.0)
+    trials = TrialColumns(run, table, table.arms.index(planned.variation), cost)
     in_units = run.warmed / run.unit_seconds if run.unit_seconds else np.zeros(len(run.warmed))
     total = workers * run.seconds
     warm_units = run.warm_start / run.unit_seconds if run.unit_seconds else 0.0
@@ -143,10 +144,11 @@ class TrialColumns(Mapping[str, Column]):
     Each is worked out when it is asked for: those of ten thousand runs would take gigabytes.
     """
 
-    def __init__(self, run: SimulatedRun, table: CurveTable, arm: int) -> None:
+    def __init__(self, run: SimulatedRun, table: CurveTable, arm: int, warm_start_cost: float = 1.0) -> None:
         self._run = run
         self._table = table
         self._arm = arm
+        self._cost = warm_start_cost
         self.warmed = arm in table.warmed
 
     def __getitem__(self, name: str) -> Column:
@@ -188,7 +190,8 @@ class TrialColumns(Mapping[str, Column]):
         return np.where(self._run.reached > 0, values, np.nan)
 
     def _warm_seconds(self) -> Column:
-        return np.where(self._warming, 0.0, self._table.warm_seconds[self._arm, self._run.row])
+        recorded = self._table.warm_seconds[self._arm, self._run.row]
+        return np.where(self._warming, 0.0, self._cost * recorded)
 
     def _unknown(self) -> Column:
         return np.full(len(self._run.row), np.nan)

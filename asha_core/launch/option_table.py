@@ -123,7 +123,8 @@ _WHERE = (
 _SIMULATED = (
     Option("curves", PATH, SEARCH, "FILE", "table of recorded learning curves (.npz, of asha-curves)"),
     Option("curves-option", KEY_VALUES, SEARCH, "KEY=VALUE",
-        "resample=true: go on when all its configurations have been drawn"),
+        "resample=true: go on when all its configurations have been drawn; warm_start_cost=0.1: warm starts "
+        "take a tenth of their recorded seconds"),
     Option("workers", COUNT, SEARCH, "N", "how many workers there are (1)"),
     Option("decision-seconds", DECISIONS, SEARCH, "S",
         "virtual time that each decision of the scheduler takes: none, seconds, or measured (as long as it "

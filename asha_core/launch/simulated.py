@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from asha_core.arguments import number, shown, true_or_false
-from asha_core.errors import SettingError, nearest
+from asha_core.arguments import number, shown
+from asha_core.errors import SettingError
 from asha_core.launch.registries import EXECUTOR
 from asha_core.launch.simulated_options import SIMULATE
 from asha_core.runtime.clock import VirtualClock
@@ -16,6 +16,7 @@ from asha_core.runtime.units import counted
 from asha_core.schedulers.base import Scheduler
 from asha_core.searchers.base import Searcher
 from asha_core.simulation.curve import CurveSource
+from asha_core.simulation.curve_options import CurveOptions
 from asha_core.simulation.curves import Curves
 from asha_core.simulation.decision_costs import Decisions
 from asha_core.simulation.executor import SimulatedExecutor
@@ -36,7 +37,7 @@ class Simulation:
         task: of the curves.
         arm: whose curves.
         workers: slots.
-        resample: the table's configurations come again when all have been drawn.
+        options: how the curves are used.
         faults: what goes wrong on purpose, and with which settings.
         decision_seconds: what the scheduler's own decisions cost.
     """
@@ -44,15 +45,15 @@ class Simulation:
     task: CurvesTask
     arm: str
     workers: int = 1
-    resample: bool = False
+    options: CurveOptions = field(default_factory=CurveOptions)
     faults: Faults | None = None
     fault_settings: Mapping[str, Any] = field(default_factory=dict)
     decision_seconds: Decisions = 0.0
 
     @property
     def curves(self) -> CurveSource:
-        """The curves."""
-        return self.task.curves
+        """The curves, with warm starts at their price."""
+        return self.options.charged(self.task.curves)
 
     @property
     def devices(self) -> Devices:
@@ -66,18 +67,20 @@ class Simulation:
 
     def describe(self) -> dict[str, Any]:
         """For the manifest: what a search that goes on must have as it was."""
+        cost = self.options.warm_start_cost
         return {
             "arm": self.arm,
-            "resample": self.resample,
+            "resample": self.options.resample,
             "faults": dict(self.fault_settings),
             "decision_seconds": self.decision_seconds,
+            **({} if cost == 1.0 else {"warm_start_cost": cost}),
         }
 
     def searcher(self, seed: int) -> Searcher:
         """A random search over the curves."""
         curves = self.curves
         if isinstance(curves, Curves):
-            return curves.searcher(seed, resample=self.resample)
+            return curves.searcher(seed, resample=self.options.resample)
         return curves.searcher(seed)
 
     def fit(self, scheduler: Scheduler) -> None:
@@ -89,7 +92,7 @@ class Simulation:
         check_fits(scheduler, self.curves)
         draw_from(scheduler, self.searcher)
         size, most = self.size, scheduler.max_trials
-        if size is None or self.resample:
+        if size is None or self.options.resample:
             return
         if most is not None and most > size and scheduler.searcher.size is not None:
             raise SettingError(
@@ -113,13 +116,15 @@ class Simulation:
             found.append(
                 f"these curves have no seconds: each {curves.unit} takes 1, so that times count them"
             )
-        if scheduler.searcher.size is None and size is not None and self.resample:
+        if scheduler.searcher.size is None and size is not None and self.options.resample:
             found.append(f"after {counted(size, 'trial')} the table's configurations come again (resample)")
         elif not self._draws(scheduler) and size is not None:
             found.append(
                 f"searcher {scheduler.searcher.name} proposes what the table lacks: a trial trains by the "
                 "nearest configuration's curve"
             )
+        if self.options.warm_start_cost != 1.0:
+            found.append(f"warm starts take {self.options.warm_start_cost:g} of their recorded seconds")
         if self.fault_settings:
             told = ", ".join(f"{name}={value}" for name, value in self.fault_settings.items())
             found.append(f"with injected faults: {told}")
@@ -182,20 +187,16 @@ def read_simulation(
     Raises:
         AshaError: one of them cannot be had, or cannot be used.
     """
-    options = dict(curves_options or {})
-    resample = true_or_false("resample", options.pop("resample", False))
-    if options:
-        raise SettingError(
-            f"curves have no option {next(iter(options))!r}{nearest(next(iter(options)), ['resample'])}"
-        )
+    options = CurveOptions.read(curves_options)
     task = CurvesTask(curves)
+    options.charged(task.curves)  # or it says why not
     own = dict(faults or {})
     EXECUTOR.check_settings(Faults, own, EXECUTOR.called(SIMULATE), given=(seed,))
     return Simulation(
         task,
         checked_arm(task.curves, arm),
         workers or 1,
-        resample,
+        options,
         Faults(seed, **own) if own else None,
         own,
         decisions(decision_seconds),

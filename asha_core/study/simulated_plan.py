@@ -21,7 +21,13 @@ from asha_core.runtime.storage.manifest import manifest
 from asha_core.runtime.units import as_ranges
 from asha_core.simulation.curves import Curves
 from asha_core.study.planned_runs import PlannedRun
-from asha_core.study.simulated_search import decision_seconds, simulated_scheduler, time_limit, workers_of
+from asha_core.study.simulated_search import (
+    curve_options,
+    decision_seconds,
+    simulated_scheduler,
+    time_limit,
+    workers_of,
+)
 
 _NOT_KEPT = ("id", "seed", "directory")
 
@@ -77,6 +83,7 @@ def manifest_of(run: PlannedRun, directory: Path) -> dict[str, Any]:
     curves = _loaded(table_path(directory, run))
     scheduler, workers = simulated_scheduler(run.options, curves), workers_of(run.options)
     limit = time_limit(run.options)
+    cost = curve_options(run.options).warm_start_cost
     told = {"name": run.task, "options": {}}
     return manifest(
         task={**told, "metric": curves.metric, "mode": curves.mode, "unit": curves.unit},
@@ -94,6 +101,7 @@ def manifest_of(run: PlannedRun, directory: Path) -> dict[str, Any]:
             "workers": workers,
             "decision_seconds": decision_seconds(run.options),
             "study_seed": run.study_seed,
+            **({} if cost == 1.0 else {"warm_start_cost": cost}),
         },
     )
 

@@ -13,8 +13,7 @@ import numpy as np
 
 from analysis.study.curve_table import CurveTable
 from analysis.study.simulated_runs import STATES, SimulatedRun, failed_run
-from asha_core.arguments import true_or_false
-from asha_core.errors import AshaError, SettingError, nearest
+from asha_core.errors import AshaError, SettingError
 from asha_core.launch.option_parsing import parse_arguments
 from asha_core.launch.registries import EXECUTOR, SCHEDULER
 from asha_core.launch.replaceable import make_scheduler, make_searcher
@@ -23,6 +22,7 @@ from asha_core.runtime.units import counted, parse_duration
 from asha_core.schedulers.base import Scheduler
 from asha_core.schedulers.state import Status, TrialState
 from asha_core.searchers.drawn_rows import drawn_rows
+from asha_core.simulation.curve_options import CurveOptions
 from asha_core.simulation.curves import Curves
 from asha_core.simulation.drawn_table import DrawnTable
 from asha_core.simulation.faults import Faults
@@ -34,6 +34,7 @@ from asha_core.study.planned_runs import PlannedRun
 if TYPE_CHECKING:
     from asha_core.simulation.curve import CurveSource
 
+_AS_RECORDED = CurveOptions()
 _RUNGS = ("min_resource", "max_resource", "reduction_factor")
 _STATE = {name: number for number, name in enumerate(STATES)}
 
@@ -64,9 +65,21 @@ class LoadedTable:
         """The same as arrays."""
         return CurveTable.read(self.path)
 
-    def drawn(self, seed: int, *, resample: bool = False) -> DrawnTable:
+    def drawn(self, seed: int, options: CurveOptions = _AS_RECORDED) -> DrawnTable:
         """What a search of this seed meets, whatever its arm and scheduler."""
-        return DrawnTable(self.curves, drawn_rows(self.study_seed, seed, len(self.curves)), resample=resample)
+        rows = drawn_rows(self.study_seed, seed, len(self.curves))
+        return DrawnTable(self._charged(options), rows, resample=options.resample)
+
+    def _charged(self, options: CurveOptions) -> Curves:
+        """The table at a price, made once."""
+        cost = options.warm_start_cost
+        if cost not in self._at_price:
+            self._at_price[cost] = cast("Curves", options.charged(cast("CurveSource", self.curves)))
+        return self._at_price[cost]
+
+    @cached_property
+    def _at_price(self) -> dict[float, Curves]:
+        return {}
 
 
 def simulated_scheduler(options: Mapping[str, Any], curves: Curves) -> Scheduler:
@@ -76,7 +89,7 @@ def simulated_scheduler(options: Mapping[str, Any], curves: Curves) -> Scheduler
         AshaError: it cannot be had, or does not fit the table.
     """
     whole = {**_usual_options(), **options}
-    size = None if _resamples(options) else len(curves)
+    size = None if curve_options(options).resample else len(curves)
     asked = {key: whole[key] for key in (*_RUNGS, "max_trials") if whole[key] is not None}
     name = split_variation(whole["variation"], whole["scheduler"])[0]
     searcher = whole["searcher"] or getattr(SCHEDULER.load(name), "usual_searcher", "random")
@@ -101,15 +114,13 @@ def _usual_options() -> dict[str, Any]:
     return parse_arguments([])
 
 
-def _resamples(options: Mapping[str, Any]) -> bool:
-    """Whether the configurations that a search has drawn come again when it has met them all."""
-    given = dict(options.get("curves_option", {}))
-    resample = true_or_false("curves-option resample", given.pop("resample", False))
-    if given:
-        raise SettingError(
-            f"curves have no option {next(iter(given))!r}{nearest(next(iter(given)), ['resample'])}"
-        )
-    return resample
+def curve_options(options: Mapping[str, Any]) -> CurveOptions:
+    """How the table is used.
+
+    Raises:
+        SettingError: an option that there is not, or a value that is not allowed.
+    """
+    return CurveOptions.read(options.get("curves_option"))
 
 
 def _faults(options: Mapping[str, Any], seed: int) -> Faults | None:
@@ -154,7 +165,7 @@ def simulated_run(run: PlannedRun, table: LoadedTable) -> SimulatedRun:
     options = run.options
     limit = time_limit(options)
     try:
-        drawn = table.drawn(run.seed, resample=_resamples(options))
+        drawn = table.drawn(run.seed, curve_options(options))
         found = simulate(
             simulated_scheduler(options, table.curves),
             drawn,

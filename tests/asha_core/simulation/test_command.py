@@ -95,6 +95,27 @@ def test_all_configurations_are_begun_and_more_of_them_if_that_is_asked_for(file
     assert "after 40 trials the table's configurations come again" in capsys.readouterr().err
 
 
+def test_warm_starts_are_charged_at_another_price(tmp_path, capsys):
+    table(arms=("baseline", "ohgw-1step")).save(tmp_path / "warm.npz")
+    found = []
+    for cost in (1, 0.25):
+        here = tmp_path / str(cost)
+        words = (
+            "--variation",
+            "ohgw-1step",
+            "--max-trials",
+            "5",
+            "--curves-option",
+            f"warm_start_cost={cost}",
+        )
+        assert run(tmp_path / "warm.npz", here, *words) == 0
+        records = read_journal(here / "journal.jsonl").records
+        found.append([each["seconds"] for each in records if each["type"] == "refined"])
+    assert len(found[0]) == 5
+    assert found[1] == [0.25 * seconds for seconds in found[0]]
+    assert capsys.readouterr().err.count("warm starts take 0.25 of their recorded seconds") == 1
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -103,6 +124,7 @@ def test_all_configurations_are_begun_and_more_of_them_if_that_is_asked_for(file
         (["--variation", "brake"], "no arm 'brake'"),
         (["--max-resource", "11"], "the curves have no value at 11"),
         (["--curves-option", "again=true"], "curves have no option 'again'"),
+        (["--curves-option", "warm_start_cost=0"], "curves-option warm_start_cost is 0"),
         (["--executor-option", "slow=1"], "has no setting 'slow'"),
         (["--executor-option", "slow_share=2"], "slow_share is 2: it must be"),
         (["--decision-seconds", "soon"], "it must be none, measured, or seconds"),

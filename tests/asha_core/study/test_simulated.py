@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from analysis.comparison import compare
 from analysis.journals.replicate import time_to_target
+from analysis.report.simulated import simulation_limits
 from analysis.study.loading import Study, load_study
 from analysis.study.problems import Problem
 from analysis.study.simulated_runs import FILE, read_simulated
@@ -236,6 +238,47 @@ def test_configurations_come_again_where_that_is_asked_for(tmp_path: Path) -> No
         rows = drawn_rows(0, each.seed, ROWS)
         assert each.trials["row"].tolist() == [*rows, *rows, *rows[:6]]
         assert each.met == ROWS
+
+
+def test_warm_starts_are_charged_at_another_price_where_that_is_asked_for(tmp_path: Path) -> None:
+    curves = Curves.load(table(tmp_path / "curves.npz"))
+    half = [{"run_id": "half", "curves_option": {"warm_start_cost": 0.5}}, {"run_id": "as-recorded"}]
+    done = study(tmp_path, experiments=half)
+    assert done.returncode == 0, done.stderr
+    read = load_study(tmp_path / "study")
+    assert sorted(read.groups) == [
+        *("curves, asha", "curves, asha, warm_start_cost=0.5"),
+        *("curves, random", "curves, random, warm_start_cost=0.5"),
+    ]
+    found = {(each.group, each.arm, each.seed): each for each in read.replicates}
+    for (group, arm, seed), each in found.items():
+        cost = 0.5 if "0.5" in group else 1.0
+        recorded = cost * curves.warm_seconds[curves.arms.index(arm)]
+        assert each.trials["warm_start_seconds"].tolist() == recorded[each.trials["row"]].tolist()
+        assert each.split.warm_start == pytest.approx(recorded[each.trials["row"]].sum())
+        assert each.manifest["simulated"].get("warm_start_cost", 1.0) == cost
+        if arm == "baseline":  # pays nothing
+            assert (
+                each.curve.t.tolist() == found["curves, " + group.split(", ")[1], arm, seed].curve.t.tolist()
+            )
+    told = " ".join(simulation_limits(compare(read)))
+    assert "Warm starts were charged in some groups with 0.5 of their recorded seconds." in told
+
+
+def test_a_price_of_one_is_none(tmp_path: Path) -> None:
+    for directory, options in (("one", {"curves_option": {"warm_start_cost": 1}}), ("none", {})):
+        study(tmp_path, directory=directory, **options)
+    files = [(tmp_path / directory / FILE).read_bytes() for directory in ("one", "none")]
+    assert files[0] == files[1]
+    manifests = [load_study(tmp_path / d).replicates[0].manifest for d in ("one", "none")]
+    assert manifests[0]["simulated"] == manifests[1]["simulated"]
+
+
+@pytest.mark.parametrize("cost", [0, -1, "cheap", True])
+def test_a_price_that_is_none_is_refused_before_anything_is_made(tmp_path: Path, cost: object) -> None:
+    wrong = study(tmp_path, curves_option={"warm_start_cost": cost})
+    assert (wrong.returncode, (tmp_path / "study").exists()) == (2, False)
+    assert "curves-option warm_start_cost is" in wrong.stderr
 
 
 def test_faults_are_injected_alike_in_all_arms(tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ def simulation_limits(comparison: Comparison) -> Iterable[str]:
         prices = {each.get("warm_start_cost", 1.0) for _, each in found} - {1.0}
         if prices:
             some = "" if all("warm_start_cost" in each for _, each in found) else "in some groups "
-            text += f" Warm starts were charged {some}with {' or '.join(f'{each:.3g}' for each in sorted(prices))} of their recorded seconds."
+            shares = " or ".join(f"{each:.3g}" for each in sorted(prices))
+            text += f" Warm starts were charged {some}with {shares} of their recorded seconds."
         costs = {each["decision_seconds"] for _, each in found}
         yield text + ("" if costs == {0.0} else " Decisions of the scheduler took virtual time, too.")

@@ -45,6 +45,7 @@ from asha_core import Curves, simulate
 from asha_core.launch.yaml_files import read_yaml
 from asha_core.schedulers import scheduler_class
 from asha_core.simulation.drawn_table import DrawnTable
+from asha_core.simulation.shares import best_values, target_of_share
 
 HERE = Path(__file__).parent
 TABLES, RAW = HERE / "tables", Path("build") / "warm_start_replays"
@@ -83,11 +84,10 @@ class Tables:
         if BASE not in wide.arms:
             raise SystemExit(f"{files['wide']} has no arm {BASE}: its arms are {', '.join(wide.arms)}")
         self.steps: int | None = wide.source.get("mini-batches a unit")
-        best = np.sort(reached_at_all(wide, BASE))[::-1]
-        found = [float(best[max(round(share * len(best)), 1) - 1]) for share in SHARES]
+        found = [target_of_share(wide, BASE, share) for share in SHARES]
         kept = [n for n, value in enumerate(found) if value not in found[:n]]
         self.shares = [SHARES[n] for n in kept]
-        self.targets = [self.sign * found[n] for n in kept]
+        self.targets = [found[n] for n in kept]
 
     @property
     def sign(self) -> int:
@@ -128,7 +128,7 @@ class Tables:
 
     def reach(self, arm: str) -> list[float]:
         """The share of an arm's configurations that reach each target."""
-        best = reached_at_all(*self.of(arm))
+        best = self.sign * best_values(*self.of(arm))
         return [float((best >= self.sign * target).mean()) for target in self.targets]
 
     def warm(self, arm: str) -> float:
@@ -141,12 +141,6 @@ class Tables:
     def factor(self, price: str) -> float:
         """By what the seconds of warm starts are multiplied; a task without mini-batches has one price."""
         return self.steps / LONG if price == "long" and self.steps else 1.0
-
-
-def reached_at_all(curves: Curves, arm: str) -> np.ndarray:
-    """(N,) the best value of each configuration in any unit, larger is better."""
-    value = curves.value[curves.arms.index(arm)] * (1 if curves.mode == "max" else -1)
-    return np.asarray(np.nan_to_num(value, nan=-np.inf).max(axis=1))
 
 
 @lru_cache(maxsize=4096)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from asha_core.simulation.curves import Curves
 
 KEY = "curves"
+SHARE = "share:"  # before a target that is a share of the baseline's configurations
 _ALLOWED = (
     *("curves", "curves_option", "workers", "decision_seconds", "executor_option"),
     *("task", "scheduler", "scheduler_option", "searcher", "searcher_option", "variation", "seed"),
@@ -93,6 +94,26 @@ def _loaded(path: Path, size: int, changed: int) -> TableFile:
 
     content = path.read_bytes()
     return TableFile(path, hashlib.sha256(content).hexdigest(), Curves.load(path))
+
+
+def of_share(given: str, table: TableFile | None, baseline: str, place: str) -> float:
+    """A target such as ``share:0.1``: what that share of the baseline's configurations reach in the table.
+
+    Raises:
+        SettingError: there is no table, or none of the baseline, or it is no share.
+    """
+    from asha_core.simulation.shares import target_of_share
+
+    if table is None:
+        raise SettingError(
+            f"{place}: targets has {given!r}, which is of recorded curves: give a value, or curves in place "
+            "of a task"
+        )
+    check_arm(baseline, table, f"{place}: targets {given}")
+    try:
+        return target_of_share(table.curves, baseline, float(given.strip().removeprefix(SHARE)))
+    except (AshaError, ValueError) as error:
+        raise SettingError(f"{place}: targets has {given!r}: {error}") from None
 
 
 def check_options(options: Iterable[str], place: str) -> None:

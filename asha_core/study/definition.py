@@ -18,7 +18,15 @@ from asha_core.launch.resolve import split_variation
 from asha_core.runtime.budget import MEASURES
 from asha_core.study.arm_names import arm_name, directory_name, stems, with_unique_names
 from asha_core.study.best_of import check_comparable
-from asha_core.study.curves_in_file import KEY, TableFile, check_arm, check_options, tables_of
+from asha_core.study.curves_in_file import (
+    KEY,
+    SHARE,
+    TableFile,
+    check_arm,
+    check_options,
+    of_share,
+    tables_of,
+)
 from asha_core.study.planned_runs import PlannedRun, Study, group_labels
 from asha_core.study.yaml_file import mapping_of, one_name, read_file, read_seeds, storable_value
 from warmstart.registry import absolute_strategy, strategy_label
@@ -81,7 +89,7 @@ def study_from(
             left_out[str(level["run_id"])] = lacking
             continue
         known = _with_best(level, place, runs, baseline, best or {}, waiting)
-        runs += _runs(common, known, place, seeds)
+        runs += _runs(common, known, place, seeds, baseline)
     if not runs:
         raise SettingError(f"{source}: it asks for no runs: give tasks, variations and seeds")
     arms = list(dict.fromkeys(run.arm for run in runs))
@@ -174,7 +182,11 @@ def _with_best(
 
 
 def _runs(
-    top: Mapping[str, Any], level: Mapping[str, Any], place: str, given: Sequence[int] | None
+    top: Mapping[str, Any],
+    level: Mapping[str, Any],
+    place: str,
+    given: Sequence[int] | None,
+    baseline: str,
 ) -> list[PlannedRun]:
     """Every combination of an experiment's tasks, schedulers, variations and seeds."""
     run_id = str(level.get("run_id", ""))
@@ -188,9 +200,6 @@ def _runs(
         task, scheduler, variation = (absolute_strategy(str(entry["name"]).strip()) for entry in entries)
         variation = _warm_start(variation, scheduler, place)
         options = {"task": task, "scheduler": scheduler, "variation": variation, **_merged(parts, place)}
-        targets = _targets(parts, place)
-        if targets:
-            options["target"] = targets[-1]
         arm = arm_name(strategy_label(variation), options.get("warm_start_option", {}))
         options.pop(KEY, None)  # of other experiments
         table = tables.get(Path(str(entries[0].get(KEY))))
@@ -199,6 +208,9 @@ def _runs(
             options[KEY] = str(table.path)
             check_options(options, place)
             check_arm(arm, table, place)
+        targets = _targets(parts, place, table, baseline)
+        if targets:
+            options["target"] = targets[-1]
         runs += [
             PlannedRun(
                 id=f"{stem}/seed-{seed}",
@@ -287,14 +299,21 @@ def _merged(parts: Sequence[Mapping[str, Any]], place: str) -> dict[str, Any]:
     return options
 
 
-def _targets(parts: Sequence[Mapping[str, Any]], place: str) -> tuple[float, ...]:
+def _targets(
+    parts: Sequence[Mapping[str, Any]], place: str, table: TableFile | None, baseline: str
+) -> tuple[float, ...]:
     given: Any = ()
     for part in parts:
         if "target" in part and "targets" in part:
             raise SettingError(f"{place}: it has both target and targets: give one of them")
         given = part.get("target", part.get("targets", given))
     values = list(given) if isinstance(given, list | tuple) else [given]
-    return tuple(number(f"{place}: targets", value) for value in values)
+    shares = [isinstance(value, str) and value.strip().startswith(SHARE) for value in values]
+    found = [
+        of_share(value, table, baseline, place) if shared else number(f"{place}: targets", value)
+        for value, shared in zip(values, shares, strict=True)
+    ]
+    return tuple(dict.fromkeys(found)) if any(shares) else tuple(found)
 
 
 def _seeds(parts: Sequence[Mapping[str, Any]], place: str) -> list[int]:

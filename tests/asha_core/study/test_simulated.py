@@ -240,6 +240,34 @@ def test_configurations_come_again_where_that_is_asked_for(tmp_path: Path) -> No
         assert each.met == ROWS
 
 
+def test_targets_may_be_shares_of_the_baselines_configurations(tmp_path: Path) -> None:
+    best = np.sort(Curves.load(table(tmp_path / "curves.npz")).value[0].max(axis=1))[::-1]
+    done = study(tmp_path, targets=["share:0.5", "share:0.25", "share:0.24", 0.9])
+    assert done.returncode == 0, done.stderr
+    wanted = (best[5], best[2], 0.9)  # of twelve; the last two shares are alike
+    assert load_study(tmp_path / "study").targets("curves, asha") == wanted
+    planned = json.loads((tmp_path / "study" / "study.json").read_text())
+    assert {tuple(each["targets"]) for each in planned["simulated"]} == {wanted}
+    again = study(tmp_path, targets=["share:0.5", "share:0.25", "share:0.24", 0.9])
+    assert "12 of 12 runs done" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"targets": ["share:2"]}, "targets has 'share:2': share is 2"),
+        ({"targets": ["share:0"]}, "share is 0"),
+        ({"targets": ["share:many"]}, "targets has 'share:many': could not convert"),
+        ({"targets": ["share:0.1"], "curves": None, "tasks": ["dummy"]}, "which is of recorded curves"),
+        ({"targets": ["share:0.1"], "baseline": "ohgw-1step", "variations": ["baseline"]}, "baseline is"),
+    ],
+)
+def test_shares_that_are_none_are_refused(tmp_path: Path, content: dict[str, object], said: str) -> None:
+    wrong = study(tmp_path, **content)
+    assert (wrong.returncode, (tmp_path / "study").exists()) == (2, False)
+    assert said in wrong.stderr
+
+
 def test_warm_starts_are_charged_at_another_price_where_that_is_asked_for(tmp_path: Path) -> None:
     curves = Curves.load(table(tmp_path / "curves.npz"))
     half = [{"run_id": "half", "curves_option": {"warm_start_cost": 0.5}}, {"run_id": "as-recorded"}]

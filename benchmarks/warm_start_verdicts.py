@@ -72,6 +72,7 @@ FILE = RESULTS / "warm_start_replays.json"
 PAGE = PAGES / "does-a-warm-start-help.md"
 PRIMARY = 0.03
 BAR, SHARE = 0.75, 0.01
+_Z, _Z80 = 1.96, 0.84  # of the normal distribution
 _MUCH = 1.5  # times N: of so many rows met too few searches lack a configuration for the jackknife
 CONTROLS = (NARROW, EARLY)
 Raw = Mapping[str, np.ndarray]
@@ -355,6 +356,8 @@ def markdown(content: Mapping[str, Any]) -> dict[str, str]:
         chosen = [row for row in main if row["share"] == share]
         tables[f"effects {share:g}"] = _effects(chosen, [*arms, *CONTROLS])
         tables[f"bar {share:g}"] = _bars(chosen, arms, half)
+        tables[f"pooled {share:g}"] = _pooled(chosen, [*arms, *CONTROLS], half)
+    tables["power"] = _power(main)
     tables["measured"] = _effects(
         [r for r in rows if r["price"] == "measured" and r["share"] == PRIMARY], arms
     )
@@ -463,6 +466,61 @@ def _could(rows: Sequence[Mapping[str, Any]], arms: Sequence[str]) -> str:
             cells.append("-" if row is None else f"{shift}{row['ratio'][0]:.2f} ({told})")
         body.append((task, scheduler, *cells))
     return _lines(("task", "scheduler", *arms), body)
+
+
+def _error(row: Mapping[str, Any]) -> float | None:
+    """The standard error of the logarithm of a ratio of medians, by its interval; None without one."""
+    _, low, high = row["ratio"]
+    if low is None or high is None or low <= 0 or high <= low:
+        return None
+    return math.log(high / low) / (2 * _Z)
+
+
+def _power(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The ratio that a tuple's configurations show in 80 of 100 tables, by the middle of its warm starts."""
+    shares = sorted({row["share"] for row in rows}, reverse=True)
+    body = []
+    for task, scheduler in dict.fromkeys((row["task"], row["scheduler"]) for row in rows):
+        cells = []
+        for share in shares:
+            own = [
+                row
+                for row in rows
+                if (row["task"], row["scheduler"], row["share"]) == (task, scheduler, share)
+            ]
+            errors = [e for row in own if not _free(row["arm"]) and (e := _error(row)) is not None]
+            cells.append(f"{math.exp(-(_Z + _Z80) * float(np.median(errors))):.2f}" if errors else "-")
+        body.append((task, scheduler, *cells))
+    return _lines(("task", "scheduler", *(f"target of {100 * share:g}%" for share in shares)), body)
+
+
+def _pooled(rows: Sequence[Mapping[str, Any]], arms: Sequence[str], half: Mapping[str, str]) -> str:
+    """Geometric means of the ratios of medians over tasks, which are independent samples, with intervals."""
+    schedulers = list(dict.fromkeys(row["scheduler"] for row in rows))
+    body = []
+    for arm in arms:
+        for side in ("tuning", "judging"):
+            cells = []
+            for scheduler in schedulers:
+                own = [
+                    (math.log(row["ratio"][0]), error)
+                    for row in rows
+                    if (row["arm"], row["scheduler"], half.get(row["task"])) == (arm, scheduler, side)
+                    and (error := _error(row)) is not None
+                ]
+                cells.append(_mean(own))
+            if any(cell != "-" for cell in cells):
+                body.append((arm, side, *cells))
+    return _lines(("arm", "half", *schedulers), body)
+
+
+def _mean(own: Sequence[tuple[float, float]]) -> str:
+    if not own:
+        return "-"
+    mean = sum(log for log, _ in own) / len(own)
+    reach = _Z * math.sqrt(sum(error**2 for _, error in own)) / len(own)
+    low, high = math.exp(mean - reach), math.exp(mean + reach)
+    return f"{math.exp(mean):.2f} [{low:.2f}, {high:.2f}], {len(own)}"
 
 
 def _criteria(rows: Sequence[Mapping[str, Any]], arms: Sequence[str], half: Mapping[str, str]) -> str:

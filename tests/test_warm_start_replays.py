@@ -123,6 +123,9 @@ def test_from_the_searches_to_the_page(tmp_path: Path, monkeypatch: pytest.Monke
     content = {"rows": rows, "settings": {"tables": [{**verdicts._about(found), "half": "tuning"}]}}
     told = verdicts.markdown(json.loads(json.dumps(content)))
     assert "| made | asha | 1.00; 1.00" in told["effects 0.1"]
+    error = math.log(better["ratio"][2] / better["ratio"][1]) / 3.92
+    assert f"| {math.exp(-2.8 * error):.2f} |" in told["power"]
+    assert f"| better | tuning | {better['ratio'][0]:.2f} [" in told["pooled 0.1"]
     assert told["bar 0.1"].splitlines()[2].startswith("| same | tuning | 1 | 0 | 1 | 0 | 0 | 0 |")
 
 

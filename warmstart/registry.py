@@ -16,6 +16,7 @@ from warmstart.base import WarmStart, learns
 from warmstart.strategies.chain import Chain
 from warmstart.strategies.control import Control
 from warmstart.strategies.gradient_strategy import GradientStrategy
+from warmstart.strategies.pooled import Pooled
 
 STRATEGIES = {
     "none": "warmstart.strategies.none:NoWarmStart",
@@ -27,6 +28,7 @@ STRATEGIES = {
     "flipped": "warmstart.strategies.flipped:Flipped",
     "screen": "warmstart.strategies.screen:Screen",
     "place": "warmstart.strategies.place:Place",
+    "pooled": "warmstart.strategies.pooled:Pooled",
 }
 WARM_START = Plugins("warm start", "asha_core.warm_starts", "MyWarmStart", STRATEGIES)
 
@@ -66,6 +68,7 @@ VARIATIONS = {
     "ohgw-screen": Variation("screen", {}, "5/6, and as much for each configuration drawn again"),
     "ohgw-screen-trust": Variation("screen+trust", {}, "those of ohgw-screen and ohgw-trust"),
     "ohgw-place": Variation("place", {}, "4"),
+    "ohgw-pooled": Variation("pooled", {}, "4 in a search's first 8 trials, 0 in all others"),
     "trust-matched": Variation("random-matched", {"of": "trust"}, "8"),
     "trust-flipped": Variation("flipped", {"of": "trust"}, "8"),
 }
@@ -120,6 +123,8 @@ def build(strategy: str, settings: Mapping[str, Any] | None = None) -> WarmStart
     if _is_control(kind):
         control: WarmStart = kind(_controlled(**settings))
         return control
+    if kind is Pooled:
+        return Pooled(**_pooled(**settings))
     built: WarmStart = WARM_START.make(strategy, (), settings)
     for needed in ("name", "needs_losses", "refine"):
         if not hasattr(built, needed):
@@ -142,6 +147,15 @@ def _controlled(of: Any = "hypergradient", **settings: Any) -> GradientStrategy:
     if not isinstance(inner, GradientStrategy):
         raise SettingError(f"of is {of!r}: it must follow a gradient, as hypergradient and trust do")
     return inner
+
+
+def _pooled(of: Any = "place", after: Any = 8, **settings: Any) -> dict[str, Any]:
+    """What ``Pooled`` is made of."""
+    one_of("of", of, strategy_names())
+    inner: Any = build(of, settings)
+    if not callable(getattr(inner, "at", None)):
+        raise SettingError(f"of is {of!r}: it must find a place, as 'place' does")
+    return {"inner": inner, "after": after}
 
 
 def _whole_part(name: str, strategy: str) -> str:

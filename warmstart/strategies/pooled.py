@@ -29,7 +29,7 @@ class Places(WarmStart, Protocol):
 
 
 class Pooled:
-    """Take the median of the places that earlier trials of the search measured; measure until there are enough.
+    """Takes the median of the places that earlier trials measured; until there are enough, it measures.
 
     Args:
         inner: the strategy that measures. The registry builds it, from the setting ``of`` (its name, by

@@ -68,7 +68,7 @@ VARIATIONS = {
     "ohgw-screen": Variation("screen", {}, "5/6, and as much for each configuration drawn again"),
     "ohgw-screen-trust": Variation("screen+trust", {}, "those of ohgw-screen and ohgw-trust"),
     "ohgw-place": Variation("place", {}, "4"),
-    "ohgw-pooled": Variation("pooled", {}, "4 in a search's first 8 trials, 0 in all others"),
+    "ohgw-pooled": Variation("pooled", {}, "4, and 0 once 8 trials have paid that"),
     "trust-matched": Variation("random-matched", {"of": "trust"}, "8"),
     "trust-flipped": Variation("flipped", {"of": "trust"}, "8"),
 }

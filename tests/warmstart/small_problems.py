@@ -73,6 +73,7 @@ ZERO: dict[str, tuple[str, dict[str, Any]]] = {
     "brake": ("brake", {"factor": 1e9}),
     "screen": ("screen", {"factor": 1e9}),
     "place": ("place", {"factor": 1e30}),
+    "pooled": ("pooled", {"factor": 1e30}),
 }
 
 

@@ -34,7 +34,7 @@ from warmstart.strategies.control import Control
 KEYS = {
     *("strategy", "step", "gradient", "route", "lookahead", "heldout_loss", "note", "non_finite", "fallback"),
     *("ignored", "unmatched", "ratio", "rejected", "acted", "parts"),
-    *("place", "offset", "looks"),
+    *("place", "offset", "looks", "pooled", "learned"),
 }
 
 
@@ -203,7 +203,7 @@ def test_no_setting_is_taken_that_it_cannot_use(strategy: str) -> None:
     """Each setting, given what no setting can be: refused by its name and value, or harmless."""
     kind = type(build(strategy))
     for parameter in inspect.signature(kind).parameters.values():
-        name = "of" if issubclass(kind, Control) else parameter.name
+        name = "of" if parameter.name == "inner" else parameter.name
         for junk in ("nonsense", math.nan, math.inf, -1, 1.5, True, [], {}, object()):
             said = refusal(strategy, name, junk)
             if said is None:

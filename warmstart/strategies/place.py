@@ -7,7 +7,8 @@ sharp, to a fifth of a decade, and it moves with network and data as the best ra
 does (docs/results/warm-start-strategies-tried.md). So that rate is found by bisection, and the sampled
 rate's rank becomes a rank in a window below it.
 
-With SGD it is a window of effective rates lr / (1 - momentum): more momentum gets a smaller rate.
+With SGD it is a window of effective rates lr / (1 - momentum): more momentum gets a smaller rate. With Adam,
+whose steps have a size of their own, the distance was 0.6 to 2.2 decades by task, so it has to be given.
 """
 
 from __future__ import annotations
@@ -28,12 +29,16 @@ if TYPE_CHECKING:  # it loads torch
     from warmstart.estimates.dependence import OptimizerSettings
 
 
+_BELOW = {"SGD": 1.0}  # decades, by optimiser
+
+
 class Place(ExplosionStrategy):
     """Put the learning rate into a window below the rate at which the virtual steps explode.
 
     Args:
         factor: the steps explode where the held-out loss ends above this many times the initial one.
-        below: how far below that rate the window's middle lies, in decades; at least 0.
+        below: how far below that rate the window's middle lies, in decades; at least 0. None: 1 with SGD, and
+            with another optimiser nothing is placed: no distance was found that several tasks share.
         width: of the window, in decades; at least 0. With 0 every configuration gets the middle.
         limit: looks of the bisection, each of so many virtual steps; at least 1.
         lookahead, heldout: see ``GradientStrategy``.
@@ -46,7 +51,7 @@ class Place(ExplosionStrategy):
     def __init__(
         self,
         factor: float = 1.2,
-        below: float = 1.0,
+        below: float | None = None,
         width: float = 0.6,
         limit: int = 6,
         *,
@@ -55,7 +60,7 @@ class Place(ExplosionStrategy):
         mask: Sequence[str] | str = ("lr",),
     ) -> None:
         super().__init__(factor, limit, lookahead, heldout)
-        self.below = number("below", below, least=0)
+        self.below = None if below is None else number("below", below, least=0)
         self.width = number("width", width, least=0)
         self.mask = read_mask(mask)
 
@@ -105,6 +110,11 @@ class _Here:
             self.note = {"note": "nothing to place: no dimension of the mask is on a logarithmic axis"}
         elif self._losses.network is None:
             self.note = {"note": "nothing to place: there is no network to step"}
+        kind = _kind_of(settings)
+        below = _BELOW.get(kind) if strategy.below is None else strategy.below
+        if self.note is None and below is None:
+            self.note = {"note": f"nothing is placed with {kind or 'this optimiser'}, unless below is given"}
+        self._below = below or 0.0
         bounds = {name: axes[name].search_bounds for name in self.names}
         self._middles = {name: (low + high) / 2 for name, (low, high) in bounds.items()}
         self._half = max(((high - low) / 2 for low, high in bounds.values()), default=0.0)
@@ -121,7 +131,7 @@ class _Here:
         probe = strategy.probe(self._losses, self._configuration)
         if not 0 < probe.initial < math.inf:
             return {**told, "note": f"nothing is placed: the held-out loss begins at {probe.initial:g}"}, None
-        away = strategy.below - self._farther - self._slower  # of what explodes, from the window's middle
+        away = self._below - self._farther - self._slower  # of what explodes, from the window's middle
         reach = self._half + strategy.width / 2
         slowest, fastest = calm, wild = away - reach, away + reach
         for _ in range(strategy.limit):
@@ -134,7 +144,7 @@ class _Here:
         if wild == fastest:
             return {**told, "note": "nothing is placed: no rate that was looked at explodes"}, None
         explodes = (calm + wild) / 2 if calm > slowest else slowest
-        shift = explodes + self._farther - strategy.below
+        shift = explodes + self._farther - self._below
         return told, {name: middle + shift for name, middle in self._middles.items()}
 
     def put(self, place: Mapping[str, float], told: Mapping[str, Any]) -> Outcome:
@@ -151,6 +161,11 @@ class _Here:
         for name, middle in self._middles.items():
             values[name] = 10.0 ** (middle + shift)
         return Configuration(tuple(values), tuple(values.values()))
+
+
+def _kind_of(settings: OptimizerSettings | None) -> str:
+    """The optimiser's name; empty where it is not known."""
+    return settings.found[0].kind if settings is not None and settings.found else ""
 
 
 def _momentum_of(settings: OptimizerSettings | None, steps: int) -> tuple[float, float]:

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from asha_core import Choice, Configuration, Float, RandomSearch, SearchSpace
 from asha_core.errors import SettingError
-from tests.warmstart.small_problems import SPACE, Small, black_box, configuration, heavy_ball
+from tests.warmstart.small_problems import SPACE, Small, black_box, configuration, heavy_ball, unsupported
 from warmstart import ModelProblem
 from warmstart.placing import mapped
 from warmstart.strategies.place import Place
 
 RATES = SearchSpace({"lr": Float(1e-4, 1e2, log=True), "momentum": Float(0.0, 0.99), "x": Float(0.0, 1.0)})
 EXPLODES = 1 + math.sqrt(1.2)  # of w²/2 from w = 1: a step leaves (1 - lr)² of it, which is 1.2 times there
-FINE = {"limit": 30, "below": 1.0, "width": 0.5}  # a bisection to the last digits
+FINE = {"limit": 30, "width": 0.5}  # a bisection to the last digits
 
 Optimizer = Callable[[nn.Module, Configuration], torch.optim.Optimizer]
 
@@ -82,13 +82,29 @@ def test_the_place_is_an_effective_rate_that_momentum_does_not_move(
     assert outcome.configuration["momentum"] == momentum
 
 
-def test_of_adam_momentum_is_no_matter() -> None:
-    def adam(model: nn.Module, config: Configuration) -> torch.optim.Optimizer:
-        return torch.optim.Adam(model.parameters(), config["lr"], betas=(config["momentum"], 0.99))
+def adam(model: nn.Module, config: Configuration) -> torch.optim.Optimizer:
+    return torch.optim.Adam(model.parameters(), config["lr"], betas=(config["momentum"], 0.99))
 
-    outcome = Place(**FINE).refine(Parabola(adam), at(0.1, 0.9), 0)  # whose first step is lr itself
-    assert outcome.configuration["lr"] == pytest.approx(EXPLODES / 10, rel=1e-5)
+
+def test_of_adam_momentum_is_no_matter() -> None:
+    outcome = Place(**FINE, below=2.0).refine(
+        Parabola(adam), at(0.1, 0.9), 0
+    )  # whose first step is lr itself
+    assert outcome.configuration["lr"] == pytest.approx(EXPLODES / 100, rel=1e-5)
     assert "offset" not in outcome.diagnostics
+
+
+@pytest.mark.parametrize("optimizer", [adam, unsupported])
+def test_the_distance_has_to_be_given_for_what_is_not_sgd(optimizer: Optimizer) -> None:
+    before = at(0.1, 0.9)
+    problem = Parabola(optimizer)
+    outcome = Place().refine(problem, before, 0)
+    assert outcome.configuration == before
+    assert "unless below is given" in outcome.diagnostics["note"]
+    assert "looks" not in outcome.diagnostics
+    assert Place().at(problem, before, {"lr": -1.0}).configuration == before
+    assert Place(below=1.0).refine(problem, before, 0).diagnostics["looks"] == 6
+    assert Place(below=1.0).at(problem, before, {"lr": -2.0}).configuration["lr"] == pytest.approx(0.01)
 
 
 def test_ranks_stay_ranks_in_a_window_of_the_width_that_is_asked_for() -> None:

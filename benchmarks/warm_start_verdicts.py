@@ -357,6 +357,8 @@ def markdown(content: Mapping[str, Any]) -> dict[str, str]:
         tables[f"effects {share:g}"] = _effects(chosen, [*arms, *CONTROLS])
         tables[f"bar {share:g}"] = _bars(chosen, arms, half)
         tables[f"pooled {share:g}"] = _pooled(chosen, [*arms, *CONTROLS], half)
+        tables[f"could {share:g}"] = _could(chosen, [*arms, NARROW])
+        tables[f"criteria {share:g}"] = _criteria(chosen, arms, half)
     tables["power"] = _power(main)
     tables["measured"] = _effects(
         [r for r in rows if r["price"] == "measured" and r["share"] == PRIMARY], arms
@@ -364,8 +366,6 @@ def markdown(content: Mapping[str, Any]) -> dict[str, str]:
     for workers in WORKERS:
         chosen = [r for r in rows if (r["workers"], r["price"], r["share"]) == (workers, "long", PRIMARY)]
         tables[f"workers {workers}"] = _effects(chosen, [*arms, *CONTROLS])
-    tables["could"] = _could([row for row in main if row["share"] == PRIMARY], [*arms, NARROW])
-    tables["criteria"] = _criteria([row for row in main if row["share"] == PRIMARY], arms, half)
     return tables
 
 

@@ -10,8 +10,9 @@ Arms            Those of the wide table, "baseline" among them, and two controls
 Equal cost      Every arm has the same time: that in which ASHA without a warm start trains as many
                 configurations as were recorded. Configurations do not run out before it does (four times as
                 many rows are drawn). So what a warm start spends, the baseline spends on more of them.
-Prices          *long*: a warm start's mini-batches as if a unit had 352 of them. *measured*: its seconds over
-                the task's own unit, with 4 workers.
+Prices          *long*: a warm start's time in mini-batches, as if a unit had 352 of them. *measured*: the
+                same over the task's own unit. *arithmetic*: its operations in those of a mini-batch, as if a
+                unit had 352, which is what it comes to where kernels are not small. The last two: 4 workers.
 Targets         What 10, 3 and 1% of the baseline's configurations in the wide space reach in any unit; of two
                 that are equal (scores come in steps) the later is left out.
 What is kept    A file a cell in ``--raw``: when each search reached each target, how many configurations it
@@ -54,6 +55,7 @@ SHARES = (0.1, 0.03, 0.01)
 PLAIN, MODELS = ("asha", "pasha", "hyperband"), ("dyhpo", "bohb")
 WORKERS, MAIN = (1, 4, 16), 4
 SEEDS, WHOLE = 1_000, 200
+PRICES = ("long", "measured", "arithmetic")
 BASE, NARROW, EARLY = "baseline", "narrow", "early"
 
 
@@ -64,7 +66,7 @@ class Cell:
     task: str
     scheduler: str
     workers: int
-    price: str  # "long" or "measured"
+    price: str  # one of PRICES
     arm: str
 
     @property
@@ -131,16 +133,23 @@ class Tables:
         best = self.sign * best_values(*self.of(arm))
         return [float((best >= self.sign * target).mean()) for target in self.targets]
 
-    def warm(self, arm: str) -> float:
-        """What a warm start takes in the median, in units of training, as measured."""
+    def warm(self, arm: str, price: str) -> float:
+        """What a warm start takes in the median, in units of training."""
         curves, own = self.of(arm)
         assert curves.seconds is not None
         place = curves.arms.index(own)
-        return float(np.median(curves.warm_seconds[place]) / curves.seconds[place].mean())
+        return float(np.median(self.charged(curves, price)[place]) / curves.seconds[place].mean())
 
-    def factor(self, price: str) -> float:
-        """By what the seconds of warm starts are multiplied; a task without mini-batches has one price."""
-        return self.steps / LONG if price == "long" and self.steps else 1.0
+    def charged(self, curves: Curves, price: str) -> np.ndarray:
+        """(A, N) the seconds of warm starts at a price; a task without mini-batches has one price."""
+        if price == "measured" or not self.steps:
+            return curves.warm_seconds
+        taken = curves.warm_seconds
+        if price == "arithmetic":
+            assert curves.seconds is not None
+            of_one = curves.seconds.mean(axis=(1, 2))[:, None] / self.steps
+            taken = np.where(np.isfinite(curves.warm_batches), curves.warm_batches * of_one, taken)
+        return np.asarray(taken * self.steps / LONG)
 
 
 @lru_cache(maxsize=4096)
@@ -160,7 +169,7 @@ def tables_of(task: str, folder: Path) -> Tables:
 def charged(tables: Tables, arm: str, price: str) -> tuple[Curves, str]:
     """An arm's curves with its warm starts at a price."""
     curves, own = tables.of(arm)
-    return replace(curves, warm_seconds=curves.warm_seconds * tables.factor(price)), own
+    return replace(curves, warm_seconds=tables.charged(curves, price)), own
 
 
 def searched(cell: Cell, tables: Tables, seed: int, *, whole: bool) -> dict[str, Any]:
@@ -225,10 +234,10 @@ def cells(
     tables: Tables, schedulers: Sequence[str], workers: Sequence[int], arms: Sequence[str] | None = None
 ) -> Iterator[Cell]:
     """What is to be run of a task: the baseline, and what has no warm start, at one price."""
-    for price in ("long", "measured"):
+    for price in PRICES:
         for scheduler in schedulers:
             for count in workers:
-                if count != MAIN and (price == "measured" or scheduler in MODELS):
+                if count != MAIN and (price != "long" or scheduler in MODELS):
                     continue
                 for arm in (each for each in tables.arms if arms is None or each in arms):
                     free = arm in (BASE, NARROW, EARLY)

@@ -53,6 +53,7 @@ from benchmarks.warm_start_replays import (
     BASE,
     EARLY,
     HERE,
+    LONG,
     MAIN,
     MODELS,
     NARROW,
@@ -221,7 +222,7 @@ def _row(
     _, scheduler, workers, price = key
     reach, own = tables.reach(BASE)[place], tables.reach(arm)[place]
     added, gain = pair.added(), pair.gain()
-    cost = tables.warm(arm) * tables.factor(price) if not _free(arm) else 0.0
+    cost = tables.warm(arm, price) if not _free(arm) else 0.0
     could = None
     if scheduler in PLAIN and arm != EARLY and own >= reach:
         could = could_have_bought(scheduler, workers, reach, own / reach, cost)
@@ -242,7 +243,6 @@ def _row(
         "shown": shown(effect),
         "spread": _short(spread),
         "added": [_digits(each) for each in added],
-        "batches": _digits(tables.warm(arm) * (tables.steps or 1)),
         "gain": None if gain is None else [_digits(each) for each in (gain.mean, gain.low, gain.high)],
         "could": _digits(could),
     }
@@ -328,9 +328,17 @@ def _about(tables: Tables) -> dict[str, Any]:
         "targets": [_digits(each) for each in tables.targets],
         "reach": {arm: [round(each, 4) for each in tables.reach(arm)] for arm in tables.arms},
         "warm": {
-            arm: _digits(tables.warm(arm) * (tables.steps or 1)) for arm in tables.arms if not _free(arm)
+            arm: [_digits(each) for each in _batches(tables, arm)] for arm in tables.arms if not _free(arm)
         },
     }
+
+
+def _batches(tables: Tables, arm: str) -> tuple[float, float]:
+    """Mini-batches of a warm start in the median: by time, and by arithmetic."""
+    steps = tables.steps or 1
+    return tables.warm(arm, "measured") * steps, tables.warm(arm, "arithmetic") * (
+        LONG if tables.steps else 1
+    )
 
 
 def _space(curves: Any) -> dict[str, str]:
@@ -360,6 +368,11 @@ def markdown(content: Mapping[str, Any]) -> dict[str, str]:
         tables[f"could {share:g}"] = _could(chosen, [*arms, NARROW])
         tables[f"criteria {share:g}"] = _criteria(chosen, arms, half)
     tables["power"] = _power(main)
+    by_arithmetic = [row for row in rows if row["price"] == "arithmetic"]
+    for share in sorted({row["share"] for row in by_arithmetic}, reverse=True):
+        chosen = [row for row in by_arithmetic if row["share"] == share]
+        tables[f"arithmetic {share:g}"] = _effects(chosen, arms)
+        tables[f"bar by arithmetic {share:g}"] = _bars(chosen, arms, half)
     tables["measured"] = _effects(
         [r for r in rows if r["price"] == "measured" and r["share"] == PRIMARY], arms
     )
@@ -404,7 +417,7 @@ def _reach(about: Sequence[Mapping[str, Any]], arms: Sequence[str]) -> str:
                 cells.append("-")
                 continue
             shifts = [b / a for a, b in zip(each["reach"][BASE], each["reach"][arm], strict=True)]
-            cost = f"; {each['warm'][arm]:.3g}" if arm in each["warm"] else ""
+            cost = "; {:.3g}, {:.3g}".format(*each["warm"][arm]) if arm in each["warm"] else ""
             cells.append(" / ".join(f"{shift:.2f}" for shift in shifts) + cost)
         body.append((arm, *cells))
     return _lines(("arm", *(each["task"] for each in about)), body)

@@ -36,6 +36,7 @@ def made(
         arms=["baseline", "same", "better"][:arms],
         mode=mode,
         warm_seconds=warm[:arms] * scale,
+        warm_batches=warm[:arms] * 2 / 3,  # by arithmetic it is less
         source={"mini-batches a unit": STEPS},
     )
 
@@ -74,7 +75,9 @@ def test_a_long_unit_makes_a_warm_start_cheaper_whatever_time_is_counted_in(
     tmp_path: Path, scale: float
 ) -> None:
     found = tables(tmp_path, scale=scale)
-    assert found.warm("better") == pytest.approx(3 / STEPS)
+    assert found.warm("better", "measured") == pytest.approx(3 / STEPS)
+    assert found.warm("better", "long") == pytest.approx(3 / 352)
+    assert found.warm("better", "arithmetic") == pytest.approx(2 / 352)
     long, measured = (
         replays.charged(found, "better", price)[0].warm_seconds[2, 0] for price in ("long", "measured")
     )
@@ -145,7 +148,11 @@ def test_prices_and_models_are_run_where_they_say_something(tmp_path: Path) -> N
     found = tables(tmp_path)
     run = list(replays.cells(found, ["asha", "bohb"], [1, 4]))
     assert len(set(run)) == len(run)
-    assert {cell.arm for cell in run if cell.price == "measured"} == {"same", "better"}
+    for price in ("measured", "arithmetic"):
+        assert {(cell.arm, cell.workers) for cell in run if cell.price == price} == {
+            ("same", 4),
+            ("better", 4),
+        }
     assert {(cell.workers, cell.price) for cell in run if cell.scheduler == "bohb"} == {(4, "long")}
     only = replays.cells(found, ["asha"], [1], ["baseline"])
     assert [cell.arm for cell in only] == ["baseline"]

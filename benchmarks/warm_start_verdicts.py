@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ from benchmarks.warm_start_replays import (
     MODELS,
     NARROW,
     PLAIN,
+    SHARES,
     WHOLE,
     WORKERS,
     Cell,
@@ -74,6 +76,7 @@ PAGE = PAGES / "does-a-warm-start-help.md"
 PRIMARY = 0.03
 BAR, SHARE = 0.75, 0.01
 _Z, _Z80 = 1.96, 0.84  # of the normal distribution
+_POOLED = ("long", "arithmetic")
 _MUCH = 1.5  # times N: of so many rows met too few searches lack a configuration for the jackknife
 CONTROLS = (NARROW, EARLY)
 Raw = Mapping[str, np.ndarray]
@@ -91,16 +94,25 @@ class Against:
         self.base, self.other = ({k: v[: self.n] for k, v in each.items()} for each in (base, other))
         self.rows = [rows_of(seed, len(tables.wide)) for seed in range(self.n)]
 
-    def met(self, of: str, place: int | None, first: int | None = None) -> MetRows:
-        """Rows that could play a part in each pair."""
-        count = np.maximum(
+    def log_ratios(self, place: int) -> np.ndarray:
+        """(n,) of the times to a target; censored ones at the end of the time."""
+        t0, t1 = (np.minimum(each["times"][:, place], self.horizon) for each in (self.base, self.other))
+        return np.asarray(np.log(t1) - np.log(t0))
+
+    def count(self, of: str, place: int | None) -> np.ndarray:
+        """(n,) how many rows could play a part in each pair."""
+        return np.maximum(
             *(each[of] if place is None else each[of][:, place] for each in (self.base, self.other))
         )
+
+    def met(self, of: str, place: int | None, first: int | None = None) -> MetRows:
+        """The same rows."""
+        count = self.count(of, place)
         return MetRows(len(self.tables.wide), self.rows[:first], count[:first].tolist())
 
     def sure(self, place: int) -> bool:
         """Whether so few rows were met that the jackknife over configurations means something."""
-        met = np.maximum(self.base["met"][:, place], self.other["met"][:, place])
+        met = self.count("met", place)
         return bool(np.median(met) <= _MUCH * len(self.tables.wide))
 
     def effect(self, place: int) -> tuple[TimeEffect, Any]:
@@ -303,7 +315,12 @@ def write_results(folder: Path, raw: Path, processes: int) -> None:
     with ProcessPoolExecutor(processes) as pool:
         parts = pool.map(figures, keys, [folder] * len(keys), [raw] * len(keys))
         rows = [row for part in parts for row in part]
-    write(FILE, rows, ["asha-core", "numpy"], {"primary": PRIMARY, "tables": about})
+    write(
+        FILE,
+        rows,
+        ["asha-core", "numpy"],
+        {"primary": PRIMARY, "tables": about, "pooled": list(pooled(folder, raw))},
+    )
     content = json.loads(FILE.read_text())
     lines = ",\n".join(json.dumps(row) for row in content.pop("rows"))
     FILE.write_text(f'{json.dumps(content)[:-1]}, "rows": [\n{lines}\n]}}\n')
@@ -345,6 +362,51 @@ def _space(curves: Any) -> dict[str, str]:
     return {name: str(dimension) for name, dimension in curves.space.items()}
 
 
+def pooled(folder: Path, raw: Path) -> Iterator[dict[str, Any]]:
+    """Over the tasks of a half together: the mean of log T ratios, for each scheduler, arm, target and price.
+
+    Search s meets the same rows of every table with as many configurations, and these are the same draws (the
+    tables have one seed). So a configuration is left out of all of them at once: these tables are no
+    independent samples. Those with another number of configurations count as one.
+    """
+    all_tables = [tables_of(task, folder) for task in tasks_of(folder)]
+    halves = {each.task: _about(each)["half"] for each in all_tables}
+    arms = list(dict.fromkeys(arm for each in all_tables for arm in each.arms if arm != BASE))
+    for price, half, scheduler, arm, share in product(_POOLED, ("tuning", "judging"), PLAIN, arms, SHARES):
+        pairs = []
+        for tables in (each for each in all_tables if halves[each.task] == half and share in each.shares):
+            own = "long" if _free(arm) or not tables.steps else price
+            kept = [
+                _kept(Cell(tables.task, scheduler, MAIN, "long" if side == BASE else own, side), tables, raw)
+                if side in tables.arms
+                else None
+                for side in (BASE, arm)
+            ]
+            if kept[0] and kept[1]:
+                pairs.append((Against(tables, MAIN, kept[0], kept[1]), tables.shares.index(share)))
+        if pairs and all(pair.sure(place) for pair, place in pairs):
+            yield {
+                **{"price": price, "half": half, "scheduler": scheduler, "arm": arm, "share": share},
+                "tasks": len(pairs),
+                "ratio": [_digits(each) for each in _together(pairs)],
+            }
+
+
+def _together(pairs: Sequence[tuple[Against, int]]) -> tuple[float, float, float]:
+    by_size: dict[int, list[tuple[Against, int]]] = {}
+    for pair, place in pairs:
+        by_size.setdefault(len(pair.tables.wide), []).append((pair, place))
+    mean = variance = 0.0
+    for size, alike in by_size.items():
+        n, weight = min(pair.n for pair, _ in alike), len(alike) / len(pairs)
+        logs = np.mean([pair.log_ratios(place)[:n] for pair, place in alike], axis=0)
+        met = np.max([pair.count("met", place)[:n] for pair, place in alike], axis=0)
+        value, low, high = mean_over(MetRows(size, alike[0][0].rows[:n], met.tolist()), logs)
+        mean += weight * value
+        variance += (weight * (high - low) / 2) ** 2
+    return math.exp(mean), math.exp(mean - math.sqrt(variance)), math.exp(mean + math.sqrt(variance))
+
+
 # -- tables ----------------------------------------------------------------------------------------------
 
 
@@ -364,7 +426,9 @@ def markdown(content: Mapping[str, Any]) -> dict[str, str]:
         chosen = [row for row in main if row["share"] == share]
         tables[f"effects {share:g}"] = _effects(chosen, [*arms, *CONTROLS])
         tables[f"bar {share:g}"] = _bars(chosen, arms, half)
-        tables[f"pooled {share:g}"] = _pooled(chosen, [*arms, *CONTROLS], half)
+        for price in _POOLED:
+            own = [e for e in content["settings"]["pooled"] if (e["share"], e["price"]) == (share, price)]
+            tables[f"pooled {price} {share:g}"] = _pooled(own, [*arms, *CONTROLS])
         tables[f"could {share:g}"] = _could(chosen, [*arms, NARROW])
         tables[f"criteria {share:g}"] = _criteria(chosen, arms, half)
     tables["power"] = _power(main)
@@ -507,33 +571,23 @@ def _power(rows: Sequence[Mapping[str, Any]]) -> str:
     return _lines(("task", "scheduler", *(f"target of {100 * share:g}%" for share in shares)), body)
 
 
-def _pooled(rows: Sequence[Mapping[str, Any]], arms: Sequence[str], half: Mapping[str, str]) -> str:
-    """Geometric means of the ratios of medians over tasks, which are independent samples, with intervals."""
-    schedulers = list(dict.fromkeys(row["scheduler"] for row in rows))
+def _pooled(pooled: Sequence[Mapping[str, Any]], arms: Sequence[str]) -> str:
+    """Geometric means over tasks and searches, intervals over configurations, and how many tasks."""
+    schedulers = list(dict.fromkeys(each["scheduler"] for each in pooled))
+    found = {(each["arm"], each["half"], each["scheduler"]): each for each in pooled}
     body = []
     for arm in arms:
         for side in ("tuning", "judging"):
-            cells = []
-            for scheduler in schedulers:
-                own = [
-                    (math.log(row["ratio"][0]), error)
-                    for row in rows
-                    if (row["arm"], row["scheduler"], half.get(row["task"])) == (arm, scheduler, side)
-                    and (error := _error(row)) is not None
-                ]
-                cells.append(_mean(own))
-            if any(cell != "-" for cell in cells):
-                body.append((arm, side, *cells))
+            own = [found.get((arm, side, scheduler)) for scheduler in schedulers]
+            if any(own):
+                body.append((arm, side, *(_mean(each) for each in own)))
     return _lines(("arm", "half", *schedulers), body)
 
 
-def _mean(own: Sequence[tuple[float, float]]) -> str:
-    if not own:
+def _mean(each: Mapping[str, Any] | None) -> str:
+    if each is None:
         return "-"
-    mean = sum(log for log, _ in own) / len(own)
-    reach = _Z * math.sqrt(sum(error**2 for _, error in own)) / len(own)
-    low, high = math.exp(mean - reach), math.exp(mean + reach)
-    return f"{math.exp(mean):.2f} [{low:.2f}, {high:.2f}], {len(own)}"
+    return "{:.2f} [{:.2f}, {:.2f}], ".format(*each["ratio"]) + str(each["tasks"])
 
 
 def _criteria(rows: Sequence[Mapping[str, Any]], arms: Sequence[str], half: Mapping[str, str]) -> str:

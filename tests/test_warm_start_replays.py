@@ -109,6 +109,7 @@ def test_from_the_searches_to_the_page(tmp_path: Path, monkeypatch: pytest.Monke
             replays.run(cell, tmp_path, raw, 40)
             assert replays.file_of(cell, found, raw, 40).exists()
     rows = verdicts.figures(("made", "asha", 4, "long"), tmp_path, raw)
+    about = verdicts._about
     assert [(row["arm"], row["share"]) for row in rows[:3]] == [
         ("same", 0.1),
         ("better", 0.1),
@@ -123,12 +124,18 @@ def test_from_the_searches_to_the_page(tmp_path: Path, monkeypatch: pytest.Monke
     assert better["added"][0] == pytest.approx(3 / 352 / 2, rel=0.5)
     assert better["bar"]["cheap"]
     assert not better["bar"]["beats narrow"]  # which has the same curves, and pays nothing
-    content = {"rows": rows, "settings": {"tables": [{**verdicts._about(found), "half": "tuning"}]}}
+    monkeypatch.setattr(verdicts, "_about", lambda tables: {**about(tables), "half": "tuning"})
+    together = list(verdicts.pooled(tmp_path, raw))
+    settings = {"tables": [verdicts._about(found)], "pooled": together}
+    content = {"rows": rows, "settings": settings}
     told = verdicts.markdown(json.loads(json.dumps(content)))
     assert "| made | asha | 1.00; 1.00" in told["effects 0.1"]
     error = math.log(better["ratio"][2] / better["ratio"][1]) / 3.92
     assert f"| {math.exp(-2.8 * error):.2f} |" in told["power"]
-    assert f"| better | tuning | {better['ratio'][0]:.2f} [" in told["pooled 0.1"]
+    one = next(e for e in together if (e["arm"], e["share"], e["price"]) == ("better", 0.1, "long"))
+    assert one["tasks"] == 1
+    assert one["ratio"][0] < one["ratio"][2] < 1
+    assert f"| better | tuning | {one['ratio'][0]:.2f} [" in told["pooled long 0.1"]
     assert told["bar 0.1"].splitlines()[2].startswith("| same | tuning | 1 | 0 | 1 | 0 | 0 | 0 |")
 
 
@@ -190,3 +197,18 @@ def test_a_row_of_the_narrow_space_is_the_same_draw() -> None:
         one, other = (RandomSearch(space, 0).propose(i) for space in (wide, narrow))
         assert one["decay"] == other["decay"]
         assert narrow.to_unit(other)[0] == pytest.approx(wide.to_unit(one)[0])
+
+
+def test_two_tables_of_the_same_draws_are_no_two_samples(tmp_path: Path) -> None:
+    """The same searches under another name add nothing; the interval stays as wide."""
+    found = tables(tmp_path, gain=0.05)
+    run = [
+        [
+            replays.searched(Cell("made", "asha", 4, "long", arm), found, seed, whole=False)
+            for seed in range(30)
+        ]
+        for arm in ("baseline", "better")
+    ]
+    base, other = ({name: np.array([e[name] for e in arm]) for name in arm[0]} for arm in run)
+    pair = verdicts.Against(found, 4, base, other), 0
+    assert verdicts._together([pair, pair]) == pytest.approx(verdicts._together([pair]))

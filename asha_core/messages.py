@@ -39,7 +39,8 @@ class Job(NamedTuple):
         until: the unit after which the job ends.
         attempt: 0, and one more each time the job was lost or ran out of memory.
         seed: the trial's own seed, a function of (run seed, trial).
-        refine: a warm start may change the configuration before the first unit.
+        refine: a warm start may change the configuration before the job's first unit: of a fresh trial, or,
+            for warm starts that act there, of one that is promoted.
         alone: no other job may run on its device meanwhile; it ran out of memory before.
         earlier: for a warm start that learns: what earlier ones of this search have put under "learned" in
             their diagnostics, the last ``EARLIER`` of them, oldest first; empty where ``refine`` is false.
@@ -92,7 +93,10 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Refined:
-    """What the warm start made of a configuration, and what it cost."""
+    """What the warm start made of a configuration, and what it cost.
+
+    ``resource`` is how many units the trial had completed by then: 0, or more of one that was promoted.
+    """
 
     trial: int
     configuration: Configuration
@@ -101,6 +105,7 @@ class Refined:
     diagnostics: Mapping[str, Any] = field(default_factory=dict)
     # beside seconds, by name: floating point operations, bytes of memory
     costs: Mapping[str, float] = field(default_factory=dict)
+    resource: int = 0
 
 
 @dataclass(frozen=True, slots=True)

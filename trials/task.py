@@ -106,6 +106,19 @@ class Task(ABC):
 
         return BlackBox(self.space, evaluate)
 
+    def promoted_problem(self, trial: Trial, state: Any) -> Problem:
+        """What a warm start may look at where a trial is promoted. Optional; it has ``promoted = True``.
+
+        Args:
+            trial: with ``trial.done`` units completed; nothing can be reported.
+            state: what it saved after those.
+        """
+        raise NotImplementedError
+
+    def has_promoted_problem(self) -> bool:
+        """Whether there is a ``promoted_problem``."""
+        return type(self).promoted_problem is not Task.promoted_problem
+
     def has_losses(self) -> bool:
         """Whether ``problem`` has a loss to measure."""
         kind = type(self)

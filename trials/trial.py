@@ -69,6 +69,8 @@ class Trial:
         max_resource: units of a complete trial.
         device: "cuda:0" or "cpu".
         resumed: units that ``resume_from`` restored.
+        reconfigured: what ``resume_from`` restored was trained with another configuration than this job's:
+            a warm start has changed it where the trial was promoted.
         stopped_early: it said so itself.
         costs: of the unit that is being trained; its report tells of them.
     """
@@ -96,6 +98,7 @@ class Trial:
         self.max_resource = max_resource
         self.device = device
         self.resumed = 0
+        self.reconfigured = False
         self.stopped_early = False
         self.costs = costs or Costs()
         self._attempt = job.attempt
@@ -172,6 +175,8 @@ class Trial:
         found, damaged = self._checkpoints.newest()
         if found is not None:
             self._done = self._saved = self.resumed = int(found["resource"])
+            now = self._about["configuration"]
+            self.reconfigured = found.get("configuration", now) != now
         elif self._start and not damaged:
             _print(f"no checkpoint up to unit {self._start}: the trial restarts from unit 1")
         if damaged:

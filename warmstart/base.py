@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 Batch = Any  # whatever the problem's own losses take; a strategy only passes it on
 Heldout = Literal["half", "validation", "same"]
 Coordinates = Literal["search", "unit"]
+When = Literal["begin", "promotion", "both"]
 
 HELDOUT: tuple[Heldout, ...] = get_args(Heldout)
 COORDINATES: tuple[Coordinates, ...] = get_args(Coordinates)
+WHEN: tuple[When, ...] = get_args(When)
 
 
 class Running:
@@ -232,6 +234,9 @@ class WarmStart(Protocol):
         name: as the registry has it.
         needs_losses: it asks the problem for its losses; a task without them is refused before a search.
 
+    One that acts where a trial is promoted has ``when = "promotion"``, or "both": at promotions, too. It is
+    given the trial's network as it was when it was paused.
+
     One that learns from the trials before it has ``learns = True`` besides, and its ``refine`` takes
     ``earlier``: what it has put under "learned" in the diagnostics of earlier trials of the same search, as
     JSON has it, oldest first, and bounded; empty in the first trials, and wherever there is no search.
@@ -249,6 +254,17 @@ class WarmStart(Protocol):
             seed: the trial's seed; all randomness comes from streams of it.
         """
         ...
+
+
+def acts(warm_start: Any, *, promoted: bool) -> bool:
+    """Whether it acts on trials that are promoted, or on fresh ones; most strategies have no say in it."""
+    when = getattr(warm_start, "when", "begin")
+    return when == "both" or (when == "promotion") == promoted
+
+
+def is_promoted(problem: Problem) -> bool:
+    """Whether it is of a trial that is promoted, whose network is trained in part."""
+    return bool(getattr(problem, "promoted", False))
 
 
 def learns(warm_start: Any) -> bool:

@@ -12,7 +12,7 @@ from asha_core.errors import SettingError, nearest
 from asha_core.import_paths import is_path, label
 from asha_core.plugins import Plugins
 from asha_core.user_files import absolute_target
-from warmstart.base import WarmStart, learns
+from warmstart.base import WHEN, WarmStart, learns
 from warmstart.strategies.chain import Chain
 from warmstart.strategies.control import Control
 from warmstart.strategies.gradient_strategy import GradientStrategy
@@ -69,6 +69,11 @@ VARIATIONS = {
     "ohgw-screen-trust": Variation("screen+trust", {}, "those of ohgw-screen and ohgw-trust"),
     "ohgw-place": Variation("place", {}, "4"),
     "ohgw-pooled": Variation("pooled", {}, "4, and 0 once 8 trials have paid that"),
+    "ohgw-trust-promoted": Variation(
+        "trust",
+        {"when": "promotion", "mask": ["lr", "momentum", "weight_decay"], "delta": 0.05, "steps": 2},
+        "4, at each promotion",
+    ),
     "trust-matched": Variation("random-matched", {"of": "trust"}, "8"),
     "trust-flipped": Variation("flipped", {"of": "trust"}, "8"),
 }
@@ -132,6 +137,7 @@ def build(strategy: str, settings: Mapping[str, Any] | None = None) -> WarmStart
                 f"warm start {strategy!r} is a {type(built).__name__} without {needed!r}: it must have name, "
                 "needs_losses and refine(problem, configuration, seed)"
             )
+    one_of("when", getattr(built, "when", "begin"), WHEN)
     if learns(built) and "earlier" not in (parameters(built.refine) or ("earlier",)):
         raise SettingError(
             f"warm start {strategy!r} is a {type(built).__name__} that learns, and its refine takes no "

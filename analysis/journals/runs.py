@@ -42,7 +42,9 @@ class TrialHistory:
     costs: list[dict[str, float]] = field(default_factory=list)  # of each unit; empty where not recorded
     warm_start_seconds: float = 0.0
     warm_start_costs: dict[str, float] = field(default_factory=dict)
-    diagnostics: dict[str, Any] = field(default_factory=dict)  # of the warm start
+    diagnostics: dict[str, Any] = field(default_factory=dict)  # of its first warm start
+    # what it was trained with up to which unit, where a warm start changed that on the way
+    before: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     state: str = "running"  # or "paused", "done", "finished" (early, by itself), "failed", "rejected"
     finishes: int = 0  # the unit after which it stopped early, by itself; 0 if it did not
     faults: int = 0  # how often its worker died or hung
@@ -53,6 +55,10 @@ class TrialHistory:
     def reached(self) -> int:
         """The last unit reported; 0 if none."""
         return self.resources[-1] if self.resources else 0
+
+    def trained_with(self, unit: int) -> dict[str, Any]:
+        """The configuration that it trained a unit with."""
+        return next((each for until, each in self.before if unit <= until), self.configuration)
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,13 +308,23 @@ def read_numbers(entries: Mapping[str, Any] | None) -> dict[str, float]:
     return {name: read_number(value) for name, value in entries.items()}
 
 
+def _together(before: Mapping[str, float], more: dict[str, float]) -> dict[str, float]:
+    """Costs of two: sums, and of numbers of bytes the greater one."""
+    joined = {name: before.get(name, 0.0) + amount for name, amount in more.items()}
+    joined |= {name: max(before.get(name, 0), more[name]) for name in more if name.endswith("_bytes")}
+    return {**before, **joined} if before else more
+
+
 def _take_event(trial: TrialHistory, record: Record, max_retries: int) -> None:
     """What an event other than a report makes of its trial, by the scheduler's own rules."""
     event = read_event(record)
     if isinstance(event, Refined):
-        trial.configuration, trial.diagnostics = record["configuration"], record["diagnostics"]
+        if event.resource:
+            trial.before.append((event.resource, trial.configuration))
+        trial.configuration = record["configuration"]
+        trial.diagnostics = trial.diagnostics or record["diagnostics"]
         trial.warm_start_seconds += event.seconds
-        trial.warm_start_costs = read_numbers(record.get("costs"))
+        trial.warm_start_costs = _together(trial.warm_start_costs, read_numbers(record.get("costs")))
     elif isinstance(event, Finished):
         trial.finishes = event.resource
         if trial.reached >= event.resource:  # else its report follows

@@ -64,10 +64,11 @@ def trials_as_trained(run: Run) -> dict[str, Column]:
 
     trial; state; best, best_at (unit; 0 if there is no finite value), reached (units), seconds (of all its
     units and its warm start), and ``config.d`` for each dimension of the space: the value that it was trained
-    with, None where it does not exist.
+    with up to its best, None where it does not exist.
     """
     trials = [run.trials[number] for number in sorted(run.trials)]
     bests = [best_value(trial, run.mode) for trial in trials]
+    trained = [trial.trained_with(at) for trial, (_, at, _) in zip(trials, bests, strict=True)]
     return {
         "trial": np.array([trial.id for trial in trials], dtype=np.int64),
         "state": objects([trial.state for trial in trials]),
@@ -75,7 +76,7 @@ def trials_as_trained(run: Run) -> dict[str, Column]:
         "best_at": np.array([at for _, at, _ in bests], dtype=np.int64),
         "reached": np.array([trial.reached for trial in trials], dtype=np.int64),
         "seconds": floats(sum(trial.seconds) + trial.warm_start_seconds for trial in trials),
-        **{f"config.{name}": _values([t.configuration.get(name) for t in trials]) for name in run.dimensions},
+        **{f"config.{name}": _values([each.get(name) for each in trained]) for name in run.dimensions},
     }
 
 

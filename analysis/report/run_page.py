@@ -145,10 +145,10 @@ def best_of(run: Run, summary: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     top = summary["top"][0]
     trial = run.trials[top["trial"]]
-    rows = []
+    trained, rows = trial.trained_with(top["resource"]), []
     for name in run.dimensions:
-        if name in trial.configuration:
-            before, after = (shown(of.get(name)) for of in (trial.proposed, trial.configuration))
+        if name in trained:
+            before, after = (shown(of.get(name)) for of in (trial.proposed, trained))
             rows.append((name, after, before if before != after else ""))
     checkpoint = run.directory / "checkpoints" / "best.pt"
     kept = checkpoint.exists()

@@ -141,7 +141,7 @@ def _ranking(run: Run, count: int) -> list[dict[str, Any]]:
             "value": value,
             "resource": resource,
             "reached": trial.reached,
-            "configuration": trial.configuration,
+            "configuration": trial.trained_with(resource),
         }
         for value, _, resource, trial in entries[:count]
     ]

@@ -76,7 +76,7 @@ def _row(run: Run, names: Sequence[str], trial: TrialHistory, value: float, at: 
         Cell(str(at), float(at)) if at else Cell(NONE),
         Cell(str(trial.reached), float(trial.reached)),
         Cell(_STATES.get(trial.state, trial.state)),
-        *(_setting(trial.configuration, name) for name in names),
+        *(_setting(trial.trained_with(at), name) for name in names),
     ]
 
 
@@ -96,7 +96,7 @@ def trials_csv(run: Run) -> str:
     write = csv.writer(out, lineterminator="\n")
     write.writerow([*told, *names, *(f"proposed.{name}" for name in names if moved)])
     for trial, value, at in ranked(run):
-        settings = [_plain(trial.configuration.get(name)) for name in names]
+        settings = [_plain(trial.trained_with(at).get(name)) for name in names]
         before = [_plain(trial.proposed.get(name)) for name in names] if moved else []
         best = [repr(value), at] if at else ["", ""]
         seconds = f"{sum(trial.seconds):.6g}"

@@ -43,6 +43,7 @@ from trials.executors.inline import InlineExecutor
 from trials.executors.pool import ProcessPool
 from trials.task import Task
 from trials.worker.job_runner import WorkerSettings
+from warmstart.base import acts
 
 
 def launch(setup: Launch, *, then_exit: bool = False) -> Result:
@@ -71,6 +72,8 @@ def _launch(setup: Launch, unheard: ExitStack, *, then_exit: bool) -> Result:
         setup.directory.check()  # before the data is read; under its lock ``held_directory`` checks it again
     if setup.warm_start.built.needs_losses and not setup.built.has_losses():
         setup.built.problem(0, "cpu").losses(Configuration((), ()))  # says what is missing
+    if acts(setup.warm_start.built, promoted=True):
+        _refine_promoted(setup)
     with stop_signals(then_exit=then_exit, tasks_here=setup.inline) as stop:
         _prepare(setup.built)
         token = secrets.token_hex(8)
@@ -78,6 +81,29 @@ def _launch(setup: Launch, unheard: ExitStack, *, then_exit: bool) -> Result:
             if setup.for_people:
                 _print_notes(held, session.earlier, told=not setup.directory.numbered)
             return _run(held, session, stop, token, unheard)
+
+
+def _refine_promoted(setup: Launch) -> None:
+    """Let the warm start act where trials are promoted, too.
+
+    Raises:
+        SettingError: it cannot: nobody is promoted, or not with another configuration.
+    """
+    name, scheduler = setup.warm_start.name, setup.scheduler
+    acts_there = f"variation {name} acts where a trial is promoted"
+    if not setup.built.has_promoted_problem():
+        raise SettingError(
+            f"{acts_there}, and task {setup.name} cannot be looked at there: subclass trials.TorchTask, "
+            "or give it promoted_problem(trial, state)"
+        )
+    if scheduler.learns:
+        raise SettingError(
+            f"{acts_there}, and scheduler {scheduler.name} takes a trial's configuration to stay what it is: "
+            "take asha, or another that learns nothing"
+        )
+    if len(scheduler.levels) == 1:
+        raise SettingError(f"{acts_there}, and with scheduler {scheduler.name} none is: take asha, say")
+    scheduler.refines_promoted = True
 
 
 def _run(setup: Launch, session: Session, stop: StopSignal, token: str, unheard: ExitStack) -> Result:

@@ -76,6 +76,7 @@ def curves_of(
     _check_alike(runs)
     found, names = _Sorted(), _arm_names(runs)
     for run, arm in zip(runs, names, strict=True):
+        _check_constant(run)
         _take(run, found.arms.setdefault(arm, {}), found, first)
     shared = set.intersection(*(set(rows) for rows in found.arms.values()))
     rows = sorted(shared)
@@ -131,6 +132,15 @@ def _arm_names(runs: Sequence[Run]) -> list[str]:
         told = ", ".join(f"{key}={value}" for key, value in settings.items())
         names.append(f"{name} ({told})" if len(kinds[name]) > 1 and told else name)
     return names
+
+
+def _check_constant(run: Run) -> None:
+    """Raise ``SettingError`` if a curve is of several configurations, one after the other."""
+    if any(trial.before for trial in run.trials.values()):
+        raise SettingError(
+            f"{run.directory}: its warm start changed configurations where trials were promoted, and a curve "
+            "of a table is of one configuration: leave it out"
+        )
 
 
 def _take(run: Run, rows: dict[Row, _Found], found: _Sorted, first: int | None) -> None:

@@ -18,6 +18,7 @@ from asha_core.recording.from_runs import Recorded, curves_of
 from asha_core.runtime.storage.json_files import read_json, read_optional_json
 from asha_core.runtime.storage.run_directory import RunDirectory
 from asha_core.study.arm_names import directory_name
+from warmstart.base import acts
 from warmstart.registry import strategy_label
 
 Search = Callable[[Mapping[str, Any], Parts, Mapping[str, Any]], Result]  # options, what they make, changes
@@ -124,6 +125,11 @@ class Recording:
             raise SettingError(
                 f"--searcher {given['searcher']} learns from what trials report, so the arms would not have "
                 "the same configurations: leave it out"
+            )
+        if acts(parts.warm_start.built, promoted=True):
+            raise SettingError(
+                f"--arms {name} acts where a trial is promoted, and a table's curves are of configurations "
+                "that stay what they are: leave it out, and compare it by searches"
             )
         return RecordedArm(name, options, parts, where)
 

@@ -103,6 +103,7 @@ class Scheduler(Expectations, ABC):
     stops = False  # whether trials can be stopped at a rung for good
     learns = False  # whether it chooses configurations itself, by what was reported: see ``configure``
     usual_searcher = "random"  # where configurations come from if nobody says it
+    refines_promoted = False  # whether a warm start acts again where a trial is promoted; said before ``ask``
     extends = True  # whether a search with a larger max_trials decides alike up to where the smaller one ends
 
     __signature__ = _TakenByInit()
@@ -282,7 +283,7 @@ class Scheduler(Expectations, ABC):
         trial.status = Status.RUNNING
         self._tally.running[trial.rung] += 1
         self._let_finished_go_on()
-        refine = trial.start == 0 and not trial.refined
+        refine = trial.start == trial.entered and not trial.refined
         return Job(
             trial.id,
             trial.configuration,
@@ -301,6 +302,8 @@ class Scheduler(Expectations, ABC):
         self._tally.promoted[trial.rung] += 1
         trial.rung += 1
         trial.start = trial.until
+        if self.refines_promoted:
+            trial.entered, trial.refined = trial.until, False
         trial.until = self.levels[trial.rung]
 
     def _let_finished_go_on(self) -> None:
@@ -341,17 +344,22 @@ class Scheduler(Expectations, ABC):
             self._retry(trial)
         elif trial.status == Status.RUNNING:
             if isinstance(event, Refined):
-                if trial.resource == 0 and not trial.refined:
-                    trial.configuration = self.space.restored(event.configuration)
-                    trial.refined = True
-                    if (learned := event.diagnostics.get("learned")) is not None:
-                        self._learned.append(learned)
+                if trial.resource == trial.entered == event.resource and not trial.refined:
+                    self._refine(trial, event)
             elif isinstance(event, Finished):
                 self._tell_finished(trial, event)
             elif isinstance(event, Rejected) or event.attempt == trial.attempt:
                 self._end_job(trial, event)
         self._let_finished_go_on()
         return VERDICT_OF[trial.status]
+
+    def _refine(self, trial: TrialState, event: Refined) -> None:
+        if trial.resource:
+            trial.before = (*trial.before, (trial.resource, trial.configuration))
+        trial.configuration = self.space.restored(event.configuration)
+        trial.refined = True
+        if (learned := event.diagnostics.get("learned")) is not None:
+            self._learned.append(learned)
 
     def _tell_report(self, trial: TrialState, report: Report) -> None:
         resource = report.resource

@@ -39,6 +39,7 @@ class TrialState:
     Attributes:
         id: its number, from 0.
         configuration: what it trains with, after a warm start.
+        before: what it trained with up to which unit, where a warm start changed that on the way.
         status: where it is in its life, a ``Status``.
         rung: index of the rung that it is in, or trains towards; the unit there is ``levels[rung]``.
         first: the rung at which it began: 0, but for the later brackets of Hyperband.
@@ -51,14 +52,17 @@ class TrialState:
         attempt: how often its job was given again.
         faults: how often its worker died or hung.
         alone: it ran out of memory once: from then on no other job runs on its device.
-        refined: a warm start was here.
+        refined: a warm start was here, since it entered its rung if warm starts act at promotions.
+        entered: the units from which a warm start may act: 0, or where it was promoted if they act there.
         seed: its own.
     """
 
     __slots__ = (
         "alone",
         "attempt",
+        "before",
         "configuration",
+        "entered",
         "faults",
         "finished",
         "first",
@@ -92,7 +96,13 @@ class TrialState:
         self.seconds = 0.0  # that its units took, as they were reported
         self.finished = False  # it ended early by itself: where it goes on it arrives at once, with this loss
         self.refined = False
+        self.entered = 0
+        self.before: tuple[tuple[int, Configuration], ...] = ()
         self.retried = False  # it failed on its way to its rung, is an entry of it, and is tried again
+
+    def trained_with(self, resource: int) -> Configuration:
+        """What it trained its unit ``resource`` with."""
+        return next((each for until, each in self.before if resource <= until), self.configuration)
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,10 +119,18 @@ class Learner:
             **average,
         }
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from what ``state`` gave."""
+    def load(self, state: Mapping[str, Any], *, reconfigured: bool = False) -> None:
+        """Go on from what ``state`` gave.
+
+        Args:
+            reconfigured: its optimiser had the settings of another configuration; what it remembers is kept.
+        """
         self.model.load_state_dict(state["model"])
+        own = [{**group, "params": None} for group in self.optimizer.param_groups]
         self.optimizer.load_state_dict(state["optimizer"])
+        if reconfigured:
+            for group, settings in zip(self.optimizer.param_groups, own, strict=True):
+                group.update({name: value for name, value in settings.items() if name != "params"})
         self.scores = list(state.get("scores", ()))  # an earlier version kept none
         if self.average is not None:
             self.average.load(state.get("ema") or {"model": state["model"], "steps": 0})

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from asha_core.errors import TaskError
 from asha_core.space import Configuration
+from asha_core.streams import stream_seed
 from trials.task import Task, TestScore
 
 if TYPE_CHECKING:
@@ -299,6 +300,14 @@ class TorchTask(Task):
         from trials.torch_task.warm_start_problem import TrainingProblem
 
         return TrainingProblem(self, seed, device)
+
+    def promoted_problem(self, trial: Trial, state: Any) -> Problem:
+        """The network as the trial has trained it, at the rate that its schedule has come to."""
+        from trials.torch_task.warm_start_problem import Progress, TrainingProblem
+
+        progress = Progress(state["model"], trial.done, trial.max_resource)
+        seed = stream_seed(trial.seed, "promotion", trial.done)  # other samples than before
+        return TrainingProblem(self, seed, trial.device, progress)
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickled without what a worker has loaded and counted."""

@@ -60,7 +60,7 @@ def train(task: TrainableTask, trial: Trial) -> None:
     learner = Learner(task, trial.config, trial.seed, device)
     kept = trial.resume_from()
     if kept is not None:
-        learner.load(kept)
+        learner.load(kept, reconfigured=trial.reconfigured)
     begun = trial.resume_unfinished()
     if begun is not None and begun["device"] != learner.kind:  # its streams go on on no other kind of device
         begun = None

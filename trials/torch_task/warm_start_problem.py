@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -15,10 +15,11 @@ from asha_core.space import Configuration
 from asha_core.streams import stream_seed
 from trials.costs.flops import structure
 from trials.costs.warm_start_flops import KnownFlops, RefinementFlops
+from trials.data.batches import Batches
 from trials.data.trees import moved
 from trials.torch_task.acceleration import Precision
 from trials.torch_task.learner import fresh_model, heldout_inputs, load_data, training_inputs
-from trials.torch_task.options import batch_size, clipping
+from trials.torch_task.options import batch_size, clipping, step_settings
 from trials.torch_task.trainable import TrainableTask
 from warmstart.base import Losses
 from warmstart.problem.data.forked import CannotFork, ForkedFunction
@@ -27,13 +28,36 @@ from warmstart.problem.model_problem import ModelProblem
 from warmstart.problem.randomness import generator_for, own_randomness
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a trial has come that is promoted."""
+
+    weights: Mapping[str, Any]  # the network's, and its buffers
+    done: int  # units
+    max_resource: int
+
+    def rate(self, task: TrainableTask, config: Configuration, batches: Batches) -> float:
+        """What the learning rate's peak is multiplied by in the next step."""
+        settings = step_settings(task, config)
+        updates = -(-settings.steps(batches) // settings.gradient_accumulation_steps)
+        return task.lr_lambda(self.done * updates, self.done / self.max_resource, config)
+
+
 class TrainingProblem(ModelProblem):
     """A ``TorchTask``'s network as a warm start sees it: the trial's own initial weights.
 
     Batches come from streams of their own, and the precision is that of training.
+
+    Args:
+        progress: of a trial that is promoted: its weights are seen, at the rate that it has come to. The
+            virtual steps begin with an optimiser that remembers nothing, whatever the trial's own does.
+
+    Attributes:
+        promoted: there is such progress.
     """
 
-    def __init__(self, task: TrainableTask, seed: int, device: str) -> None:
+    def __init__(self, task: TrainableTask, seed: int, device: str, progress: Progress | None = None) -> None:
+        self.promoted = progress is not None
         self._network: Hashable = None  # of the losses that were asked for last
         self._refinement: RefinementFlops | None = None
         load_data(task, device)  # now: what it may draw from the global generators, training would have drawn
@@ -48,14 +72,24 @@ class TrainingProblem(ModelProblem):
 
         def model(config: Configuration) -> nn.Module:
             made = fresh_model(task, config, seed, device)
+            if progress is not None:
+                made.load_state_dict(progress.weights)
             if self._network is None and self._refinement is not None:
                 self._network = structure(made)
+            return made
+
+        def optimizer(model: nn.Module, config: Configuration) -> torch.optim.Optimizer:
+            made = task.optimizer(task.param_groups(model, config), config)
+            if progress is not None:
+                rate = progress.rate(task, config, load_data(task, device)[0])
+                for group in made.param_groups:
+                    group["lr"] = group["lr"] * rate
             return made
 
         super().__init__(
             task.space,
             model=model,
-            optimizer=lambda model, config: task.optimizer(task.param_groups(model, config), config),
+            optimizer=optimizer,
             data=partial(self._draws[0].batch, task.batch_size),
             loss=task.loss,
             heldout_loss=task.heldout_loss,

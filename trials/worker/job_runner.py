@@ -17,6 +17,7 @@ from asha_core.runtime.executor import Notice
 from asha_core.runtime.storage.records import json_values, to_json
 from asha_core.runtime.storage.run_directory import RunDirectory
 from asha_core.space import as_kept, stored
+from asha_core.streams import stream_seed
 from trials.checkpoints.writer import Writer
 from trials.costs.meter import Costs, MemoryPeaks
 from trials.spec import TaskSpec
@@ -26,7 +27,7 @@ from trials.worker import memory
 from trials.worker.failures import closing_event, stopped
 from trials.worker.output import not_through_links
 from trials.worker.process_state import SetOnce, restored
-from warmstart.base import Problem, WarmStart, accepted, refined_by
+from warmstart.base import Outcome, Problem, WarmStart, accepted, acts, refined_by
 from warmstart.hints import new_hints
 from warmstart.registry import build
 
@@ -141,16 +142,11 @@ class JobRunner:
                 # the first unit is over when the second is: much is read after trial.report(value)
                 send(self._telling(report, trial) if report.resource == 2 else report)
 
-        if job.refine and self._warm_start is not None:
+        if job.refine and self._warm_start and acts(self._warm_start, promoted=job.start > 0):
             job = self._refine(job, self._warm_start, send)
         self._peaks.begin()
-        trial = Trial(
+        trial = self._trial(
             job,
-            mode=self._task.mode,
-            max_resource=self._max_resource,
-            device=self._device,
-            checkpoint=lambda kind: self._directory.trial_checkpoint(job.trial, kind),
-            task=self._origin,
             send=deliver,
             stopping=self._stopping,
             wait_until_journalled=self._wait_until_journalled,
@@ -177,6 +173,17 @@ class JobRunner:
             )
         return held[0]
 
+    def _trial(self, job: Job, **more: Any) -> Trial:
+        return Trial(
+            job,
+            mode=self._task.mode,
+            max_resource=self._max_resource,
+            device=self._device,
+            checkpoint=lambda kind: self._directory.trial_checkpoint(job.trial, kind),
+            task=self._origin,
+            **more,
+        )
+
     def _telling(self, report: Report, trial: Trial) -> Report:
         """The report; if the trial was begun here, with what of its configuration nothing has read."""
         if trial.resumed:
@@ -202,11 +209,16 @@ class JobRunner:
     def _refine(self, job: Job, warm_start: WarmStart, send: Send) -> Job:
         self._peaks.begin()
         began = time.perf_counter()
-        problem = self._task.problem(job.seed, self._device)
+        seed = stream_seed(job.seed, "promotion", job.start) if job.start else job.seed
+        problem = self._problem(job)
         with _counting(problem, self._counted) as flops:
             # as a journal gives it again; and of a copy a strategy may do what it likes with it
             earlier = json_values(job.earlier)
-            given = refined_by(warm_start, problem, job.configuration, job.seed, earlier)
+            given = (
+                _left_alone(warm_start, job)
+                if problem is None
+                else refined_by(warm_start, problem, job.configuration, seed, earlier)
+            )
         outcome = accepted(warm_start.name, self._task.space, job.configuration, given)
         configuration, diagnostics = outcome.configuration, outcome.diagnostics
         _check_jsonable(warm_start.name, "configuration", stored(configuration))
@@ -218,8 +230,25 @@ class JobRunner:
         operations = flops(diagnostics)
         costs = {} if operations is None else {"flops": operations}
         costs |= {**_spent(problem), **self._peaks()}
-        send(Refined(job.trial, as_kept(configuration), seconds, diagnostics, costs))
+        send(Refined(job.trial, as_kept(configuration), seconds, diagnostics, costs, job.start))
         return job._replace(configuration=configuration)
+
+    def _problem(self, job: Job) -> Problem | None:
+        """What a warm start may look at: of a promoted trial, from its checkpoint; None: that is gone."""
+        if not job.start:
+            return self._task.problem(job.seed, self._device)
+        # what is wrong with a checkpoint the trial itself will tell
+        trial = self._trial(job, send=lambda report: None, notice=lambda text: None)
+        state = trial.resume_from()
+        if trial.done < job.start:
+            return None
+        return self._task.promoted_problem(trial, state)
+
+
+def _left_alone(warm_start: WarmStart, job: Job) -> Outcome:
+    """What becomes of a promoted trial that begins anew."""
+    note = f"the checkpoint of unit {job.start} is gone: no nudge"
+    return Outcome(job.configuration, {"strategy": warm_start.name, "step": {}, "note": note})
 
 
 def _finished(job: Job, done: int) -> Finished:
@@ -233,14 +262,14 @@ def _finished(job: Job, done: int) -> Finished:
 
 
 def _counting(
-    problem: Problem, known: dict[str, Any]
+    problem: Problem | None, known: dict[str, Any]
 ) -> AbstractContextManager[Callable[[Mapping[str, Any]], float | None]]:
     """Counts the operations of a refinement, if the problem can; see ``TrainingProblem.counting``."""
     counting = getattr(problem, "counting", None)
     return nullcontext(lambda diagnostics: None) if counting is None else counting(known)
 
 
-def _spent(problem: Problem) -> Mapping[str, float]:
+def _spent(problem: Problem | None) -> Mapping[str, float]:
     """What else a refinement has cost, by name, if the problem counts it; see ``PpoProblem.spent``."""
     spent: Callable[[], Mapping[str, float]] | None = getattr(problem, "spent", None)
     return {} if spent is None else spent()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from asha_core.space import Configuration
-from warmstart.base import Outcome, Problem, WarmStart, accepted, learns, refined_by
+from warmstart.base import Outcome, Problem, WarmStart, When, accepted, acts, is_promoted, learns, refined_by
 
 _COUNTS = ("rejected", "acted", "non_finite")
 
@@ -27,6 +27,8 @@ class Chain:
         self.name = "+".join(part.name for part in self.parts)
         self.needs_losses = any(part.needs_losses for part in self.parts)
         self.learns = any(map(learns, self.parts))
+        fresh, promoted = (any(acts(part, promoted=at) for part in self.parts) for at in (False, True))
+        self.when: When = "begin" if not promoted else "both" if fresh else "promotion"
 
     def refine(
         self, problem: Problem, configuration: Configuration, seed: int, earlier: Sequence[Any] = ()
@@ -34,6 +36,9 @@ class Chain:
         """The configuration that the last part gives."""
         parts: list[dict[str, Any]] = []
         for place, part in enumerate(self.parts):
+            if not acts(part, promoted=is_promoted(problem)):
+                parts.append({"strategy": part.name, "step": {}})
+                continue
             before = [each[place] for each in earlier if each[place] is not None]
             outcome = refined_by(part, problem, configuration, seed, before)
             outcome = accepted(part.name, problem.space, configuration, outcome)

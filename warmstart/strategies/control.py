@@ -17,3 +17,4 @@ class Control:
 
     def __init__(self, inner: GradientStrategy) -> None:
         self.inner = inner
+        self.when = inner.when

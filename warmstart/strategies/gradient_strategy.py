@@ -7,7 +7,7 @@ from typing import Any
 
 from asha_core.arguments import integer, one_of, true_or_false
 from asha_core.space import Configuration, Float, SearchSpace
-from warmstart.base import COORDINATES, HELDOUT, Batch, Coordinates, Heldout, Outcome, Problem
+from warmstart.base import COORDINATES, HELDOUT, WHEN, Batch, Coordinates, Heldout, Outcome, Problem, When
 from warmstart.estimates.estimate import estimate
 from warmstart.estimates.types import FORMER_ROUTES, ROUTES, Estimate, Route
 from warmstart.masks import masked, no_match, optimizer_settings_of, read_mask
@@ -29,6 +29,8 @@ class GradientStrategy:
         coordinates: "search" (log10 of a logarithmic dimension) or "unit" (the unit cube).
         route: how the hyper-gradient is had; "differences" works with any optimiser.
         bounds: "clamp" to the space's bounds, or "reflect" from them.
+        when: "begin": before a trial's first unit; "promotion": each time that it is promoted, from its
+            checkpoint; or "both".
         check: compare the first hyper-gradient of each kind of problem, in each process, with a difference
             through the real optimiser, and take differences where they disagree (``first_check``).
     """
@@ -46,6 +48,7 @@ class GradientStrategy:
         route: Route,
         bounds: str,
         check: bool,
+        when: When,
     ) -> None:
         one_of("heldout", heldout, HELDOUT)
         one_of("coordinates", coordinates, COORDINATES)
@@ -59,6 +62,8 @@ class GradientStrategy:
         self.route: Route = route
         self.bounds = one_of("bounds", bounds, BOUNDS)
         self.check = true_or_false("check", check)
+        one_of("when", when, WHEN)
+        self.when: When = when
 
     def refine(self, problem: Problem, configuration: Configuration, seed: int) -> Outcome:
         """The configuration after the strategy's steps."""

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from asha_core.arguments import integer, number
 from asha_core.space import Configuration
-from warmstart.base import Coordinates, Heldout, Outcome, Problem
+from warmstart.base import Coordinates, Heldout, Outcome, Problem, When
 from warmstart.estimates.types import Route
 from warmstart.strategies.gradient_strategy import GradientStrategy, Measurements
 
@@ -26,7 +26,7 @@ class HyperGradient(GradientStrategy):
     Args:
         eta_h: step size; at least 0 (0: measure, change nothing).
         steps: hyper-gradient steps, each on a fresh mini-batch; at least 1.
-        lookahead, heldout, mask, coordinates, route, bounds, check: see ``GradientStrategy``.
+        lookahead, heldout, mask, coordinates, route, bounds, check, when: see ``GradientStrategy``.
     """
 
     name = "hypergradient"
@@ -43,6 +43,7 @@ class HyperGradient(GradientStrategy):
         route: Route = "auto",
         bounds: str = "clamp",
         check: bool = True,
+        when: When = "begin",
     ) -> None:
         super().__init__(
             lookahead=lookahead,
@@ -52,6 +53,7 @@ class HyperGradient(GradientStrategy):
             route=route,
             bounds=bounds,
             check=check,
+            when=when,
         )
         self.eta_h = number("eta_h", eta_h, least=0)
         self.steps = integer("steps", steps, 1)

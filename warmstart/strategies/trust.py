@@ -19,7 +19,7 @@ from statistics import fmean, stdev
 
 from asha_core.arguments import integer, number
 from asha_core.space import Configuration
-from warmstart.base import Heldout, Outcome, Problem
+from warmstart.base import Heldout, Outcome, Problem, When
 from warmstart.estimates.types import Route
 from warmstart.strategies.gradient_strategy import GradientStrategy, Measurements
 
@@ -33,7 +33,7 @@ class Trust(GradientStrategy):
         batches: mini-batches K behind each step; at least 1. With one, every sign is taken.
         threshold: a coordinate moves where its mean gradient exceeds this many standard errors.
         shrink: what ``delta`` is multiplied by in a coordinate whose sign has turned; in (0, 1].
-        lookahead, heldout, mask, route, bounds, check: see ``GradientStrategy``.
+        lookahead, heldout, mask, route, bounds, check, when: see ``GradientStrategy``.
     """
 
     name = "trust"
@@ -52,6 +52,7 @@ class Trust(GradientStrategy):
         route: Route = "first-order",
         bounds: str = "clamp",
         check: bool = True,
+        when: When = "begin",
     ) -> None:
         super().__init__(
             lookahead=lookahead,
@@ -61,6 +62,7 @@ class Trust(GradientStrategy):
             route=route,
             bounds=bounds,
             check=check,
+            when=when,
         )
         self.delta = number("delta", delta, least=0, most=1)
         self.steps = integer("steps", steps, 1)

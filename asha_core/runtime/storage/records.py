@@ -93,6 +93,8 @@ def job_record(job: Job, slot: int) -> Record:
     }
     if job.start == 0:
         record |= {"refine": job.refine, "configuration": stored(job.configuration)}
+    elif job.refine:
+        record["refine"] = True
     if job.alone:
         record["alone"] = True
     return record
@@ -132,6 +134,8 @@ def event_record(event: ExecutorEvent) -> Record:
         record["seconds"] = round(record["seconds"], 3 if kind == "worker" else 6)
     if isinstance(event, Refined):
         record["configuration"] = stored(event.configuration)
+        if event.resource:
+            record["resource"] = event.resource
     if isinstance(event, Report) and event.metrics:
         record["metrics"] = dict(event.metrics)
     if isinstance(event, Report | Refined) and event.costs:
@@ -160,4 +164,5 @@ def read_event(record: Record) -> Event | None:
     if kind is Refined:
         values = record["configuration"]
         fields["configuration"] = Configuration(tuple(values), tuple(values.values()))
+        fields["resource"] = record.get("resource", 0)
     return kind(**fields)

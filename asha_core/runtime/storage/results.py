@@ -69,7 +69,7 @@ def summarise(
             "value": standing.value,
             "resource": standing.resource,
             "reached": standing.reached,
-            "configuration": stored(scheduler.trials[standing.trial].configuration),
+            "configuration": stored(scheduler.trials[standing.trial].trained_with(standing.resource)),
         }
         for standing in leaderboard.top(count)
     ]

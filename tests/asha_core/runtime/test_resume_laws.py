@@ -168,6 +168,43 @@ def test_a_warm_start_is_told_of_the_same_earlier_ones_wherever_the_search_was_k
     assert scheduler.ask() == story.scheduler.ask()
 
 
+def test_a_search_whose_trials_are_refined_where_they_are_promoted_is_the_same_wherever_it_was_killed():
+    """A ``refined`` of a promoted trial says after how many units; its job says that it may be refined."""
+
+    def fresh():
+        scheduler = asha(max_resource=9, max_trials=9)
+        scheduler.refines_promoted = True
+        return scheduler
+
+    story = Story()
+    story.scheduler, jobs = fresh(), []
+    for _ in range(9):
+        job = story.ask()
+        jobs.append(job)
+        unit = (1 + job.trial + job.start) / 20
+        if job.refine and job.trial != 1:
+            refined = job.configuration | {"lr": unit}
+            story.tell(
+                Refined(job.trial, story.scheduler.space.configuration(refined), 0.1, resource=job.start)
+            )
+        if job.trial == 4:
+            story.tell(Lost(4, job.attempt, "gone"))
+        else:
+            story.report(job)
+    promoted = [record for record in story.records if record["type"] == "job" and record["start"]]
+    assert promoted
+    assert all(record["refine"] is True for record in promoted)
+    refined = [record for record in story.records if record["type"] == "refined"]
+    assert {record.get("resource") for record in refined} == {None, 1}
+    records = json.loads(json.dumps(story.records))
+    for end in range(len(records) + 1):
+        scheduler = fresh()
+        history = replay(PATH, records[:end], scheduler).history
+        again = [what for _, what in history if isinstance(what, Job)]
+        assert again == jobs[: len(again)]
+    assert scheduler.ask() == story.scheduler.ask()
+
+
 def test_history_is_jobs_and_events_with_their_times():
     story = Story()
     story.note("worker", slot=0, pid=1, device="a", seconds=1.0)

@@ -228,7 +228,7 @@ class Plain(Task):
 @pytest.mark.parametrize(
     ("task", "kind", "words"),
     [
-        (Plain(), ASHA, "task Plain cannot be looked at there: subclass trials.TorchTask"),
+        (Plain(), ASHA, "task plain cannot be looked at there: subclass trials.TorchTask"),
         (Tiny(), DyHPO, "scheduler dyhpo takes a trial's configuration to stay what it is"),
         (Tiny(), FullTraining, "with scheduler random none is: take asha"),
     ],

@@ -95,7 +95,8 @@ def test_every_job_survives_the_journal(
         **({"alone": True} if alone else {}),
     }
     if start > 0:
-        assert record == kept  # the configuration was written where the trial began
+        # the configuration was written where the trial began
+        assert record == kept | ({"refine": True} if refine else {})
         return
     values = record.pop("configuration")
     assert record == kept | {"refine": refine}

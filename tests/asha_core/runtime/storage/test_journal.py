@@ -58,7 +58,7 @@ reports = st.builds(
 )
 events = st.one_of(
     reports,
-    st.builds(Refined, integers, configurations, seconds, diagnostics, named_numbers),
+    st.builds(Refined, integers, configurations, seconds, diagnostics, named_numbers, integers),
     st.builds(Rejected, integers, text, seconds),
     st.builds(Failed, integers, integers, text, st.sampled_from(FAILURES)),
     st.builds(Lost, integers, integers, text, st.sampled_from(LOSSES)),

@@ -44,7 +44,6 @@ ARMS: dict[str, tuple[str, dict[str, Any], float]] = {
     "place, width .3": ("place", {"width": 0.3}, 4.2),
     "place, width 1": ("place", {"width": 1.0}, 4.2),
     "place, .3 higher": ("place", {"below": 0.7}, 4.2),
-    "place, .3 lower": ("place", {"below": 1.3}, 4.2),
 }
 
 
@@ -140,6 +139,40 @@ def reached(curves: Curves, targets: Sequence[float], seeds: int, cost: float) -
     return times
 
 
+def resampled(curves: Curves, rows: Any) -> Curves:
+    """The curves of some configurations, each as often as it is named."""
+    return Curves.from_arrays(
+        curves.space,
+        [curves.configurations[row] for row in rows],
+        curves.value[:, rows],
+        seconds=None if curves.seconds is None else curves.seconds[:, rows],
+        mode=curves.mode,
+        arms=curves.arms,
+        length=curves.length[:, rows],
+    )
+
+
+def bootstrapped(
+    plan: Plan, arms: Mapping[str, Curves], targets: Sequence[float], times: int, seeds: int
+) -> None:
+    """Print each arm's ratios of median T@tau over samples of the configurations: median and 95% interval."""
+    count = len(arms["baseline"].configurations)
+    medians: dict[str, list[Any]] = {name: [] for name in arms}
+    for sample in range(times):
+        rows = np.random.default_rng(sample).integers(0, count, count)
+        for name, curves in arms.items():
+            price = ARMS[name][2] * plan.steps / LONG
+            found = reached(resampled(curves, rows), targets, seeds, price)
+            medians[name].append(np.median(found, axis=0))
+    print(f"\n{times} samples of the configurations, at 352 mini-batches a unit")
+    for name, each in medians.items():
+        with np.errstate(invalid="ignore"):
+            ratios = np.nan_to_num(np.array(each) / np.array(medians["baseline"]), nan=1.0, posinf=20.0)
+        low, middle, high = np.quantile(ratios, [0.025, 0.5, 0.975], axis=0)
+        told = (f"{m:.2f} ({a:.2f} to {b:.2f})" for a, m, b in zip(low, middle, high, strict=True))
+        print(f"| {name} | {' | '.join(told)} |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -150,6 +183,9 @@ def main() -> None:
     parser.add_argument("--configurations", type=int, default=300)
     parser.add_argument("--seeds", type=int, default=1000)
     parser.add_argument("--arms", help="by name, with semicolons; the baseline is always among them")
+    parser.add_argument(
+        "--bootstrap", type=int, default=0, help="so many samples of the configurations: intervals at 352"
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
     folder = options.folder / options.task
@@ -162,10 +198,11 @@ def main() -> None:
         names = ["baseline", *(n for n in options.arms.split(";") if n != "baseline")]
     targets: list[float] = []
     base: dict[str, Any] = {}
+    arms: dict[str, Curves] = {}
     print("| arm | mini-batches | share: 10% | 3% | 1% | T@10% | T@3% | T@1% | at 352: T@10% | T@3% | T@1% |")
     print("|---|---|" + "---|" * 9)
     for name in names:
-        curves = curves_of(plan, name, options.configurations, folder, options.data)
+        curves = arms[name] = curves_of(plan, name, options.configurations, folder, options.data)
         best = gains(curves).max(1)
         if not targets:
             targets = [float(np.sort(best)[::-1][round(s * len(best)) - 1]) for s in SHARES]
@@ -176,6 +213,8 @@ def main() -> None:
             medians = np.median(reached(curves, targets, options.seeds, price), axis=0)
             cells += [f"{m / b:.2f}" for m, b in zip(medians, base.setdefault(kind, medians), strict=True)]
         print(f"| {name} | {cost:g} | {' | '.join([f'{s:.3f}' for s in shares] + cells)} |", flush=True)
+    if options.bootstrap:
+        bootstrapped(plan, arms, targets, options.bootstrap, options.seeds)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Finds how fast a configuration may be before it explodes, and puts its learning rate a decade below.
 
 The sign of a hyper-gradient says on which side of a short horizon's optimum a rate lies; where that optimum
-is, a few mini-batches cannot tell: the held-out loss after one to ten steps is flat over decades of rates,
+is, a few mini-batches cannot tell: the held-out loss after one to five steps is flat over decades of rates,
 and its least value wanders by more than a decade between mini-batches. Where the loss begins to rise is
 sharp, to a fifth of a decade, and it moves with network and data as the best rate for the whole training
 does (docs/results/warm-start-strategies-tried.md). So that rate is found by bisection, and the sampled

@@ -275,12 +275,12 @@ def main() -> None:
     parser.add_argument("--markdown", action="store_true", help="put the tables in the page")
     options = parser.parse_args()
     if options.results or options.markdown:
-        from benchmarks import warm_start_verdicts
+        from benchmarks import warm_start_tables, warm_start_verdicts
 
         if options.results:
             warm_start_verdicts.write_results(options.tables, options.raw, options.processes)
         if options.markdown:
-            warm_start_verdicts.write_page()
+            warm_start_tables.write_page()
         return
     options.raw.mkdir(parents=True, exist_ok=True)
     workers = [int(each) for each in options.workers.split(",")]

@@ -11,6 +11,7 @@ import pytest
 
 from asha_core import Curves, Float, RandomSearch, SearchSpace
 from benchmarks import warm_start_replays as replays
+from benchmarks import warm_start_tables as pages
 from benchmarks import warm_start_verdicts as verdicts
 from benchmarks.warm_start_replays import Cell, Tables
 
@@ -128,7 +129,7 @@ def test_from_the_searches_to_the_page(tmp_path: Path, monkeypatch: pytest.Monke
     together = list(verdicts.pooled(tmp_path, raw))
     settings = {"tables": [verdicts._about(found)], "pooled": together}
     content = {"rows": rows, "settings": settings}
-    told = verdicts.markdown(json.loads(json.dumps(content)))
+    told = pages.markdown(json.loads(json.dumps(content)))
     assert "| made | asha | 1.00; 1.00" in told["effects 0.1"]
     error = math.log(better["ratio"][2] / better["ratio"][1]) / 3.92
     assert f"| {math.exp(-2.8 * error):.2f} |" in told["power"]
@@ -182,11 +183,11 @@ def test_where_nearly_every_configuration_was_met_there_is_no_interval(tmp_path:
 
 
 def test_the_page_has_a_place_for_every_table_and_what_the_results_say() -> None:
-    text = verdicts.PAGE.read_text()
+    text = pages.PAGE.read_text()
     if not verdicts.FILE.exists():
         assert text.count("<!-- table: ") == text.count("Not measured yet.\n\n<!-- end -->") > 10
         return
-    for name, table in verdicts.markdown(json.loads(verdicts.FILE.read_text())).items():
+    for name, table in pages.markdown(json.loads(verdicts.FILE.read_text())).items():
         assert table in text or f"<!-- table: {name} -->" not in text
 
 

@@ -36,6 +36,7 @@ def options(*given: str) -> list[str]:
         *(
             pytest.param(name, marks=pytest.mark.slow) if name.endswith(("-matched", "-flipped")) else name
             for name in VARIATIONS
+            if "when" not in VARIATIONS[name].settings
         ),
         *("screen+trust", "pasha-ohgw-trust"),
     ],
@@ -53,6 +54,18 @@ def test_every_variation_runs_from_the_command_line(variation: str, tmp_path: Pa
     assert [len(trial.values) for trial in run.trials.values()] == [1, 1, 1]
     told = {trial.diagnostics.get("strategy") for trial in run.trials.values()}
     assert told == ({None} if strategy == "none" else {strategy})
+
+
+@pytest.mark.long
+def test_one_that_acts_at_promotions_runs_from_the_command_line(tmp_path: Path) -> None:
+    from analysis import load_run
+
+    command = [*DIGITS, *FEW, "--max-resource", "3", "--variation", "ohgw-trust-promoted"]
+    assert main([*command, "--results-dir", str(tmp_path / "run")]) == 0
+    trials = load_run(tmp_path / "run").trials.values()
+    assert sorted(len(trial.values) for trial in trials) == [1, 1, 3]
+    assert [trial.diagnostics.get("strategy") for trial in trials if len(trial.values) == 3] == ["trust"]
+    assert [unit for trial in trials for unit, _ in trial.before] == [1]
 
 
 def test_options_are_in_the_manifest_and_reach_the_strategy(tmp_path: Path) -> None:

@@ -213,6 +213,7 @@ class Outcome:
             - "fallback": why finite differences were taken
             - "ignored": dimensions that nothing depends on
             - "unmatched": a mask that matches no dimension
+            - "inert": true where the strategy can do nothing with such a task; "note" says why
             - "ratio": the held-out loss after the virtual steps over the one before
             - "rejected": how many configurations were screened out
             - "acted": how often the brake slowed it down

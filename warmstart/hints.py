@@ -24,6 +24,8 @@ def hints(diagnostics: Mapping[str, Any], problem: Any = None) -> list[str]:
         said.append(
             f"warm start: finite differences in the place of differentiation ({diagnostics['fallback']})"
         )
+    if diagnostics.get("inert"):
+        said.append(f"warm start: it moves nothing in this search: {diagnostics['note']}")
     if "unmatched" in diagnostics:
         said.append(
             f"warm start: it moves nothing, because no dimension matches its mask "

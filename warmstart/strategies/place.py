@@ -109,11 +109,12 @@ class _Here:
         elif not self.names:
             self.note = {"note": "nothing to place: no dimension of the mask is on a logarithmic axis"}
         elif self._losses.network is None:
-            self.note = {"note": "nothing to place: there is no network to step"}
+            self.note = {"note": "nothing to place: there is no network to step", "inert": True}
         kind = _kind_of(settings)
         below = _BELOW.get(kind) if strategy.below is None else strategy.below
         if self.note is None and below is None:
-            self.note = {"note": f"nothing is placed with {kind or 'this optimiser'}, unless below is given"}
+            note = f"nothing is placed with {kind or 'this optimiser'}, unless below is given"
+            self.note = {"note": note, "inert": True}
         self._below = below or 0.0
         bounds = {name: axes[name].search_bounds for name in self.names}
         self._middles = {name: (low + high) / 2 for name, (low, high) in bounds.items()}

@@ -13,6 +13,7 @@ from asha_core import Choice, Configuration, Float, RandomSearch, SearchSpace
 from asha_core.errors import SettingError
 from tests.warmstart.small_problems import SPACE, Small, black_box, configuration, heavy_ball, unsupported
 from warmstart import ModelProblem
+from warmstart.hints import hints
 from warmstart.placing import mapped
 from warmstart.strategies.place import Place
 
@@ -101,6 +102,8 @@ def test_the_distance_has_to_be_given_for_what_is_not_sgd(optimizer: Optimizer) 
     outcome = Place().refine(problem, before, 0)
     assert outcome.configuration == before
     assert "unless below is given" in outcome.diagnostics["note"]
+    (hint,) = hints(outcome.diagnostics)
+    assert "moves nothing in this search: nothing is placed with" in hint
     assert "looks" not in outcome.diagnostics
     assert Place().at(problem, before, {"lr": -1.0}).configuration == before
     assert Place(below=1.0).refine(problem, before, 0).diagnostics["looks"] == 6

@@ -19,7 +19,7 @@ from tests.asha_core.mutants import MUTANTS
 CORE = Path(__file__).resolve().parent
 PACKAGE = CORE.parent.parent / "asha_core"
 SCHEDULERS = ("asha", "stopping", "pasha", "hyperband", "full", "successive_halving", "sync_hyperband")
-OF_BASE = ("contract", "asha", "sync_hyperband", "stopping", "finished", "retried")
+OF_BASE = ("contract", "asha", "sync_hyperband", "stopping", "finished", "retried", "refined_promotions")
 
 
 def of_schedulers(*names: str) -> list[str]:

@@ -57,6 +57,9 @@ STRATEGIES: dict[str, dict[str, Any]] = {
     "ohgw-screen-trust": {"screen.factor": 1e300, "trust.delta": 0.0},
     "trust-matched": {"delta": 0.0},
     "trust-flipped": {"delta": 0.0},
+    "ohgw-trust-promoted": {"delta": 0.0},
+    "ohgw-place": {"factor": 1e300},
+    "ohgw-pooled": {"factor": 1e300},
 }
 
 

@@ -126,11 +126,12 @@ class Learner:
             reconfigured: its optimiser had the settings of another configuration; what it remembers is kept.
         """
         self.model.load_state_dict(state["model"])
-        own = [{**group, "params": None} for group in self.optimizer.param_groups]
+        groups = self.optimizer.param_groups
+        own = [{name: value for name, value in group.items() if name != "params"} for group in groups]
         self.optimizer.load_state_dict(state["optimizer"])
         if reconfigured:
             for group, settings in zip(self.optimizer.param_groups, own, strict=True):
-                group.update({name: value for name, value in settings.items() if name != "params"})
+                group.update(settings)
         self.scores = list(state.get("scores", ()))  # an earlier version kept none
         if self.average is not None:
             self.average.load(state.get("ema") or {"model": state["model"], "steps": 0})
